@@ -1,0 +1,137 @@
+"""The ROS graph's contract: every topic, type, QoS, frame, rate and node name has its single source here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from fetch_sim2real.timing import CONTROL_RATE_HZ, JOINT_STATE_EVERY_STEPS, PHYSICS_STEPS_PER_PERIOD
+
+POLICY_NODE: Final = "policy_node"
+ARM_DRIVER: Final = "arm_driver"
+SIM_BRIDGE: Final = "sim_bridge"
+CAMERA_NODE: Final = "camera_node"
+RECORDER: Final = "recorder"
+ROBOT: Final = "robot"  # the robot itself, or the bridge in its place
+CAMERA: Final = "camera"  # a camera node, or the bridge in its place
+OPERATOR: Final = "operator"
+
+COLOR_OPTICAL_FRAME: Final = "camera_color_optical_frame"
+BASE_FRAME: Final = "base_link"
+BLOCK_FRAME: Final = "block"  # goals that are offsets from the block, along the axes of base_link
+
+# Fast DDS' defaults lose every large best-effort image; both ends of a connection need this setting.
+FASTDDS_TRANSPORT_VARIABLE: Final = "FASTDDS_BUILTIN_TRANSPORTS"
+FASTDDS_TRANSPORT: Final = "LARGE_DATA?max_msg_size=2MB&sockets_size=8MB&non_blocking=true"
+
+
+@dataclass(frozen=True)
+class Qos:
+    """Reliability, history depth and durability of one end of a topic."""
+
+    reliability: Literal["reliable", "best_effort"]
+    depth: int
+    durability: Literal["volatile", "transient_local"] = "volatile"
+
+
+RELIABLE_1: Final = Qos("reliable", 1)
+RELIABLE_5: Final = Qos("reliable", 5)
+RELIABLE_100: Final = Qos("reliable", 100)
+BEST_EFFORT_1: Final = Qos("best_effort", 1)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: its name, message type, who publishes, who subscribes, and how."""
+
+    name: str
+    type: str
+    publisher: str
+    subscribers: tuple[str, ...]
+    publish: Qos
+    subscribe: Qos
+    frame_id: str | None = None
+    rate_hz: float | None = None
+    simulation_only: bool = False
+
+
+COLOR: Final = Topic(
+    "/camera/camera/color/image_raw", "sensor_msgs/msg/Image", CAMERA, (POLICY_NODE,),
+    RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ,
+)  # fmt: skip
+COLOR_INFO: Final = Topic(
+    "/camera/camera/color/camera_info", "sensor_msgs/msg/CameraInfo", CAMERA, (POLICY_NODE,),
+    RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ,
+)  # fmt: skip
+DEPTH: Final = Topic(
+    "/camera/camera/aligned_depth_to_color/image_raw", "sensor_msgs/msg/Image", CAMERA, (POLICY_NODE,),
+    RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ,
+)  # fmt: skip
+DEPTH_INFO: Final = Topic(
+    "/camera/camera/aligned_depth_to_color/camera_info", "sensor_msgs/msg/CameraInfo", CAMERA, (),
+    RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ,
+)  # fmt: skip
+JOINT_STATES: Final = Topic(
+    "/joint_states", "sensor_msgs/msg/JointState", ROBOT, (POLICY_NODE, ARM_DRIVER), RELIABLE_100, RELIABLE_100,
+    None, CONTROL_RATE_HZ * PHYSICS_STEPS_PER_PERIOD / JOINT_STATE_EVERY_STEPS,
+)  # fmt: skip
+GOAL: Final = Topic(
+    "/policy/goal", "geometry_msgs/msg/PoseStamped", OPERATOR, (POLICY_NODE,), RELIABLE_1, RELIABLE_1
+)
+# The policy's answer to a goal: accepted or refused with a reason (std_msgs/String, JSON).
+GOAL_STATUS: Final = Topic(
+    "/policy/goal_status", "std_msgs/msg/String", POLICY_NODE, (OPERATOR,), RELIABLE_5, RELIABLE_5
+)
+JOINT_COMMAND: Final = Topic(
+    "/joint_command", "trajectory_msgs/msg/JointTrajectory", POLICY_NODE, (ARM_DRIVER,), RELIABLE_1, RELIABLE_1,
+    None, CONTROL_RATE_HZ,
+)  # fmt: skip
+# The driver's answer to every command: stamp of the command's observation, decision in header.frame_id,
+# and the commanded state of the arm at the end of the period. The policy integrates from it.
+SETPOINT: Final = Topic(
+    "/arm_driver/setpoint", "sensor_msgs/msg/JointState", ARM_DRIVER, (POLICY_NODE,), RELIABLE_5, RELIABLE_5,
+    None, CONTROL_RATE_HZ,
+)  # fmt: skip
+ARM_TRAJECTORY: Final = Topic(
+    "/arm_controller/joint_trajectory", "trajectory_msgs/msg/JointTrajectory", ARM_DRIVER, (ROBOT,),
+    RELIABLE_1, RELIABLE_1, None, CONTROL_RATE_HZ,
+)  # fmt: skip
+GRIPPER_TRAJECTORY: Final = Topic(
+    "/gripper_controller/joint_trajectory", "trajectory_msgs/msg/JointTrajectory", ARM_DRIVER, (ROBOT,),
+    RELIABLE_1, RELIABLE_1,
+)  # fmt: skip
+DIAGNOSTICS: Final = Topic(
+    "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", "*", (OPERATOR,), RELIABLE_5, RELIABLE_5
+)
+CLOCK: Final = Topic(
+    "/clock", "rosgraph_msgs/msg/Clock", SIM_BRIDGE, (POLICY_NODE, ARM_DRIVER), RELIABLE_5, RELIABLE_5,
+    simulation_only=True,
+)  # fmt: skip
+# Lockstep: the driver echoes a clock tick once it has dealt with it.
+DRIVER_TICK: Final = Topic(
+    "/sim/driver_tick", "rosgraph_msgs/msg/Clock", ARM_DRIVER, (SIM_BRIDGE,), RELIABLE_5, RELIABLE_5,
+    simulation_only=True,
+)  # fmt: skip
+# Ground truth, for tests and evaluation only.
+SIM_BLOCK_POSE: Final = Topic(
+    "/sim/block_pose", "geometry_msgs/msg/PoseStamped", SIM_BRIDGE, (), RELIABLE_5, RELIABLE_5, BASE_FRAME,
+    simulation_only=True,
+)  # fmt: skip
+SIM_OUTCOME: Final = Topic(
+    "/sim/outcome", "std_msgs/msg/String", SIM_BRIDGE, (OPERATOR,), RELIABLE_5, RELIABLE_5, simulation_only=True
+)
+
+CONTRACT: Final[tuple[Topic, ...]] = (
+    COLOR, COLOR_INFO, DEPTH, DEPTH_INFO, JOINT_STATES, GOAL, GOAL_STATUS, JOINT_COMMAND, SETPOINT,
+    ARM_TRAJECTORY, GRIPPER_TRAJECTORY, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_OUTCOME,
+)  # fmt: skip
+
+# Services (std_srvs/srv/Trigger); private names live under their node.
+DRIVER_ENABLE: Final = f"/{ARM_DRIVER}/enable"
+DRIVER_DISABLE: Final = f"/{ARM_DRIVER}/disable"
+DRIVER_STOP: Final = f"/{ARM_DRIVER}/stop"
+DRIVER_RESET: Final = f"/{ARM_DRIVER}/reset"
+POLICY_RESET: Final = f"/{POLICY_NODE}/reset"  # forget goal, history and recurrent state
+SIM_RESET: Final = "/sim/reset"  # seed comes from the bridge's parameter `seed`; the answer's message is JSON
+SIM_PAUSE: Final = "/sim/pause"
+SIM_RESUME: Final = "/sim/resume"

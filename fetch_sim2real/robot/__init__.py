@@ -1,0 +1,1 @@
+"""The Fetch arm: names, limits, model, kinematics."""
