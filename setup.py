@@ -1,0 +1,120 @@
+"""The one description of the package, for pip and for colcon (ament_python)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from setuptools import setup
+
+NAME = "fetch_sim2real"
+ROOT = Path(__file__).resolve().parent
+
+# Listed by hand: find_packages() would also take launch/ (which would shadow ROS's `launch`), tests and config.
+PACKAGES = [
+    "fetch_sim2real",
+    "fetch_sim2real.cli",
+    "fetch_sim2real.evaluation",
+    "fetch_sim2real.observation",
+    "fetch_sim2real.policy",
+    "fetch_sim2real.robot",
+    "fetch_sim2real.safety",
+    "fetch_sim2real.sim",
+    "fetch_training",
+    "policy_node",
+    "camera_node",
+    "arm_driver",
+    "sim_bridge",
+    "recorder",
+]
+NODES = ["policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder"]
+
+# Why each is needed: docs/dependencies.md.
+CORE = [
+    "numpy>=1.26,<3",
+    "mujoco>=3.10,<3.11",
+    "mink>=1.3,<2",
+    "daqp>=0.7,<1",
+    "gymnasium-robotics>=1.4.2,<1.5",
+    "pydantic>=2.7,<3",
+    "pyyaml>=6,<7",
+    "safetensors>=0.4.3,<1",
+    "torch>=2.2,<3",
+    "opencv-python-headless>=4.8,<6",
+    "typer>=0.12,<1",
+    "rich>=13.8,<16",
+    "rosbags>=0.11,<0.12",
+]
+EXTRAS = {
+    # ROS 2 Jazzy from PyPI, for machines without an apt ROS. Never beside one.
+    "ros-wheels": [
+        "ros-jazzy-rclpy==7.1.6",
+        "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
+        "ros-jazzy-sensor-msgs==5.3.6",
+        "ros-jazzy-trajectory-msgs==5.3.6",
+        "ros-jazzy-geometry-msgs==5.3.6",
+        "ros-jazzy-diagnostic-msgs==5.3.6",
+        "ros-jazzy-std-msgs==5.3.6",
+        "ros-jazzy-std-srvs==5.3.6",
+        "ros-jazzy-rosgraph-msgs==2.0.3",
+        "ros-jazzy-lifecycle-msgs==2.0.3",
+    ],
+    "train": ["gymnasium>=1.2,<2", "matplotlib>=3.8,<4"],
+    "realsense": ["pyrealsense2>=2.55,<3"],
+    "rosbridge": ["roslibpy>=2.0,<3"],
+    "viz": ["matplotlib>=3.8,<4", "imageio>=2.34,<3", "imageio-ffmpeg>=0.5,<1"],
+    "test": [
+        "pytest>=8,<9",  # launch_testing, part of an apt ROS, breaks pytest 9
+        "pytest-timeout>=2.3,<3",
+        "hypothesis>=6.100,<7",
+        "psutil>=5.9,<8",
+        "mcap-ros2-support>=0.5.5,<1",
+        "ruff>=0.12,<1",
+        "mypy>=1.11,<3",
+        "colcon-common-extensions>=0.3,<0.4",
+    ],
+}
+
+
+def version() -> str:
+    """Read ``__version__`` from the package without importing it: nothing is installed yet."""
+    tree = ast.parse((ROOT / NAME / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__version__":
+            return str(ast.literal_eval(node.value))
+    raise RuntimeError(f"{NAME}/__init__.py has no __version__")
+
+
+def share_files() -> list[tuple[str, list[str]]]:
+    """Files for ``<prefix>/share/fetch_sim2real``: where ROS looks, and where ``fetch_sim2real.paths`` finds them."""
+    share = f"share/{NAME}"
+    files: dict[str, list[str]] = {
+        "share/ament_index/resource_index/packages": [f"resource/{NAME}"],
+        share: ["package.xml"],
+    }
+    for folder, pattern in (("launch", "*.py"), ("config", "*"), ("policies", "*")):
+        for path in sorted((ROOT / folder).rglob(pattern)):
+            relative = path.relative_to(ROOT)
+            if path.is_file() and not any(part.startswith((".", "__")) for part in relative.parts):
+                files.setdefault(f"{share}/{relative.parent.as_posix()}", []).append(relative.as_posix())
+    return list(files.items())
+
+
+setup(
+    name="fetch-sim2real",
+    version=version(),
+    description="Closed-loop RGB-D policies for the Fetch arm on ROS 2, trained and checked in MuJoCo",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=PACKAGES,
+    package_data={NAME: ["py.typed", "worlds/*.yaml"]},
+    data_files=share_files(),
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    zip_safe=False,
+    entry_points={
+        "console_scripts": ["fetch-sim2real = fetch_sim2real.cli.main:app", *(f"{n} = {n}.main:main" for n in NODES)],
+    },
+)
