@@ -1,0 +1,255 @@
+"""The actor: images -> bottleneck (with named, physical outputs) -> joined with the vector -> action.
+
+The convolutional part ends in a spatial softmax: every channel is read as one point of attention (u, v) and the depth
+found there, so that positions survive at sub-pixel precision and the rest of the image is dropped. Images come in
+storage form (uint8 and uint16) and are normalized inside, so that no caller can do it differently.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+
+from fetch_sim2real.observation.normalize import HOLE, normalize_images
+from fetch_sim2real.observation.observe import ACTION_SIZE, ObservationSpec, ScaledValue
+from fetch_sim2real.observation.preprocess import ImageSpec
+from fetch_sim2real.schema import Record
+
+# Enough for this task's actors; a damaged manifest must not make a loader allocate gigabytes.
+Width = Annotated[int, Field(ge=1, le=1024)]
+
+
+class ConvLayer(Record):
+    """One convolution followed by ReLU, padded by half its kernel."""
+
+    channels: Width
+    kernel: Annotated[int, Field(ge=1, le=9)]
+    stride: Annotated[int, Field(ge=1, le=4)]
+
+
+class ActorSpec(Record):
+    """The actor's architecture.
+
+    ``auxiliary`` names the physical outputs of the bottleneck with the centre and scale that turn them into units;
+    ``latent`` is how many further numbers the bottleneck has. ``coordinate_channels`` adds u and v to the input.
+    ``state_size`` is the size of the recurrent state: this version knows feed-forward actors only.
+    """
+
+    conv: Annotated[tuple[ConvLayer, ...], Field(min_length=1, max_length=8)]
+    coordinate_channels: bool
+    auxiliary: Annotated[tuple[ScaledValue, ...], Field(max_length=64)]
+    latent: Annotated[int, Field(ge=0, le=1024)]
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
+    layer_norm: bool
+    state_size: Literal[0]
+
+    @model_validator(mode="after")
+    def _bottleneck_has_outputs(self) -> ActorSpec:
+        if self.bottleneck_size == 0:
+            raise ValueError("the bottleneck is empty: give it auxiliary or latent outputs")
+        return self
+
+    @property
+    def bottleneck_size(self) -> int:
+        return len(self.auxiliary) + self.latent
+
+
+def default_actor_spec(auxiliary: tuple[ScaledValue, ...], latent: int = 0) -> ActorSpec:
+    """The architecture that this project trains."""
+    layers = ((16, 5, 2), (32, 3, 2), (32, 3, 1), (32, 3, 1))
+    return ActorSpec(
+        conv=tuple(ConvLayer(channels=c, kernel=k, stride=s) for c, k, s in layers),
+        coordinate_channels=False,
+        auxiliary=auxiliary,
+        latent=latent,
+        hidden=(256, 256),
+        layer_norm=True,
+        state_size=0,
+    )
+
+
+class ActorOutput(NamedTuple):
+    """action (B, 4) in [-1, 1], bottleneck (B, b) normalized, state (B, 0)."""
+
+    action: torch.Tensor
+    bottleneck: torch.Tensor
+    state: torch.Tensor
+
+
+def _grid(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coordinates u, v (size, size) of pixel centres, -1..1 from edge to edge of the image."""
+    line = (torch.arange(size) + 0.5) / size * 2 - 1
+    v, u = torch.meshgrid(line, line, indexing="ij")
+    return u.contiguous(), v.contiguous()
+
+
+class SpatialSoftmax(nn.Module):
+    """Reads each feature channel as one point: where it attends, and how deep the scene is there.
+
+    Output (B, 5 * channels): attention's mean u, v in [-1, 1], mean normalized depth d, and the point's lateral
+    offsets x, y from the optical axis, in units of the far distance. x and y are proportional to metres, so that a
+    linear layer can turn a point into a position in the robot's frame.
+    """
+
+    u: torch.Tensor
+    v: torch.Tensor
+
+    def __init__(self, channels: int, size: int, image: ImageSpec) -> None:
+        super().__init__()
+        self.log_temperature = nn.Parameter(torch.zeros(channels))
+        u, v = _grid(size)
+        # Constants of the architecture, not weights: they stay out of the saved tensors.
+        self.register_buffer("u", u.reshape(-1), persistent=False)
+        self.register_buffer("v", v.reshape(-1), persistent=False)
+        self._half_tangent = math.tan(math.radians(image.fov_deg) / 2)
+        self._near_share = image.depth_near_m / image.depth_far_m
+
+    def forward(self, features: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+        """features (B, C, H, W); depth (B, 1, H, W) normalized, HOLE where there is none."""
+        logits = features.flatten(2) * torch.exp(-self.log_temperature)[None, :, None]
+        attention = torch.softmax(logits, dim=-1)
+        flat = depth.flatten(2)
+        valid = (flat > HOLE).to(flat.dtype)
+        # One product gives every expectation: sum of attention, u, v over all cells, and of depth over seen ones.
+        share = (flat + 0.5) * (1.0 - self._near_share) + self._near_share  # z / far
+        columns = torch.cat(
+            [
+                self.u.expand(flat.shape),
+                self.v.expand(flat.shape),
+                valid,
+                valid * flat,
+                valid * share * self.u * self._half_tangent,
+                valid * share * self.v * self._half_tangent,
+            ],
+            dim=1,
+        )
+        u, v, seen, d, x, y = torch.bmm(attention, columns.transpose(1, 2)).unbind(-1)
+        weight = 1.0 / (seen + 1e-3)
+        return torch.cat([u, v, d * weight, x * weight, y * weight], dim=-1)
+
+
+def _pool_depth(depth: torch.Tensor, size: int) -> torch.Tensor:
+    """Depth (B, 1, S, S) at the feature map's resolution: the pixel at each cell's centre, holes kept as holes."""
+    full = depth.shape[-1]
+    index = ((torch.arange(size, device=depth.device) + 0.5) * full / size).long()
+    return depth[:, :, index][:, :, :, index]
+
+
+class Encoder(nn.Module):
+    """Images in storage form -> bottleneck (B, b): auxiliary outputs first, latent ones after."""
+
+    grid: torch.Tensor
+
+    def __init__(self, spec: ActorSpec, image: ImageSpec) -> None:
+        super().__init__()
+        self._image = image
+        layers: list[nn.Module] = []
+        channels, size = 6 if spec.coordinate_channels else 4, image.size
+        for index, layer in enumerate(spec.conv):
+            if index:
+                layers.append(nn.ReLU())
+            layers.append(nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, layer.kernel // 2))
+            size = (size + 2 * (layer.kernel // 2) - layer.kernel) // layer.stride + 1
+            channels = layer.channels
+        # No ReLU after the last layer: attention needs to tell "irrelevant" from "avoid".
+        self.conv = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.map_size = size
+        self.softmax = SpatialSoftmax(channels, size, image)
+        self.out = nn.Linear(5 * channels, spec.bottleneck_size)
+        grid = torch.stack(_grid(image.size))[None] if spec.coordinate_channels else torch.zeros(0)
+        self.register_buffer("grid", grid, persistent=False)
+
+    def points(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
+        """The attention points (B, 5 * channels), see SpatialSoftmax."""
+        images = normalize_images(rgb, depth_mm, self._image)
+        depth = _pool_depth(images[:, 3:4], self.map_size)
+        if self.grid.numel():
+            images = torch.cat([images, self.grid.expand(len(images), -1, -1, -1)], dim=1)
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.softmax(self.conv(images), depth)
+
+    def forward(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
+        """Bottleneck (B, b) of rgb (B, S, S, 3) uint8 and depth (B, S, S) uint16 [mm]."""
+        return self.out(self.points(rgb, depth_mm))
+
+
+class Head(nn.Module):
+    """Bottleneck and vector -> action. ``trunk`` is separate: a stochastic learner hangs its spread on it."""
+
+    def __init__(self, spec: ActorSpec, vector_size: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = spec.bottleneck_size + vector_size
+        for hidden in spec.hidden:
+            layers.append(nn.Linear(width, hidden))
+            if spec.layer_norm:
+                layers.append(nn.LayerNorm(hidden))
+            layers.append(nn.ReLU())
+            width = hidden
+        self.trunk = nn.Sequential(*layers)
+        self.out = nn.Linear(width, ACTION_SIZE)
+
+    def features(self, bottleneck: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+        """The last hidden layer (B, hidden)."""
+        return self.trunk(torch.cat([bottleneck, vector], dim=-1))
+
+    def forward(self, bottleneck: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+        """Action (B, 4) in [-1, 1]."""
+        return torch.tanh(self.out(self.features(bottleneck, vector)))
+
+
+class Actor(nn.Module):
+    """Encoder and head. Batched throughout; images in storage form, vectors normalized (``observation.observe``)."""
+
+    auxiliary_centre: torch.Tensor
+    auxiliary_scale: torch.Tensor
+
+    def __init__(self, spec: ActorSpec, observation: ObservationSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.observation = observation
+        self.encoder = Encoder(spec, observation.image)
+        self.head = Head(spec, observation.vector_size)
+        centre = torch.tensor([value.centre for value in spec.auxiliary])
+        scale = torch.tensor([value.scale for value in spec.auxiliary])
+        self.register_buffer("auxiliary_centre", centre, persistent=False)
+        self.register_buffer("auxiliary_scale", scale, persistent=False)
+
+    def initial_state(self, batch: int = 1) -> torch.Tensor:
+        """Recurrent state (B, 0) at the start of an episode."""
+        return torch.zeros(batch, self.spec.state_size)
+
+    def encode(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
+        """Bottleneck (B, b), normalized: what the head takes, and what may be cached while the encoder is frozen."""
+        return self.encoder(rgb, depth_mm)
+
+    def auxiliary(self, bottleneck: torch.Tensor) -> torch.Tensor:
+        """The bottleneck's named outputs (B, len(spec.auxiliary)) in their physical units."""
+        return bottleneck[..., : len(self.spec.auxiliary)] * self.auxiliary_scale + self.auxiliary_centre
+
+    def normalize_auxiliary(self, values: torch.Tensor) -> torch.Tensor:
+        """Physical values as the bottleneck holds them: the auxiliary loss's target, and a perfect encoder's output."""
+        return (values - self.auxiliary_centre) / self.auxiliary_scale
+
+    def act(
+        self, bottleneck: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Action (B, 4) in [-1, 1] and the next recurrent state."""
+        return self.head(bottleneck, vector), state
+
+    def forward(
+        self, rgb: torch.Tensor, depth_mm: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
+    ) -> ActorOutput:
+        """Everything from rgb (B, S, S, 3) uint8, depth (B, S, S) uint16 [mm], vector (B, n), state (B, 0)."""
+        bottleneck = self.encode(rgb, depth_mm)
+        action, state = self.act(bottleneck, vector, state)
+        return ActorOutput(action, bottleneck, state)
+
+
+def build_actor(spec: ActorSpec, observation: ObservationSpec) -> Actor:
+    """A new actor with torch's default initial weights (seed torch's generator to repeat them)."""
+    return Actor(spec, observation)
