@@ -43,9 +43,10 @@ _VELOCITY_SHARE = 0.9
 
 # fetch_moveit_config's joint_limits.yaml: conservative values meant for planning.
 _PLANNING_ACCELERATION = np.array([1.5, 1.0, 1.5, 1.5, 1.5, 2.5, 2.5])
-# About half of what effort minus gravity leaves at the joint's largest inertia over the workspace
-# (tests/test_limit_profiles.py recomputes the share from the model).
-_DEFAULT_ACCELERATION = np.array([5.0, 5.0, 6.0, 6.0, 6.0, 8.0, 8.0])
+# With every joint at its velocity limit and at this acceleration at once, in the worst of all sign combinations and
+# anywhere in the workspace, the effort needed stays within the robot's rating; shoulder pan is the joint that decides
+# (0.97 of it, the others 0.75 or less). tests/test_robot_model.py recomputes it from the model.
+_DEFAULT_ACCELERATION = np.array([2.5, 3.5, 6.0, 6.0, 8.0, 8.0, 10.0])
 
 
 def _profile(name: str, acceleration: FloatArray) -> LimitProfile:

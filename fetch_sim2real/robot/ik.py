@@ -1,0 +1,82 @@
+"""Differential inverse kinematics: a small displacement of the gripper -> a joint step of the arm."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import mink
+import mujoco
+import numpy as np
+
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.model import GRIP_SITE, fetch_spec
+from fetch_sim2real.types import FloatArray
+
+# Gripper pointing straight down, fingers opening along base_link's y: columns are the gripper's axes in base_link.
+GRIPPER_DOWN: Final = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+# Elbow up, gripper down over a table in front of the robot; the redundant joint is drawn towards it.
+HOME_POSITION_RAD: Final = np.array([0.0, -0.75, 0.0, 1.35, 0.0, np.pi / 2 - 0.6, 0.0])
+HOME_POSITION_RAD.setflags(write=False)
+
+_POSITION_COST, _ORIENTATION_COST, _POSTURE_COST = 1.0, 0.3, 0.005
+_SOLVER: Final = "daqp"
+# Levenberg-Marquardt damping [unitless] keeps steps short near a stretched arm.
+_LM_DAMPING, _SOLVER_DAMPING = 1e-3, 1e-5
+
+
+class DifferentialIk:
+    """Joint steps that move the grip site by a displacement and keep the gripper pointing down.
+
+    Not a solver for far targets: it is called once per control period with steps of a few centimetres. Stateless
+    between calls, so the same configuration and displacement always give the same step.
+    """
+
+    def __init__(self, torso_height_m: float) -> None:
+        # Only the arm moves: locked fingers keep the problem at seven variables.
+        spec = fetch_spec(torso_height_m)
+        for joint in [j for j in spec.joints if j.name not in ARM_JOINTS]:
+            spec.delete(joint)
+        for actuator in list(spec.actuators):
+            spec.delete(actuator)
+        self._model = spec.compile()
+        self._configuration = mink.Configuration(self._model)
+        self._grip = mink.FrameTask(
+            GRIP_SITE, "site", _POSITION_COST, _ORIENTATION_COST, lm_damping=_LM_DAMPING
+        )
+        self._posture = mink.PostureTask(self._model, cost=_POSTURE_COST)
+        self._posture.set_target(np.array(HOME_POSITION_RAD))
+        self._limits = [mink.ConfigurationLimit(self._model)]
+        self._down = mink.SO3.from_matrix(GRIPPER_DOWN)
+
+    def grip_position_m(self, position: FloatArray) -> FloatArray:
+        """Position (3,) of the grip site in base_link [m] at the joint positions (7,)."""
+        self._configuration.update(np.asarray(position, dtype=np.float64))
+        site: FloatArray = self._configuration.data.site(GRIP_SITE).xpos.copy()
+        return site
+
+    def step(self, position: FloatArray, displacement_m: FloatArray) -> FloatArray:
+        """Joint step (7,) [rad] from ``position`` (7,) that moves the gripper by ``displacement_m`` (3,) in base_link."""
+        target = self.grip_position_m(position) + displacement_m
+        self._grip.set_target(mink.SE3.from_rotation_and_translation(self._down, target))
+        # With dt = 1 the velocity that mink returns is the step itself.
+        step: FloatArray = mink.solve_ik(
+            self._configuration, [self._grip, self._posture], 1.0, _SOLVER, _SOLVER_DAMPING, limits=self._limits
+        )
+        return step
+
+    def reach(self, start: FloatArray, grip_position_m: FloatArray, tolerance_m: float = 1e-3) -> FloatArray | None:
+        """Joint positions (7,) with the gripper down at ``grip_position_m``, found by stepping from ``start``; None if out of reach."""
+        position = np.array(start, dtype=np.float64)
+        for _ in range(_REACH_ITERATIONS):
+            error = grip_position_m - self.grip_position_m(position)
+            distance = float(np.linalg.norm(error))
+            step = self.step(position, error * min(1.0, _REACH_STEP_M / max(distance, 1e-9)))
+            position = position + step
+            if distance < tolerance_m and float(np.max(np.abs(step))) < tolerance_m:
+                return position
+        return None
+
+
+_REACH_ITERATIONS, _REACH_STEP_M = 200, 0.05
+
+

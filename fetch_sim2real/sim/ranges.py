@@ -1,0 +1,62 @@
+"""Values that a world file gives as a number or as a range to draw from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+from fetch_sim2real.types import FloatArray
+
+
+class Range(BaseModel):
+    """A uniform range; ``low == high`` is a fixed value. Written in YAML as ``0.1`` or ``[0.05, 0.2]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    low: float
+    high: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number_or_pair(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return {"low": float(value), "high": float(value)}
+        if isinstance(value, list | tuple):
+            if len(value) != 2:
+                raise ValueError(f"got {list(value)}, expected a number or a pair [low, high]")
+            return {"low": value[0], "high": value[1]}
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(f"got [{self.low}, {self.high}], expected finite numbers with low <= high")
+        return self
+
+    @property
+    def middle(self) -> float:
+        return 0.5 * (self.low + self.high)
+
+    def draw(self, rng: np.random.Generator) -> float:
+        # Also a fixed value takes its draw: turning a value into a range does not shift those drawn after it.
+        return self.low + (self.high - self.low) * rng.random()
+
+
+def _three(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise ValueError(f"got {value!r}, expected three values, each a number or a pair [low, high]")
+    return tuple(value)
+
+
+Vector3 = Annotated[tuple[Range, Range, Range], BeforeValidator(_three)]
+
+
+def draw3(vector: tuple[Range, Range, Range], rng: np.random.Generator) -> FloatArray:
+    """One draw (3,) of a vector of ranges."""
+    return np.array([axis.draw(rng) for axis in vector])
+
+
+def box_of(vector: tuple[Range, Range, Range]) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper corner (3,) of the box that a vector of ranges spans."""
+    return np.array([axis.low for axis in vector]), np.array([axis.high for axis in vector])

@@ -1,0 +1,63 @@
+"""Colour and depth of one camera in one render pass."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from fetch_sim2real.errors import SetupError
+
+# RealSense depth is 16 bit in millimetres.
+_DEPTH_LIMIT_MM: Final = 65535.0
+
+
+class RgbdRenderer:
+    """Renders a named camera at ``width`` x ``height``. One per model and thread; call ``close`` when done."""
+
+    def __init__(self, model: mujoco.MjModel, camera: str, width: int, height: int) -> None:
+        self._model = model
+        try:
+            self._gl = mujoco.GLContext(width, height)
+            self._gl.make_current()
+        except (AttributeError, ImportError, mujoco.FatalError) as error:
+            raise SetupError(
+                f"MuJoCo cannot open an off-screen OpenGL context ({error}); without a screen set MUJOCO_GL=egl and "
+                "install Debian's libegl1 and libgl1-mesa-dri ('fetch-sim2real doctor' checks)"
+            ) from error
+        self._scene = mujoco.MjvScene(model, maxgeom=200)
+        self._options = mujoco.MjvOption()
+        self._perturb = mujoco.MjvPerturb()
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        # 0 at the far plane, 1 at the near one: keeps float32's precision where the table is.
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        self._view = mujoco.MjvCamera()
+        self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._view.fixedcamid = model.camera(camera).id
+        self._viewport = mujoco.MjrRect(0, 0, width, height)
+        self._rgb = np.empty((height, width, 3), np.uint8)
+        self._depth = np.empty((height, width), np.float32)
+
+    def render(self, data: mujoco.MjData) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Colour (H, W, 3) uint8 and depth (H, W) float32 [m] along the optical axis of the present state."""
+        self._gl.make_current()
+        mujoco.mjv_updateScene(
+            self._model, data, self._options, self._perturb, self._view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+        )
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        mujoco.mjr_readPixels(self._rgb, self._depth, self._viewport, self._context)
+        extent = self._model.stat.extent
+        near, far = self._model.vis.map.znear * extent, self._model.vis.map.zfar * extent
+        # The buffer holds z = a / depth - b with z(near) = 1 and z(far) = 0.
+        a, b = near * far / (far - near), near / (far - near)
+        depth_m = (a / (self._depth + b)).astype(np.float32)
+        # OpenGL's rows go from the bottom up.
+        return np.ascontiguousarray(self._rgb[::-1]), np.ascontiguousarray(depth_m[::-1])
+
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        self._context.free()
+        self._gl.free()

@@ -1,0 +1,82 @@
+"""The MuJoCo model of a world: robot, floor, table, block, light, camera. Compiled once per world; episodes change fields."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import mujoco
+import numpy as np
+
+from fetch_sim2real.robot.model import (
+    WORLD_CONAFFINITY,
+    WORLD_CONTYPE,
+    fetch_spec,
+)
+from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.timing import PHYSICS_STEP_S
+from fetch_sim2real.types import FloatArray
+
+FLOOR, TABLE, BLOCK, CAMERA, LIGHT = "floor", "table", "block", "camera", "light"
+BLOCK_JOINT: Final = "block_joint"
+# Large enough for every camera profile: the offscreen buffer is made once.
+_OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT = 1280, 720
+# Clip planes as shares of the scene's extent, which is set to 1 m so that they are metres.
+_EXTENT_M, _NEAR_M, _FAR_M = 1.0, 0.05, 10.0
+
+
+def camera_rotation(position_m: FloatArray, look_at_m: FloatArray) -> FloatArray:
+    """Rotation (3, 3) of the optical frame (x right, y down, z forward) in base_link of a level camera."""
+    forward = np.asarray(look_at_m, float) - np.asarray(position_m, float)
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right = right / np.linalg.norm(right)
+    return np.column_stack([right, np.cross(forward, right), forward])
+
+
+def scene_spec(world: World) -> mujoco.MjSpec:
+    """An MjSpec of the world at the middle of its ranges."""
+    spec = fetch_spec(world.robot.torso_height_m)
+    spec.option.timestep = PHYSICS_STEP_S
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.stat.extent = _EXTENT_M
+    spec.visual.map.znear, spec.visual.map.zfar = _NEAR_M, _FAR_M
+    # Multisampling would blur depth over edges and doubles the cost of software rendering.
+    spec.visual.quality.offsamples = 0
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = _OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT
+    for texture in list(spec.textures):
+        if texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
+            spec.delete(texture)
+    _add_floor_and_table(spec, world)
+    _add_block(spec, world)
+    spec.worldbody.add_light(
+        name=LIGHT, type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=[0, 0, 3], dir=[0, 0, -1], castshadow=False
+    )
+    spec.worldbody.add_camera(name=CAMERA, fovy=world.camera.vertical_fov_deg, pos=list(world.camera.position_m))
+    return spec
+
+
+def _add_floor_and_table(spec: mujoco.MjSpec, world: World) -> None:
+    spec.worldbody.add_geom(
+        name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1], contype=WORLD_CONTYPE,
+        conaffinity=WORLD_CONAFFINITY, rgba=[0.4, 0.4, 0.4, 1],
+    )  # fmt: skip
+    height = world.table.height_m.middle
+    (x, y), (depth, width) = world.table.center_xy_m, world.table.size_xy_m
+    table = spec.worldbody.add_body(name=TABLE, pos=[x, y, height / 2])
+    table.add_geom(
+        name=TABLE, type=mujoco.mjtGeom.mjGEOM_BOX, size=[depth / 2, width / 2, height / 2], contype=WORLD_CONTYPE,
+        conaffinity=WORLD_CONAFFINITY, rgba=[0.8, 0.8, 0.8, 1],
+    )  # fmt: skip
+
+
+def _add_block(spec: mujoco.MjSpec, world: World) -> None:
+    half = world.block.half_size_m.middle
+    x, y, height = world.block.spawn_x_m.middle, world.block.spawn_y_m.middle, world.table.height_m.middle
+    block = spec.worldbody.add_body(name=BLOCK, pos=[x, y, height + half])
+    block.add_joint(name=BLOCK_JOINT, type=mujoco.mjtJoint.mjJNT_FREE, damping=np.array([0.01, 0.0, 0.0]))
+    block.add_geom(
+        name=BLOCK, type=mujoco.mjtGeom.mjGEOM_BOX, size=[half] * 3, mass=world.block.mass_kg.middle, condim=4,
+        friction=[world.block.friction.middle, 0.005, 0.0001], contype=WORLD_CONTYPE, conaffinity=WORLD_CONAFFINITY,
+        rgba=[0.8, 0.1, 0.1, 1],
+    )  # fmt: skip

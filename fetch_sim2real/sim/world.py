@@ -1,0 +1,282 @@
+"""The simulated world in time: physics, joint states, RGB-D frames and commands, each with its delay."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import mujoco
+import numpy as np
+
+from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.robot.ik import DifferentialIk
+from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.robot.model import GRIP_SITE, NOMINAL_GAINS
+from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode
+from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics, apply_looks
+from fetch_sim2real.sim.render import RgbdRenderer
+from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, scene_spec
+from fetch_sim2real.sim.sensor import SensorModel
+from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
+from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdFrame
+
+# Success is the goal held for this long at the end of the episode.
+HOLD_S: Final = 0.5
+_NS_PER_STEP: Final = PHYSICS_STEP_S * 1e9
+# Between episodes simulated time jumps ahead, so that stamps of one are never taken for the next one's.
+_STEPS_BETWEEN_EPISODES: Final = 30 * PHYSICS_STEPS_PER_PERIOD
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A frame in flight: when it becomes available [physics step], the picture (None without a camera), its cost."""
+
+    due_step: int
+    stamp_ns: int
+    frame: RgbdFrame | None
+    render_s: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an episode ended. ``final_distance_m`` is gripper to goal at the end, success as HOLD_S defines it."""
+
+    seed: int
+    success: bool
+    final_distance_m: float
+    steps: int
+
+
+def stamp_of_step(step: int) -> int:
+    """Stamp [ns] of a physics step."""
+    return round(step * _NS_PER_STEP)
+
+
+def steps_of(duration_s: float) -> int:
+    """Physics steps nearest to a duration [s]."""
+    return round(duration_s / PHYSICS_STEP_S)
+
+
+class SimWorld:
+    """One simulated cell. Time advances only by ``advance_to_next_frame``; nothing here reads a wall clock except to time rendering."""
+
+    def __init__(self, world: World, camera_size: tuple[int, int] | None) -> None:
+        """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty)."""
+        self.world = world
+        self.ik = DifferentialIk(world.robot.torso_height_m)
+        self.model = scene_spec(world).compile()
+        self.data = mujoco.MjData(self.model)
+        self._renderer = None if camera_size is None else RgbdRenderer(self.model, CAMERA, *camera_size)
+        width, height = camera_size or (0, 0)
+        self.camera_size = (width, height)
+        self._arm_qpos = np.array([self.model.joint(name).qposadr[0] for name in ARM_JOINTS])
+        self._arm_dof = np.array([self.model.joint(name).dofadr[0] for name in ARM_JOINTS])
+        self._arm_servo = np.array([self.model.actuator(name).id for name in ARM_JOINTS])
+        self._finger_qpos = np.array([self.model.joint(name).qposadr[0] for name in GRIPPER_JOINTS])
+        self._finger_servo = np.array([self.model.actuator(name).id for name in GRIPPER_JOINTS])
+        self._block_qpos = self.model.joint(BLOCK_JOINT).qposadr[0]
+        self._block_dof = self.model.joint(BLOCK_JOINT).dofadr[0]
+        self.step = 0
+        self._episode: EpisodeDraw | None = None
+
+    # -- episodes ------------------------------------------------------------------------------------------------
+
+    def reset(self, seed: int, move_block: bool = False) -> EpisodeDraw:
+        """Start the episode of ``seed``; with ``move_block`` the block is put elsewhere on its way."""
+        draw = draw_episode(self.world, seed, self.ik)
+        apply_dynamics(self.model, draw.dynamics)
+        apply_camera(self.model, draw.camera)
+        apply_looks(self.model, draw.looks)
+        mujoco.mj_resetData(self.model, self.data)
+        self._place_robot(draw)
+        self._place_block(draw.block_position_m, draw.block_yaw_rad)
+        mujoco.mj_forward(self.model, self.data)
+        self._episode = draw
+        self._sensor = SensorModel(draw.sensor)
+        # Servos push against speed: the reference's velocity must be added for them to follow it.
+        gain = self.model.actuator_gainprm[self._arm_servo, 0]
+        self._velocity_lead_s = NOMINAL_GAINS.kv / gain
+        first = self.step + _STEPS_BETWEEN_EPISODES
+        self.step = self._first_step = first - first % PHYSICS_STEPS_PER_PERIOD
+        self._end_step = self._first_step + steps_of(self.world.episode_s)
+        self._latency_steps = max(0, steps_of(draw.camera_latency_s))
+        self._command_steps = max(0, steps_of(draw.command_latency_s))
+        self._move_step = self._first_step + steps_of(draw.move_at_s) if move_block else None
+        self._arm = TrajectoryFollower(self.true_arm_position() + draw.dynamics.joint_offset_rad, self._now_s())
+        self._pending: list[tuple[int, JointTrajectory]] = []
+        self._in_flight: list[Captured] = []
+        self._published = 0
+        self._joint_samples: list[JointSample] = [self.measured()]
+        self._hold_distance_m = 0.0
+        self._capture_if_due()
+        return draw
+
+    @property
+    def episode(self) -> EpisodeDraw:
+        if self._episode is None:
+            raise RuntimeError("SimWorld.reset has not been called")
+        return self._episode
+
+    def _place_robot(self, draw: EpisodeDraw) -> None:
+        self.data.qpos[self._arm_qpos] = draw.arm_start_rad
+        self.data.qpos[self._finger_qpos] = 0.0
+        self.data.ctrl[self._arm_servo] = draw.arm_start_rad
+
+    def _place_block(self, position_m: FloatArray, yaw_rad: float) -> None:
+        at = self._block_qpos
+        self.data.qpos[at : at + 3] = position_m
+        self.data.qpos[at + 3 : at + 7] = [np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
+        self.data.qvel[self._block_dof : self._block_dof + 6] = 0.0
+
+    # -- what a robot and a camera give --------------------------------------------------------------------------
+
+    @property
+    def now_ns(self) -> int:
+        """Simulated time [ns]."""
+        return stamp_of_step(self.step)
+
+    def _now_s(self) -> float:
+        return self.step * PHYSICS_STEP_S
+
+    def measured(self) -> JointSample:
+        """Joints as the robot reports them, joint zero errors included."""
+        return JointSample(
+            stamp_ns=self.now_ns,
+            position=self.true_arm_position() + self.episode.dynamics.joint_offset_rad,
+            velocity=self.data.qvel[self._arm_dof].copy(),
+            finger_position_m=float(self.data.qpos[self._finger_qpos].mean()),
+        )
+
+    @property
+    def camera_model(self) -> CameraModel:
+        """Intrinsics of the true camera, as its CameraInfo would state them."""
+        width, height = self.camera_size
+        return CameraModel.from_fovy(width, height, float(np.deg2rad(self.episode.camera.vertical_fov_deg)))
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def send_arm(self, trajectory: JointTrajectory) -> None:
+        """A trajectory for the arm; it takes effect after the command latency."""
+        self._pending.append((self.step + self._command_steps, trajectory))
+
+    def send_fingers(self, opening_m: float) -> None:
+        """Wanted opening of each finger [m]."""
+        self.data.ctrl[self._finger_servo] = opening_m
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """True once the episode's time is over."""
+        return self.step >= self._end_step
+
+    def next_publication_step(self) -> int:
+        """Physics step at which the next frame becomes available, or at which the episode ends."""
+        capture_step = self._first_step + self._published * PHYSICS_STEPS_PER_PERIOD
+        return min(capture_step + self._latency_steps, self._end_step)
+
+    def advance_to_next_frame(self) -> Captured | None:
+        """Run until the next frame is available and return it; None when the episode's time is over first."""
+        self.advance_to(self.next_publication_step())
+        if self.done:
+            return None
+        self._published += 1
+        return self._in_flight.pop(0)
+
+    def advance_to(self, step: int) -> None:
+        """Run physics up to ``step``."""
+        while self.step < step:
+            boundary = self.step - self.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS
+            stops = [step, boundary, *(due for due, _ in self._pending if due > self.step)]
+            self._accept_due()
+            self._run(min(stops) - self.step)
+            if self.step % JOINT_STATE_EVERY_STEPS == 0:
+                self._after_joint_state_step()
+
+    def take_joint_samples(self) -> list[JointSample]:
+        """Joint states (120 Hz) since the last call."""
+        taken, self._joint_samples = self._joint_samples, []
+        return taken
+
+    def _accept_due(self) -> None:
+        while self._pending and self._pending[0][0] <= self.step:
+            self._arm.accept(self._pending.pop(0)[1], self._now_s())
+
+    def _run(self, steps: int) -> None:
+        # The servo is given where the arm should be at the end of each physics step.
+        times = (self.step + 1 + np.arange(steps)) * PHYSICS_STEP_S
+        position, velocity = self._arm.desired(times)
+        targets = position + velocity * self._velocity_lead_s - self.episode.dynamics.joint_offset_rad
+        model, data, servo = self.model, self.data, self._arm_servo
+        for target in targets:
+            data.ctrl[servo] = target
+            mujoco.mj_step(model, data)
+        self.step += steps
+
+    def _after_joint_state_step(self) -> None:
+        mujoco.mj_kinematics(self.model, self.data)
+        if self._move_step is not None and self.step >= self._move_step:
+            self._move_step = None
+            height = self.block_position_m[2]
+            self._place_block(np.array([*self.episode.move_to_xy_m, height]), self.episode.block_yaw_rad)
+            mujoco.mj_kinematics(self.model, self.data)
+        self._joint_samples.append(self.measured())
+        if self.step >= self._end_step - steps_of(HOLD_S):
+            self._hold_distance_m = max(self._hold_distance_m, self.distance_m())
+        self._capture_if_due()
+
+    def _capture_if_due(self) -> None:
+        if self.step % PHYSICS_STEPS_PER_PERIOD != 0:
+            return
+        started = time.perf_counter()
+        frame = None if self._renderer is None else self._render()
+        self._in_flight.append(
+            Captured(self.step + self._latency_steps, self.now_ns, frame, time.perf_counter() - started)
+        )
+
+    def _render(self) -> RgbdFrame:
+        assert self._renderer is not None
+        mujoco.mj_camlight(self.model, self.data)
+        rgb, depth_m = self._renderer.render(self.data)
+        return RgbdFrame(self.now_ns, self._sensor.color(rgb), self._sensor.depth_mm(depth_m))
+
+    # -- ground truth: for critics, evaluation and tests, never for an actor -------------------------------------
+
+    def true_arm_position(self) -> FloatArray:
+        """True joint positions (7,), without zero errors."""
+        position: FloatArray = self.data.qpos[self._arm_qpos].copy()
+        return position
+
+    @property
+    def grip_position_m(self) -> FloatArray:
+        """True position (3,) of the grip site in base_link."""
+        position: FloatArray = self.data.site(GRIP_SITE).xpos.copy()
+        return position
+
+    @property
+    def block_position_m(self) -> FloatArray:
+        """True centre (3,) of the block in base_link."""
+        position: FloatArray = self.data.body(BLOCK).xpos.copy()
+        return position
+
+    def distance_m(self) -> float:
+        """Gripper to where the goal wants it [m]."""
+        wanted = self.block_position_m + self.episode.goal_offset_m
+        return float(np.linalg.norm(self.grip_position_m - wanted))
+
+    def outcome(self) -> Outcome:
+        """Result of the finished episode."""
+        return Outcome(
+            seed=self.episode.seed,
+            success=self.done and self._hold_distance_m <= self.world.goal.tolerance_m,
+            final_distance_m=self.distance_m(),
+            steps=self._published,
+        )
+
+    def close(self) -> None:
+        """Free the renderer."""
+        if self._renderer is not None:
+            self._renderer.close()

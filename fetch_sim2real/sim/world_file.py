@@ -1,0 +1,177 @@
+"""The description of a world: what is where, and what varies from episode to episode in which range.
+
+Every value may be a number (fixed) or a pair ``[low, high]`` (drawn at each reset). Lengths in metres, in base_link,
+angles in degrees, colours in 0..1. A file may name another in ``extends`` and state only what differs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fetch_sim2real.errors import WorldFileError
+from fetch_sim2real.sim.ranges import Range, Vector3
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RobotPart(_Part):
+    """Torso height is fixed for a world; the gripper starts somewhere in ``start_grip_m`` and stays in ``workspace_m``."""
+
+    torso_height_m: float
+    workspace_m: Vector3
+    start_grip_m: Vector3
+    # Factors on the nominal servo stiffness and joint damping, and a constant error of each joint's zero.
+    servo_stiffness_factor: Range
+    joint_damping_factor: Range
+    joint_offset_deg: Range
+
+
+class TablePart(_Part):
+    """A box on the floor; ``height_m`` is its top."""
+
+    height_m: Range
+    center_xy_m: tuple[float, float]
+    size_xy_m: tuple[float, float]
+    color: Vector3
+
+
+class BlockPart(_Part):
+    """A cube on the table, its centre drawn in ``spawn_x_m`` x ``spawn_y_m``."""
+
+    half_size_m: Range
+    mass_kg: Range
+    friction: Range
+    color: Vector3
+    spawn_x_m: Range
+    spawn_y_m: Range
+    yaw_deg: Range
+
+
+class GoalPart(_Part):
+    """Goals drawn for the task; ``offset_m`` is relative to the block, along base_link's axes."""
+
+    offset_m: Vector3
+    tolerance_m: float
+    # A start closer than this to the goal is not drawn.
+    min_start_distance_m: float
+
+
+class CameraPart(_Part):
+    """Nominal (believed) pose of the camera, and by how far the true one is off."""
+
+    position_m: tuple[float, float, float]
+    look_at_m: tuple[float, float, float]
+    vertical_fov_deg: float
+    position_error_m: Vector3
+    rotation_error_deg: Vector3
+    fov_error_deg: Range
+
+
+class SensorPart(_Part):
+    """Image noise. Depth noise grows with the square of the distance, ``depth_noise`` is its sigma at 1 m."""
+
+    depth_noise_m: Range
+    depth_dropout: Range
+    color_noise: Range
+    brightness: Range
+
+
+class LightPart(_Part):
+    """One directional light and the ambient part."""
+
+    direction: Vector3
+    diffuse: Range
+    ambient: Range
+    floor_color: Vector3
+
+
+class TimingPart(_Part):
+    """Delays in simulated time: frame taken -> published, command sent -> in effect."""
+
+    camera_latency_s: Range
+    command_latency_s: Range
+
+
+class PerturbationPart(_Part):
+    """Unplanned changes: the block is put elsewhere at ``move_block_at_s`` if moving is asked for."""
+
+    move_block_at_s: Range
+    move_block_min_distance_m: float
+
+
+class World(_Part):
+    """A complete world; see ``worlds/nominal.yaml`` for the meaning in use."""
+
+    name: str
+    description: str
+    episode_s: float
+    robot: RobotPart
+    table: TablePart
+    block: BlockPart
+    goal: GoalPart
+    camera: CameraPart
+    sensor: SensorPart
+    light: LightPart
+    timing: TimingPart
+    perturbation: PerturbationPart
+
+
+def load_world(name_or_path: str, directory: Path) -> World:
+    """The world called ``name_or_path`` in ``directory``, or at that path if it ends in .yaml.
+
+    Raises:
+        WorldFileError: no such world, not YAML, or a value that is missing, unknown or impossible (it is named).
+    """
+    path = _locate(name_or_path, directory)
+    merged = _read_merged(path, directory, seen=())
+    try:
+        return World.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part not in ("low", "high"))
+        raise WorldFileError(
+            f"world file {path}: '{where}': {first['msg']} ({error.error_count()} problem(s) in all)"
+        ) from None
+
+
+def _locate(name_or_path: str, directory: Path) -> Path:
+    is_path = name_or_path.endswith((".yaml", ".yml"))
+    path = Path(name_or_path) if is_path else directory / f"{name_or_path}.yaml"
+    if not path.is_file():
+        available = ", ".join(sorted(p.stem for p in directory.glob("*.yaml")))
+        raise WorldFileError(
+            f"there is no world '{name_or_path}' (looked for {path}); available: {available}, or a path ending in .yaml"
+        )
+    return path
+
+
+def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise WorldFileError(f"world file {path} extends itself by way of {' -> '.join(map(str, seen))}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise WorldFileError(f"world file {path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise WorldFileError(f"world file {path} holds {type(content).__name__}, expected a mapping of sections")
+    base_name = content.pop("extends", None)
+    if base_name is None:
+        return content
+    # A base is looked for beside the file first, so that a folder of one's own worlds is self-contained.
+    beside = path.parent / f"{base_name}.yaml"
+    base = beside if beside.is_file() and beside != path else _locate(str(base_name), directory)
+    return _merge(_read_merged(base, directory, (*seen, path)), content)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both_mappings = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both_mappings else value
+    return merged
