@@ -44,6 +44,7 @@ CORE = [
     "typer>=0.12,<1",
     "rich>=13.8,<16",
     "rosbags>=0.11,<0.12",
+    "packaging>=22",
 ]
 EXTRAS = {
     # ROS 2 Jazzy from PyPI, for machines without an apt ROS. Never beside one.

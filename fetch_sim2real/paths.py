@@ -30,45 +30,21 @@ def shared_dir(kind: SharedKind, package: Path = _PACKAGE) -> Path:
     Raises ``SetupError`` if this copy has none.
     """
     root = clone_root(package)
-    if root is not None:
-        candidates = [root / kind]
-    else:
-        # site-packages lies two to four levels below its prefix, depending on who installed it.
-        candidates = [parent / _SHARE / kind for parent in package.parents]
+    # Once installed, the package lies two to four levels below its prefix, depending on who installed it.
+    candidates = [parent / _SHARE / kind for parent in package.parents] if root is None else [root / kind]
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
+    expected = f"{_SHARE / kind} below a parent of it" if root is None else str(root / kind)
     raise SetupError(
-        f"no folder of {kind} belongs to the package in {package}, expected "
-        f"{root / kind if root else _SHARE / kind} {'' if root else 'below one of its parent folders'}".rstrip()
-        + "; install the project again (`make venv`, `pip install`, or `colcon build`)"
+        f"the package in {package} has no folder of {kind}, expected {expected}; "
+        "install the project again (`make venv`, `pip install` or `colcon build`)"
     )
 
 
 def worlds_dir() -> Path:
-    """Folder of the world files that come with the package."""
+    """Folder of the world files that come with the package (``sim.world_file.load_world`` takes it)."""
     return _PACKAGE / "worlds"
-
-
-def world_names() -> tuple[str, ...]:
-    """Names that ``find_world`` knows, sorted."""
-    return tuple(sorted(path.stem for path in worlds_dir().glob("*.yaml")))
-
-
-def find_world(name_or_path: str | Path) -> Path:
-    """The world file called ``name_or_path`` (``nominal``), or the file at that path.
-
-    Raises ``SetupError`` with the available names if there is neither.
-    """
-    shipped = worlds_dir() / f"{name_or_path}.yaml"
-    if str(name_or_path) in world_names():
-        return shipped
-    path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path
-    raise SetupError(
-        f"world '{name_or_path}' is neither a shipped world nor a file, shipped: {', '.join(world_names()) or 'none'}"
-    )
 
 
 def policy_names() -> tuple[str, ...]:

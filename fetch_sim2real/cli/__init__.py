@@ -1,0 +1,1 @@
+"""The command `fetch-sim2real` and its subcommands."""

@@ -1,0 +1,104 @@
+"""The command ``fetch-sim2real``.
+
+Every subcommand is a module with a ``typer.Typer`` called ``app``, imported only when it is run: ``--help`` stays
+instant and works on a machine where ROS or torch are missing. A new subcommand is one line in ``SUBCOMMANDS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import typer
+
+from fetch_sim2real import __version__
+from fetch_sim2real.errors import FetchSim2RealError
+
+
+@dataclass(frozen=True)
+class Subcommand:
+    """A subcommand's name, the module that holds its ``app``, and its line in ``--help``."""
+
+    name: str
+    module: str
+    summary: str
+
+
+SUBCOMMANDS: Final = (
+    Subcommand(
+        "sim",
+        "fetch_sim2real.cli.sim",
+        "Run policy, driver and a simulated robot and camera: the whole stack without hardware.",
+    ),
+    Subcommand(
+        "check-graph",
+        "fetch_sim2real.cli.check_graph",
+        "Print the topics, types, QoS, frames and rates of the stack and compare a running graph with them.",
+    ),
+    Subcommand(
+        "doctor",
+        "fetch_sim2real.cli.doctor",
+        "Say what this machine has and lacks, and the command that gets what is missing.",
+    ),
+)
+
+app = typer.Typer(
+    name="fetch-sim2real",
+    help="Closed-loop RGB-D policies on a Fetch arm, on the robot and in simulation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fetch-sim2real {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _register(subcommand: Subcommand) -> None:
+    # The placeholder takes every argument as it is, --help included, and hands it to the real command.
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+    @app.command(subcommand.name, help=subcommand.summary, context_settings=settings, add_help_option=False)
+    def run(context: typer.Context) -> None:
+        run_subcommand(subcommand, list(context.args))
+
+
+def run_subcommand(subcommand: Subcommand, arguments: list[str]) -> None:
+    """Import the subcommand and run it. An error that the user can repair becomes one line and exit status 1."""
+    try:
+        module = importlib.import_module(subcommand.module)
+        module.app(args=arguments, prog_name=f"fetch-sim2real {subcommand.name}")
+    except FetchSim2RealError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        raise typer.Exit(1) from None
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "fetch_sim2real":
+            raise  # a fault of ours, not of this machine
+        typer.secho(
+            f"error: the Python package '{error.name}' is not installed; `fetch-sim2real doctor` says what is missing "
+            "and how to get it",
+            fg=typer.colors.RED,
+            err=True,
+        )
+        raise typer.Exit(1) from None
+
+
+for _subcommand in SUBCOMMANDS:
+    _register(_subcommand)
+
+
+if __name__ == "__main__":
+    app()
