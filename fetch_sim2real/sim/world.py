@@ -166,6 +166,16 @@ class SimWorld:
         """Wanted opening of each finger [m]."""
         self.data.ctrl[self._finger_servo] = opening_m
 
+    def snapshot(self, arm_rad: FloatArray, block_xy_m: FloatArray, block_yaw_rad: float) -> RgbdFrame:
+        """A picture of the episode's world with the arm and the block put somewhere, outside of time.
+
+        For collecting images: the episode cannot be continued afterwards.
+        """
+        self.data.qpos[self._arm_qpos] = arm_rad
+        self._place_block(np.array([*block_xy_m, self.episode.block_position_m[2]]), block_yaw_rad)
+        mujoco.mj_kinematics(self.model, self.data)
+        return self._render()
+
     # -- time ----------------------------------------------------------------------------------------------------
 
     @property

@@ -1,0 +1,1 @@
+"""Training of the shipped actors; not needed on a robot."""
