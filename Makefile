@@ -1,0 +1,51 @@
+# `make` alone explains. Every target sets up .venv first; that is a matter of milliseconds once it exists.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+export PYTHON
+
+# Environment of everything that runs: ROS as scripts/ros_env.sh chooses it; no screen, no window.
+ENV := set -u; . scripts/ros_env.sh; \
+	if [ -z "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ]; then export MUJOCO_GL=$${MUJOCO_GL:-egl}; fi;
+
+.PHONY: help venv sim test check lint typecheck bench doctor clean
+
+help: ## This text
+	@echo "fetch_sim2real: closed-loop RGB-D policies on a Fetch arm, on the robot and in simulation."
+	@echo
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' | \
+		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo "  Start with:  make sim        the whole stack in simulation; the first time sets up .venv"
+	@echo "  Options:     ARGS            make sim ARGS='--world randomized'; make test ARGS='-k limiter -x'"
+	@echo "               PYTHON          make venv PYTHON=python3.12   (3.10 to 3.12)"
+	@echo "               TORCH_SPEC, EXTRAS, FETCH_ROS, SKIP_APT: see scripts/setup_venv.sh"
+
+venv: ## Make or update .venv and, where they are missing, install Debian's OpenGL packages
+	@scripts/setup_venv.sh
+
+sim: venv ## Run the simulated robot and camera, the policy and the driver
+	@$(ENV) exec $(BIN)/fetch-sim2real sim $(ARGS)
+
+test: venv ## Run the tests
+	@$(ENV) exec $(BIN)/python -m pytest $(ARGS)
+
+check: lint typecheck test ## What has to pass before a change is offered: lint, type check, tests
+
+lint: venv ## Run ruff
+	@$(BIN)/ruff check .
+
+typecheck: venv ## Run mypy
+	@$(BIN)/mypy
+
+bench: venv ## Run the benchmarks
+	@$(ENV) exec $(BIN)/python -m benchmarks $(ARGS)
+
+doctor: venv ## Say what this machine has and lacks
+	@$(ENV) exec $(BIN)/fetch-sim2real doctor $(ARGS)
+
+clean: ## Remove .venv and everything that was built
+	rm -rf .venv build dist install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf ros2_ws/build ros2_ws/install ros2_ws/log

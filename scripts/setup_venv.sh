@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Makes .venv with everything that the stack, its training and its tests need. Run again, it does nothing
+# unless this script, setup.py or one of the choices below has changed.
+#
+#   PYTHON      interpreter, default python3 (3.10 to 3.12)
+#   TORCH_SPEC  arguments for `pip install` that choose the torch build, for a GPU for example
+#               TORCH_SPEC="torch --index-url https://download.pytorch.org/whl/cu126"; default: a CPU build
+#   EXTRAS      further extras of setup.py, comma-separated: realsense, rosbridge, viz
+#   FETCH_ROS   apt or wheels; default: an apt ROS if there is one (scripts/ros_env.sh)
+#   SKIP_APT=1  never install Debian packages, only name those that are missing
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PYTHON=${PYTHON:-python3}
+EXTRAS=${EXTRAS:-}
+TORCH_SPEC=${TORCH_SPEC:-}
+VENV=.venv
+STAMP=$VENV/.setup-stamp
+TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_VERSION=2.13.0  # the one that the tests run with; setup.py admits a range
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+fail() { printf '\033[1;31merror:\033[0m %s\n' "$*" >&2; exit 1; }
+
+# One set-up at a time: a second `make` waits here. The lock is on the folder, so no file is left.
+exec 9<.
+command -v flock >/dev/null && flock 9
+
+command -v "$PYTHON" >/dev/null || fail "$PYTHON is not installed: sudo apt-get install -y python3 python3-venv"
+"$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' ||
+    fail "$("$PYTHON" --version) is not supported, expected Python 3.10 to 3.12: make venv PYTHON=python3.12"
+
+. scripts/ros_env.sh
+
+wanted_stamp() {
+    cat setup.py scripts/setup_venv.sh scripts/ros_env.sh
+    "$PYTHON" -c 'import sys; print(sys.version, sys.base_prefix)'
+    printf '%s\n' "$PWD" "ros=$FETCH_ROS" "torch=$TORCH_SPEC" "extras=$EXTRAS"
+}
+WANTED=$(wanted_stamp | sha256sum | cut -d' ' -f1)
+if [ -x $VENV/bin/python ] && [ "$(cat $STAMP 2>/dev/null)" = "$WANTED" ]; then exit 0; fi
+
+# ---- Debian packages -------------------------------------------------------------------------------------------------
+
+LIBRARIES=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null || true)
+has_library() { grep -q "$1" <<< "$LIBRARIES"; }
+has_package() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+missing_packages() {
+    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ||
+        "$PYTHON" -c 'import sys; print(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")'
+    has_library libEGL.so.1 || echo libegl1
+    has_library libGL.so.1 || echo libgl1
+    # NVIDIA's driver brings an EGL of its own; everything else renders with Mesa.
+    [ -e /usr/share/glvnd/egl_vendor.d/10_nvidia.json ] || has_package libgl1-mesa-dri || echo libgl1-mesa-dri
+    case ",$EXTRAS," in *,realsense,*) has_library libusb-1.0.so.0 || echo libusb-1.0-0 ;; esac
+}
+
+install_packages() {
+    local -a as_root=() missing=("$@")
+    local by_hand="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+    [ "$(id -u)" = 0 ] || by_hand="sudo sh -c '$by_hand'"
+    [ -z "${SKIP_APT:-}" ] || fail "Debian packages are missing. Install them, then run make again:  $by_hand"
+    command -v apt-get >/dev/null ||
+        fail "this system has no apt-get. Install what these Debian packages hold, then run make again: ${missing[*]}"
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || fail "not root and no sudo. As root, run:  $by_hand"
+        # Without a terminal sudo could only hang or fail: say what to do instead.
+        sudo -n true 2>/dev/null || [ -t 0 ] || fail "sudo wants a password and there is no terminal. Run:  $by_hand"
+        as_root=(sudo)
+    fi
+    say "Debian packages: ${missing[*]}"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq || true
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" ||
+        fail "apt-get could not install them. Try by hand:  $by_hand"
+}
+
+mapfile -t MISSING < <(missing_packages)
+[ ${#MISSING[@]} = 0 ] || install_packages "${MISSING[@]}"
+
+# ---- the virtual environment -----------------------------------------------------------------------------------------
+
+# A .venv of another interpreter, another place or the other kind of ROS cannot be repaired, only made anew.
+usable_venv() {
+    [ -x $VENV/bin/python ] && [ "$FETCH_ROS" = "$(cat $VENV/.ros-kind 2>/dev/null || echo wheels)" ] || return 1
+    [ "$($VENV/bin/python -c 'import sys; print(sys.version_info[:2], sys.prefix)' 2>/dev/null)" = \
+        "$("$PYTHON" -c 'import sys; print(sys.version_info[:2], sys.argv[1])' "$PWD/$VENV")" ]
+}
+if ! usable_venv; then
+    say "$VENV with $("$PYTHON" --version), ROS 2 from $FETCH_ROS"
+    rm -rf $VENV
+    # An apt ROS is partly in Debian's Python folder (lark, for example), so .venv must see that.
+    if [ "$FETCH_ROS" = apt ]; then "$PYTHON" -m venv --system-site-packages $VENV; else "$PYTHON" -m venv $VENV; fi
+    echo "$FETCH_ROS" > $VENV/.ros-kind
+fi
+rm -f $STAMP
+PIP=($VENV/bin/python -m pip --disable-pip-version-check)
+"${PIP[@]}" install --quiet --upgrade pip
+
+# ---- torch: plain `pip install torch` would fetch gigabytes of CUDA --------------------------------------------------
+
+answers_quickly() {
+    "$PYTHON" - "$1" <<'PROBE' 2>/dev/null
+import sys, urllib.request
+urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD"), timeout=5)
+PROBE
+}
+if [ -n "$TORCH_SPEC" ]; then
+    say "torch as asked for: $TORCH_SPEC"
+    # shellcheck disable=SC2086  # several arguments
+    "${PIP[@]}" install $TORCH_SPEC
+elif $VENV/bin/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null; then
+    say "torch $($VENV/bin/python -c 'import importlib.metadata as m; print(m.version("torch"))') is there already"
+elif answers_quickly "$TORCH_CPU_INDEX/torch/"; then
+    say "torch $TORCH_VERSION, CPU build, from $TORCH_CPU_INDEX"
+    "${PIP[@]}" install "torch==$TORCH_VERSION" --index-url "$TORCH_CPU_INDEX"
+else
+    say "torch $TORCH_VERSION from pip's own indexes: $TORCH_CPU_INDEX does not answer (from PyPI this may be a large CUDA build)"
+    "${PIP[@]}" install "torch==$TORCH_VERSION"
+fi
+
+# ---- everything else -------------------------------------------------------------------------------------------------
+
+EXTRA_LIST="train,test${EXTRAS:+,$EXTRAS}"
+if [ "$FETCH_ROS" = wheels ]; then
+    EXTRA_LIST="ros-wheels,$EXTRA_LIST"
+else
+    # Debian's builds of these are for Debian's numpy; a newer numpy in .venv would break them.
+    "${PIP[@]}" install --quiet --ignore-installed numpy scipy matplotlib
+fi
+say "packages: fetch-sim2real[$EXTRA_LIST]"
+"${PIP[@]}" install --editable ".[$EXTRA_LIST]"
+"${PIP[@]}" check || say "pip sees a conflict above; the stack may still run: .venv/bin/fetch-sim2real doctor"
+
+echo "$WANTED" > $STAMP
+say "ready: make sim, make test; what this machine has: .venv/bin/fetch-sim2real doctor"
