@@ -45,8 +45,8 @@ _VELOCITY_SHARE = 0.9
 _PLANNING_ACCELERATION = np.array([1.5, 1.0, 1.5, 1.5, 1.5, 2.5, 2.5])
 # With every joint at its velocity limit and at this acceleration at once, in the worst of all sign combinations and
 # anywhere in the workspace, the effort needed stays within the robot's rating; shoulder pan is the joint that decides
-# (0.97 of it, the others 0.75 or less). tests/test_robot_model.py recomputes it from the model.
-_DEFAULT_ACCELERATION = np.array([2.5, 3.5, 6.0, 6.0, 8.0, 8.0, 10.0])
+# (0.98 of it, the others 0.73 or less). tests/test_robot_model.py recomputes it from the model.
+_DEFAULT_ACCELERATION = np.array([2.4, 3.5, 6.0, 6.0, 8.0, 8.0, 10.0])
 
 
 def _profile(name: str, acceleration: FloatArray) -> LimitProfile:

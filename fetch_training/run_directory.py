@@ -1,0 +1,67 @@
+"""A training run's folder: checkpoint, log, curve. Everything needed to go on after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths within one run's folder."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def encoder(self) -> Path:
+        return self.path / "encoder.pt"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "progress.csv"
+
+    @property
+    def curve(self) -> Path:
+        return self.path / "learning_curve.png"
+
+    def images(self, stream: str) -> Path:
+        return self.path / f"images_{stream}.npz"
+
+    def save(self, path: Path, state: dict[str, Any]) -> None:
+        """Write so that an interruption leaves the old file or the new one, never half of one."""
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """A checkpoint of one's own run; weights only, so a foreign file cannot run code."""
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        return state
+
+    def append_log(self, row: dict[str, float]) -> None:
+        """One line of progress; the header comes with the first."""
+        new = not self.log.exists()
+        with self.log.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def read_log(self) -> list[dict[str, float]]:
+        """All lines of progress so far."""
+        if not self.log.exists():
+            return []
+        with self.log.open(encoding="utf-8") as stream:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
