@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from fetch_sim2real.observation.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
 from fetch_training.replay import Batch
 
 _LOG_STD_RANGE = (-5.0, 1.0)
-ACTION_SIZE = 4
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from fetch_sim2real.observation.observe import ActionHistory, observe
+from fetch_sim2real.observation.observe import (
+    ACTION_SIZE,
+    ActionHistory,
+    Observation,
+    ObservationSpec,
+    observe,
+)
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.sim.loop import ClosedLoop
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.world import Captured, SimWorld
 from fetch_sim2real.types import FloatArray
 from fetch_training.replay import Episode
 
@@ -45,24 +52,29 @@ def achieved_offset_m(sim: SimWorld) -> FloatArray:
     return sim.grip_position_m - sim.block_position_m
 
 
+def full_state_size(spec: ObservationSpec) -> int:
+    """Length p of ``full_state``."""
+    return 3 + 3 + 4 * len(ARM_JOINTS) + spec.last_actions * ACTION_SIZE + 2
+
+
+def look(loop: ClosedLoop, spec: ObservationSpec, captured: Captured, history: ActionHistory) -> Observation:
+    """The observation of a frame, as the policy node makes it."""
+    assert captured.frame is not None, "the loop's world was made without a camera"
+    return observe(
+        spec, captured.frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.episode.goal_offset_m,
+        history.recent(), loop.grip_position_m,
+    )  # fmt: skip
+
+
 def collect_episode(loop: ClosedLoop, actor: Actor, choose: Choose, seed: int, move_block: bool) -> Episode:
     """Run one episode with ``choose`` picking the actions; observations are those of the delayed frames."""
     draw = loop.reset(seed, move_block)
-    spec = actor.observation
-    history = ActionHistory(spec.last_actions)
+    history = ActionHistory(actor.observation.last_actions)
     states, bottlenecks, vectors, achieved, actions = [], [], [], [], []
     while (captured := loop.next_frame()) is not None:
-        assert captured.frame is not None
-        observation = observe(
-            spec, captured.frame, loop.sim.camera_model, loop.joints_at(captured), draw.goal_offset_m,
-            history.recent(), loop.grip_position_m,
-        )  # fmt: skip
-        with torch.inference_mode():
-            bottleneck = actor.encode(
-                torch.from_numpy(observation.image.rgb)[None], torch.from_numpy(observation.image.depth_mm)[None]
-            )
-        vector = torch.from_numpy(observation.vector)[None]
-        action = choose(bottleneck, vector)
+        observation = look(loop, actor.observation, captured, history)
+        bottleneck = encode(actor, observation)
+        action = choose(bottleneck, torch.from_numpy(observation.vector)[None])
         states.append(full_state(loop.sim, loop, history.recent()))
         achieved.append(achieved_offset_m(loop.sim))
         bottlenecks.append(bottleneck[0].numpy())
@@ -70,7 +82,6 @@ def collect_episode(loop: ClosedLoop, actor: Actor, choose: Choose, seed: int, m
         actions.append(action)
         history.push(action)
         loop.act(action, captured)
-    outcome = loop.sim.outcome()
     return Episode(
         seed=seed,
         state=np.array(states, np.float32),
@@ -80,5 +91,39 @@ def collect_episode(loop: ClosedLoop, actor: Actor, choose: Choose, seed: int, m
         goal=draw.goal_offset_m.astype(np.float32),
         # The last observation has no successor.
         action=np.array(actions[:-1], np.float32),
-        success=outcome.success,
+        success=loop.sim.outcome().success,
     )
+
+
+def encode(actor: Actor, observation: Observation) -> torch.Tensor:
+    """Bottleneck (1, b) of one observation."""
+    image = observation.image
+    with torch.inference_mode():
+        return actor.encode(torch.from_numpy(image.rgb)[None], torch.from_numpy(image.depth_mm)[None])
+
+
+def deterministic(actor: Actor) -> Choose:
+    """The actor's own action, as deployed."""
+
+    def choose(bottleneck: torch.Tensor, vector: torch.Tensor) -> FloatArray:
+        with torch.inference_mode():
+            action, _ = actor.act(bottleneck, vector, actor.initial_state())
+        chosen: FloatArray = action[0].numpy().astype(np.float64)
+        return chosen
+
+    return choose
+
+
+def observations_of_episode(loop: ClosedLoop, actor: Actor, seed: int, count: int) -> list[Observation]:
+    """The first ``count`` observations of an episode run by the deterministic actor."""
+    loop.reset(seed)
+    history = ActionHistory(actor.observation.last_actions)
+    choose = deterministic(actor)
+    observations: list[Observation] = []
+    while len(observations) < count and (captured := loop.next_frame()) is not None:
+        observation = look(loop, actor.observation, captured, history)
+        observations.append(observation)
+        action = choose(encode(actor, observation), torch.from_numpy(observation.vector)[None])
+        history.push(action)
+        loop.act(action, captured)
+    return observations

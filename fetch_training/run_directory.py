@@ -21,8 +21,12 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
 
     @property
-    def checkpoint(self) -> Path:
-        return self.path / "checkpoint.pt"
+    def best(self) -> Path:
+        return self.path / "best.pt"
+
+    @property
+    def last(self) -> Path:
+        return self.path / "last.pt"
 
     @property
     def encoder(self) -> Path:

@@ -12,10 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.types import FloatArray
-from fetch_training.actor_critic import ACTION_SIZE, AsymmetricActorCritic
+from fetch_sim2real.observation.observe import ACTION_SIZE
+from fetch_sim2real.policy.network import Actor
+from fetch_training.actor_critic import AsymmetricActorCritic
 from fetch_training.curve import plot_learning_curve
 from fetch_training.replay import HindsightReplay
-from fetch_training.rollout import Choose, collect_episode
+from fetch_training.rollout import Choose, collect_episode, deterministic
 from fetch_training.run_directory import RunDirectory
 from fetch_training.seeds import training_seeds
 
@@ -73,14 +75,14 @@ def train(
                     metrics = learner.update(replay.sample(settings.batch, rng))
             if steps >= next_evaluation:
                 next_evaluation += settings.evaluate_every
-                success = evaluate(learner, loop, held_out)
+                success = evaluate(learner.actor, loop, held_out)
                 row = {"steps": float(steps), "wall_s": time.monotonic() - started,
                        "exploring_success": float(np.mean(recent)), "evaluated_success": success}  # fmt: skip
                 run.append_log(row | {key: metrics.get(key, float("nan")) for key in _METRICS})
                 plot_learning_curve(run.read_log(), run.curve, "reach_block")
                 if success >= best:
                     best = success
-                    run.save(run.checkpoint, {"actor": learner.actor.state_dict(), "steps": steps, "success": success})
+                    run.save(run.best, {"actor": learner.actor.state_dict(), "steps": steps, "success": success})
                 run.save(run.last, learner.state_dict() | {"steps": steps, "best": best})
             progress.update(bar, completed=steps, description=f"success {float(np.mean(recent)):.2f} best {best:.2f}")
     return best
@@ -89,18 +91,10 @@ def train(
 _METRICS = ("critic_loss", "value", "alpha", "action_change")
 
 
-def evaluate(learner: AsymmetricActorCritic, loop: ClosedLoop, seeds: list[int]) -> float:
+def evaluate(actor: Actor, loop: ClosedLoop, seeds: list[int]) -> float:
     """Success of the deterministic actor; every second episode has its block moved."""
-    actor = learner.actor
-
-    def choose(bottleneck: torch.Tensor, vector: torch.Tensor) -> FloatArray:
-        with torch.inference_mode():
-            action, _ = actor.act(bottleneck, vector, actor.initial_state())
-        chosen: FloatArray = action[0].numpy().astype(np.float64)
-        return chosen
-
-    results = [collect_episode(loop, actor, choose, seed, i % 2 == 1).success for i, seed in enumerate(seeds)]
-    return float(np.mean(results))
+    choose = deterministic(actor)
+    return float(np.mean([collect_episode(loop, actor, choose, seed, i % 2 == 1).success for i, seed in enumerate(seeds)]))
 
 
 def _random(rng: np.random.Generator) -> Choose:

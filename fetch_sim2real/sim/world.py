@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,8 +16,8 @@ from fetch_sim2real.robot.model import GRIP_SITE, NOMINAL_GAINS
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode
 from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics, apply_looks
-from fetch_sim2real.sim.render import RgbdRenderer
-from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, scene_spec
+from fetch_sim2real.sim.frames import FrameMaker, Picture
+from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, scene_spec
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
@@ -32,12 +32,13 @@ _STEPS_BETWEEN_EPISODES: Final = 30 * PHYSICS_STEPS_PER_PERIOD
 
 @dataclass(frozen=True)
 class Captured:
-    """A frame in flight: when it becomes available [physics step], the picture (None without a camera), its cost."""
+    """A frame that became available: its stamp, the picture (None without a camera), its cost and when rendering
+    began [s, ``time.perf_counter``]."""
 
-    due_step: int
     stamp_ns: int
     frame: RgbdFrame | None
-    render_s: float
+    render_s: float = 0.0
+    render_started_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,18 @@ def steps_of(duration_s: float) -> int:
 class SimWorld:
     """One simulated cell. Time advances only by ``advance_to_next_frame``; nothing here reads a wall clock except to time rendering."""
 
-    def __init__(self, world: World, camera_size: tuple[int, int] | None) -> None:
-        """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty)."""
+    def __init__(
+        self, world: World, camera_size: tuple[int, int] | None, render_in_background: bool = False
+    ) -> None:
+        """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty).
+
+        ``render_in_background`` lets a thread render while physics goes on; results are the same.
+        """
         self.world = world
         self.ik = DifferentialIk(world.robot.torso_height_m)
         self.model = scene_spec(world).compile()
         self.data = mujoco.MjData(self.model)
-        self._renderer = None if camera_size is None else RgbdRenderer(self.model, CAMERA, *camera_size)
+        self._frames = None if camera_size is None else FrameMaker(self.model, camera_size, render_in_background)
         width, height = camera_size or (0, 0)
         self.camera_size = (width, height)
         self._arm_qpos = np.array([self.model.joint(name).qposadr[0] for name in ARM_JOINTS])
@@ -87,6 +93,8 @@ class SimWorld:
     def reset(self, seed: int, move_block: bool = False) -> EpisodeDraw:
         """Start the episode of ``seed``; with ``move_block`` the block is put elsewhere on its way."""
         draw = draw_episode(self.world, seed, self.ik)
+        if self._frames is not None:
+            self._frames.start_episode(SensorModel(draw.sensor))
         apply_dynamics(self.model, draw.dynamics)
         apply_camera(self.model, draw.camera)
         apply_looks(self.model, draw.looks)
@@ -95,7 +103,6 @@ class SimWorld:
         self._place_block(draw.block_position_m, draw.block_yaw_rad)
         mujoco.mj_forward(self.model, self.data)
         self._episode = draw
-        self._sensor = SensorModel(draw.sensor)
         # Servos push against speed: the reference's velocity must be added for them to follow it.
         gain = self.model.actuator_gainprm[self._arm_servo, 0]
         self._velocity_lead_s = NOMINAL_GAINS.kv / gain
@@ -107,7 +114,7 @@ class SimWorld:
         self._move_step = self._first_step + steps_of(draw.move_at_s) if move_block else None
         self._arm = TrajectoryFollower(self.true_arm_position() + draw.dynamics.joint_offset_rad, self._now_s())
         self._pending: list[tuple[int, JointTrajectory]] = []
-        self._in_flight: list[Captured] = []
+        self._in_flight: list[tuple[int, Future[Picture] | None]] = []
         self._published = 0
         self._joint_samples: list[JointSample] = [self.measured()]
         self._hold_distance_m = 0.0
@@ -173,8 +180,9 @@ class SimWorld:
         """
         self.data.qpos[self._arm_qpos] = arm_rad
         self._place_block(np.array([*block_xy_m, self.episode.block_position_m[2]]), block_yaw_rad)
-        mujoco.mj_kinematics(self.model, self.data)
-        return self._render()
+        if self._frames is None:
+            raise RuntimeError("this SimWorld was made without a camera")
+        return self._frames.request(self.data.qpos, self.now_ns).result().frame
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -193,8 +201,16 @@ class SimWorld:
         self.advance_to(self.next_publication_step())
         if self.done:
             return None
+        return self.take_frame()
+
+    def take_frame(self) -> Captured:
+        """The next frame, once time has come to ``next_publication_step``."""
         self._published += 1
-        return self._in_flight.pop(0)
+        stamp_ns, future = self._in_flight.pop(0)
+        if future is None:
+            return Captured(stamp_ns, None)
+        picture = future.result()
+        return Captured(stamp_ns, picture.frame, picture.render_s, picture.started_s)
 
     def advance_to(self, step: int) -> None:
         """Run physics up to ``step``."""
@@ -241,17 +257,8 @@ class SimWorld:
     def _capture_if_due(self) -> None:
         if self.step % PHYSICS_STEPS_PER_PERIOD != 0:
             return
-        started = time.perf_counter()
-        frame = None if self._renderer is None else self._render()
-        self._in_flight.append(
-            Captured(self.step + self._latency_steps, self.now_ns, frame, time.perf_counter() - started)
-        )
-
-    def _render(self) -> RgbdFrame:
-        assert self._renderer is not None
-        mujoco.mj_camlight(self.model, self.data)
-        rgb, depth_m = self._renderer.render(self.data)
-        return RgbdFrame(self.now_ns, self._sensor.color(rgb), self._sensor.depth_mm(depth_m))
+        future = None if self._frames is None else self._frames.request(self.data.qpos, self.now_ns)
+        self._in_flight.append((self.now_ns, future))
 
     # -- ground truth: for critics, evaluation and tests, never for an actor -------------------------------------
 
@@ -288,5 +295,5 @@ class SimWorld:
 
     def close(self) -> None:
         """Free the renderer."""
-        if self._renderer is not None:
-            self._renderer.close()
+        if self._frames is not None:
+            self._frames.close()

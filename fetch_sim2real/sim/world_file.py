@@ -7,10 +7,10 @@ angles in degrees, colours in 0..1. A file may name another in ``extends`` and s
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.sim.ranges import Range, Vector3
@@ -110,7 +110,7 @@ class World(_Part):
 
     name: str
     description: str
-    episode_s: float
+    episode_s: Annotated[float, Field(gt=0.0, le=3600.0)]
     robot: RobotPart
     table: TablePart
     block: BlockPart

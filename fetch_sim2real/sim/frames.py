@@ -1,0 +1,82 @@
+"""Pictures of the simulated world, made at once or by a thread of their own.
+
+A frame is needed only when the camera's latency is over, so whoever runs physics against a wall clock lets a thread
+render meanwhile. Both ways give the same pixels: a picture follows from the positions at its time, the episode, and
+its place in the order of frames.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+
+from fetch_sim2real.sim.render import RgbdRenderer
+from fetch_sim2real.sim.scene import CAMERA
+from fetch_sim2real.sim.sensor import SensorModel
+from fetch_sim2real.types import FloatArray, RgbdFrame
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A frame, and what it cost to render [s] and when that began [s, ``time.perf_counter``]."""
+
+    frame: RgbdFrame
+    render_s: float
+    started_s: float
+
+
+class FrameMaker:
+    """Renders one model's camera. The model may be edited only between ``finish`` and the next ``request``."""
+
+    def __init__(self, model: mujoco.MjModel, size: tuple[int, int], background: bool) -> None:
+        self._model = model
+        self._data = mujoco.MjData(model)
+        self._sensor: SensorModel | None = None
+        # An OpenGL context belongs to the thread that made it.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="render") if background else None
+        self._last: Future[Any] | None = None
+        self._renderer: RgbdRenderer = self._do(RgbdRenderer, model, CAMERA, *size).result()
+
+    def start_episode(self, sensor: SensorModel) -> None:
+        """Pictures from now on are seen through ``sensor``."""
+        self.finish()
+        self._sensor = sensor
+
+    def request(self, qpos: FloatArray, stamp_ns: int) -> Future[Picture]:
+        """The picture of the generalised positions ``qpos``; their order decides the sensor's random pixels."""
+        return self._do(self._make, qpos.copy(), stamp_ns)
+
+    def finish(self) -> None:
+        """Wait until every picture asked for is made."""
+        if self._last is not None:
+            self._last.exception()
+
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        self._do(self._renderer.close).result()
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def _make(self, qpos: FloatArray, stamp_ns: int) -> Picture:
+        if self._sensor is None:
+            raise RuntimeError("FrameMaker.start_episode has not been called")
+        started = time.perf_counter()
+        self._data.qpos[:] = qpos
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        rgb, depth_m = self._renderer.render(self._data)
+        frame = RgbdFrame(stamp_ns, self._sensor.color(rgb), self._sensor.depth_mm(depth_m))
+        return Picture(frame, time.perf_counter() - started, started)
+
+    def _do(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        if self._thread is not None:
+            self._last = self._thread.submit(call, *arguments)
+            return self._last
+        done: Future[Any] = Future()
+        done.set_result(call(*arguments))
+        return done

@@ -1,0 +1,81 @@
+"""The whole closed loop in one process: world, inverse kinematics and safety filter, without ROS.
+
+Training acts through this, so an actor learns with the limits, the filter and the delays that it will meet. The ROS
+graph in lockstep gives the same commands for the same seed and policy (a test compares them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fetch_sim2real.policy.action import action_to_command
+from fetch_sim2real.robot.ik import DifferentialIk
+from fetch_sim2real.robot.kinematics import grip_position
+from fetch_sim2real.robot.limits import LimitProfile
+from fetch_sim2real.safety.filter import Decision, SafetyFilter
+from fetch_sim2real.safety.scene import scene_of_world
+from fetch_sim2real.sim.episode import EpisodeDraw
+from fetch_sim2real.sim.world import Captured, SimWorld
+from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
+
+
+@dataclass(frozen=True)
+class ActionSettings:
+    """How actions become motion: gripper displacement [m] per period of a full action, and whether it opens fingers."""
+
+    scale_m: float
+    controls_gripper: bool
+    profile: LimitProfile
+
+
+class ClosedLoop:
+    """Steps one simulated cell by actions. Frames come with the camera's delay, commands act with theirs."""
+
+    def __init__(self, sim: SimWorld, settings: ActionSettings) -> None:
+        self.sim = sim
+        self._settings = settings
+        self._ik = DifferentialIk(sim.world.robot.torso_height_m)
+        self._scene = scene_of_world(sim.world)
+
+    def reset(self, seed: int, move_block: bool = False) -> EpisodeDraw:
+        """Start the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
+        draw = self.sim.reset(seed, move_block)
+        self._samples: dict[int, JointSample] = {}
+        self._filter = SafetyFilter(self._settings.profile, self._scene)
+        self._setpoint: JointSetpoint = self._filter.activate(self.sim.now_ns, self.sim.measured()).setpoint
+        return draw
+
+    @property
+    def setpoint(self) -> JointSetpoint:
+        """Commanded state of the arm at the end of the present period."""
+        return self._setpoint
+
+    def grip_position_m(self, position: FloatArray) -> FloatArray:
+        """Gripper position (3,) [m] in base_link of measured joint positions (7,)."""
+        return grip_position(position, self.sim.world.robot.torso_height_m)
+
+    def next_frame(self) -> Captured | None:
+        """Run until the next frame is there; None when the episode is over (``sim.outcome`` tells how)."""
+        captured = self.sim.advance_to_next_frame()
+        for sample in self.sim.take_joint_samples():
+            self._filter.on_joint_sample(sample)
+            self._samples[sample.stamp_ns] = sample
+        self._filter.tick(self.sim.now_ns)
+        return captured
+
+    def joints_at(self, captured: Captured) -> JointSample:
+        """The joint state of the frame's own time."""
+        return self._samples.pop(captured.stamp_ns)
+
+    def act(self, action: FloatArray, captured: Captured) -> Decision:
+        """Act (4,) on ``captured``, as policy node and driver do together."""
+        command = action_to_command(
+            action, self._setpoint, self._ik, self._settings.scale_m, self._settings.controls_gripper, captured.stamp_ns
+        )
+        decision = self._filter.on_command(self.sim.now_ns, command)
+        self._setpoint = decision.setpoint
+        if decision.trajectory is not None:
+            self.sim.send_arm(decision.trajectory)
+        if decision.finger_position_m is not None:
+            self.sim.send_fingers(decision.finger_position_m)
+        return decision

@@ -1,0 +1,93 @@
+"""From a trained actor to a policy bundle with its provenance and golden episodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fetch_sim2real import __version__
+from fetch_sim2real.graph import BLOCK_FRAME
+from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.observation.observe import Observation
+from fetch_sim2real.policy.bundle import save_bundle
+from fetch_sim2real.policy.golden import record_golden
+from fetch_sim2real.policy.manifest import (
+    ActionRecord,
+    CameraRecord,
+    GoalRecord,
+    LatencyRecord,
+    ManifestContent,
+    PoseRecord,
+    TrainingRecord,
+)
+from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.limits import DEFAULT_PROFILE
+from fetch_sim2real.sim.loop import ClosedLoop
+from fetch_sim2real.sim.ranges import Range, box_of
+from fetch_sim2real.sim.scene import camera_rotation
+from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.timing import CONTROL_RATE_HZ
+from fetch_training.reach_block_task import ACTION_SCALE_M, TASK
+from fetch_training.rollout import observations_of_episode
+from fetch_training.seeds import training_seeds
+
+# Two short episodes with a reset between them.
+_GOLDEN_EPISODES, _GOLDEN_STEPS = 2, 12
+
+
+def export_bundle(
+    output: Path, actor: Actor, world: World, loop: ClosedLoop, run_seed: int, command: str, steps: int
+) -> None:
+    """Write the bundle; its success is measured afterwards through the ROS graph."""
+    actor.eval()
+    seeds = training_seeds(run_seed, "golden")
+    observations: list[Observation] = []
+    reset: list[bool] = []
+    for _ in range(_GOLDEN_EPISODES):
+        episode = observations_of_episode(loop, actor, next(seeds), _GOLDEN_STEPS)
+        observations += episode
+        reset += [index == 0 for index in range(len(episode))]
+    save_bundle(output, _manifest(actor, world, run_seed, command, steps), actor, record_golden(actor, observations, reset))
+
+
+def _manifest(actor: Actor, world: World, run_seed: int, command: str, steps: int) -> ManifestContent:
+    lower, upper = box_of(world.goal.offset_m)
+    camera = world.camera
+    believed = Pose(np.array(camera.position_m), camera_rotation(np.array(camera.position_m), np.array(camera.look_at_m)))
+    rotation = np.deg2rad([_reach(axis) for axis in camera.rotation_error_deg])
+    return ManifestContent(
+        format_version=1,
+        task=TASK,
+        actor=actor.spec,
+        observation=actor.observation,
+        camera=CameraRecord(
+            base_T_camera=PoseRecord.of(believed),
+            position_range_m=tuple(_reach(axis) for axis in camera.position_error_m),
+            rotation_range_rad=float(np.linalg.norm(rotation)),
+        ),
+        goal=GoalRecord(
+            frame=BLOCK_FRAME, accepted_frames=(BLOCK_FRAME,), lower_m=tuple(lower.tolist()), upper_m=tuple(upper.tolist())
+        ),
+        joint_order=ARM_JOINTS,
+        action=ActionRecord(scale_m=ACTION_SCALE_M, gripper="blocked"),
+        control_rate_hz=CONTROL_RATE_HZ,
+        limit_profile=DEFAULT_PROFILE,
+        latency=LatencyRecord(
+            camera_s=_pair(world.timing.camera_latency_s), command_s=_pair(world.timing.command_latency_s)
+        ),
+        torso_height_m=world.robot.torso_height_m,
+        training=TrainingRecord(
+            command=command, seed=run_seed, code_version=__version__, steps=steps, world_file=world.name
+        ),
+        success=None,
+    )
+
+
+def _reach(axis: Range) -> float:
+    return max(abs(axis.low), abs(axis.high))
+
+
+def _pair(axis: Range) -> tuple[float, float]:
+    return axis.low, axis.high
