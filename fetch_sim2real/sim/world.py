@@ -15,8 +15,8 @@ from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.robot.model import GRIP_SITE, NOMINAL_GAINS
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode
-from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics, apply_looks
 from fetch_sim2real.sim.frames import FrameMaker, Picture
+from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics, apply_looks
 from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, scene_spec
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.sim.world_file import World
@@ -62,7 +62,8 @@ def steps_of(duration_s: float) -> int:
 
 
 class SimWorld:
-    """One simulated cell. Time advances only by ``advance_to_next_frame``; nothing here reads a wall clock except to time rendering."""
+    """One simulated cell. Time advances only by ``advance_to`` and ``advance_to_next_frame``; nothing here reads a
+    wall clock except to time rendering."""
 
     def __init__(
         self, world: World, camera_size: tuple[int, int] | None, render_in_background: bool = False
