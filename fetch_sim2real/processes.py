@@ -1,0 +1,206 @@
+"""The processes of the graph, once, as data: ``launch/sim.launch.py`` and ``launcher.py`` are both made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Final
+
+from fetch_sim2real import graph, paths
+from fetch_sim2real.errors import GraphError
+from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
+
+ROS_PACKAGE: Final = "fetch_sim2real"
+CAMERAS: Final = ("424x240@30", "640x480@30")
+WORLD_SUFFIXES: Final = (".yaml", ".yml")
+
+# Every process of the stack needs it, and so does every other process that exchanges images with it.
+ENVIRONMENT: Final[Mapping[str, str]] = {graph.FASTDDS_TRANSPORT_VARIABLE: graph.FASTDDS_TRANSPORT}
+
+ParameterValue = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class NodeProcess:
+    """One process that holds one node.
+
+    ``executable`` is at once the name of the Python package (``<executable>.main``), of the console script and of the
+    executable of the ROS package. If a ``required`` process ends, the whole graph is brought down. Processes are
+    stopped in ascending ``stop_rank``: the driver comes last, so that it brakes the arm once commands cease.
+    """
+
+    executable: str
+    node_name: str
+    parameters: Mapping[str, ParameterValue]
+    stop_rank: int
+    required: bool = True
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(ENVIRONMENT))
+
+    @property
+    def module(self) -> str:
+        """What ``python -m`` runs."""
+        return f"{self.executable}.main"
+
+
+@dataclass(frozen=True)
+class SimGraphOptions:
+    """What can be chosen about the simulated graph. The defaults here are the only ones.
+
+    ``policy`` is the name of a shipped bundle or a folder, ``world`` the name of a shipped world or a YAML file.
+    ``episode_s`` 0 means the world's own. ``record_to`` is the folder of the bag, empty for none; ``record_metadata``
+    a JSON text that the recorder puts into it.
+    """
+
+    policy: str = "reach_block"
+    world: str = "nominal"
+    camera: str = CAMERAS[0]
+    lockstep: bool = True
+    seed: int = 0
+    move_block: bool = False
+    blank_image: bool = False
+    episode_s: float = 0.0
+    ack_timeout_s: float = 10.0
+    profile: str = DEFAULT_PROFILE
+    speed_scale: float = 1.0
+    record_to: str = ""
+    record_metadata: str = "{}"
+
+
+def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
+    """The processes of the simulated graph.
+
+    Raises ``SetupError`` for an unknown policy, ``GraphError`` for an impossible choice.
+    """
+    if options.camera not in CAMERAS:
+        raise GraphError(f"camera profile is '{options.camera}', available: {', '.join(CAMERAS)}")
+    if options.profile not in PROFILES:
+        raise GraphError(f"limit profile is '{options.profile}', available: {', '.join(PROFILES)}")
+    world = absolute_world(options.world)
+    policy = NodeProcess(
+        executable="policy_node",
+        node_name=graph.POLICY_NODE,
+        parameters={"use_sim_time": True, "policy": str(paths.find_policy(options.policy).resolve())},
+        stop_rank=0,
+    )
+    bridge = NodeProcess(
+        executable="sim_bridge",
+        node_name=graph.SIM_BRIDGE,
+        parameters={
+            "world": world,
+            "camera": options.camera,
+            "lockstep": options.lockstep,
+            "seed": options.seed,
+            "move_block": options.move_block,
+            "blank_image": options.blank_image,
+            "episode_s": options.episode_s,
+            "ack_timeout_s": options.ack_timeout_s,
+        },
+        stop_rank=1,
+    )
+    driver = NodeProcess(
+        executable="arm_driver",
+        node_name=graph.ARM_DRIVER,
+        parameters={
+            "use_sim_time": True,
+            "lockstep": options.lockstep,
+            "backend": "joint_trajectory",
+            "world": world,
+            "profile": options.profile,
+            "speed_scale": options.speed_scale,
+        },
+        stop_rank=3,
+    )
+    # The slowest to start first: it has the longest way to its first answer.
+    processes = (policy, bridge, driver)
+    if not options.record_to:
+        return processes
+    recorder = NodeProcess(
+        executable="recorder",
+        node_name=graph.RECORDER,
+        parameters={
+            "output": str(Path(options.record_to).absolute()),
+            "metadata": options.record_metadata,
+        },
+        stop_rank=2,
+    )
+    return (*processes, recorder)
+
+
+def absolute_world(name_or_path: str) -> str:
+    """A world's name as it is, a path made absolute: the nodes may run in another folder."""
+    if name_or_path.endswith(WORLD_SUFFIXES):
+        return str(Path(name_or_path).expanduser().absolute())
+    return name_or_path
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of the launch file: values are text, as on the command line."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+_BOOLEANS: Final = ("true", "false")
+_DESCRIPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "policy": ("Name of a shipped policy bundle, or the folder of one.", ()),
+    "world": ("Name of a shipped world (nominal, randomized), or a YAML file.", ()),
+    "camera": ("Size and rate of the simulated camera.", CAMERAS),
+    "lockstep": (
+        "true: the world waits for the policy, so that results do not depend on the machine; false: it runs against "
+        "the wall clock.",
+        _BOOLEANS,
+    ),
+    "seed": ("Seed of the first episode.", ()),
+    "move_block": ("Put the block elsewhere during the episode.", _BOOLEANS),
+    "blank_image": ("Control experiment: publish black images without depth.", _BOOLEANS),
+    "episode_s": ("Length of an episode [s]; 0 takes the world's own.", ()),
+    "ack_timeout_s": ("Lockstep: how long [s] the world waits for the driver's answer before the run fails.", ()),
+    "profile": ("Limit profile of the arm driver.", tuple(PROFILES)),
+    "speed_scale": ("Cap on the arm's speed, as a share of the profile's, in (0, 1].", ()),
+    "record_to": ("Folder for a bag of everything, which must not exist yet; empty records nothing.", ()),
+    "record_metadata": ("JSON text that is stored in the bag.", ()),
+}
+
+
+def sim_arguments() -> tuple[Argument, ...]:
+    """Arguments of ``launch/sim.launch.py``: one for each field of ``SimGraphOptions``."""
+    arguments = []
+    for option in fields(SimGraphOptions):
+        description, choices = _DESCRIPTIONS[option.name]
+        arguments.append(Argument(option.name, _as_text(option.default), description, choices))
+    return tuple(arguments)
+
+
+def options_from_arguments(values: Mapping[str, str]) -> SimGraphOptions:
+    """Options from the text values of ``sim_arguments``. Raises ``GraphError`` for a value of the wrong type."""
+    converted: dict[str, ParameterValue] = {}
+    for option in fields(SimGraphOptions):
+        text = values[option.name]
+        try:
+            converted[option.name] = _from_text(text, type(option.default))
+        except ValueError:
+            raise GraphError(
+                f"argument {option.name} is '{text}', expected {_KINDS[type(option.default)]}: "
+                f"{_DESCRIPTIONS[option.name][0]}"
+            ) from None
+    return SimGraphOptions(**converted)  # type: ignore[arg-type]  # the types are the fields' own
+
+
+_KINDS: Final[Mapping[type, str]] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _from_text(text: str, kind: type) -> ParameterValue:
+    if kind is bool:
+        if text.lower() not in _BOOLEANS:
+            raise ValueError(text)
+        return text.lower() == "true"
+    value: ParameterValue = kind(text)
+    return value
