@@ -8,7 +8,7 @@ storage form (uint8 and uint16) and are normalized inside, so that no caller can
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -135,7 +135,7 @@ class SpatialSoftmax(nn.Module):
 def _pool_depth(depth: torch.Tensor, size: int) -> torch.Tensor:
     """Depth (B, 1, S, S) at the feature map's resolution: the pixel at each cell's centre, holes kept as holes."""
     full = depth.shape[-1]
-    index = ((torch.arange(size, device=depth.device) + 0.5) * full / size).long()
+    index = (2 * torch.arange(size, device=depth.device) + 1) * full // (2 * size)
     return depth[:, :, index][:, :, :, index]
 
 
@@ -152,7 +152,11 @@ class Encoder(nn.Module):
         for index, layer in enumerate(spec.conv):
             if index:
                 layers.append(nn.ReLU())
-            layers.append(nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, layer.kernel // 2))
+            convolution = nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, layer.kernel // 2)
+            # torch's default shrinks the signal layer by layer: attention would start uniform and learn slowly.
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            nn.init.zeros_(cast(torch.Tensor, convolution.bias))
+            layers.append(convolution)
             size = (size + 2 * (layer.kernel // 2) - layer.kernel) // layer.stride + 1
             channels = layer.channels
         # No ReLU after the last layer: attention needs to tell "irrelevant" from "avoid".
@@ -251,5 +255,5 @@ class Actor(nn.Module):
 
 
 def build_actor(spec: ActorSpec, observation: ObservationSpec) -> Actor:
-    """A new actor with torch's default initial weights (seed torch's generator to repeat them)."""
+    """A new actor with random initial weights from torch's generator (seed that to repeat them)."""
     return Actor(spec, observation)

@@ -1,0 +1,201 @@
+"""A policy bundle on disk: ``manifest.json``, ``actor.safetensors``, ``golden.npz``. Data, never code: no pickle.
+
+The files have fixed names, so that nothing in a manifest ever names a path. Each file is read once, and what is
+checked is what is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+from fetch_sim2real.errors import BundleError
+from fetch_sim2real.policy.golden import Golden, golden_from_bytes, golden_to_bytes, verify_golden
+from fetch_sim2real.policy.manifest import (
+    ACTOR_FILE,
+    FORMAT_VERSION,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    Manifest,
+    ManifestContent,
+    SuccessRecord,
+)
+from fetch_sim2real.policy.network import Actor, build_actor
+
+_MAX_FILE_BYTES: Final = {MANIFEST_FILE: 2**20, ACTOR_FILE: 64 * 2**20, GOLDEN_FILE: 128 * 2**20}
+
+
+@dataclass(frozen=True)
+class PolicyBundle:
+    """A verified bundle: manifest, actor in eval mode without gradients, and a sha256 that identifies all of it."""
+
+    manifest: Manifest
+    actor: Actor
+    sha256: str
+
+
+def load_bundle(directory: str | os.PathLike[str]) -> PolicyBundle:
+    """Read and verify the bundle in ``directory``.
+
+    Checks, in this order: format version, fields, hashes (the manifest's own first), tensors (names, shapes, dtypes,
+    finite values), golden actions. Raises BundleError, whose ``field`` names what disagrees.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise BundleError("directory", f"there is no folder {folder}")
+    return _verify({name: _read(folder / name) for name in _MAX_FILE_BYTES})
+
+
+def save_bundle(
+    directory: str | os.PathLike[str], content: ManifestContent, actor: Actor, golden: Golden
+) -> PolicyBundle:
+    """Write a bundle, replacing one that is there, after verifying it exactly as ``load_bundle`` will.
+
+    Nothing is written when the verification fails (BundleError).
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in actor.state_dict().items()}
+    files = {ACTOR_FILE: safetensors.torch.save(weights), GOLDEN_FILE: golden_to_bytes(golden)}
+    hashes = {name: _sha256(data) for name, data in files.items()}
+    files[MANIFEST_FILE] = _manifest_bytes(content, hashes)
+    bundle = _verify(files)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The manifest last: an interrupted save leaves hashes that do not match, and is refused.
+    for name, data in files.items():
+        _write(folder / name, data)
+    return bundle
+
+
+def record_success(directory: str | os.PathLike[str], success: SuccessRecord) -> PolicyBundle:
+    """Write a measured success into the manifest of the bundle in ``directory``; all else stays as it is."""
+    manifest = load_bundle(directory).manifest
+    content = ManifestContent.model_validate(
+        {name: getattr(manifest, name) for name in ManifestContent.model_fields} | {"success": success}
+    )
+    _write(Path(directory) / MANIFEST_FILE, _manifest_bytes(content, manifest.files))
+    return load_bundle(directory)
+
+
+def _manifest_bytes(content: ManifestContent, hashes: dict[str, str]) -> bytes:
+    def text(own_hash: str) -> bytes:
+        record = {**content.model_dump(mode="json"), "files": hashes, "manifest_sha256": own_hash}
+        return (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
+
+    return text(_sha256(text("")))
+
+
+def _verify(files: dict[str, bytes]) -> PolicyBundle:
+    manifest = _parse_manifest(files[MANIFEST_FILE])
+    own_hash = manifest.manifest_sha256.encode()
+    if _sha256(files[MANIFEST_FILE].replace(own_hash, b"", 1)) != manifest.manifest_sha256:
+        raise BundleError(
+            "manifest_sha256", "does not match the manifest: it was edited or damaged. Export the bundle again"
+        )
+    for name, expected in manifest.files.items():
+        got = _sha256(files[name])
+        if got != expected:
+            raise BundleError(
+                name, f"sha256 is {got[:12]}..., the manifest says {expected[:12]}...: the file is damaged or replaced"
+            )
+    actor = _load_actor(files[ACTOR_FILE], manifest)
+    verify_golden(actor, golden_from_bytes(files[GOLDEN_FILE], manifest.observation))
+    # The manifest holds the other files' hashes, so its own covers the bundle.
+    return PolicyBundle(manifest, actor, _sha256(files[MANIFEST_FILE]))
+
+
+def _parse_manifest(data: bytes) -> Manifest:
+    try:
+        raw = json.loads(data.decode("utf-8"), object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(MANIFEST_FILE, f"not readable as JSON ({error}). Export the bundle again") from error
+    if not isinstance(raw, dict):
+        raise BundleError(MANIFEST_FILE, f"holds a {type(raw).__name__}, expected an object")
+    # Before all else: the fields of another version mean other things.
+    version = raw.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        got = "missing" if "format_version" not in raw else repr(version)
+        raise BundleError(
+            "format_version",
+            f"is {got}, this code reads version {FORMAT_VERSION}: use the release that wrote the bundle",
+        )
+    try:
+        return Manifest.model_validate_json(data, strict=True)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        first = problems[0]
+        field = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
+        others = [".".join(str(part) for part in problem["loc"]) for problem in problems[1:]]
+        more = f" (also wrong: {', '.join(others)})" if others else ""
+        raise BundleError(field, f"{first['msg']}{more}") from error
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) != len(keys):
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        raise ValueError(f"fields given twice: {', '.join(repeated)}")
+    return dict(pairs)
+
+
+def _load_actor(data: bytes, manifest: Manifest) -> Actor:
+    try:
+        tensors = safetensors.torch.load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BundleError(ACTOR_FILE, f"not a safetensors file ({error}). Export the bundle again") from error
+    actor = build_actor(manifest.actor, manifest.observation)
+    expected = actor.state_dict()
+    if missing := sorted(expected.keys() - tensors.keys()):
+        raise BundleError(f"{ACTOR_FILE}/{missing[0]}", f"the architecture needs tensors that are missing: {missing}")
+    if surplus := sorted(tensors.keys() - expected.keys()):
+        raise BundleError(f"{ACTOR_FILE}/{surplus[0]}", f"the architecture has no such tensors: {surplus}")
+    for name, wanted in expected.items():
+        got = tensors[name]
+        if got.shape != wanted.shape or got.dtype != wanted.dtype:
+            raise BundleError(
+                f"{ACTOR_FILE}/{name}",
+                f"is {tuple(got.shape)} {got.dtype}, the architecture needs {tuple(wanted.shape)} {wanted.dtype}",
+            )
+        if not bool(torch.isfinite(got).all()):
+            raise BundleError(f"{ACTOR_FILE}/{name}", "holds NaN or infinity")
+    actor.load_state_dict(tensors)
+    actor.eval().requires_grad_(False)
+    return actor
+
+
+def _read(path: Path) -> bytes:
+    # is_file is false for pipes and devices, which would block or never end.
+    if not path.is_file():
+        raise BundleError(path.name, f"there is no file {path}")
+    limit = _MAX_FILE_BYTES[path.name]
+    with path.open("rb") as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise BundleError(path.name, f"is larger than {limit} bytes")
+    return data
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace ``path`` in one step: a reader sees the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,146 @@
+"""Golden sequences: recorded observations and the actions that training computed for them.
+
+A loader that computes other actions from them would run another policy than the one that was trained.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fetch_sim2real.errors import BundleError
+from fetch_sim2real.observation.observe import ACTION_SIZE, Observation, ObservationSpec
+from fetch_sim2real.policy.manifest import GOLDEN_FILE
+from fetch_sim2real.policy.network import Actor
+
+# Rounding differs between processors by about 1e-6; anything above this is another policy.
+TOLERANCE: Final = 1e-5
+MAX_STEPS: Final = 512
+_MAX_BYTES: Final = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Golden:
+    """T steps: rgb (T, S, S, 3) uint8, depth_mm (T, S, S) uint16, vector (T, n) float32 normalized, reset (T,) bool
+    (true where an episode starts), action (T, 4) float32."""
+
+    rgb: NDArray[np.uint8]
+    depth_mm: NDArray[np.uint16]
+    vector: NDArray[np.float32]
+    reset: NDArray[np.bool_]
+    action: NDArray[np.float32]
+
+
+def run_golden(actor: Actor, golden: Golden) -> NDArray[np.float32]:
+    """The actions (T, 4) that ``actor`` computes, one step at a time as on the robot."""
+    actions = np.zeros((len(golden.reset), ACTION_SIZE), np.float32)
+    state = actor.initial_state()
+    with torch.inference_mode():
+        for step, reset in enumerate(golden.reset):
+            if reset:
+                state = actor.initial_state()
+            one = slice(step, step + 1)
+            inputs = (torch.from_numpy(values[one]) for values in (golden.rgb, golden.depth_mm, golden.vector))
+            output = actor(*inputs, state)
+            actions[step], state = output.action[0].numpy(), output.state
+    return actions
+
+
+def record_golden(actor: Actor, observations: Sequence[Observation], reset: Sequence[bool]) -> Golden:
+    """Golden sequences from ``observations`` of one or more episodes, with ``actor``'s actions."""
+    inputs = Golden(
+        rgb=np.stack([observation.image.rgb for observation in observations]),
+        depth_mm=np.stack([observation.image.depth_mm for observation in observations]),
+        vector=np.stack([observation.vector for observation in observations]).astype(np.float32),
+        reset=np.array(reset, dtype=np.bool_),
+        action=np.zeros((len(observations), ACTION_SIZE), np.float32),
+    )
+    return Golden(inputs.rgb, inputs.depth_mm, inputs.vector, inputs.reset, run_golden(actor, inputs))
+
+
+def golden_to_bytes(golden: Golden) -> bytes:
+    """An npz file. The same golden gives the same bytes: numpy's own writer would put the time of day into them."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for field in fields(golden):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(getattr(golden, field.name)), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{field.name}.npy")
+            archive.writestr(info, member.getvalue(), zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
+
+
+def golden_from_bytes(data: bytes, observation: ObservationSpec) -> Golden:
+    """Read and check golden sequences; BundleError names the array that is wrong."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+        raise BundleError(GOLDEN_FILE, f"not an npz file ({error}). Export the bundle again") from error
+    expected = sorted(f"{field.name}.npy" for field in fields(Golden))
+    got = sorted(member.filename for member in members)
+    if got != expected:
+        raise BundleError(GOLDEN_FILE, f"holds {got}, expected exactly {expected}")
+    size = sum(member.file_size for member in members)
+    if size > _MAX_BYTES:
+        raise BundleError(GOLDEN_FILE, f"unpacks to {size} bytes, expected at most {_MAX_BYTES}")
+    arrays = {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        for field in fields(Golden):
+            try:
+                arrays[field.name] = np.ascontiguousarray(archive[field.name])
+            except (ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+                raise BundleError(
+                    f"{GOLDEN_FILE}/{field.name}", f"not a plain array ({error}). Export the bundle again"
+                ) from error
+    golden = Golden(**arrays)
+    _check(golden, observation)
+    return golden
+
+
+def _check(golden: Golden, observation: ObservationSpec) -> None:
+    side, steps = observation.image.size, len(golden.reset) if golden.reset.ndim == 1 else 0
+    if not 1 <= steps <= MAX_STEPS:
+        raise BundleError(
+            f"{GOLDEN_FILE}/reset", f"shape is {golden.reset.shape}, expected (T,) with T in 1..{MAX_STEPS}"
+        )
+    expected: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+        "rgb": ((steps, side, side, 3), np.uint8),
+        "depth_mm": ((steps, side, side), np.uint16),
+        "vector": ((steps, observation.vector_size), np.float32),
+        "reset": ((steps,), np.bool_),
+        "action": ((steps, ACTION_SIZE), np.float32),
+    }
+    for name, (shape, dtype) in expected.items():
+        array = getattr(golden, name)
+        if array.shape != shape or array.dtype != dtype:
+            raise BundleError(
+                f"{GOLDEN_FILE}/{name}",
+                f"is {array.shape} {array.dtype}, expected {shape} {np.dtype(dtype)}",
+            )
+        if not np.all(np.isfinite(array)):
+            raise BundleError(f"{GOLDEN_FILE}/{name}", "holds NaN or infinity")
+    if not golden.reset[0]:
+        raise BundleError(f"{GOLDEN_FILE}/reset", "the first step is not a reset: its recurrent state is unknown")
+
+
+def verify_golden(actor: Actor, golden: Golden) -> None:
+    """Raise BundleError unless ``actor`` reproduces every golden action within TOLERANCE."""
+    off = np.abs(run_golden(actor, golden) - golden.action)
+    worst = float(off.max())
+    # Written so that a NaN fails too.
+    if not worst <= TOLERANCE:
+        step = int(np.argmax(np.where(np.isnan(off), np.inf, off).max(axis=1)))
+        raise BundleError(
+            f"{GOLDEN_FILE}/action",
+            f"the actor does not reproduce the recorded actions: off by {worst:.2g} at step {step}, tolerance "
+            f"{TOLERANCE:g}. The weights, the golden file or this code differ from those that trained it",
+        )

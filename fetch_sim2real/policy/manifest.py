@@ -1,0 +1,215 @@
+"""What ``manifest.json`` of a policy bundle holds: everything needed to run the actor as it was trained.
+
+No field has a default: a bundle that leaves something out is refused rather than guessed at. Adding, removing or
+reinterpreting a field needs a new FORMAT_VERSION.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from fetch_sim2real.errors import ObservationError
+from fetch_sim2real.graph import BASE_FRAME, BLOCK_FRAME, COLOR_OPTICAL_FRAME
+from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.observation.observe import ObservationSpec
+from fetch_sim2real.policy.network import ActorSpec
+from fetch_sim2real.robot.joints import ARM_JOINTS, TORSO_RANGE_M
+from fetch_sim2real.robot.limits import PROFILES
+from fetch_sim2real.schema import PositiveFloat, Record, Vector3
+from fetch_sim2real.timing import CONTROL_RATE_HZ
+
+FORMAT_VERSION: Final = 1
+ACTOR_FILE: Final = "actor.safetensors"
+GOLDEN_FILE: Final = "golden.npz"
+MANIFEST_FILE: Final = "manifest.json"
+
+GOAL_FRAMES: Final = (BASE_FRAME, COLOR_OPTICAL_FRAME, BLOCK_FRAME)
+
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class PoseRecord(Record):
+    """A pose as position [m] and unit quaternion in ROS' order."""
+
+    position_m: Vector3
+    quaternion_xyzw: tuple[float, float, float, float]
+
+    @field_validator("quaternion_xyzw")
+    @classmethod
+    def _unit(cls, value: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        try:
+            Pose.from_quaternion((0.0, 0.0, 0.0), value)
+        except ObservationError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @staticmethod
+    def of(pose: Pose) -> PoseRecord:
+        x, y, z = (float(value) for value in pose.position)
+        qx, qy, qz, qw = (float(value) for value in pose.quaternion_xyzw)
+        return PoseRecord(position_m=(x, y, z), quaternion_xyzw=(qx, qy, qz, qw))
+
+    def pose(self) -> Pose:
+        return Pose.from_quaternion(self.position_m, self.quaternion_xyzw)
+
+
+class CameraRecord(Record):
+    """Where the camera was in training: nominal pose of its optical frame, and how far from it it was drawn.
+
+    ``position_range_m`` is the largest offset along each axis of base_link, ``rotation_range_rad`` the largest angle.
+    """
+
+    base_T_camera: PoseRecord
+    position_range_m: tuple[NonNegative, NonNegative, NonNegative]
+    rotation_range_rad: NonNegative
+
+
+class GoalRecord(Record):
+    """Goals the actor was trained for: a box in ``frame``, the frame of the goal in the observation vector.
+
+    ``accepted_frames`` are the frames in which an operator may state a goal; others are refused.
+    """
+
+    frame: str
+    accepted_frames: Annotated[tuple[str, ...], Field(min_length=1)]
+    lower_m: Vector3
+    upper_m: Vector3
+
+    @field_validator("accepted_frames")
+    @classmethod
+    def _known_frames(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [frame for frame in value if frame not in GOAL_FRAMES]
+        if unknown or len(set(value)) != len(value):
+            raise ValueError(f"goal frames are {list(value)}, expected different ones of {list(GOAL_FRAMES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GoalRecord:
+        if self.frame not in self.accepted_frames:
+            raise ValueError(f"frame '{self.frame}' is not among the accepted frames {list(self.accepted_frames)}")
+        if any(low > high for low, high in zip(self.lower_m, self.upper_m, strict=True)):
+            raise ValueError(f"lower_m {self.lower_m} exceeds upper_m {self.upper_m}")
+        return self
+
+    def contains(self, goal_m: np.ndarray) -> bool:
+        """Whether ``goal_m`` (3,) in ``frame`` lies in the trained box (boundary included, to a micrometre)."""
+        return bool(np.all(goal_m >= np.array(self.lower_m) - 1e-6) and np.all(goal_m <= np.array(self.upper_m) + 1e-6))
+
+
+class ActionRecord(Record):
+    """action[:3] * scale_m is the gripper's displacement per control period; "blocked": the fingers stay closed."""
+
+    scale_m: PositiveFloat
+    gripper: Literal["blocked", "controlled"]
+
+
+class LatencyRecord(Record):
+    """Latencies drawn in training, (least, most): camera from exposure to arrival, command from policy to motion."""
+
+    camera_s: tuple[NonNegative, NonNegative]
+    command_s: tuple[NonNegative, NonNegative]
+
+    @field_validator("camera_s", "command_s")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError(f"latency range is {value}, expected (least, most)")
+        return value
+
+
+class TrainingRecord(Record):
+    """How the actor came to be: enough to train it again."""
+
+    command: Text
+    seed: int
+    code_version: Text
+    steps: Annotated[int, Field(ge=0)]
+    world_file: Text
+
+
+class SuccessRecord(Record):
+    """Measured success: rate over ``episodes`` with its 95% interval, in which world and by which command."""
+
+    rate: Share
+    episodes: Annotated[int, Field(ge=1)]
+    ci95_low: Share
+    ci95_high: Share
+    world: Text
+    command: Text
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SuccessRecord:
+        if not self.ci95_low <= self.rate <= self.ci95_high:
+            raise ValueError(f"rate {self.rate} lies outside its interval [{self.ci95_low}, {self.ci95_high}]")
+        return self
+
+
+class ManifestContent(Record):
+    """The manifest but for the hashes, which ``save_bundle`` adds. ``success`` is null until it is measured."""
+
+    format_version: Literal[1]
+    task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    actor: ActorSpec
+    observation: ObservationSpec
+    camera: CameraRecord
+    goal: GoalRecord
+    joint_order: tuple[str, ...]
+    action: ActionRecord
+    control_rate_hz: int
+    limit_profile: str
+    latency: LatencyRecord
+    torso_height_m: float
+    training: TrainingRecord
+    success: SuccessRecord | None
+
+    @field_validator("joint_order")
+    @classmethod
+    def _same_joints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value != ARM_JOINTS:
+            raise ValueError(f"joint order is {list(value)}, this code's is {list(ARM_JOINTS)}")
+        return value
+
+    @field_validator("control_rate_hz")
+    @classmethod
+    def _same_rate(cls, value: int) -> int:
+        if value != CONTROL_RATE_HZ:
+            raise ValueError(f"control rate is {value} Hz, this code runs at {CONTROL_RATE_HZ} Hz")
+        return value
+
+    @field_validator("limit_profile")
+    @classmethod
+    def _known_profile(cls, value: str) -> str:
+        if value not in PROFILES:
+            raise ValueError(f"limit profile '{value}' is unknown, available: {', '.join(PROFILES)}")
+        return value
+
+    @field_validator("torso_height_m")
+    @classmethod
+    def _torso_in_range(cls, value: float) -> float:
+        if not TORSO_RANGE_M[0] <= value <= TORSO_RANGE_M[1]:
+            raise ValueError(f"torso height is {value} m, the torso moves in {TORSO_RANGE_M}")
+        return value
+
+
+class Manifest(ManifestContent):
+    """A whole manifest: with the sha256 of the bundle's other files, and of itself with the field's value left empty.
+
+    The hashes find damage and edits by accident. They are no signature: whoever can write the files can renew them.
+    """
+
+    files: dict[str, Sha256]
+    manifest_sha256: Sha256
+
+    @field_validator("files")
+    @classmethod
+    def _all_files(cls, value: dict[str, str]) -> dict[str, str]:
+        expected = {ACTOR_FILE, GOLDEN_FILE}
+        if set(value) != expected:
+            raise ValueError(f"hashes are given for {sorted(value)}, expected exactly {sorted(expected)}")
+        return value
