@@ -72,7 +72,8 @@ EXTRAS = {
         "mcap-ros2-support>=0.5.5,<1",
         "ruff>=0.12,<1",
         "mypy>=1.11,<3",
-        "colcon-common-extensions>=0.3,<0.4",
+        "colcon-ros>=0.5,<0.6",
+        "colcon-package-information>=0.4,<0.5",
     ],
 }
 

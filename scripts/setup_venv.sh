@@ -27,17 +27,18 @@ exec 9<.
 command -v flock >/dev/null && flock 9
 
 command -v "$PYTHON" >/dev/null || fail "$PYTHON is not installed: sudo apt-get install -y python3 python3-venv"
-"$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' ||
-    fail "$("$PYTHON" --version) is not supported, expected Python 3.10 to 3.12: make venv PYTHON=python3.12"
+INTERPRETER=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2], sys.base_prefix)')
+case "$INTERPRETER" in
+    3.10\ *|3.11\ *|3.12\ *) ;;
+    *) fail "$PYTHON is Python ${INTERPRETER%% *}, expected 3.10 to 3.12: make venv PYTHON=python3.12" ;;
+esac
 
 . scripts/ros_env.sh
 
-wanted_stamp() {
+WANTED=$({
     cat setup.py scripts/setup_venv.sh scripts/ros_env.sh
-    "$PYTHON" -c 'import sys; print(sys.version, sys.base_prefix)'
-    printf '%s\n' "$PWD" "ros=$FETCH_ROS" "torch=$TORCH_SPEC" "extras=$EXTRAS"
-}
-WANTED=$(wanted_stamp | sha256sum | cut -d' ' -f1)
+    printf '%s\n' "$PWD" "$INTERPRETER" "ros=$FETCH_ROS" "torch=$TORCH_SPEC" "extras=$EXTRAS"
+} | sha256sum | cut -d' ' -f1)
 if [ -x $VENV/bin/python ] && [ "$(cat $STAMP 2>/dev/null)" = "$WANTED" ]; then exit 0; fi
 
 # ---- Debian packages -------------------------------------------------------------------------------------------------
@@ -47,8 +48,7 @@ has_library() { grep -q "$1" <<< "$LIBRARIES"; }
 has_package() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 missing_packages() {
-    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ||
-        "$PYTHON" -c 'import sys; print(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")'
+    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo "python${INTERPRETER%% *}-venv"
     has_library libEGL.so.1 || echo libegl1
     has_library libGL.so.1 || echo libgl1
     # NVIDIA's driver brings an EGL of its own; everything else renders with Mesa.
@@ -81,21 +81,33 @@ mapfile -t MISSING < <(missing_packages)
 # ---- the virtual environment -----------------------------------------------------------------------------------------
 
 # A .venv of another interpreter, another place or the other kind of ROS cannot be repaired, only made anew.
-usable_venv() {
-    [ -x $VENV/bin/python ] && [ "$FETCH_ROS" = "$(cat $VENV/.ros-kind 2>/dev/null || echo wheels)" ] || return 1
-    [ "$($VENV/bin/python -c 'import sys; print(sys.version_info[:2], sys.prefix)' 2>/dev/null)" = \
-        "$("$PYTHON" -c 'import sys; print(sys.version_info[:2], sys.argv[1])' "$PWD/$VENV")" ]
-}
-if ! usable_venv; then
-    say "$VENV with $("$PYTHON" --version), ROS 2 from $FETCH_ROS"
+KIND="$INTERPRETER $PWD $FETCH_ROS"
+if [ ! -x $VENV/bin/python ] || [ "$(cat $VENV/.kind 2>/dev/null)" != "$KIND" ]; then
+    [ ! -e $VENV ] || say "$VENV is of another Python, place or kind of ROS, or unfinished: made anew"
+    say "$VENV with Python ${INTERPRETER%% *}; ROS 2 from $FETCH_ROS"
     rm -rf $VENV
     # An apt ROS is partly in Debian's Python folder (lark, for example), so .venv must see that.
     if [ "$FETCH_ROS" = apt ]; then "$PYTHON" -m venv --system-site-packages $VENV; else "$PYTHON" -m venv $VENV; fi
-    echo "$FETCH_ROS" > $VENV/.ros-kind
+    echo "$KIND" > $VENV/.kind
 fi
 rm -f $STAMP
-PIP=($VENV/bin/python -m pip --disable-pip-version-check)
-"${PIP[@]}" install --quiet --upgrade pip
+LOG=$VENV/setup.log
+: > $LOG
+
+# pip says hundreds of lines. They go to a log; a terminal shows the last one.
+show_progress() {
+    local line
+    while IFS= read -r line; do
+        if [ -t 1 ]; then printf '\r\033[K    %s' "${line:0:74}"; fi
+    done
+    if [ -t 1 ]; then printf '\r\033[K'; fi
+}
+pip_install() {
+    if $VENV/bin/python -m pip --disable-pip-version-check install "$@" 2>&1 | tee -a $LOG | show_progress; then return; fi
+    tail -n 25 $LOG >&2
+    fail "pip could not install this; all that it said is in $LOG"
+}
+pip_install --upgrade pip
 
 # ---- torch: plain `pip install torch` would fetch gigabytes of CUDA --------------------------------------------------
 
@@ -108,15 +120,15 @@ PROBE
 if [ -n "$TORCH_SPEC" ]; then
     say "torch as asked for: $TORCH_SPEC"
     # shellcheck disable=SC2086  # several arguments
-    "${PIP[@]}" install $TORCH_SPEC
+    pip_install $TORCH_SPEC
 elif $VENV/bin/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null; then
     say "torch $($VENV/bin/python -c 'import importlib.metadata as m; print(m.version("torch"))') is there already"
 elif answers_quickly "$TORCH_CPU_INDEX/torch/"; then
     say "torch $TORCH_VERSION, CPU build, from $TORCH_CPU_INDEX"
-    "${PIP[@]}" install "torch==$TORCH_VERSION" --index-url "$TORCH_CPU_INDEX"
+    pip_install "torch==$TORCH_VERSION" --index-url "$TORCH_CPU_INDEX"
 else
     say "torch $TORCH_VERSION from pip's own indexes: $TORCH_CPU_INDEX does not answer (from PyPI this may be a large CUDA build)"
-    "${PIP[@]}" install "torch==$TORCH_VERSION"
+    pip_install "torch==$TORCH_VERSION"
 fi
 
 # ---- everything else -------------------------------------------------------------------------------------------------
@@ -126,11 +138,11 @@ if [ "$FETCH_ROS" = wheels ]; then
     EXTRA_LIST="ros-wheels,$EXTRA_LIST"
 else
     # Debian's builds of these are for Debian's numpy; a newer numpy in .venv would break them.
-    "${PIP[@]}" install --quiet --ignore-installed numpy scipy matplotlib
+    pip_install --ignore-installed "numpy<3" scipy matplotlib
 fi
 say "packages: fetch-sim2real[$EXTRA_LIST]"
-"${PIP[@]}" install --editable ".[$EXTRA_LIST]"
-"${PIP[@]}" check || say "pip sees a conflict above; the stack may still run: .venv/bin/fetch-sim2real doctor"
+pip_install --editable ".[$EXTRA_LIST]"
+$VENV/bin/python -m pip check >> $LOG || say "pip sees a conflict (end of $LOG); the stack may run all the same: .venv/bin/fetch-sim2real doctor"
 
 echo "$WANTED" > $STAMP
 say "ready: make sim, make test; what this machine has: .venv/bin/fetch-sim2real doctor"

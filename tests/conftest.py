@@ -1,4 +1,4 @@
-"""What every test session needs: a ROS domain of its own, the transport that carries images, and no process left behind.
+"""What every test session needs: a ROS domain of its own, the transport that carries images, no process left behind.
 
 The environment is set on import, before any test module imports ROS or MuJoCo, and child processes inherit it.
 """

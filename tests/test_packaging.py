@@ -1,0 +1,187 @@
+"""The package description agrees with the tree, and what pip and colcon install finds its files."""
+
+from __future__ import annotations
+
+import ast
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import sysconfig
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+import setuptools
+
+import fetch_sim2real
+from fetch_sim2real import paths
+from fetch_sim2real.errors import SetupError
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_PACKAGED = {"tests", "benchmarks"}
+
+# Printed by an installed copy: where its files are.
+SHOW_PATHS = """
+import fetch_sim2real
+from fetch_sim2real import paths
+print(fetch_sim2real.__version__)
+print(paths.clone_root())
+print(*sorted(p.stem for p in paths.worlds_dir().glob("*.yaml")))
+print(*paths.policy_names())
+print(*sorted(p.name for p in paths.shared_dir("config").iterdir()))
+print(*sorted(p.name for p in paths.shared_dir("launch").iterdir()))
+"""
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    """The arguments that setup.py gives to setuptools."""
+    taken: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setuptools, "setup", lambda **arguments: taken.update(arguments))
+        runpy.run_path(str(ROOT / "setup.py"))
+    return taken
+
+
+def package_xml() -> ElementTree.Element:
+    return ElementTree.parse(ROOT / "package.xml").getroot()
+
+
+def test_packages_listed_are_the_packages_there(described: dict[str, Any]) -> None:
+    there = set()
+    for top in ROOT.iterdir():
+        if top.name not in NOT_PACKAGED and (top / "__init__.py").is_file():
+            there |= {".".join(path.parent.relative_to(ROOT).parts) for path in top.rglob("__init__.py")}
+    assert set(described["packages"]) == there
+
+
+def test_every_folder_with_modules_is_a_package(described: dict[str, Any]) -> None:
+    """A folder without ``__init__.py`` would work in a clone and be left out of an installation."""
+    for name in {package.partition(".")[0] for package in described["packages"]}:
+        for module in (ROOT / name).rglob("*.py"):
+            assert (module.parent / "__init__.py").is_file(), module
+
+
+def test_entry_points_name_functions_that_exist(described: dict[str, Any]) -> None:
+    for entry in described["entry_points"]["console_scripts"]:
+        _, _, target = entry.partition(" = ")
+        module, _, attribute = target.partition(":")
+        source = (ROOT / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8")
+        names = set()
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Assign):
+                names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        assert attribute in names, entry
+
+
+def test_the_version_has_one_source(described: dict[str, Any]) -> None:
+    assert described["version"] == fetch_sim2real.__version__
+    assert package_xml().findtext("version") == fetch_sim2real.__version__
+    assert "\nversion" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_package_xml_is_an_ament_python_package() -> None:
+    package = package_xml()
+    assert package.get("format") == "3"
+    assert package.findtext("name") == fetch_sim2real.__name__
+    assert package.findtext("export/build_type") == "ament_python"
+    assert (ROOT / "resource" / fetch_sim2real.__name__).is_file()
+
+
+def test_launch_files_are_not_a_package() -> None:
+    """A package called ``launch`` would shadow the one of ROS."""
+    assert not list((ROOT / "launch").rglob("__init__.py"))
+
+
+def test_the_colcon_workspace_is_a_relative_link_to_the_clone() -> None:
+    link = ROOT / "ros2_ws" / "src" / fetch_sim2real.__name__
+    assert link.is_symlink()
+    assert os.readlink(link) == "../.."
+    assert link.resolve() == ROOT
+
+
+def test_dependencies_are_explained(described: dict[str, Any]) -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    wanted = [*described["install_requires"], *(r for extra in described["extras_require"].values() for r in extra)]
+    for requirement in wanted:
+        name = requirement.split(">")[0].split("=")[0].split("<")[0]
+        assert f"`{name}`" in text, f"docs/dependencies.md does not say why {name} is needed"
+
+
+def test_files_in_a_clone() -> None:
+    assert paths.clone_root() == ROOT
+    assert paths.shared_dir("policies") == ROOT / "policies"
+    assert (paths.worlds_dir() / "nominal.yaml").is_file()
+
+
+def test_an_installation_without_policies_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="share/fetch_sim2real/policies"):
+        paths.shared_dir("policies", package=tmp_path / "site-packages" / "fetch_sim2real")
+
+
+def test_an_unknown_policy_is_named_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="neither a shipped policy nor a folder"):
+        paths.find_policy(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    assert paths.find_policy(tmp_path) == tmp_path
+
+
+@pytest.fixture(scope="module")
+def source_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree to build in: a build leaves files behind, and two sessions may build at once."""
+    copy = tmp_path_factory.mktemp("source") / "clone"
+    ignored = shutil.ignore_patterns(".*", "build", "install", "log", "runs", "out", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=ignored)
+    return copy
+
+
+def run(command: list[str], cwd: Path, **environment: str) -> str:
+    result = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def expect_installed_files(prefix: Path, cwd: Path) -> None:
+    """The copy under ``prefix`` is the one imported, and it finds all that the clone has."""
+    purelib = sysconfig.get_path("purelib", vars={"base": str(prefix), "platbase": str(prefix)})
+    shown = run([sys.executable, "-c", SHOW_PATHS], cwd, PYTHONPATH=purelib).splitlines()
+    assert shown == [
+        fetch_sim2real.__version__,
+        "None",
+        " ".join(sorted(path.stem for path in paths.worlds_dir().glob("*.yaml"))),
+        " ".join(paths.policy_names()),
+        " ".join(sorted(p.name for p in (ROOT / "config").iterdir() if not p.name.startswith((".", "__")))),
+        " ".join(sorted(p.name for p in (ROOT / "launch").glob("*.py"))),
+    ]
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_finds_its_files(source_copy: Path, tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--ignore-installed"]
+    run([*pip, "--prefix", str(tmp_path), "--no-warn-script-location", str(source_copy)], tmp_path)
+    expect_installed_files(tmp_path, tmp_path)
+    assert (tmp_path / "bin" / "fetch-sim2real").is_file()
+
+
+@pytest.mark.slow
+def test_a_colcon_installation_finds_its_files(source_copy: Path, tmp_path: Path) -> None:
+    pytest.importorskip("colcon_ros")
+    workspace = source_copy / "ros2_ws"
+    colcon = [sys.executable, "-m", "colcon", "--log-base", str(tmp_path / "log")]
+    ament = os.environ.get("AMENT_PREFIX_PATH", sys.prefix)
+    # An invalid package.xml would quietly turn this into a plain Python package, without its place in ROS's index.
+    assert "(ros.ament_python)" in run([*colcon, "list"], workspace, AMENT_PREFIX_PATH=ament)
+    base = ["--build-base", str(tmp_path / "build"), "--install-base", str(tmp_path / "install")]
+    run([*colcon, "build", *base], workspace, AMENT_PREFIX_PATH=ament)
+    prefix = tmp_path / "install" / fetch_sim2real.__name__
+    expect_installed_files(prefix, tmp_path)
+    for executable in ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "fetch-sim2real"):
+        assert os.access(prefix / "lib" / fetch_sim2real.__name__ / executable, os.X_OK)
+    assert (prefix / "share/ament_index/resource_index/packages" / fetch_sim2real.__name__).is_file()
