@@ -21,6 +21,7 @@ PACKAGES = [
     "fetch_sim2real.safety",
     "fetch_sim2real.sim",
     "fetch_training",
+    "node_support",
     "policy_node",
     "camera_node",
     "arm_driver",

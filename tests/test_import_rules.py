@@ -1,4 +1,4 @@
-"""Which way imports go: the core needs no ROS, nodes need the core alone, and help needs neither."""
+"""Which way imports go: the core needs no ROS, nodes do not know each other, and help needs neither."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ NODES = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder")
 MAY_IMPORT = {
     "fetch_sim2real": set[str](),
     "fetch_training": {"fetch_sim2real"},
-    **{node: {"fetch_sim2real"} for node in NODES},
+    "node_support": {"fetch_sim2real"},
+    **{node: {"fetch_sim2real", "node_support"} for node in NODES},
 }
 
 # Imports every module of the core with ROS out of reach. Subcommands that run nodes may need ROS, when they run.
