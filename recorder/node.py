@@ -1,0 +1,99 @@
+"""The recorder as a ROS node: serialized messages go from the subscriptions straight into the bag."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from rclpy.clock import Clock, ClockType
+
+from fetch_sim2real import __version__, graph
+from fetch_sim2real.errors import GraphError
+from node_support.main_loop import StackNode
+from node_support.parameters import Parameter
+from node_support.topics import message_class, qos_profile
+from recorder.bag import SUMMARY_FILE, Bag
+
+FLUSH_EVERY_S: Final = 1.0
+# Half a second of images may wait while the disk is busy; more would be many megabytes.
+_IMAGE_DEPTH: Final = 15
+_OTHER_DEPTH: Final = 200
+
+PARAMETERS: Final = (
+    Parameter("output", "", "Folder of the bag, made by the recorder; it must not exist yet."),
+    Parameter("metadata", "{}", "JSON object of texts to store in the bag: what was run, with which policy."),
+    Parameter("compress", True, "Compress with zstd: a fraction of the size for a few percent of a core."),
+)
+
+
+class RecorderNode(StackNode):
+    """Subscribes to every topic of the contract and writes what comes."""
+
+    def __init__(self) -> None:
+        super().__init__(graph.RECORDER, PARAMETERS)
+        output = self.parameters.text("output")
+        if not output:
+            raise GraphError("parameter 'output' is empty, expected a folder: -p output:=runs/my_bag")
+        metadata = {"fetch_sim2real": __version__, **_texts(self.parameters.text("metadata"))}
+        path = Path(output).expanduser()
+        try:
+            self._bag = Bag(path, graph.CONTRACT, metadata, self.parameters.flag("compress"))
+        except OSError as error:
+            raise GraphError(f"the bag {path} cannot be made: {error}") from error
+        for topic in graph.CONTRACT:
+            self._subscribe(topic)
+        self.create_timer(FLUSH_EVERY_S, self._flush, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.get_logger().info(f"recording {len(graph.CONTRACT)} topics to {path}")
+
+    def close(self) -> None:
+        """Finish the bag and say what is in it."""
+        try:
+            summary = self._bag.close()
+        except OSError as error:
+            self.get_logger().error(f"the bag could not be finished ({error}): `mcap recover` restores its index")
+            return
+        self.get_logger().info(_closing_words(summary, self._bag.path))
+
+    def _subscribe(self, topic: graph.Topic) -> None:
+        is_image = topic.type == "sensor_msgs/msg/Image"
+        # As reliable as the contract's own subscribers, so that recording puts no further duty on a publisher.
+        qos = graph.Qos(topic.subscribe.reliability, _IMAGE_DEPTH if is_image else _OTHER_DEPTH)
+        self.create_subscription(
+            message_class(topic.type), topic.name, self._writer_of(topic.name), qos_profile(qos), raw=True
+        )
+
+    def _writer_of(self, name: str) -> Callable[[bytes], None]:
+        def write(message: bytes) -> None:
+            try:
+                self._bag.write(name, message, time.time_ns())
+            except OSError as error:
+                raise GraphError(f"cannot write to the bag {self._bag.path}: {error}") from error
+
+        return write
+
+    def _flush(self) -> None:
+        try:
+            self._bag.flush()
+        except OSError as error:
+            raise GraphError(f"cannot write to the bag {self._bag.path}: {error}") from error
+
+
+def _texts(metadata: str) -> dict[str, str]:
+    try:
+        content = json.loads(metadata)
+    except ValueError as error:
+        raise GraphError(f"parameter 'metadata' is not JSON ({error}), got: {metadata[:80]}") from None
+    if not isinstance(content, dict):
+        raise GraphError(f"parameter 'metadata' is a {type(content).__name__}, expected a JSON object")
+    return {str(key): value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
+
+
+def _closing_words(summary: dict[str, Any], path: Path) -> str:
+    counts = ", ".join(f"{name} {topic['messages']}" for name, topic in summary["topics"].items() if topic["messages"])
+    return (
+        f"recorded {summary['messages']} messages, {summary['frames_lost']} frames lost ({counts or 'nothing came'}); "
+        f"{path / SUMMARY_FILE}"
+    )
