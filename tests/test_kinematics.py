@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fetch_sim2real.robot.joints import ARM_JOINTS, POSITION_LOWER_RAD, POSITION_UPPER_RAD
-from fetch_sim2real.robot.kinematics import ARM_LINKS, forward_kinematics, grip_position, link_frames
+from fetch_sim2real.robot.kinematics import ARM_LINKS, chain_rotations, forward_kinematics, grip_position
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,9 @@ def test_leading_dimensions_are_kept() -> None:
     assert pose.position.shape == (2, 3, 8, 3)
     assert pose.grip.shape == (2, 3, 3)
     single = forward_kinematics(positions[1, 2], 0.2)
-    np.testing.assert_array_equal(pose.grip[1, 2], single.grip)
-    np.testing.assert_array_equal(pose.rotation[1, 2], single.rotation)
-    np.testing.assert_array_equal(grip_position(positions[1, 2], 0.2), single.grip)
+    np.testing.assert_allclose(pose.grip[1, 2], single.grip, atol=1e-14)
+    np.testing.assert_allclose(pose.rotation[1, 2], single.rotation, atol=1e-14)
+    np.testing.assert_allclose(grip_position(positions[1, 2], 0.2), single.grip, atol=1e-14)
 
 
 def test_rotations_are_orthonormal() -> None:
@@ -76,5 +76,6 @@ def test_zero_angles_stretch_the_arm_forwards() -> None:
     np.testing.assert_allclose(grip, [-0.0869 + 0.1195 + 0.117 + 0.9784 + 0.02, 0.0, 0.3774 + 0.3486 + 0.06], atol=1e-12)
 
 
-def test_link_frames_of_an_empty_batch() -> None:
-    assert link_frames(np.zeros((0, 7)), 0.0).shape == (7, 4, 3, 0)
+def test_an_empty_batch_is_an_empty_result() -> None:
+    assert chain_rotations(np.zeros((0, 7))).shape == (0, 3, 4, 3)
+    assert forward_kinematics(np.zeros((0, 7)), 0.0).position.shape == (0, 8, 3)

@@ -1,0 +1,178 @@
+"""What the arm must stay clear of, and by how much it does: workspace, table, body, itself.
+
+Clearances are signed distances in metres, negative in violation, and conservative. Between a sphere and a box the
+clearance is that to the best separating face of the box, not the Euclidean distance: it is never larger, needs no
+root, and along a path it can be made to hold *between* two samples as well, by asking for one face that separates
+both (a sphere whose centre is beyond a plane at both ends of a chord is beyond it all along the chord).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.robot.arm_spheres import (
+    FINGER_SPHERES,
+    FOREARM_SPHERES,
+    HAND_SPHERE,
+    SHOULDER_SPHERES,
+    UPPERARM_SPHERES,
+    WRIST_SPHERES,
+    Box,
+    LinkSphere,
+    Point,
+    body_boxes,
+)
+from fetch_sim2real.robot.joints import TORSO_RANGE_M
+from fetch_sim2real.robot.kinematics import (
+    ARM_LINKS,
+    FLEX_LINKS,
+    GRIP_SITE_X_M,
+    chain_rotations,
+    link_coefficients,
+    shoulder_pan_origin_m,
+)
+from fetch_sim2real.types import FloatArray
+
+# Columns of sphere centres: the fine fingers, the arm from shoulder to gripper, the coarse hand; then the grip site.
+# A table's checks use the fine fingers, all others the coarse hand.
+_ARM: Final = (*SHOULDER_SPHERES, *UPPERARM_SPHERES, *FOREARM_SPHERES, *WRIST_SPHERES)
+_SPHERES: Final = (*FINGER_SPHERES, *_ARM, HAND_SPHERE)
+_GRIP_COLUMN: Final = len(_SPHERES)
+_SHOULDER: Final = len(FINGER_SPHERES)
+_UPPERARM: Final = _SHOULDER + len(SHOULDER_SPHERES)
+_FOREARM: Final = _UPPERARM + len(UPPERARM_SPHERES)
+_WRIST: Final = _FOREARM + len(FOREARM_SPHERES)
+_TABLE_COLUMNS: Final = slice(0, _GRIP_COLUMN - 1)
+# The shoulder cannot reach the body it is mounted on; the forearm cannot fold onto the upper arm (the elbow stops at
+# 129 degrees). What can touch the upper arm and the shoulder is the wrist and all that follows it.
+_BODY_COLUMNS: Final = slice(_UPPERARM, _GRIP_COLUMN)
+_INNER_COLUMNS: Final = slice(_SHOULDER, _FOREARM)
+_OUTER_COLUMNS: Final = slice(_WRIST, _GRIP_COLUMN)
+_PIECE: Final = 128  # configurations
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What surrounds the arm, in ``base_link`` [m]: torso lift, tables (solid boxes), and the grip site's workspace."""
+
+    torso_height_m: float
+    workspace_lower_m: Point
+    workspace_upper_m: Point
+    tables: tuple[Box, ...] = ()
+
+    def __post_init__(self) -> None:
+        low, high = TORSO_RANGE_M
+        if not low <= self.torso_height_m <= high:
+            raise FetchSim2RealError(
+                f"scene: torso_height_m is {self.torso_height_m}, expected {low} to {high} (Fetch's torso travel)"
+            )
+        workspace = Box("workspace", self.workspace_lower_m, self.workspace_upper_m)
+        for box in (workspace, *self.tables):
+            if not np.all(np.isfinite([*box.lower_m, *box.upper_m])) or np.any(
+                np.asarray(box.lower_m) >= np.asarray(box.upper_m)
+            ):
+                raise FetchSim2RealError(
+                    f"scene: box '{box.name}' goes from {box.lower_m} to {box.upper_m} m, expected finite corners with "
+                    "every lower coordinate below the upper one"
+                )
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """Signed clearances [m], one array each: grip site in the workspace, arm to tables, to the body, to itself."""
+
+    workspace: FloatArray
+    table: FloatArray
+    body: FloatArray
+    itself: FloatArray
+
+    @property
+    def least(self) -> FloatArray:
+        """The smallest of the four."""
+        return np.minimum(np.minimum(self.workspace, self.table), np.minimum(self.body, self.itself))
+
+
+class CollisionModel:
+    """The sphere model of the arm in one scene. Immutable; results depend on the arguments alone."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._coefficients = _center_coefficients()
+        self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None]
+        radius = np.array([sphere.radius_m for sphere in _SPHERES])
+        self._tables = _inflated_bounds(scene.tables, radius[_TABLE_COLUMNS])
+        self._body = _inflated_bounds(body_boxes(scene.torso_height_m), radius[_BODY_COLUMNS])
+        self._touching = radius[_INNER_COLUMNS, None] + radius[None, _OUTER_COLUMNS]
+        self._workspace_lower = np.array(scene.workspace_lower_m)
+        self._workspace_upper = np.array(scene.workspace_upper_m)
+
+    def clearance(self, position: FloatArray) -> Clearance:
+        """Clearances (...,) of the configurations (..., 7) [rad]."""
+        position = np.asarray(position, dtype=np.float64)
+        return self.path_clearance(position[..., None, :])
+
+    def path_clearance(self, samples: FloatArray) -> Clearance:
+        """Clearances (...,) along paths sampled at P configurations, (..., P, 7) [rad].
+
+        For boxes and workspace they hold on the chords between neighbouring samples too; the caller answers for how
+        far the true path is from these chords. Between parts of the arm they hold at the samples.
+        """
+        samples = np.asarray(samples, dtype=np.float64)
+        shape, count = samples.shape[:-2], samples.shape[-2]
+        paths = samples.reshape(-1, count, 7)
+        result = np.empty((4, paths.shape[0]))
+        # Pieces that stay in the cache: a large batch in one go is several times slower.
+        step = max(1, _PIECE // count)
+        for first in range(0, paths.shape[0], step):
+            self._piece_clearance(paths[first : first + step], result[:, first : first + step])
+        return Clearance(*(values.reshape(shape) for values in result))
+
+    def _piece_clearance(self, paths: FloatArray, out: FloatArray) -> None:
+        """Fill ``out`` (4, B) with the clearances of ``paths`` (B, P, 7)."""
+        # Sample index first: neighbours in a path are whole blocks then.
+        ordered = paths.transpose(1, 0, 2)
+        shape = ordered.shape[:2]
+        chain = chain_rotations(ordered.reshape(-1, 7)).reshape(-1, 12)
+        centers = (chain @ self._coefficients).reshape(*shape, 3, -1) + self._start
+
+        grip = centers[..., _GRIP_COLUMN]
+        out[0] = np.minimum.reduce(np.minimum(grip - self._workspace_lower, self._workspace_upper - grip), axis=(0, 2))
+        out[1] = _box_clearance(centers[..., _TABLE_COLUMNS], *self._tables) if self.scene.tables else np.inf
+        out[2] = _box_clearance(centers[..., _BODY_COLUMNS], *self._body)
+        between = centers[..., _INNER_COLUMNS, None] - centers[..., None, _OUTER_COLUMNS]
+        distance = np.sqrt(np.einsum("pbxio,pbxio->pbio", between, between))
+        out[3] = np.minimum.reduce(distance - self._touching, axis=(0, 2, 3))
+
+
+def _center_coefficients() -> FloatArray:
+    """Coefficients (12, N + 1) of the sphere centres and, last, the grip site; see ``chain_rotations``."""
+    origins, axes = link_coefficients()
+    columns = []
+    for sphere in (*_SPHERES, LinkSphere("gripper_link", (GRIP_SITE_X_M, 0.0, 0.0), 0.0)):
+        link = ARM_LINKS.index(sphere.link)
+        if link in FLEX_LINKS and sphere.center_m[2] != 0.0:
+            raise ValueError(f"sphere {sphere}: centre off the xy plane of a flex link, which has no z coefficients")
+        columns.append((origins[link] + np.tensordot(sphere.center_m, axes[link], 1)).reshape(12))
+    return np.ascontiguousarray(np.array(columns).T)
+
+
+def _inflated_bounds(boxes: tuple[Box, ...], radius: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper bounds (K, 3, N) of the boxes, each grown by the radius of the sphere."""
+    corners = np.array([(box.lower_m, box.upper_m) for box in boxes]).reshape(-1, 2, 3, 1)
+    return corners[:, 0] - radius, corners[:, 1] + radius
+
+
+def _box_clearance(centers: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
+    """Clearance (B,) of centres (P, B, 3, N) to inflated boxes (K, 3, N)."""
+    centers = centers[:, :, None]
+    below, above = lower - centers, centers - upper
+    if centers.shape[0] > 1:
+        below = np.minimum(below[:-1], below[1:])
+        above = np.minimum(above[:-1], above[1:])
+    np.maximum(below, above, out=below)
+    separation = np.maximum(np.maximum(below[:, :, :, 0], below[:, :, :, 1]), below[:, :, :, 2])
+    return np.asarray(np.minimum.reduce(separation, axis=(0, 2, 3)))

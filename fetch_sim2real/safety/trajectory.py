@@ -1,0 +1,87 @@
+"""Trajectories that always end at rest: one control period of motion, a coast, and a linear ramp to zero velocity."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
+from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory, TrajectoryPoint
+
+# Times this close to a point are that point: stamps are whole nanoseconds and a control period is not.
+POINT_TOLERANCE_S: Final = 10e-9
+# Relative slack on limits for rounding: a velocity that was cut to a limit is still within it.
+ROUNDING: Final = 1e-9
+
+
+def position_after_step(position: FloatArray, velocity: FloatArray, next_velocity: FloatArray) -> FloatArray:
+    """Position after one control period of constant acceleration between two velocities; shapes (..., 7)."""
+    return position + 0.5 * (velocity + next_velocity) * CONTROL_PERIOD_S
+
+
+def braking_periods(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
+    """Whole control periods (...,) that a linear ramp from ``velocity`` (..., 7) to rest takes within ``acceleration``.
+
+    Whole periods, so that braking anew at the end of each period retraces the same ramp and ends exactly at rest.
+    """
+    share = np.abs(velocity) / (acceleration * CONTROL_PERIOD_S)
+    return np.asarray(np.ceil(np.maximum.reduce(share, axis=-1) - ROUNDING))
+
+
+def braked_velocity(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
+    """Velocity (..., 7) after one control period on the ramp to rest; keeps the direction of ``velocity``."""
+    periods = np.maximum(braking_periods(velocity, acceleration), 1.0)
+    return velocity * (1.0 - 1.0 / periods)[..., None]
+
+
+def tail_duration_s(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
+    """What ``velocity`` (..., 7) has to be multiplied with for the displacement (...,) of coast and ramp together."""
+    return COAST_S + 0.5 * CONTROL_PERIOD_S * braking_periods(velocity, acceleration)
+
+
+def braking_trajectory(setpoint: JointSetpoint, acceleration: FloatArray) -> JointTrajectory:
+    """The trajectory that reaches ``setpoint`` after one control period and then, unless replaced, comes to rest.
+
+    The coast lets the next command be up to one period late before the arm slows down. The tail is a straight line in
+    joint space, so a later brake stays on a path that has been checked already.
+    """
+    points = [TrajectoryPoint(CONTROL_PERIOD_S, setpoint.position, setpoint.velocity)]
+    if np.any(setpoint.velocity):
+        coasted = setpoint.position + setpoint.velocity * COAST_S
+        ramp_s = float(braking_periods(setpoint.velocity, acceleration)) * CONTROL_PERIOD_S
+        rest = coasted + setpoint.velocity * (0.5 * ramp_s)
+        points.append(TrajectoryPoint(CONTROL_PERIOD_S + COAST_S, coasted, setpoint.velocity))
+        points.append(TrajectoryPoint(CONTROL_PERIOD_S + COAST_S + ramp_s, rest, np.zeros_like(rest)))
+    return JointTrajectory(ARM_JOINTS, tuple(points))
+
+
+def sample_trajectory(trajectory: JointTrajectory, start: JointSetpoint, elapsed_s: float) -> JointSetpoint:
+    """State of ``trajectory`` ``elapsed_s`` after its start from ``start``: cubic Hermite between points.
+
+    At a point (within ``POINT_TOLERANCE_S``) it is that point's own values, bit for bit. Before the start it is
+    ``start``, after the last point the last position at rest.
+    """
+    if elapsed_s <= POINT_TOLERANCE_S:
+        return start
+    begin_s, begin = 0.0, start
+    for point in trajectory.points:
+        end = JointSetpoint(point.position, point.velocity)
+        if abs(elapsed_s - point.time_from_start_s) <= POINT_TOLERANCE_S:
+            return end
+        if elapsed_s < point.time_from_start_s:
+            return _hermite(begin, end, point.time_from_start_s - begin_s, elapsed_s - begin_s)
+        begin_s, begin = point.time_from_start_s, end
+    return JointSetpoint.at_rest(begin.position)
+
+
+def _hermite(begin: JointSetpoint, end: JointSetpoint, duration_s: float, t_s: float) -> JointSetpoint:
+    s = t_s / duration_s
+    change = end.position - begin.position
+    begin_slope, end_slope = begin.velocity * duration_s, end.velocity * duration_s
+    quadratic = 3.0 * change - 2.0 * begin_slope - end_slope
+    cubic = begin_slope + end_slope - 2.0 * change
+    position = begin.position + s * (begin_slope + s * (quadratic + s * cubic))
+    velocity = (begin_slope + s * (2.0 * quadratic + 3.0 * s * cubic)) / duration_s
+    return JointSetpoint(position, velocity)
