@@ -15,7 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import COLOR, COLOR_OPTICAL_FRAME, DEPTH, Qos, Topic
-from recorder.stamps import STAMPED_TYPES, leading_stamp_ns
+from node_support.raw_header import STAMPED_TYPES, stamp_ns_in
 from recorder.statistics import StampStatistics
 
 SUMMARY_FILE: Final = "recording.json"
@@ -56,7 +56,7 @@ class Bag:
     def write(self, topic: str, message: bytes, received_ns: int) -> None:
         """Store a serialized message of the topic called ``topic``, received at ``received_ns`` (system time)."""
         self._writer.write(self._connections[topic], received_ns, message)
-        self._statistics[topic].note(leading_stamp_ns(message) if topic in self._stamped else None)
+        self._statistics[topic].note(stamp_ns_in(message) if topic in self._stamped else None)
 
     def flush(self) -> None:
         """Bring what was written so far into the file, so that it survives this process."""

@@ -23,8 +23,8 @@ from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launcher import launch
 from fetch_sim2real.processes import NodeProcess
 from fetch_sim2real.supervision import Supervisor
+from node_support.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
 from recorder.bag import SUMMARY_FILE, Bag
-from recorder.stamps import STAMPED_TYPES, leading_stamp_ns
 from recorder.statistics import PAUSE_NS, Gap, StampStatistics
 
 pytestmark = pytest.mark.timeout(60)
@@ -57,19 +57,27 @@ def text_bytes(text: str) -> bytes:
 @given(st.integers(0, 2**31 - 1), st.integers(0, 10**9 - 1))
 def test_a_stamp_is_read_from_the_serialized_message(seconds: int, nanoseconds: int) -> None:
     stamp_ns = seconds * 10**9 + nanoseconds
-    assert leading_stamp_ns(image_bytes(stamp_ns)) == stamp_ns
+    assert stamp_ns_in(image_bytes(stamp_ns)) == stamp_ns
     clock = STORE.types["rosgraph_msgs/msg/Clock"](clock=time_of(stamp_ns))
-    assert leading_stamp_ns(bytes(STORE.serialize_cdr(clock, "rosgraph_msgs/msg/Clock"))) == stamp_ns
-    assert leading_stamp_ns(struct.pack(">BBBBiI", 0, 0, 0, 0, seconds, nanoseconds)) == stamp_ns
+    assert stamp_ns_in(bytes(STORE.serialize_cdr(clock, "rosgraph_msgs/msg/Clock"))) == stamp_ns
+    assert stamp_ns_in(struct.pack(">BBBBiI", 0, 0, 0, 0, seconds, nanoseconds)) == stamp_ns
+
+
+def test_the_frame_is_read_from_the_serialized_message() -> None:
+    message = image_bytes(10**9)
+    assert frame_id_in(message) == graph.COLOR_OPTICAL_FRAME
+    assert frame_id_in(message[:20]) is None
 
 
 def test_a_message_too_short_for_a_stamp_has_none() -> None:
-    assert leading_stamp_ns(b"\x00\x01\x00\x00\x01") is None
+    assert stamp_ns_in(b"\x00\x01\x00\x00\x01") is None
+    assert frame_id_in(b"\x00\x01\x00\x00\x01") is None
 
 
 def test_every_type_called_stamped_begins_with_its_stamp() -> None:
     for topic in graph.CONTRACT:
         first_type = STORE.fielddefs[topic.type][1][0][1][1]
+        assert (first_type == "std_msgs/msg/Header") == (topic.type in HEADED_TYPES)
         assert (first_type in ("std_msgs/msg/Header", "builtin_interfaces/msg/Time")) == (topic.type in STAMPED_TYPES)
 
 

@@ -1,0 +1,1 @@
+"""Results of running a policy: their statistics, their form in a file, and how they are shown."""
