@@ -47,15 +47,19 @@ def blob(size: int, row: float, column: float) -> torch.Tensor:
     return -((cells[:, None] - row) ** 2 + (cells[None, :] - column) ** 2)[None, None]
 
 
+STEP = 4
+
+
 @pytest.mark.parametrize(("row", "column"), [(10, 10), (4, 15), (16.5, 5.25)])
 def test_spatial_softmax_reads_position_and_depth_of_a_blob(row: float, column: float) -> None:
     size = 21
-    layer = SpatialSoftmax(1, size, IMAGE)
+    layer = SpatialSoftmax(1, STEP, IMAGE)
     # A slanted surface: z grows by 20 mm a column, so that the depth found tells which column was attended.
     z = 0.7 + 0.02 * torch.arange(size, dtype=torch.float32)
     depth = ((z - 0.4) / 1.2 - 0.5).expand(1, 1, size, size)
     u, v, d, x, y = layer(blob(size, row, column), depth)[0].tolist()
-    expected_u, expected_v = (column + 0.5) / size * 2 - 1, (row + 0.5) / size * 2 - 1
+    # Cell i is centred on pixel 4 i of the 84.
+    expected_u, expected_v = (STEP * column + 0.5) / 84 * 2 - 1, (STEP * row + 0.5) / 84 * 2 - 1
     expected_z = 0.7 + 0.02 * column
     assert u == pytest.approx(expected_u, abs=2e-3)
     assert v == pytest.approx(expected_v, abs=2e-3)
@@ -67,25 +71,25 @@ def test_spatial_softmax_reads_position_and_depth_of_a_blob(row: float, column: 
 
 
 def test_moving_the_blob_moves_the_point_by_as_much() -> None:
-    layer = SpatialSoftmax(1, 21, IMAGE)
+    layer = SpatialSoftmax(1, STEP, IMAGE)
     depth = torch.zeros(1, 1, 21, 21)
     first, second = layer(blob(21, 8, 9), depth)[0], layer(blob(21, 11, 7), depth)[0]
-    torch.testing.assert_close(second[:2] - first[:2], torch.tensor([-2.0, 3.0]) * 2 / 21, atol=1e-5, rtol=0)
+    torch.testing.assert_close(second[:2] - first[:2], torch.tensor([-2.0, 3.0]) * STEP * 2 / 84, atol=1e-5, rtol=0)
 
 
 def test_a_lower_temperature_sharpens() -> None:
-    layer = SpatialSoftmax(1, 21, IMAGE)
+    layer = SpatialSoftmax(1, STEP, IMAGE)
     logits = 0.01 * blob(21, 3, 3)
     blunt = layer(logits, torch.zeros(1, 1, 21, 21))[0, 0].item()
     with torch.no_grad():
         layer.log_temperature.fill_(float(np.log(0.01)))
     sharp = layer(logits, torch.zeros(1, 1, 21, 21))[0, 0].item()
-    target = 3.5 / 21 * 2 - 1
+    target = (STEP * 3 + 0.5) / 84 * 2 - 1
     assert abs(sharp - target) < 0.01 < abs(blunt - target)
 
 
 def test_holes_do_not_pull_the_depth() -> None:
-    layer = SpatialSoftmax(1, 21, IMAGE)
+    layer = SpatialSoftmax(1, STEP, IMAGE)
     logits = 0.1 * blob(21, 10, 10)
     depth = torch.full((1, 1, 21, 21), 0.2)
     whole = layer(logits, depth)[0]
@@ -96,7 +100,32 @@ def test_holes_do_not_pull_the_depth() -> None:
 
 
 def test_the_feature_map_keeps_its_resolution() -> None:
-    assert make_actor().encoder.map_size >= 20
+    assert make_actor().encoder.softmax.u.numel() >= 20 * 20
+
+
+def single_bright_pixel(row: int, column: int) -> tuple[torch.Tensor, torch.Tensor]:
+    rgb, depth = torch.zeros(1, 84, 84, 3, dtype=torch.uint8), torch.full((1, 84, 84), 1500).to(torch.uint16)
+    rgb[0, row, column] = 255
+    depth[0, row, column] = 600
+    return rgb, depth
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (40, 12), (80, 80)])
+def test_features_and_depth_and_coordinates_belong_to_the_same_pixel(row: int, column: int) -> None:
+    """Convolutions that pass the middle pixel on must find its own position and its own depth."""
+    actor = make_actor()
+    with torch.no_grad():
+        for layer in actor.encoder.conv:
+            if isinstance(layer, torch.nn.Conv2d):
+                middle = layer.kernel_size[0] // 2
+                layer.weight.zero_()
+                layer.weight[:, 0, middle, middle] = 1.0
+                layer.bias.zero_()  # type: ignore[union-attr]
+        actor.encoder.softmax.log_temperature.fill_(float(np.log(0.01)))
+        u, v, d, _, _ = actor.encoder.points(*single_bright_pixel(row, column)).reshape(5, -1)[:, 0].tolist()
+    assert u == pytest.approx((column + 0.5) / 84 * 2 - 1, abs=1e-3)
+    assert v == pytest.approx((row + 0.5) / 84 * 2 - 1, abs=1e-3)
+    assert (d + 0.5) * 1.2 + 0.4 == pytest.approx(0.6, abs=2e-3)
 
 
 def test_encoder_learns_where_a_block_is() -> None:

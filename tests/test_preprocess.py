@@ -79,6 +79,19 @@ def test_depth_is_never_a_mixture(name: str) -> None:
     assert set(np.unique(image.depth_mm)) == {500, 1200}
 
 
+@pytest.mark.parametrize("name", CAMERAS)
+def test_fine_stripes_become_their_mean(name: str) -> None:
+    """Sampling would turn them into a coarse pattern that is not in the scene."""
+    camera = CAMERAS[name]
+    rgb = np.zeros((camera.height, camera.width, 3), np.uint8)
+    rgb[:, ::2] = 200
+    frame = RgbdFrame(0, rgb, np.zeros((camera.height, camera.width), np.uint16))
+    window = crop_window(camera, SPEC)
+    # A pixel covers window / 84 columns, of which a stripe more or less is half a column's weight.
+    slack = 100 * 84 / window.width + 1
+    assert np.abs(preprocess(frame, camera, SPEC).rgb.astype(int) - 100).max() <= slack
+
+
 def test_window_of_a_known_camera() -> None:
     # 100 px focal length, 45 degrees: tan(22.5) * 100 = 41.42 px each side of the axis at column 100.0, row 60.0.
     camera = CameraModel(200, 120, 100.0, 100.0, 99.5, 59.5)

@@ -24,10 +24,10 @@ Width = Annotated[int, Field(ge=1, le=1024)]
 
 
 class ConvLayer(Record):
-    """One convolution followed by ReLU, padded by half its kernel."""
+    """One convolution followed by ReLU, padded by half its kernel, so that cell i is centred on cell stride * i."""
 
     channels: Width
-    kernel: Annotated[int, Field(ge=1, le=9)]
+    kernel: Literal[1, 3, 5, 7, 9]
     stride: Annotated[int, Field(ge=1, le=4)]
 
 
@@ -80,9 +80,9 @@ class ActorOutput(NamedTuple):
     state: torch.Tensor
 
 
-def _grid(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Coordinates u, v (size, size) of pixel centres, -1..1 from edge to edge of the image."""
-    line = (torch.arange(size) + 0.5) / size * 2 - 1
+def _grid(size: int, step: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coordinates u, v of every ``step``-th pixel's centre, -1..1 from edge to edge of an image of ``size``."""
+    line = (torch.arange(0, size, step) + 0.5) / size * 2 - 1
     v, u = torch.meshgrid(line, line, indexing="ij")
     return u.contiguous(), v.contiguous()
 
@@ -98,10 +98,11 @@ class SpatialSoftmax(nn.Module):
     u: torch.Tensor
     v: torch.Tensor
 
-    def __init__(self, channels: int, size: int, image: ImageSpec) -> None:
+    def __init__(self, channels: int, step: int, image: ImageSpec) -> None:
+        """``step``: pixels of the image from one cell of the feature map to the next, starting at the first."""
         super().__init__()
         self.log_temperature = nn.Parameter(torch.zeros(channels))
-        u, v = _grid(size)
+        u, v = _grid(image.size, step)
         # Constants of the architecture, not weights: they stay out of the saved tensors.
         self.register_buffer("u", u.reshape(-1), persistent=False)
         self.register_buffer("v", v.reshape(-1), persistent=False)
@@ -132,13 +133,6 @@ class SpatialSoftmax(nn.Module):
         return torch.cat([u, v, d * weight, x * weight, y * weight], dim=-1)
 
 
-def _pool_depth(depth: torch.Tensor, size: int) -> torch.Tensor:
-    """Depth (B, 1, S, S) at the feature map's resolution: the pixel at each cell's centre, holes kept as holes."""
-    full = depth.shape[-1]
-    index = (2 * torch.arange(size, device=depth.device) + 1) * full // (2 * size)
-    return depth[:, :, index][:, :, :, index]
-
-
 class Encoder(nn.Module):
     """Images in storage form -> bottleneck (B, b): auxiliary outputs first, latent ones after."""
 
@@ -148,7 +142,7 @@ class Encoder(nn.Module):
         super().__init__()
         self._image = image
         layers: list[nn.Module] = []
-        channels, size = 6 if spec.coordinate_channels else 4, image.size
+        channels, step = 6 if spec.coordinate_channels else 4, 1
         for index, layer in enumerate(spec.conv):
             if index:
                 layers.append(nn.ReLU())
@@ -157,12 +151,11 @@ class Encoder(nn.Module):
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             nn.init.zeros_(cast(torch.Tensor, convolution.bias))
             layers.append(convolution)
-            size = (size + 2 * (layer.kernel // 2) - layer.kernel) // layer.stride + 1
-            channels = layer.channels
+            channels, step = layer.channels, step * layer.stride
         # No ReLU after the last layer: attention needs to tell "irrelevant" from "avoid".
         self.conv = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.map_size = size
-        self.softmax = SpatialSoftmax(channels, size, image)
+        self.step = step
+        self.softmax = SpatialSoftmax(channels, step, image)
         self.out = nn.Linear(5 * channels, spec.bottleneck_size)
         grid = torch.stack(_grid(image.size))[None] if spec.coordinate_channels else torch.zeros(0)
         self.register_buffer("grid", grid, persistent=False)
@@ -170,7 +163,8 @@ class Encoder(nn.Module):
     def points(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
         """The attention points (B, 5 * channels), see SpatialSoftmax."""
         images = normalize_images(rgb, depth_mm, self._image)
-        depth = _pool_depth(images[:, 3:4], self.map_size)
+        # The depth at each cell's centre: picked, not averaged, and holes stay holes.
+        depth = images[:, 3:4, :: self.step, :: self.step]
         if self.grid.numel():
             images = torch.cat([images, self.grid.expand(len(images), -1, -1, -1)], dim=1)
             images = images.contiguous(memory_format=torch.channels_last)
