@@ -62,9 +62,12 @@ HAND_SPHERE: Final = LinkSphere("gripper_link", (-0.002, 0.0, 0.0), 0.078)
 # (38.5 mm beyond the link's origin) and stand for the fingers at their inner, middle and outer positions.
 _TIP_X_M, _TIP_RADIUS_M = 0.025, 0.0135
 _ROOT_X_M, _ROOT_RADIUS_M = -0.012, 0.022
-FINGER_SPHERES: Final = tuple(
-    LinkSphere("gripper_link", (_TIP_X_M, y_m, 0.0), _TIP_RADIUS_M) for y_m in (-0.058, -0.033, -0.008, 0.008, 0.033, 0.058)
-) + tuple(LinkSphere("gripper_link", (_ROOT_X_M, y_m, 0.0), _ROOT_RADIUS_M) for y_m in (-0.050, -0.020, 0.020, 0.050))
+_TIP_Y_M: Final = (-0.058, -0.033, -0.008, 0.008, 0.033, 0.058)
+_ROOT_Y_M: Final = (-0.050, -0.020, 0.020, 0.050)
+FINGER_SPHERES: Final = (
+    *(LinkSphere("gripper_link", (_TIP_X_M, y_m, 0.0), _TIP_RADIUS_M) for y_m in _TIP_Y_M),
+    *(LinkSphere("gripper_link", (_ROOT_X_M, y_m, 0.0), _ROOT_RADIUS_M) for y_m in _ROOT_Y_M),
+)
 
 # The torso's lifted part begins at torso_lift_link, so the upper boxes move with its height.
 TORSO_LIFT_Z_M: Final = 0.3774

@@ -60,8 +60,7 @@ class ArmPose:
 
 def shoulder_pan_origin_m(torso_height_m: float) -> FloatArray:
     """Origin (3,) of shoulder_pan_link: the one point of the arm that no joint moves."""
-    origin = np.add(TORSO_ORIGIN_M, SHOULDER_PAN_IN_TORSO_M)
-    return np.asarray(origin + [0.0, 0.0, torso_height_m], dtype=np.float64)
+    return np.array([TORSO_ORIGIN_M, SHOULDER_PAN_IN_TORSO_M, (0.0, 0.0, torso_height_m)]).sum(axis=0)
 
 
 def chain_rotations(position: FloatArray) -> FloatArray:

@@ -31,7 +31,7 @@ from fetch_sim2real.safety.trajectory import (
     ROUNDING,
     braked_velocity,
     position_after_step,
-    tail_duration_s,
+    tail_lever_s,
 )
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray
@@ -117,7 +117,8 @@ class MotionLimiter:
         shape = np.broadcast_shapes(position.shape, velocity.shape, wanted_velocity.shape)
         position = np.broadcast_to(position, shape).reshape(-1, 7)
         velocity = np.broadcast_to(velocity, shape).reshape(-1, 7)
-        wanted, rules = self._within_rates(velocity, np.broadcast_to(wanted_velocity, shape).reshape(-1, 7), speed_scale)
+        wanted = np.broadcast_to(wanted_velocity, shape).reshape(-1, 7)
+        wanted, rules = self._within_rates(velocity, wanted, speed_scale)
 
         violations = self._violations(position, velocity, wanted)
         rules |= violations
@@ -167,24 +168,21 @@ class MotionLimiter:
         shares = np.append(_CUTBACKS, 0.0)[:, None]
         candidates = braked[:, None] + shares * (wanted - braked)[:, None]
         shape = candidates.shape
-        passed = np.ones(shape[:2], dtype=bool)
-        passed[:] = (
-            self._violations(
-                np.broadcast_to(position[:, None], shape).reshape(-1, 7),
-                np.broadcast_to(velocity[:, None], shape).reshape(-1, 7),
-                candidates.reshape(-1, 7),
-            ).reshape(shape[:2])
-            == 0
+        violations = self._violations(
+            np.broadcast_to(position[:, None], shape).reshape(-1, 7),
+            np.broadcast_to(velocity[:, None], shape).reshape(-1, 7),
+            candidates.reshape(-1, 7),
         )
+        passed = np.asarray(violations.reshape(shape[:2]) == 0)
         passed[:, -1] |= on_path
-        choice = passed.argmax(axis=1)
-        choice[~passed.any(axis=1)] = len(_CUTBACKS)
-        return candidates[np.arange(len(choice)), choice], passed.any(axis=1)
+        viable = np.asarray(passed.any(axis=1))
+        choice = np.where(viable, passed.argmax(axis=1), len(_CUTBACKS))
+        return candidates[np.arange(len(choice)), choice], viable
 
     def _violations(self, position: FloatArray, velocity: FloatArray, wanted: FloatArray) -> NDArray[np.uint8]:
         """Rules (B,) that the path of each candidate breaks."""
         after_step = position_after_step(position, velocity, wanted)
-        tail = wanted * tail_duration_s(wanted, self.profile.acceleration)[:, None]
+        tail = wanted * tail_lever_s(wanted, self.profile.acceleration)[:, None]
         rest = after_step + tail
         outside = _outside(after_step, self._lower, self._upper) | _outside(rest, self._lower, self._upper)
         turning = velocity * wanted < 0.0

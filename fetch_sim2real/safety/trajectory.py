@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
+from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory, TrajectoryPoint
 
 # Times this close to a point are that point: stamps are whole nanoseconds and a control period is not.
@@ -36,7 +37,7 @@ def braked_velocity(velocity: FloatArray, acceleration: FloatArray) -> FloatArra
     return velocity * (1.0 - 1.0 / periods)[..., None]
 
 
-def tail_duration_s(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
+def tail_lever_s(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
     """What ``velocity`` (..., 7) has to be multiplied with for the displacement (...,) of coast and ramp together."""
     return COAST_S + 0.5 * CONTROL_PERIOD_S * braking_periods(velocity, acceleration)
 
@@ -85,3 +86,32 @@ def _hermite(begin: JointSetpoint, end: JointSetpoint, duration_s: float, t_s: f
     position = begin.position + s * (begin_slope + s * (quadratic + s * cubic))
     velocity = (begin_slope + s * (2.0 * quadratic + 3.0 * s * cubic)) / duration_s
     return JointSetpoint(position, velocity)
+
+
+@dataclass(frozen=True)
+class RunningTrajectory:
+    """A trajectory that was sent: when, and the commanded state that it started from."""
+
+    sent_ns: int
+    start: JointSetpoint
+    trajectory: JointTrajectory
+
+    def at(self, now_ns: int) -> JointSetpoint:
+        """Commanded state at ``now_ns``."""
+        return sample_trajectory(self.trajectory, self.start, (now_ns - self.sent_ns) * 1e-9)
+
+    def brakes_on_path(self, now_ns: int) -> bool:
+        """Whether braking from ``at(now_ns)`` stays on this trajectory's own path.
+
+        So it is in the coast and at whole periods of the ramp. Within the step the velocity still turns, and between
+        whole periods a ramp of whole periods would overshoot the end of this one a little.
+        """
+        elapsed_ns = now_ns - self.sent_ns
+        last_ns = self.trajectory.points[-1].time_from_start_s * 1e9
+        tolerance_ns = POINT_TOLERANCE_S * 1e9
+        if elapsed_ns < CONTROL_PERIOD_NS - tolerance_ns:
+            return not np.any(self.start.velocity) and len(self.trajectory.points) == 1
+        if elapsed_ns <= 2 * CONTROL_PERIOD_NS + tolerance_ns or elapsed_ns >= last_ns - tolerance_ns:
+            return True
+        periods = elapsed_ns / (CONTROL_PERIOD_S * 1e9)
+        return abs(periods - round(periods)) * CONTROL_PERIOD_S <= POINT_TOLERANCE_S

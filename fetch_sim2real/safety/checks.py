@@ -1,0 +1,145 @@
+"""Judgements on single commands and measurements, without state: each gives a reason or finds nothing wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.robot.collision import CollisionModel
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.limits import LimitProfile
+from fetch_sim2real.safety.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M
+from fetch_sim2real.safety.trajectory import position_after_step
+from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
+from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """Every threshold of the filter.
+
+    ``tracking_error_rad``: commanded minus measured, per joint of ``ARM_JOINTS``. ``first_command_timeout_s`` takes the
+    place of ``command_timeout_s`` from activation to the first valid command: the first frames were taken before it.
+    """
+
+    command_timeout_s: float = 0.1
+    first_command_timeout_s: float = 1.0
+    joint_sample_timeout_s: float = 0.1
+    max_command_age_periods: float = 8.0
+    max_future_s: float = 0.01
+    jump_rad: float = 0.1
+    tracking_error_rad: tuple[float, ...] = (0.2, 0.2, 0.25, 0.25, 0.3, 0.3, 0.35)
+    activation_speed_rad_s: float = 0.05
+    soft_start_s: float = 0.5
+    soft_start_speed: float = 0.1  # share of the velocity limit at the moment of activation
+    speed_scale: float = 1.0
+    finger_dead_band_m: float = 0.001
+
+
+class ActivationError(FetchSim2RealError):
+    """The arm cannot be activated where and as it is."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a command is not followed: a short reason that is counted, and the detail for people."""
+
+    reason: str
+    detail: str
+
+
+def stamp_refusal(
+    now_ns: int, stamp_ns: int, activated_ns: int, last_stamp_ns: int | None, settings: FilterSettings
+) -> Refusal | None:
+    """What is wrong with the observation stamp of a command that arrives at ``now_ns``."""
+    age_ns = now_ns - stamp_ns
+    allowed_ns = settings.max_command_age_periods * CONTROL_PERIOD_NS
+    if age_ns < -settings.max_future_s * 1e9:
+        return Refusal("future", f"the observation stamp is {-age_ns * 1e-9:.3f} s ahead of the driver's clock")
+    if stamp_ns < activated_ns:
+        return Refusal("before_activation", "the observation is older than the activation")
+    if last_stamp_ns is not None and stamp_ns <= last_stamp_ns:
+        return Refusal("out_of_order", f"stamp {stamp_ns} ns is not after the last command's, {last_stamp_ns} ns")
+    if age_ns > allowed_ns:
+        return Refusal("stale", f"the observation is {age_ns * 1e-9:.3f} s old, allowed {allowed_ns * 1e-9:.3f} s")
+    return None
+
+
+def content_refusal(command: JointCommand) -> Refusal | None:
+    """What is wrong with the shapes and numbers of ``command``."""
+    position, velocity, finger = command.position, command.velocity, command.finger_position_m
+    if position.shape != (7,) or (velocity is not None and velocity.shape != (7,)):
+        shapes = [position.shape] if velocity is None else [position.shape, velocity.shape]
+        return Refusal("wrong_joints", f"the command's arrays have shapes {shapes}, expected (7,) each")
+    if not (
+        np.all(np.isfinite(position))
+        and (velocity is None or np.all(np.isfinite(velocity)))
+        and (finger is None or np.isfinite(finger))
+    ):
+        return Refusal("non_finite", "the command holds NaN or infinity")
+    return None
+
+
+def wanted_velocity(
+    reference: JointSetpoint, command: JointCommand, settings: FilterSettings
+) -> tuple[FloatArray, Refusal | None]:
+    """The velocity (7,) that a well-formed command wants, and a refusal if its position does not fit ``reference``."""
+    velocity, expected = command.velocity, reference.position
+    if velocity is None:
+        velocity = (command.position - reference.position) / CONTROL_PERIOD_S
+    else:
+        with np.errstate(over="ignore"):  # absurd but finite numbers end as a jump
+            expected = position_after_step(reference.position, reference.velocity, velocity)
+    error = np.abs(command.position - expected)
+    if not np.any(error > settings.jump_rad):
+        return velocity, None
+    joint = int(np.argmax(error))
+    return velocity, Refusal(
+        "jump",
+        f"{ARM_JOINTS[joint]} is commanded to {command.position[joint]:.3f} rad, expected {expected[joint]:.3f} rad "
+        f"(+-{settings.jump_rad}): commands have to start from the driver's setpoint",
+    )
+
+
+def check_activation(
+    now_ns: int, measured: JointSample, profile: LimitProfile, model: CollisionModel, settings: FilterSettings
+) -> None:
+    """Raise ActivationError unless ``measured`` is fresh, at rest, within the limits and clear in the scene."""
+    position, velocity = measured.position, measured.velocity
+    if position.shape != (7,) or velocity.shape != (7,) or not np.all(np.isfinite([position, velocity])):
+        raise ActivationError(
+            f"the measured joints are {position} rad, {velocity} rad/s, expected 7 finite values each"
+        )
+    age_s = (now_ns - measured.stamp_ns) * 1e-9
+    if age_s > settings.joint_sample_timeout_s:
+        raise ActivationError(
+            f"the last joint state is {age_s:.3f} s old, expected at most {settings.joint_sample_timeout_s} s: "
+            "check that the robot publishes /joint_states and that both clocks agree"
+        )
+    moving = np.abs(velocity) > settings.activation_speed_rad_s
+    if moving.any():
+        joint = int(np.argmax(np.abs(velocity)))
+        raise ActivationError(
+            f"{ARM_JOINTS[joint]} moves at {velocity[joint]:.3f} rad/s, expected at most "
+            f"{settings.activation_speed_rad_s} rad/s: wait until the arm is at rest"
+        )
+    outside = (position < profile.position_lower) | (position > profile.position_upper)
+    if outside.any():
+        joint = int(np.argmax(outside))
+        raise ActivationError(
+            f"{ARM_JOINTS[joint]} is at {position[joint]:.3f} rad, expected {profile.position_lower[joint]:.3f} to "
+            f"{profile.position_upper[joint]:.3f} rad: move the arm inside its limits first"
+        )
+    clearance = model.clearance(position)
+    for name, value, required in (
+        ("the grip site's distance inside the workspace", clearance.workspace, REQUIRED_WORKSPACE_M),
+        ("the arm's clearance to the table", clearance.table, REQUIRED_CLEARANCE_M),
+        ("the arm's clearance to the robot's body", clearance.body, REQUIRED_CLEARANCE_M),
+        ("the arm's clearance to itself", clearance.itself, REQUIRED_CLEARANCE_M),
+    ):
+        if value < required:
+            raise ActivationError(
+                f"{name} is {float(value):.4f} m, expected at least {required} m: move the arm, or correct the scene"
+            )

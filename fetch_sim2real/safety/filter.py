@@ -1,0 +1,256 @@
+"""The safety filter: judges every command, limits it, and brakes when commands, joint states or the arm fail.
+
+Works on core types with the time passed in; the driver and the simulated loop run the same code. It owns the commanded
+state of the arm: the last trajectory sent, sampled at the present time, is where the next one starts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fetch_sim2real.robot.collision import CollisionModel, Scene
+from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M
+from fetch_sim2real.robot.limits import LimitProfile
+from fetch_sim2real.safety.checks import (
+    FilterSettings,
+    Refusal,
+    check_activation,
+    content_refusal,
+    stamp_refusal,
+    wanted_velocity,
+)
+from fetch_sim2real.safety.limiter import MotionLimiter, Rule
+from fetch_sim2real.safety.states import Event, State, StateMachine
+from fetch_sim2real.safety.trajectory import RunningTrajectory, braking_trajectory
+from fetch_sim2real.timing import CONTROL_PERIOD_NS
+from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the filter made of a command or of silence.
+
+    ``outcome``: "command" (passed unchanged), "limited", "hold", "refused:<reason>" or "activated". ``setpoint`` is the
+    commanded state one control period from now; its arrays are empty while there is none (never active, fault).
+    ``trajectory`` and ``finger_position_m`` are to be sent to the robot, None where nothing new is to be sent.
+    ``rules`` says what limited it, ``detail`` why for people.
+    """
+
+    outcome: str
+    setpoint: JointSetpoint
+    trajectory: JointTrajectory | None = None
+    finger_position_m: float | None = None
+    rules: Rule = Rule.NONE
+    detail: str = ""
+
+
+NO_SETPOINT: Final = JointSetpoint(np.zeros(0), np.zeros(0))
+
+
+class SafetyFilter:
+    """One arm's filter. Starts disabled; ``activate`` is the only way to make it follow commands."""
+
+    def __init__(self, profile: LimitProfile, scene: Scene, settings: FilterSettings | None = None) -> None:
+        self.settings = settings or FilterSettings()
+        self.limiter = MotionLimiter(profile.scaled(self.settings.speed_scale), CollisionModel(scene))
+        self.refusals: Counter[str] = Counter()
+        self._machine = StateMachine()
+        self._running: RunningTrajectory | None = None
+        self._before: RunningTrajectory | None = None
+        self._sample: JointSample | None = None
+        self._tracking_fault = ""
+        self._finger_position_m: float | None = None
+        self._activated_ns = 0
+        self._last_stamp_ns: int | None = None
+        self._last_valid_ns: int | None = None
+
+    @property
+    def state(self) -> State:
+        """Present state of the driver."""
+        return self._machine.state
+
+    @property
+    def state_reason(self) -> str:
+        """Why that state was entered."""
+        return self._machine.reason
+
+    def activate(self, now_ns: int, measured: JointSample) -> Decision:
+        """Follow commands from now on, starting from the measured position; sends a hold there.
+
+        Raises:
+            TransitionError: the present state does not allow it (already active, or latched and not reset).
+            ActivationError: the sample is old or not finite, or the arm moves or is outside limits or scene.
+        """
+        if self._machine.allows(Event.ENABLE):
+            check_activation(now_ns, measured, self.limiter.profile, self.limiter.model, self.settings)
+        self._machine.handle(Event.ENABLE, "enabled")
+        self._activated_ns = now_ns
+        self._last_stamp_ns = self._last_valid_ns = self._finger_position_m = None
+        self._tracking_fault = ""
+        self._sample = measured
+        setpoint = JointSetpoint.at_rest(measured.position)
+        self._running = self._before = None
+        return Decision("activated", setpoint, self._send(now_ns, setpoint, setpoint))
+
+    def disable(self, now_ns: int, reason: str) -> Decision:
+        """Brake if moving and follow no more commands."""
+        self._machine.handle(Event.DISABLE, reason)
+        return self._brake(now_ns, "hold", reason)
+
+    def stop(self, now_ns: int, reason: str) -> Decision:
+        """Brake if moving and latch STOPPED."""
+        self._machine.handle(Event.STOP, reason)
+        return self._brake(now_ns, "hold", reason)
+
+    def fault(self, reason: str) -> None:
+        """The robot faulted or lost power: latch FAULT. Nothing is sent, the commanded state is forgotten."""
+        self._machine.handle(Event.FAULT, reason)
+        self._running = self._before = None
+
+    def reset(self, reason: str) -> None:
+        """Leave STOPPED or FAULT for DISABLED; ``activate`` is still needed."""
+        self._machine.handle(Event.RESET, reason)
+
+    def on_joint_sample(self, sample: JointSample) -> None:
+        """Take note of measured joints; an excessive tracking error acts at the next tick or command."""
+        if sample.position.shape != (7,) or not np.all(np.isfinite(sample.position)):
+            return  # as good as none: too long without a usable one is noticed
+        if self._sample is not None and sample.stamp_ns < self._sample.stamp_ns:
+            return
+        self._sample = sample
+        running = self._running
+        if running is not None and self._before is not None and sample.stamp_ns < running.sent_ns:
+            running = self._before
+        if running is None or self.state is not State.ACTIVE:
+            return
+        commanded = running.at(sample.stamp_ns).position
+        error = np.abs(commanded - sample.position)
+        if np.any(error > self.settings.tracking_error_rad):
+            joint = int(np.argmax(error / self.settings.tracking_error_rad))
+            self._tracking_fault = (
+                f"{ARM_JOINTS[joint]} commanded to {commanded[joint]:.3f} rad, measured "
+                f"{sample.position[joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
+            )
+
+    def tick(self, now_ns: int) -> Decision | None:
+        """Notice silence and tracking errors; a decision (brake) at the moment one is noticed, else None."""
+        lapse = self._supervise(now_ns)
+        return self._brake(now_ns, "hold", lapse.detail) if lapse else None
+
+    def on_command(self, now_ns: int, command: JointCommand) -> Decision:
+        """Judge and limit ``command``; the decision says what to send and what the commanded state becomes."""
+        lapse = self._supervise(now_ns)
+        if lapse:
+            return self._refuse(now_ns, lapse)
+        if self.state is not State.ACTIVE or self._running is None:
+            return self._refuse(now_ns, Refusal("not_active", f"the driver is {self.state.value}: {self.state_reason}"))
+        stamp_ns = command.stamp_ns
+        refusal = stamp_refusal(now_ns, stamp_ns, self._activated_ns, self._last_stamp_ns, self.settings)
+        if refusal:
+            return self._refuse(now_ns, refusal)
+        self._last_stamp_ns = stamp_ns
+        if command.hold:
+            self._last_valid_ns = now_ns
+            return self._brake(now_ns, "hold", "nothing to do")
+
+        refusal = content_refusal(command)
+        if refusal:
+            return self._refuse(now_ns, refusal)
+        reference = self._running.at(now_ns)
+        wanted, refusal = wanted_velocity(reference, command, self.settings)
+        if refusal:
+            return self._refuse(now_ns, refusal)
+        self._last_valid_ns = now_ns
+        return self._follow(now_ns, reference, wanted, self._finger_change(command.finger_position_m))
+
+    def _follow(
+        self, now_ns: int, reference: JointSetpoint, wanted: FloatArray, finger_position_m: float | None
+    ) -> Decision:
+        running = self._running
+        assert running is not None
+        result = self.limiter.limit(
+            reference.position,
+            reference.velocity,
+            wanted,
+            on_path=running.brakes_on_path(now_ns),
+            speed_scale=self._soft_start_scale(now_ns),
+        )
+        rules = Rule(int(result.rules))
+        outcome = "limited" if rules else "command"
+        if not result.viable or not (np.any(reference.velocity) or np.any(result.velocity)):
+            # Keep what runs: its own braking tail, or the hold it has come to.
+            return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m, rules)
+        setpoint = JointSetpoint(result.position, result.velocity)
+        return Decision(outcome, setpoint, self._send(now_ns, reference, setpoint), finger_position_m, rules)
+
+    def _supervise(self, now_ns: int) -> Refusal | None:
+        """Leave ACTIVE if something ceased or the arm does not follow, and say why."""
+        if self.state is not State.ACTIVE:
+            return None
+        if self._tracking_fault:
+            self._machine.handle(Event.STOP, self._tracking_fault)
+            return Refusal("tracking_error", self._tracking_fault)
+        lapse = self._silence(now_ns)
+        if lapse:
+            self._machine.handle(Event.SILENCE, lapse.detail)
+        return lapse
+
+    def _silence(self, now_ns: int) -> Refusal | None:
+        settings = self.settings
+        age_s = np.inf if self._sample is None else (now_ns - self._sample.stamp_ns) * 1e-9
+        if age_s > settings.joint_sample_timeout_s:
+            allowed_s = settings.joint_sample_timeout_s
+            return Refusal("stale_joints", f"the last joint state is {age_s:.3f} s old, allowed {allowed_s} s")
+        if self._last_valid_ns is None:
+            since_ns, allowed_s = self._activated_ns, settings.first_command_timeout_s
+        else:
+            since_ns, allowed_s = self._last_valid_ns, settings.command_timeout_s
+        silence_s = (now_ns - since_ns) * 1e-9
+        if silence_s > allowed_s:
+            return Refusal("command_timeout", f"no valid command for {silence_s:.3f} s, allowed {allowed_s} s")
+        return None
+
+    def _finger_change(self, finger_position_m: float | None) -> float | None:
+        """The finger position to send: only if it changes, so that fingers stalled on an object keep their grasp."""
+        if finger_position_m is None:
+            return None
+        wanted = min(max(finger_position_m, 0.0), FINGER_MAX_M)
+        last = self._finger_position_m
+        if last is not None and abs(wanted - last) <= self.settings.finger_dead_band_m:
+            return None
+        self._finger_position_m = wanted
+        return wanted
+
+    def _soft_start_scale(self, now_ns: int) -> float:
+        settings = self.settings
+        since_s = (now_ns - self._activated_ns) * 1e-9
+        if since_s >= settings.soft_start_s:
+            return 1.0
+        return settings.soft_start_speed + (1.0 - settings.soft_start_speed) * since_s / settings.soft_start_s
+
+    def _refuse(self, now_ns: int, refusal: Refusal) -> Decision:
+        self.refusals[refusal.reason] += 1
+        return self._brake(now_ns, f"refused:{refusal.reason}", refusal.detail)
+
+    def _brake(self, now_ns: int, outcome: str, detail: str) -> Decision:
+        """Brake if the arm is commanded to move and no trajectory's own tail does it already."""
+        running = self._running
+        if running is None:
+            return Decision(outcome, NO_SETPOINT, detail=detail)
+        reference = running.at(now_ns)
+        if np.any(reference.velocity):
+            result = self.limiter.brake(reference.position, reference.velocity, on_path=running.brakes_on_path(now_ns))
+            if result.viable:
+                setpoint = JointSetpoint(result.position, result.velocity)
+                return Decision(outcome, setpoint, self._send(now_ns, reference, setpoint), detail=detail)
+        return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), detail=detail)
+
+    def _send(self, now_ns: int, start: JointSetpoint, setpoint: JointSetpoint) -> JointTrajectory:
+        trajectory = braking_trajectory(setpoint, self.limiter.profile.acceleration)
+        self._before = self._running
+        self._running = RunningTrajectory(now_ns, start, trajectory)
+        return trajectory
