@@ -65,9 +65,7 @@ class SimWorld:
     """One simulated cell. Time advances only by ``advance_to`` and ``advance_to_next_frame``; nothing here reads a
     wall clock except to time rendering."""
 
-    def __init__(
-        self, world: World, camera_size: tuple[int, int] | None, render_in_background: bool = False
-    ) -> None:
+    def __init__(self, world: World, camera_size: tuple[int, int] | None, render_in_background: bool = False) -> None:
         """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty).
 
         ``render_in_background`` lets a thread render while physics goes on; results are the same.
@@ -279,6 +277,12 @@ class SimWorld:
         """True centre (3,) of the block in base_link."""
         position: FloatArray = self.data.body(BLOCK).xpos.copy()
         return position
+
+    @property
+    def block_quaternion_wxyz(self) -> FloatArray:
+        """True orientation (4,) of the block in base_link, in MuJoCo's order."""
+        quaternion: FloatArray = self.data.body(BLOCK).xquat.copy()
+        return quaternion
 
     def distance_m(self) -> float:
         """Gripper to where the goal wants it [m]."""

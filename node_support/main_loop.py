@@ -1,0 +1,99 @@
+"""The main loop of every node, and its clean end."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Final
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.experimental import EventsExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from fetch_sim2real.errors import FetchSim2RealError
+from node_support.parameters import Parameter, Parameters
+
+# How long a node without work of its own sleeps between events, and so how late it may notice a signal.
+IDLE_S: Final = 0.1
+
+
+class StackNode(Node):
+    """A node with a checked parameter table and a main loop that it may do timed work in."""
+
+    def __init__(self, name: str, table: Sequence[Parameter]) -> None:
+        super().__init__(name)
+        self.parameters = Parameters(self, table)
+
+    def work(self) -> float:
+        """Called between events; returns after how many seconds at most it wants to be called again."""
+        return IDLE_S
+
+    def close(self) -> None:
+        """Called once before the node ends."""
+
+
+def run_node(
+    make: Callable[[], StackNode],
+    name: str,
+    description: str,
+    table: Sequence[Parameter],
+    args: list[str] | None = None,
+) -> int:
+    """Run a node until SIGINT or SIGTERM. Returns the exit status: 0, or 1 after an error, which is printed."""
+    arguments = sys.argv if args is None else [name, *args]
+    _parse(remove_ros_args(arguments)[1:], name, description, table)
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    # rclpy's own handlers end the context under a running executor.
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    node: StackNode | None = None
+    executor = None
+    try:
+        node = make()
+        executor = EventsExecutor()
+        executor.add_node(node)
+        # spin() of this executor does not return on a signal.
+        while not stop.is_set():
+            wait_s = node.work()
+            executor.spin_once(timeout_sec=max(0.0, min(wait_s, IDLE_S)))
+        return 0
+    except ExternalShutdownException:
+        return 0
+    except FetchSim2RealError as error:
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        # A second signal, as from a terminal and a launcher at once, must not cut the end short.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        if node is not None:
+            node.close()
+        if executor is not None:
+            executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _parse(arguments: list[str], name: str, description: str, table: Sequence[Parameter]) -> None:
+    lines = [f"  {parameter.help()}" for parameter in table]
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description=f"{description} Parameters are given as: --ros-args -p NAME:=VALUE",
+        epilog="parameters:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.parse_args(arguments)

@@ -1,0 +1,151 @@
+"""A node's parameters as a table: type, unit, range and meaning of each in one place.
+
+Wrong values are refused with the reason, at start and when set. An override for a parameter that does not exist is
+refused too: a misspelt name must not silently leave a default in force.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from fetch_sim2real.errors import FetchSim2RealError
+
+Value = bool | int | float | str
+
+
+class ParameterError(FetchSim2RealError):
+    """A parameter's value is refused."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter; the default's type is its type. ``changeable`` ones may be set while the node runs."""
+
+    name: str
+    default: Value
+    description: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    changeable: bool = False
+
+    def checked(self, value: Any) -> Value:
+        """``value`` in the parameter's type; ParameterError if it cannot be taken."""
+        kind = type(self.default)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise ParameterError(
+                f"parameter '{self.name}' is {value!r} ({type(value).__name__}), expected {kind.__name__}"
+            )
+        if self.choices and value not in self.choices:
+            raise ParameterError(f"parameter '{self.name}' is {value!r}, expected one of {', '.join(self.choices)}")
+        if not isinstance(value, str | bool):
+            low = -math.inf if self.low is None else self.low
+            high = math.inf if self.high is None else self.high
+            # Written so that NaN is refused.
+            if not low <= value <= high:
+                raise ParameterError(
+                    f"parameter '{self.name}' is {value}{self._unit()}, expected {low:g} to {high:g}{self._unit()}"
+                )
+        return value  # type: ignore[no-any-return]
+
+    def help(self) -> str:
+        """One line for a person."""
+        if self.choices:
+            allowed = " | ".join(self.choices)
+        elif self.low is not None or self.high is not None:
+            low, high = ("" if bound is None else f"{bound:g}" for bound in (self.low, self.high))
+            allowed = f"{low}..{high}"
+        else:
+            allowed = type(self.default).__name__
+        return f"{self.name} [{allowed}{self._unit()}] = {self.default!r}: {self.description}"
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What ROS tools show. Checks are made here: ROS's own refuse whole numbers where a float is meant."""
+        result = ParameterDescriptor(
+            description=self.help(), read_only=not self.changeable, dynamic_typing=isinstance(self.default, float)
+        )
+        if self.low is not None and self.high is not None:
+            if isinstance(self.default, float):
+                result.floating_point_range = [FloatingPointRange(from_value=self.low, to_value=self.high)]
+            elif isinstance(self.default, int):
+                result.integer_range = [IntegerRange(from_value=int(self.low), to_value=int(self.high))]
+        return result
+
+    def _unit(self) -> str:
+        return f" {self.unit}" if self.unit else ""
+
+
+USE_SIM_TIME = "use_sim_time"
+
+
+class Parameters:
+    """The declared parameters of one node."""
+
+    def __init__(self, node: Node, table: Sequence[Parameter]) -> None:
+        self._table = {parameter.name: parameter for parameter in table}
+        self._values: dict[str, Value] = {}
+        overrides: dict[str, RosParameter] = getattr(node, "_parameter_overrides", {})
+        unknown = [name for name in overrides if name not in self._table and not _is_rclpys(name)]
+        if unknown:
+            raise ParameterError(
+                f"there is no parameter '{unknown[0]}', available: {', '.join(sorted(self._table)) or 'none'}"
+            )
+        for name, parameter in self._table.items():
+            given = overrides[name].value if name in overrides else parameter.default
+            self._values[name] = parameter.checked(given)
+            # The checked value, because rclpy would refuse a wrong one without saying what is expected.
+            node.declare_parameter(name, self._values[name], parameter.descriptor(), ignore_override=True)
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def flag(self, name: str) -> bool:
+        """Value of a bool parameter."""
+        return self._get(name, bool)
+
+    def whole(self, name: str) -> int:
+        """Value of an int parameter."""
+        return self._get(name, int)
+
+    def number(self, name: str) -> float:
+        """Value of a float parameter."""
+        return self._get(name, float)
+
+    def text(self, name: str) -> str:
+        """Value of a str parameter."""
+        return self._get(name, str)
+
+    def _get(self, name: str, kind: type) -> Any:
+        value = self._values[name]
+        if type(value) is not kind:
+            raise TypeError(f"parameter {name} is a {type(value).__name__}")
+        return value
+
+    def _on_set(self, given: list[RosParameter]) -> SetParametersResult:
+        accepted: dict[str, Value] = {}
+        for parameter in given:
+            known = self._table.get(parameter.name)
+            if known is None:
+                continue
+            if not known.changeable:
+                return SetParametersResult(
+                    successful=False, reason=f"parameter '{known.name}' is fixed when the node starts: start it anew"
+                )
+            try:
+                accepted[known.name] = known.checked(parameter.value)
+            except ParameterError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        self._values.update(accepted)
+        return SetParametersResult(successful=True)
+
+
+def _is_rclpys(name: str) -> bool:
+    return name in (USE_SIM_TIME, "start_type_description_service") or name.startswith("qos_overrides.")

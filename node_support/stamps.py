@@ -1,0 +1,29 @@
+"""Message stamps to integer nanoseconds and back."""
+
+from __future__ import annotations
+
+from builtin_interfaces.msg import Duration, Time
+
+_NS_PER_S = 1_000_000_000
+
+
+def stamp_ns_of(stamp: Time) -> int:
+    """Nanoseconds of a message's stamp."""
+    return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
+
+
+def stamp_message(stamp_ns: int) -> Time:
+    """A stamp for a message."""
+    sec, nanosec = divmod(stamp_ns, _NS_PER_S)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def duration_s_of(duration: Duration) -> float:
+    """Seconds of a message's duration."""
+    return float(duration.sec) + float(duration.nanosec) * 1e-9
+
+
+def duration_message(duration_s: float) -> Duration:
+    """A duration for a message, to the nearest nanosecond."""
+    sec, nanosec = divmod(round(duration_s * _NS_PER_S), _NS_PER_S)
+    return Duration(sec=sec, nanosec=nanosec)

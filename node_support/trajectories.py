@@ -1,0 +1,115 @@
+"""Joint commands and trajectories to messages and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
+from trajectory_msgs.msg import JointTrajectoryPoint
+
+from fetch_sim2real.errors import CommandError
+from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.timing import CONTROL_PERIOD_S
+from fetch_sim2real.types import FloatArray, JointCommand, JointTrajectory, TrajectoryPoint
+from node_support.stamps import duration_message, duration_s_of, stamp_message, stamp_ns_of
+
+_ARM = len(ARM_JOINTS)
+
+
+def command_message(command: JointCommand) -> JointTrajectoryMessage:
+    """/joint_command: one point, or none at all for a hold. The stamp is the observation's."""
+    message = JointTrajectoryMessage()
+    message.header.stamp = stamp_message(command.stamp_ns)
+    if command.hold:
+        return message
+    names: tuple[str, ...] = ARM_JOINTS
+    positions = command.position.tolist()
+    velocities = [] if command.velocity is None else command.velocity.tolist()
+    if command.finger_position_m is not None:
+        names = COMMAND_JOINTS
+        positions += [command.finger_position_m] * 2
+        velocities += [0.0, 0.0] if velocities else []
+    message.joint_names = list(names)
+    message.points = [
+        JointTrajectoryPoint(
+            positions=positions, velocities=velocities, time_from_start=duration_message(CONTROL_PERIOD_S)
+        )
+    ]
+    return message
+
+
+def command_of(message: JointTrajectoryMessage) -> JointCommand:
+    """The command of a message; numbers may still be anything. CommandError if its shape is not a command's."""
+    stamp_ns = stamp_ns_of(message.header.stamp)
+    if not message.joint_names and not message.points:
+        return JointCommand(stamp_ns=stamp_ns, hold=True)
+    names = tuple(message.joint_names)
+    if sorted(names) not in (sorted(ARM_JOINTS), sorted(COMMAND_JOINTS)):
+        raise CommandError(
+            f"command for joints {list(names)}, expected the arm's {list(ARM_JOINTS)} with or without the fingers' "
+            f"{list(GRIPPER_JOINTS)}"
+        )
+    if len(message.points) != 1:
+        raise CommandError(f"command with {len(message.points)} points, expected one")
+    point = message.points[0]
+    values = {"positions": point.positions, "velocities": point.velocities}
+    for what, given in values.items():
+        if len(given) != len(names) and not (what == "velocities" and len(given) == 0):
+            raise CommandError(f"command with {len(given)} {what} for {len(names)} joints")
+    order = [names.index(name) for name in (COMMAND_JOINTS if len(names) > _ARM else ARM_JOINTS)]
+    position = np.array(point.positions)[order]
+    velocity = np.array(point.velocities)[order] if len(point.velocities) else None
+    fingers = position[_ARM:]
+    if len(fingers) and not np.isclose(fingers[0], fingers[1], rtol=0.0, atol=1e-6, equal_nan=True):
+        raise CommandError(f"fingers commanded to {fingers.tolist()} m: they are coupled, expected equal openings")
+    return JointCommand(
+        stamp_ns=stamp_ns,
+        position=position[:_ARM],
+        velocity=None if velocity is None else velocity[:_ARM],
+        finger_position_m=float(fingers[0]) if len(fingers) else None,
+    )
+
+
+def trajectory_message(trajectory: JointTrajectory) -> JointTrajectoryMessage:
+    """A trajectory that starts when it is received: its stamp is 0."""
+    message = JointTrajectoryMessage(joint_names=list(trajectory.joint_names))
+    message.points = [
+        JointTrajectoryPoint(
+            positions=point.position.tolist(),
+            velocities=point.velocity.tolist(),
+            time_from_start=duration_message(point.time_from_start_s),
+        )
+        for point in trajectory.points
+    ]
+    return message
+
+
+def trajectory_of(message: JointTrajectoryMessage, joint_names: Sequence[str]) -> JointTrajectory:
+    """The trajectory for ``joint_names``, in that order; CommandError if the message is for others or malformed."""
+    names = tuple(message.joint_names)
+    if sorted(names) != sorted(joint_names):
+        raise CommandError(f"trajectory for joints {list(names)}, expected {list(joint_names)}")
+    if stamp_ns_of(message.header.stamp) != 0:
+        raise CommandError("trajectory with a stamp, expected stamp 0: start now")
+    order = [names.index(name) for name in joint_names]
+    points = tuple(_point_of(point, order) for point in message.points)
+    times = [0.0, *(point.time_from_start_s for point in points)]
+    if not points or any(late <= early for early, late in pairwise(times)):
+        raise CommandError(f"trajectory with points at {times[1:]} s, expected increasing times after 0")
+    return JointTrajectory(tuple(joint_names), points)
+
+
+def _point_of(point: JointTrajectoryPoint, order: list[int]) -> TrajectoryPoint:
+    def ordered(values: Sequence[float], what: str) -> FloatArray:
+        array = np.array(values, dtype=np.float64)
+        if len(array) != len(order) or not np.all(np.isfinite(array)):
+            raise CommandError(f"trajectory point with {what} {array.tolist()}, expected {len(order)} finite numbers")
+        return array[order]
+
+    return TrajectoryPoint(
+        time_from_start_s=duration_s_of(point.time_from_start),
+        position=ordered(point.positions, "positions"),
+        velocity=ordered(point.velocities, "velocities"),
+    )

@@ -1,0 +1,1 @@
+"""MuJoCo behind the topics of the robot and the camera."""

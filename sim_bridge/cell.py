@@ -1,0 +1,70 @@
+"""The simulated cell as both pacings drive it: one piece of time, and what is published at its end."""
+
+from __future__ import annotations
+
+import time
+
+from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.types import RgbdFrame
+from sim_bridge.episode_log import EpisodeLog
+from sim_bridge.outputs import Outputs, blank
+
+
+class Cell:
+    """World and publishers. Time advances only by ``run_to``."""
+
+    def __init__(self, sim: SimWorld, outputs: Outputs) -> None:
+        self.sim = sim
+        self._outputs = outputs
+        self._blank = False
+        self._last_frame: RgbdFrame | None = None
+        self._episodes = 0
+        self.log = EpisodeLog(0, 0)
+
+    def reset(self, seed: int, move_block: bool, blank_image: bool) -> None:
+        """Start an episode; publishes its time and joints."""
+        self.sim.reset(seed, move_block)
+        self._blank = blank_image
+        self._last_frame = None
+        self._episodes += 1
+        self.log = EpisodeLog(self._episodes, self.sim.now_ns)
+        self.publish_present()
+
+    def begin(self) -> None:
+        """Call before time starts to run."""
+        self._began_s, self._began_ns = time.monotonic(), self.sim.now_ns
+
+    def publish_present(self) -> None:
+        """Time and joints as they are: what a robot that stands still goes on reporting."""
+        self._outputs.joint_states([self.sim.measured()])
+        self._outputs.clock(self.sim.now_ns)
+
+    def run_to(self, step: int) -> None:
+        """Advance physics to ``step``, then publish the joint states on the way and the time."""
+        self.sim.advance_to(step)
+        self._outputs.joint_states(self.sim.take_joint_samples())
+        self._outputs.clock(self.sim.now_ns)
+
+    def publish_frame(self) -> int:
+        """Publish the frame that is due now; returns its stamp."""
+        captured = self.sim.take_frame()
+        if captured.frame is None:
+            raise RuntimeError("the bridge's world has no camera")
+        frame = blank(captured.frame) if self._blank else captured.frame
+        self._last_frame = frame
+        self.log.frame(frame.stamp_ns, captured.render_s)
+        self._outputs.frame(frame, self.sim.camera_model)
+        self._outputs.block(self.sim.block_position_m, self.sim.block_quaternion_wxyz, self.sim.now_ns)
+        return frame.stamp_ns
+
+    def publish_frame_again(self) -> None:
+        """For a subscriber that lost it or was not there yet; who has it already ignores it by its stamp."""
+        if self._last_frame is not None:
+            self.log.republished += 1
+            self._outputs.frame(self._last_frame, self.sim.camera_model)
+
+    def publish_outcome(self) -> None:
+        """The result of the episode, which is over."""
+        simulated_s = (self.sim.now_ns - self._began_ns) * 1e-9
+        factor = simulated_s / max(time.monotonic() - self._began_s, 1e-9)
+        self._outputs.outcome(self.log.result(self.sim.outcome(), factor))

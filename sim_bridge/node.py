@@ -1,0 +1,191 @@
+"""The bridge's node: messages and services on the outside, a simulated cell on the inside."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, Final
+
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from fetch_sim2real import graph
+from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.world_file import World, load_world
+from node_support.diagnostics import Diagnostics, Level, Report
+from node_support.joint_states import setpoint_of
+from node_support.main_loop import StackNode
+from node_support.stamps import stamp_ns_of
+from node_support.topics import serve_trigger, subscribe_to
+from node_support.trajectories import trajectory_of
+from sim_bridge.cell import Cell
+from sim_bridge.lockstep import Lockstep
+from sim_bridge.outputs import Outputs
+from sim_bridge.real_time import RealTime
+from sim_bridge.settings import CAMERA_PROFILES, TABLE
+
+_ARM, _GRIPPER = 0, 1
+_PAUSED_PERIOD_S: Final = 0.05
+_DRIVER_WAIT_S: Final = 2.0
+
+
+class SimBridge(StackNode):
+    """A simulated Fetch and its camera, paused until it is resumed."""
+
+    def __init__(self) -> None:
+        super().__init__(graph.SIM_BRIDGE, TABLE)
+        world = self._world()
+        self._is_lockstep = self.parameters.flag("lockstep")
+        sim = SimWorld(world, CAMERA_PROFILES[self.parameters.text("camera")], render_in_background=True)
+        self._cell = Cell(sim, Outputs(self, world.robot.torso_height_m))
+        self._pace: Lockstep | RealTime = (
+            Lockstep(self._cell, self.parameters.number("ack_timeout_s")) if self._is_lockstep else RealTime(self._cell)
+        )
+        self._refused_trajectories = 0
+        self._running = False
+        self._next_report_s = 0.0
+        subscribe_to(self, graph.ARM_TRAJECTORY, self._on_arm_trajectory)
+        subscribe_to(self, graph.GRIPPER_TRAJECTORY, self._on_gripper_trajectory)
+        subscribe_to(self, graph.JOINT_COMMAND, self._on_command)
+        subscribe_to(self, graph.SETPOINT, self._on_setpoint)
+        self._ticks = subscribe_to(self, graph.DRIVER_TICK, self._on_tick)
+        serve_trigger(self, graph.SIM_RESET, self._reset)
+        serve_trigger(self, graph.SIM_RESUME, self._resume)
+        serve_trigger(self, graph.SIM_PAUSE, self._pause)
+        self._diagnostics = Diagnostics(self, self._report)
+        self._start_episode()
+
+    def _world(self) -> World:
+        world = load_world(self.parameters.text("world"), worlds_dir())
+        episode_s = self.parameters.number("episode_s")
+        return world.model_copy(update={"episode_s": episode_s}) if episode_s > 0.0 else world
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def work(self) -> float:
+        """One piece of simulated time, or standing still."""
+        if self._running:
+            wait_s = self._pace.work()
+            if self._pace.is_over:
+                self._running = False
+                self._cell.publish_outcome()
+            return wait_s
+        now_s = time.monotonic()
+        if now_s >= self._next_report_s:
+            self._next_report_s = now_s + _PAUSED_PERIOD_S
+            self._cell.publish_present()
+        return self._next_report_s - now_s
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._cell.sim.close()
+
+    # -- services ------------------------------------------------------------------------------------------------
+
+    def _reset(self) -> tuple[bool, str]:
+        self._start_episode()
+        driver_is_ready = self._wait_for_driver() if self._is_lockstep else None
+        sim = self._cell.sim
+        answer = {
+            "episode": self._cell.log.episode,
+            "seed": sim.episode.seed,
+            "goal": {"frame_id": graph.BLOCK_FRAME, "position_m": sim.episode.goal_offset_m.tolist()},
+            "now_ns": sim.now_ns,
+            "driver_is_ready": driver_is_ready,
+        }
+        return True, json.dumps(answer)
+
+    def _start_episode(self) -> None:
+        self._running = False
+        parameters = self.parameters
+        self._cell.reset(parameters.whole("seed"), parameters.flag("move_block"), parameters.flag("blank_image"))
+
+    def _wait_for_driver(self) -> bool:
+        """Whether the driver has dealt with the new time: activating it before would start from the old state."""
+        deadline_s = time.monotonic() + _DRIVER_WAIT_S
+        while self._ticks.get_publisher_count() and time.monotonic() < deadline_s:
+            # A service's answer cannot be deferred, so the echo is taken here rather than by the executor.
+            taken = self._ticks.handle.take_message(Clock, False)
+            if taken is None:
+                time.sleep(0.0005)
+                continue
+            self._on_tick(taken[0])
+            if stamp_ns_of(taken[0].clock) == self._cell.sim.now_ns:
+                return True
+        return False
+
+    def _resume(self) -> tuple[bool, str]:
+        if self._cell.sim.done:
+            return False, f"the episode is over: call {graph.SIM_RESET} first"
+        if not self._running:
+            self._running = True
+            self._cell.begin()
+            self._pace.start()
+        return True, "running"
+
+    def _pause(self) -> tuple[bool, str]:
+        if self._running and self._is_lockstep:
+            return False, "in lockstep a period cannot be left half done; the world pauses when the episode is over"
+        self._running = False
+        return True, "paused"
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _on_arm_trajectory(self, message: JointTrajectory, info: dict[str, Any]) -> None:
+        if self._running:
+            self._pace.catch_up()
+        try:
+            self._cell.sim.send_arm(trajectory_of(message, ARM_JOINTS))
+        except CommandError as error:
+            self._refuse(error)
+        self._pace.on_trajectory(_ARM, int(info["publication_sequence_number"]))
+
+    def _on_gripper_trajectory(self, message: JointTrajectory, info: dict[str, Any]) -> None:
+        if self._running:
+            self._pace.catch_up()
+        try:
+            trajectory = trajectory_of(message, GRIPPER_JOINTS)
+            self._cell.sim.send_fingers(float(trajectory.points[-1].position.mean()))
+        except CommandError as error:
+            self._refuse(error)
+        self._pace.on_trajectory(_GRIPPER, int(info["publication_sequence_number"]))
+
+    def _refuse(self, error: CommandError) -> None:
+        self._refused_trajectories += 1
+        self.get_logger().warning(f"refused: {error}", throttle_duration_sec=1.0)
+
+    def _on_command(self, message: JointTrajectory) -> None:
+        self._cell.log.command(stamp_ns_of(message.header.stamp))
+
+    def _on_setpoint(self, message: JointState) -> None:
+        stamp_ns = stamp_ns_of(message.header.stamp)
+        try:
+            setpoint = setpoint_of(message)
+        except ObservationError as error:
+            self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
+            return
+        self._cell.log.setpoint(stamp_ns, message.header.frame_id, setpoint)
+        sent = (int(message.effort[0]), int(message.effort[1])) if len(message.effort) == 2 else (0, 0)
+        self._pace.on_setpoint(stamp_ns, sent)
+
+    def _on_tick(self, message: Clock) -> None:
+        self._pace.on_tick(stamp_ns_of(message.clock))
+
+    def _report(self) -> Report:
+        log = self._cell.log
+        values: dict[str, object] = {
+            "world": self._cell.sim.world.name,
+            "lockstep": self._is_lockstep,
+            "episode": log.episode,
+            "seed": self._cell.sim.episode.seed,
+            "missed_frames": log.missed,
+            "republished_frames": log.republished,
+            "refused_trajectories": self._refused_trajectories,
+        }
+        if isinstance(self._pace, RealTime):
+            values["lost_time_s"] = self._pace.lost_s
+        return Report(Level.OK, "running" if self._running else "paused", values)

@@ -1,0 +1,21 @@
+"""The bridge's parameters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from node_support.parameters import Parameter
+
+CAMERA_PROFILES: Final = {"424x240@30": (424, 240), "640x480@30": (640, 480)}
+_MAX_SEED: Final = 2**31 - 1
+
+TABLE: Final = (
+    Parameter("world", "nominal", "name of a shipped world, or path of a YAML file"),
+    Parameter("lockstep", False, "true: wait for the driver's answer to each frame; false: run against the wall clock"),
+    Parameter("camera", "424x240@30", "size and rate of the camera", choices=tuple(CAMERA_PROFILES)),
+    Parameter("seed", 0, "seed of the next episode", low=0, high=_MAX_SEED, changeable=True),
+    Parameter("move_block", False, "put the block elsewhere during the next episode", changeable=True),
+    Parameter("blank_image", False, "control experiment: black images without depth", changeable=True),
+    Parameter("episode_s", 0.0, "length of an episode; 0 takes the world's own", "s", low=0.0, high=86400.0),
+    Parameter("ack_timeout_s", 10.0, "lockstep: the run fails if an answer takes longer", "s", low=0.1, high=600.0),
+)
