@@ -22,6 +22,7 @@ PACKAGES = [
     "fetch_sim2real.sim",
     "fetch_training",
     "node_support",
+    "operator_cli",
     "policy_node",
     "camera_node",
     "arm_driver",

@@ -15,7 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import COLOR, COLOR_OPTICAL_FRAME, DEPTH, Qos, Topic
-from node_support.raw_header import STAMPED_TYPES, stamp_ns_in
+from fetch_sim2real.raw_header import STAMPED_TYPES, stamp_ns_in
 from recorder.statistics import StampStatistics
 
 SUMMARY_FILE: Final = "recording.json"

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "fetch_sim2real": set[str](),
     "fetch_training": {"fetch_sim2real"},
     "node_support": {"fetch_sim2real"},
+    "operator_cli": {"fetch_sim2real", "node_support"},
     **{node: {"fetch_sim2real", "node_support"} for node in NODES},
 }
 

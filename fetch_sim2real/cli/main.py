@@ -28,12 +28,12 @@ class Subcommand:
 SUBCOMMANDS: Final = (
     Subcommand(
         "sim",
-        "fetch_sim2real.cli.sim",
+        "operator_cli.sim",
         "Run policy, driver and a simulated robot and camera: the whole stack without hardware.",
     ),
     Subcommand(
         "check-graph",
-        "fetch_sim2real.cli.check_graph",
+        "operator_cli.check_graph",
         "Print the topics, types, QoS, frames and rates of the stack and compare a running graph with them.",
     ),
     Subcommand(

@@ -1,0 +1,144 @@
+"""Reads one episode back from a bag. Needs no ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from fetch_sim2real import graph
+from fetch_sim2real.errors import SetupError
+from fetch_sim2real.evaluation.result import EpisodeResult
+from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.raw_header import stamp_ns_in
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.kinematics import grip_position
+from fetch_sim2real.timing import CONTROL_PERIOD_NS
+from fetch_sim2real.types import FloatArray, RgbdFrame
+
+_LIGHT: Final = (graph.COLOR_INFO, graph.JOINT_STATES, graph.SIM_BLOCK_POSE)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame and what was true when it was taken.
+
+    ``time_s`` since the start of the episode; gripper and goal (3,) [m] in base_link, ``distance_m`` between them.
+    """
+
+    time_s: float
+    frame: RgbdFrame
+    camera: CameraModel
+    grip_m: FloatArray
+    goal_m: FloatArray
+
+    @property
+    def distance_m(self) -> float:
+        return float(np.linalg.norm(self.grip_m - self.goal_m))
+
+
+def read_episode(
+    bag: Path, episode: EpisodeResult, span_ns: tuple[int, int], torso_height_m: float, count: int | None = None
+) -> tuple[Moment, ...]:
+    """Frames of ``episode``, which was recorded within ``span_ns`` (system time), in order.
+
+    With ``count`` only so many, evenly spaced from the first to the last. Raises ``SetupError`` if the bag cannot be
+    read.
+    """
+    # The first frame may reach the recorder before the operator looks at the clock, and the last ones after it.
+    window_ns = (span_ns[0] - 1_000_000_000, span_ns[1] + 1_000_000_000)
+    try:
+        with AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+            light = {topic.name: _by_stamp(reader, topic.name, window_ns) for topic in _LIGHT}
+            stamps_ns = _frame_stamps(light[graph.COLOR_INFO.name], episode)
+            if not all(light.values()):
+                return ()
+            picked = set(stamps_ns if count is None else evenly_spaced(stamps_ns, count))
+            color = _by_stamp(reader, graph.COLOR.name, window_ns, picked)
+            depth = _by_stamp(reader, graph.DEPTH.name, window_ns, picked)
+    except (AnyReaderError, OSError) as error:
+        raise SetupError(f"the bag {bag} cannot be read: {error}") from error
+    return tuple(
+        _moment(stamp_ns, color[stamp_ns], depth[stamp_ns], light, episode, torso_height_m)
+        for stamp_ns in sorted(color.keys() & depth.keys())
+    )
+
+
+def _moment(
+    stamp_ns: int,
+    color: Any,
+    depth: Any,
+    light: Mapping[str, Mapping[int, Any]],
+    episode: EpisodeResult,
+    torso_height_m: float,
+) -> Moment:
+    goal_m = np.array(episode.goal_m)
+    if episode.goal_frame == graph.BLOCK_FRAME:
+        goal_m = goal_m + _position(_nearest(light[graph.SIM_BLOCK_POSE.name], stamp_ns))
+    return Moment(
+        time_s=(stamp_ns - episode.start_ns) * 1e-9,
+        frame=RgbdFrame(stamp_ns, _rgb(color), _depth_mm(depth)),
+        camera=_camera(light[graph.COLOR_INFO.name][stamp_ns]),
+        grip_m=grip_position(_arm(_nearest(light[graph.JOINT_STATES.name], stamp_ns)), torso_height_m),
+        goal_m=goal_m,
+    )
+
+
+def _frame_stamps(stamps_ns: Iterable[int], episode: EpisodeResult) -> list[int]:
+    # The next episode may have begun within the window; simulated time never goes back.
+    end_ns = episode.start_ns + episode.steps * CONTROL_PERIOD_NS
+    return sorted(stamp_ns for stamp_ns in stamps_ns if episode.start_ns <= stamp_ns < end_ns)
+
+
+def _by_stamp(
+    reader: AnyReader, topic: str, window_ns: tuple[int, int], picked: Container[int] | None = None
+) -> dict[int, Any]:
+    """Messages of a topic by stamp, of ``picked`` stamps only if given."""
+    connections = [connection for connection in reader.connections if connection.topic == topic]
+    messages: dict[int, Any] = {}
+    for connection, _, raw in reader.messages(connections, start=window_ns[0], stop=window_ns[1]):
+        stamp_ns = stamp_ns_in(raw)
+        if stamp_ns is not None and (picked is None or stamp_ns in picked):
+            messages[stamp_ns] = reader.deserialize(raw, connection.msgtype)
+    return messages
+
+
+def _nearest(by_stamp: Mapping[int, Any], stamp_ns: int) -> Any:
+    exact = by_stamp.get(stamp_ns)
+    return exact if exact is not None else by_stamp[min(by_stamp, key=lambda other: abs(other - stamp_ns))]
+
+
+def _rgb(message: Any) -> Any:
+    return message.data.reshape(message.height, message.step)[:, : 3 * message.width].reshape(
+        message.height, message.width, 3
+    )
+
+
+def _depth_mm(message: Any) -> Any:
+    return message.data.view(np.uint16).reshape(message.height, message.step // 2)[:, : message.width]
+
+
+def _camera(message: Any) -> CameraModel:
+    fx, _, cx, _, fy, cy = (float(value) for value in message.k[:6])
+    return CameraModel(int(message.width), int(message.height), fx, fy, cx, cy)
+
+
+def _arm(message: Any) -> FloatArray:
+    return np.array([message.position[message.name.index(joint)] for joint in ARM_JOINTS])
+
+
+def _position(message: Any) -> FloatArray:
+    point = message.pose.position
+    return np.array([point.x, point.y, point.z])
+
+
+def evenly_spaced(stamps_ns: Sequence[int], count: int) -> list[int]:
+    """``count`` of ``stamps_ns`` from the first to the last; all of them if there are fewer."""
+    if len(stamps_ns) <= count:
+        return list(stamps_ns)
+    return [stamps_ns[index] for index in np.linspace(0, len(stamps_ns) - 1, count).round().astype(int)]

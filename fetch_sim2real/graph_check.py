@@ -1,0 +1,167 @@
+"""Compares a running graph, described as plain data, with the contract. Knows nothing of rclpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from fetch_sim2real import graph
+from fetch_sim2real.graph import Qos, Topic
+
+# A Fetch's own joint states come at 100 Hz, those of the simulated one at 120 Hz: both are fine.
+RATE_TOLERANCE: Final = 0.2
+# Several nodes may publish here: a Fetch reports arm and gripper separately, everybody has diagnostics.
+SHARED_TOPICS: Final = frozenset({graph.JOINT_STATES.name, graph.DIAGNOSTICS.name, graph.GOAL.name})
+
+Severity = Literal["violation", "note"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One publisher or subscription. ``qos.depth`` is 0 where the middleware does not tell it."""
+
+    node: str
+    type: str
+    qos: Qos
+
+
+@dataclass(frozen=True)
+class LiveTopic:
+    """What is known of a topic: its ends, and what messages said during the observation.
+
+    ``rate_hz`` follows from the stamps, so that it is the rate in the graph's own time; None if too few came.
+    """
+
+    publishers: tuple[Endpoint, ...] = ()
+    subscribers: tuple[Endpoint, ...] = ()
+    frame_ids: frozenset[str] = frozenset()
+    messages: int = 0
+    rate_hz: float | None = None
+
+
+@dataclass(frozen=True)
+class LiveGraph:
+    """Nodes and topics of a running graph, without those of the checker itself."""
+
+    nodes: tuple[str, ...]
+    topics: Mapping[str, LiveTopic]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulated robot takes part: only then the simulation's topics are expected."""
+        return graph.SIM_BRIDGE in self.nodes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to say about a topic: ``kind`` for programs, ``message`` for people."""
+
+    topic: str
+    kind: str
+    severity: Severity
+    message: str
+
+
+def compare(live: LiveGraph, contract: Sequence[Topic] = graph.CONTRACT) -> tuple[Finding, ...]:
+    """Everything in which ``live`` departs from ``contract``; notes are no fault."""
+    return tuple(finding for topic in contract for finding in _check(topic, live))
+
+
+def violations(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Those that are faults."""
+    return tuple(finding for finding in findings if finding.severity == "violation")
+
+
+def _check(topic: Topic, live: LiveGraph) -> Iterator[Finding]:
+    found = live.topics.get(topic.name, LiveTopic())
+    if topic.simulation_only and not live.simulated and not found.publishers:
+        return
+    yield from _check_presence(topic, found)
+    yield from _check_types(topic, found)
+    yield from _check_commanders(topic, found)
+    yield from _check_qos(topic, found)
+    yield from _check_messages(topic, found, live.simulated)
+
+
+def _check_presence(topic: Topic, found: LiveTopic) -> Iterator[Finding]:
+    if not found.publishers:
+        if topic.publisher == graph.OPERATOR:
+            yield _note(topic, "missing_publisher", "no operator is there to publish it")
+        else:
+            who = "any node" if topic.publisher == "*" else f"the {topic.publisher}"
+            yield _violation(
+                topic, "missing_topic", f"nobody publishes it; expected from {who}: is it running, and not remapped?"
+            )
+    # A recorder takes everything and does nothing with it.
+    working = [end for end in found.subscribers if end.node != graph.RECORDER]
+    if not working and set(topic.subscribers) - {graph.OPERATOR}:
+        expected = ", ".join(topic.subscribers)
+        yield _violation(topic, "missing_subscriber", f"nobody subscribes to it; expected {expected}: is it running?")
+
+
+def _check_types(topic: Topic, found: LiveTopic) -> Iterator[Finding]:
+    for verb, ends in (("publishes", found.publishers), ("subscribes to", found.subscribers)):
+        for end in ends:
+            if end.type != topic.type:
+                yield _violation(topic, "wrong_type", f"{end.node} {verb} it as {end.type}, expected {topic.type}")
+
+
+def _check_commanders(topic: Topic, found: LiveTopic) -> Iterator[Finding]:
+    if len(found.publishers) < 2 or topic.name in SHARED_TOPICS:
+        return
+    names = ", ".join(sorted(end.node for end in found.publishers))
+    yield _violation(
+        topic,
+        "second_publisher",
+        f"{len(found.publishers)} publishers ({names}), expected one: end all but one of them",
+    )
+
+
+def _check_qos(topic: Topic, found: LiveTopic) -> Iterator[Finding]:
+    for publisher in found.publishers:
+        if weaker := _weaker(publisher.qos, topic.publish):
+            yield _violation(topic, "qos", f"{publisher.node} publishes {weaker} by the contract")
+        for subscriber in found.subscribers:
+            if weaker := _weaker(publisher.qos, subscriber.qos):
+                yield _violation(
+                    topic, "qos", f"{publisher.node} publishes {weaker} by {subscriber.node}: they do not connect"
+                )
+
+
+def _weaker(offered: Qos, wanted: Qos) -> str | None:
+    """In which respect ``offered`` does not fulfil ``wanted``."""
+    if offered.reliability == "best_effort" and wanted.reliability == "reliable":
+        return "best effort, reliable is asked for"
+    if offered.durability == "volatile" and wanted.durability == "transient_local":
+        return "volatile, transient local is asked for"
+    return None
+
+
+def _check_messages(topic: Topic, found: LiveTopic, simulated: bool) -> Iterator[Finding]:
+    if topic.frame_id is not None and (wrong := found.frame_ids - {topic.frame_id}):
+        names = ", ".join(f"'{name}'" for name in sorted(wrong))
+        yield _violation(topic, "wrong_frame", f"frame is {names}, expected '{topic.frame_id}'")
+    if topic.rate_hz is None or not found.publishers:
+        return
+    if found.rate_hz is not None:
+        if abs(found.rate_hz - topic.rate_hz) > RATE_TOLERANCE * topic.rate_hz:
+            yield _violation(
+                topic,
+                "wrong_rate",
+                f"rate is {found.rate_hz:.1f} Hz, expected {topic.rate_hz:.0f} Hz within {RATE_TOLERANCE:.0%}",
+            )
+    elif found.messages == 0:
+        # A camera and a robot always have something to say; a paused simulation and an idle policy do not.
+        if topic.publisher in (graph.CAMERA, graph.ROBOT) and not simulated:
+            yield _violation(topic, "silent", "it is published, but no message came: is the device streaming?")
+        else:
+            yield _note(topic, "silent", "no message came: its rate was not checked (nothing is being done)")
+
+
+def _violation(topic: Topic, kind: str, message: str) -> Finding:
+    return Finding(topic.name, kind, "violation", message)
+
+
+def _note(topic: Topic, kind: str, message: str) -> Finding:
+    return Finding(topic.name, kind, "note", message)

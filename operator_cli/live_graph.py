@@ -1,0 +1,90 @@
+"""What a running graph looks like from outside."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from fetch_sim2real.graph import Qos, Topic
+from fetch_sim2real.graph_check import Endpoint, LiveGraph, LiveTopic
+from fetch_sim2real.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
+from node_support.topics import message_class, qos_profile
+from operator_cli.session import RosSession
+
+NODE_NAME: Final = "check_graph"
+# Nodes that are started together find each other in a third of a second, others may need some seconds.
+_DISCOVERY_S: Final = 3.0
+_MIN_STEPS: Final = 3
+
+
+class _Listener:
+    """Stamps and frames that came in on one topic."""
+
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+        self.messages = 0
+        self.stamps_ns: list[int] = []
+        self.frame_ids: set[str] = set()
+
+    def note(self, message: bytes) -> None:
+        self.messages += 1
+        if self._topic.type in STAMPED_TYPES and (stamp_ns := stamp_ns_in(message)):
+            self.stamps_ns.append(stamp_ns)
+        if self._topic.frame_id is not None and self._topic.type in HEADED_TYPES:
+            self.frame_ids.add(frame_id_in(message) or "")
+
+    def rate_hz(self) -> float | None:
+        """By the median step between stamps, which a few lost messages and repeated stamps do not change."""
+        steps = [late - early for early, late in zip(self.stamps_ns, self.stamps_ns[1:], strict=False) if late > early]
+        return 1e9 / statistics.median(steps) if len(steps) >= _MIN_STEPS else None
+
+
+def observe(contract: Sequence[Topic], duration_s: float, watch: Callable[[], None] = lambda: None) -> LiveGraph:
+    """Watch the graph of this ROS domain for ``duration_s`` and describe it."""
+    with RosSession(NODE_NAME, watch) as session:
+        session.spin(_DISCOVERY_S)
+        # Ends are looked up before the listeners are made, which would be among them.
+        ends = {topic.name: _ends(session.node, topic.name) for topic in contract}
+        listeners = {topic.name: _listen(session.node, topic) for topic in contract}
+        session.spin(duration_s)
+        nodes = tuple(sorted(name for name in session.node.get_node_names() if name != NODE_NAME))
+    topics = {}
+    for topic in contract:
+        publishers, subscribers = ends[topic.name]
+        heard = listeners[topic.name]
+        rate = heard.rate_hz() if topic.rate_hz is not None else None
+        topics[topic.name] = LiveTopic(publishers, subscribers, frozenset(heard.frame_ids), heard.messages, rate)
+    return LiveGraph(nodes, topics)
+
+
+def _ends(node: Node, topic: str) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+    publishers = tuple(map(_endpoint, node.get_publishers_info_by_topic(topic)))
+    subscribers = tuple(map(_endpoint, node.get_subscriptions_info_by_topic(topic)))
+    return publishers, subscribers
+
+
+def _endpoint(info: TopicEndpointInfo) -> Endpoint:
+    return Endpoint(info.node_name, info.topic_type, _qos(info.qos_profile))
+
+
+def _qos(profile: QoSProfile) -> Qos:
+    reliable = profile.reliability == ReliabilityPolicy.RELIABLE
+    latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    return Qos(
+        reliability="reliable" if reliable else "best_effort",
+        depth=profile.depth,
+        durability="transient_local" if latched else "volatile",
+    )
+
+
+def _listen(node: Node, topic: Topic) -> _Listener:
+    listener = _Listener(topic)
+    # Best effort connects to every publisher, whatever it offers.
+    qos = qos_profile(Qos("best_effort", 20))
+    node.create_subscription(message_class(topic.type), topic.name, listener.note, qos, raw=True)
+    return listener

@@ -1,0 +1,191 @@
+"""What an operator of the simulated graph does: reset, state a goal, enable the driver, wait for the outcome."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from fetch_sim2real import graph
+from fetch_sim2real.errors import GraphError
+from node_support.topics import publish_to, subscribe_to
+from operator_cli.session import RosSession
+
+NODE_NAME: Final = graph.OPERATOR
+_ANSWER_LIMIT_S: Final = 10.0
+_SERVICES: Final = (
+    graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.DRIVER_ENABLE, graph.DRIVER_DISABLE,
+)  # fmt: skip
+_SET_BRIDGE: Final = f"/{graph.SIM_BRIDGE}/set_parameters"
+_STANDS_FOR: Final = {graph.ROBOT: graph.SIM_BRIDGE, graph.CAMERA: graph.SIM_BRIDGE}
+# The driver's answers that mean: the policy has commanded the arm.
+_COMMANDED: Final = ("command", "limited")
+
+
+@dataclass(frozen=True)
+class Start:
+    """A reset world: its clock, and the goal that goes with its seed, position (3,) [m] in ``goal_frame``."""
+
+    seed: int
+    now_ns: int
+    goal_frame: str
+    goal_m: tuple[float, float, float]
+
+
+class Operator:
+    """Talks to the nodes of a simulated graph. Every wait has a limit, and a failure says what was waited for."""
+
+    def __init__(self, session: RosSession) -> None:
+        self._session = session
+        node = session.node
+        self._goal = publish_to(node, graph.GOAL)
+        self._subscriptions = [
+            subscribe_to(node, graph.GOAL_STATUS, self._on_goal_status),
+            subscribe_to(node, graph.SIM_OUTCOME, self._on_outcome),
+            subscribe_to(node, graph.SETPOINT, self._on_setpoint),
+        ]
+        self._triggers = {name: node.create_client(Trigger, name) for name in _SERVICES}
+        self._set_bridge = node.create_client(SetParameters, _SET_BRIDGE)
+        self._goal_answers: list[dict[str, Any]] = []
+        self._outcomes: list[dict[str, Any]] = []
+        self.first_command_s: float | None = None
+
+    # -- the graph -----------------------------------------------------------------------------------------------
+
+    def wait_for_graph(self, limit_s: float, recording: bool) -> None:
+        """Wait until all nodes, with ``recording`` the recorder too, are there and subscribed to their topics."""
+
+        def missing() -> list[str]:
+            return self._missing_here() or self._missing_between(recording)
+
+        self._session.wait_until(lambda: not missing(), limit_s, lambda: " and no ".join(missing()))
+
+    def _missing_between(self, recording: bool) -> list[str]:
+        missing = []
+        for topic in graph.CONTRACT:
+            expected = {_STANDS_FOR.get(role, role) for role in topic.subscribers} - {graph.OPERATOR}
+            if recording:
+                expected.add(graph.RECORDER)
+            there = {info.node_name for info in self._session.node.get_subscriptions_info_by_topic(topic.name)}
+            missing += [f"subscription of {name} to {topic.name}" for name in sorted(expected - there)]
+        return missing
+
+    def _missing_here(self) -> list[str]:
+        clients: Mapping[str, Client] = {**self._triggers, _SET_BRIDGE: self._set_bridge}
+        missing = [name for name, client in clients.items() if not client.service_is_ready()]
+        if self._goal.get_subscription_count() == 0:
+            missing.append(f"subscriber of {graph.GOAL.name}")
+        return missing + [f"publisher of {s.topic_name}" for s in self._subscriptions if s.get_publisher_count() == 0]
+
+    # -- an episode ----------------------------------------------------------------------------------------------
+
+    def reset(self, seed: int, move_block: bool) -> Start:
+        """Put the world at the start of ``seed``'s episode; policy and goal are forgotten."""
+        self._set(graph.SIM_BRIDGE, {"seed": seed, "move_block": move_block})
+        self.call(graph.DRIVER_DISABLE)
+        answer = self._reset_world()
+        self.call(graph.POLICY_RESET)
+        goal = answer["goal"]
+        x, y, z = (float(value) for value in goal["position_m"])
+        return Start(int(answer["seed"]), int(answer["now_ns"]), str(goal["frame_id"]), (x, y, z))
+
+    def _reset_world(self) -> dict[str, Any]:
+        # In lockstep the driver must have seen the new time; one that was not connected yet gets another chance.
+        deadline = time.monotonic() + _ANSWER_LIMIT_S
+        while True:
+            answer: dict[str, Any] = json.loads(self.call(graph.SIM_RESET))
+            if answer.get("driver_is_ready") is not False:
+                return answer
+            if time.monotonic() > deadline:
+                raise GraphError(
+                    f"{graph.ARM_DRIVER} has not followed the simulated clock for {_ANSWER_LIMIT_S:.0f} s: does it run "
+                    "with lockstep:=true and use_sim_time:=true?"
+                )
+
+    def state_goal(self, start: Start) -> None:
+        """Publish the goal and wait until the policy accepts it; GraphError with its reason if it does not."""
+        message = PoseStamped()
+        message.header.frame_id = start.goal_frame
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(start.now_ns, 1_000_000_000)
+        message.pose.position.x, message.pose.position.y, message.pose.position.z = start.goal_m
+        message.pose.orientation.w = 1.0
+        self._goal_answers.clear()
+        self._goal.publish(message)
+        self._session.wait_until(
+            lambda: bool(self._goal_answers), _ANSWER_LIMIT_S, lambda: f"answer to the goal from {graph.POLICY_NODE}"
+        )
+        answer = self._goal_answers[-1]
+        if not answer["accepted"]:
+            raise GraphError(
+                f"the policy refused the goal {start.goal_m} m in frame '{start.goal_frame}' of seed {start.seed}: "
+                f"{answer['reason']}"
+            )
+
+    def enable_driver(self) -> None:
+        """Let commands through. Retried while the driver has no joint states of the new episode yet."""
+        deadline = time.monotonic() + _ANSWER_LIMIT_S
+        while True:
+            succeeded, message = self._call(graph.DRIVER_ENABLE)
+            if succeeded:
+                return
+            if time.monotonic() > deadline:
+                raise GraphError(f"{graph.ARM_DRIVER} does not enable: {message}")
+            self._session.spin(0.05)
+
+    def run_to_outcome(self, limit_s: float) -> dict[str, Any]:
+        """Let time run until the world says how the episode ended."""
+        self._outcomes.clear()
+        self.call(graph.SIM_RESUME)
+        self._session.wait_until(lambda: bool(self._outcomes), limit_s, lambda: "end of the episode")
+        return self._outcomes[-1]
+
+    # -- services ------------------------------------------------------------------------------------------------
+
+    def call(self, service: str) -> str:
+        """Call a Trigger service and return its message; GraphError if it fails or does not answer."""
+        succeeded, message = self._call(service)
+        if not succeeded:
+            raise GraphError(f"{service} failed: {message}")
+        return message
+
+    def _call(self, service: str) -> tuple[bool, str]:
+        future = self._triggers[service].call_async(Trigger.Request())
+        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {service}")
+        answer = future.result()
+        return bool(answer.success), str(answer.message)
+
+    def _set(self, node: str, values: Mapping[str, bool | int]) -> None:
+        request = SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
+        future = self._set_bridge.call_async(request)
+        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {_SET_BRIDGE}")
+        for result in future.result().results:
+            if not result.successful:
+                raise GraphError(f"{node} refuses {dict(values)}: {result.reason}")
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _on_goal_status(self, message: String) -> None:
+        self._goal_answers.append(json.loads(message.data))
+
+    def _on_outcome(self, message: String) -> None:
+        self._outcomes.append(json.loads(message.data))
+
+    def _on_setpoint(self, message: JointState) -> None:
+        if self.first_command_s is None and message.header.frame_id in _COMMANDED:
+            self.first_command_s = time.monotonic()
+
+
+def _value(value: bool | int) -> ParameterValue:
+    if isinstance(value, bool):
+        return ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=value)
+    return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)

@@ -1,0 +1,66 @@
+"""A node inside a command-line program: started and ended with a ``with`` block, spun by the program itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+
+import rclpy
+from rclpy.experimental import EventsExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from fetch_sim2real.errors import GraphError
+from fetch_sim2real.processes import ENVIRONMENT
+
+_SLICE_S = 0.05
+
+
+class RosSession:
+    """Enters ROS with one node. Signals stay the program's own affair.
+
+    ``watch`` is called several times a second in every wait; what it raises ends the wait.
+    """
+
+    def __init__(self, node_name: str, watch: Callable[[], None] = lambda: None) -> None:
+        self._node_name = node_name
+        self._watch = watch
+
+    def __enter__(self) -> RosSession:
+        # Read when the first participant is made; images need it on both ends.
+        os.environ.update(ENVIRONMENT)
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        with ExitStack() as undo:
+            undo.callback(rclpy.try_shutdown, context=self._context)
+            self.node = Node(self._node_name, context=self._context, start_parameter_services=False)
+            undo.callback(self.node.destroy_node)
+            self._executor = EventsExecutor(context=self._context)
+            undo.callback(self._executor.shutdown)
+            self._executor.add_node(self.node)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def spin(self, duration_s: float) -> None:
+        """Serve callbacks for ``duration_s``."""
+        end = time.monotonic() + duration_s
+        while (left := end - time.monotonic()) > 0:
+            self._watch()
+            self._executor.spin_once(timeout_sec=min(left, _SLICE_S))
+
+    def wait_until(self, ready: Callable[[], bool], limit_s: float, expected: Callable[[], str]) -> None:
+        """Serve callbacks until ``ready()``; GraphError with ``expected()`` in it after ``limit_s``."""
+        deadline = time.monotonic() + limit_s
+        while not ready():
+            self._watch()
+            if time.monotonic() > deadline:
+                raise GraphError(f"after {limit_s:.0f} s there is still no {expected()}")
+            self._executor.spin_once(timeout_sec=_SLICE_S)
