@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHON
 
 # Environment of everything that runs: ROS as scripts/ros_env.sh chooses it; no screen, no window.
-ENV := set -u; . scripts/ros_env.sh; \
+ENV := set -u; . scripts/ros_env.sh || exit 1; \
 	if [ -z "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ]; then export MUJOCO_GL=$${MUJOCO_GL:-egl}; fi;
 
 .PHONY: help venv sim test check lint typecheck bench doctor clean

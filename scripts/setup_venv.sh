@@ -136,7 +136,7 @@ fi
 EXTRA_LIST="train,test${EXTRAS:+,$EXTRAS}"
 if [ "$FETCH_ROS" = wheels ]; then
     EXTRA_LIST="ros-wheels,$EXTRA_LIST"
-else
+elif ! compgen -G "$VENV/lib/python*/site-packages/scipy" >/dev/null; then
     # Debian's builds of these are for Debian's numpy; a newer numpy in .venv would break them.
     pip_install --ignore-installed "numpy<3" scipy matplotlib
 fi
