@@ -167,6 +167,10 @@ class SafetyFilter:
         self._last_valid_ns = now_ns
         return self._follow(now_ns, reference, wanted, self._finger_change(command.finger_position_m))
 
+    def refuse(self, now_ns: int, refusal: Refusal) -> Decision:
+        """Refuse a command for what only the caller can see, as a message that is none: counted, and the arm brakes."""
+        return self._refuse(now_ns, self._supervise(now_ns) or refusal)
+
     def _follow(
         self, now_ns: int, reference: JointSetpoint, wanted: FloatArray, finger_position_m: float | None
     ) -> Decision:
