@@ -28,7 +28,8 @@ def depth_message(depth_mm: NDArray[np.uint16], stamp_ns: int, frame_id: str) ->
 
 def color_of(message: Image) -> NDArray[np.uint8]:
     """rgb (H, W, 3) of an rgb8 message, without a copy; ObservationError for anything else."""
-    return _pixels(message, COLOR_ENCODING, np.dtype(np.uint8), 3).reshape(message.height, message.width, 3)
+    pixels = _pixels(message, COLOR_ENCODING, np.dtype(np.uint8), 3)
+    return pixels.reshape(message.height, message.width, 3).astype(np.uint8, copy=False)
 
 
 def depth_of(message: Image) -> NDArray[np.uint16]:
@@ -46,7 +47,7 @@ def _message(pixels: NDArray[np.generic], encoding: str, stamp_ns: int, frame_id
     message.step = pixels.nbytes // message.height
     # rclpy copies an array.array as one block and everything else element by element.
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B"))
+    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     message.data = data
     return message
 

@@ -95,7 +95,7 @@ def setpoint_message(setpoint: JointSetpoint, stamp_ns: int, decision: str, sent
 
     The counts let a simulated robot wait for what is still on its way to it.
     """
-    message = JointState(name=list(ARM_JOINTS))
+    message = JointState(name=list(ARM_JOINTS) if setpoint.position.size else [])
     message.header.stamp = stamp_message(stamp_ns)
     message.header.frame_id = decision
     message.position = setpoint.position.tolist()
@@ -104,8 +104,10 @@ def setpoint_message(setpoint: JointSetpoint, stamp_ns: int, decision: str, sent
     return message
 
 
-def setpoint_of(message: JointState) -> JointSetpoint:
-    """The setpoint of a message; ObservationError if it is not one of the arm."""
+def setpoint_of(message: JointState) -> JointSetpoint | None:
+    """The setpoint of a message, None if the driver has none; ObservationError if it is not one of the arm."""
+    if not message.name and not message.position and not message.velocity:
+        return None
     position, velocity = np.array(message.position), np.array(message.velocity)
     if tuple(message.name) != ARM_JOINTS or position.shape != (_ARM,) or velocity.shape != (_ARM,):
         raise ObservationError(f"setpoint for joints {list(message.name)}, expected {list(ARM_JOINTS)}")

@@ -51,7 +51,7 @@ class EpisodeLog:
             sent.commanded = True
             self._frame_to_command_ms.append((time.perf_counter() - sent.published_s) * 1e3)
 
-    def setpoint(self, stamp_ns: int, decision: str, setpoint: JointSetpoint) -> None:
+    def setpoint(self, stamp_ns: int, decision: str, setpoint: JointSetpoint | None) -> None:
         """The driver's answer for the frame of this stamp has arrived."""
         sent = self._frames.get(stamp_ns)
         if sent is None or sent.answered:
@@ -61,7 +61,9 @@ class EpisodeLog:
         self._total_ms.append((time.perf_counter() - sent.published_s + sent.render_s) * 1e3)
         self._decisions[decision] += 1
         self._trace.update(np.int64(stamp_ns - self._first_ns).tobytes())
-        self._trace.update(setpoint.position.tobytes() + setpoint.velocity.tobytes() + decision.encode())
+        self._trace.update(decision.encode())
+        if setpoint is not None:
+            self._trace.update(setpoint.position.tobytes() + setpoint.velocity.tobytes())
 
     def result(self, outcome: Outcome, realtime_factor: float) -> str:
         """JSON for the outcome topic.

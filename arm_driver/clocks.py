@@ -1,0 +1,106 @@
+"""The driver's time: in the time base of the stamps, and never stopping or jumping because another process does.
+
+Ages of observations are judged against it, silence is noticed by it, and running trajectories are sampled by it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Protocol
+
+_NS_PER_S: Final = 1_000_000_000
+# Simulated time comes in steps of about 8 ms; between them it goes on by the steady clock, but not for longer.
+_MAX_EXTRAPOLATION_NS: Final = 9_000_000
+# NTP slews a system clock by at most 0.5 ms per second. What is more than this off has been stepped.
+_STEP_NS: Final = 20_000_000
+_SLEW_PER_NS: Final = 1e-3
+
+
+class DriverClock(Protocol):
+    """Source of the present time."""
+
+    def now_ns(self) -> int:
+        """The present."""
+
+    def on_clock(self, stamp_ns: int) -> None:
+        """Simulated time has arrived."""
+
+    def complaint(self) -> str:
+        """What is wrong with the clock, empty if nothing is. Asking takes note of it: it is told once."""
+
+
+class LockstepClock:
+    """Time is exactly what the simulation says."""
+
+    def __init__(self) -> None:
+        self._now_ns = 0
+        self._went_back = ""
+
+    def now_ns(self) -> int:
+        """See DriverClock."""
+        return self._now_ns
+
+    def on_clock(self, stamp_ns: int) -> None:
+        """See DriverClock."""
+        if stamp_ns < self._now_ns:
+            self._went_back = f"the simulation's clock went back from {self._now_ns} to {stamp_ns} ns"
+        self._now_ns = stamp_ns
+
+    def complaint(self) -> str:
+        """See DriverClock."""
+        text, self._went_back = self._went_back, ""
+        return text
+
+
+class SimulatedClock:
+    """Simulated time that runs against the wall clock."""
+
+    def __init__(self) -> None:
+        self._clock = LockstepClock()
+        self._received_ns = time.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """See DriverClock."""
+        elapsed_ns = time.monotonic_ns() - self._received_ns
+        return self._clock.now_ns() + min(elapsed_ns, _MAX_EXTRAPOLATION_NS)
+
+    def on_clock(self, stamp_ns: int) -> None:
+        """See DriverClock."""
+        if stamp_ns != self._clock.now_ns():  # a paused simulation repeats its time
+            self._received_ns = time.monotonic_ns()
+        self._clock.on_clock(stamp_ns)
+
+    def complaint(self) -> str:
+        """See DriverClock."""
+        return self._clock.complaint()
+
+
+class RobotClock:
+    """System time, which cameras and robots stamp with, carried on by the steady clock."""
+
+    def __init__(self) -> None:
+        self._steady_ns = time.monotonic_ns()
+        self._offset_ns = time.time_ns() - self._steady_ns
+        self._stepped = ""
+
+    def now_ns(self) -> int:
+        """See DriverClock."""
+        steady_ns = time.monotonic_ns()
+        elapsed_ns, self._steady_ns = steady_ns - self._steady_ns, steady_ns
+        drift_ns = time.time_ns() - (steady_ns + self._offset_ns)
+        if abs(drift_ns) > _STEP_NS:
+            self._stepped = f"the system clock was stepped by {drift_ns / _NS_PER_S:.3f} s: ages cannot be judged"
+            self._offset_ns += drift_ns
+        else:
+            # Follow the system clock as fast as it may be slewed.
+            allowed_ns = int(elapsed_ns * _SLEW_PER_NS)
+            self._offset_ns += max(-allowed_ns, min(allowed_ns, drift_ns))
+        return steady_ns + self._offset_ns
+
+    def on_clock(self, stamp_ns: int) -> None:
+        """See DriverClock."""
+
+    def complaint(self) -> str:
+        """See DriverClock."""
+        text, self._stepped = self._stepped, ""
+        return text

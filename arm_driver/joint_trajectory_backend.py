@@ -1,0 +1,39 @@
+"""Trajectories on topics: for ros2_control's joint_trajectory_controller, a relay to ROS 1, or the simulated robot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from rclpy.node import Node
+
+from fetch_sim2real import graph
+from fetch_sim2real.robot.joints import GRIPPER_JOINTS
+from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
+from node_support.topics import publish_to
+from node_support.trajectories import trajectory_message
+
+# Fingers travel their 5 cm in half a second.
+_GRIPPER_TIME_S: Final = 0.5
+
+
+class JointTrajectoryBackend:
+    """Publishes to the arm's and the gripper's trajectory topics."""
+
+    def __init__(self, node: Node, _report_fault: Callable[[str], None]) -> None:
+        self._arm = publish_to(node, graph.ARM_TRAJECTORY)
+        self._gripper = publish_to(node, graph.GRIPPER_TRAJECTORY)
+
+    def send_arm(self, trajectory: JointTrajectory) -> None:
+        """See Backend."""
+        self._arm.publish(trajectory_message(trajectory))
+
+    def send_gripper(self, opening_m: float) -> None:
+        """See Backend."""
+        opening = np.full(len(GRIPPER_JOINTS), opening_m)
+        point = TrajectoryPoint(_GRIPPER_TIME_S, opening, np.zeros_like(opening))
+        self._gripper.publish(trajectory_message(JointTrajectory(GRIPPER_JOINTS, (point,))))
+
+    def close(self) -> None:
+        """See Backend."""

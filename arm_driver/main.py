@@ -1,0 +1,19 @@
+"""The executable ``arm_driver``."""
+
+from __future__ import annotations
+
+import sys
+
+from arm_driver.node import ArmDriver
+from arm_driver.settings import TABLE
+from fetch_sim2real import graph
+from node_support.main_loop import run_node
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node; returns the exit status."""
+    return run_node(ArmDriver, graph.ARM_DRIVER, "Safety filter between a commander and a Fetch arm.", TABLE, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""The driver's node: commands in, trajectories with a braking tail out, one setpoint for every command."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from typing import Final
+
+import numpy as np
+from rclpy.clock import Clock as RosClock
+from rclpy.clock import ClockType
+from rclpy.duration import Duration
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from arm_driver.backends import BACKENDS, Backend
+from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
+from arm_driver.gate import open_command
+from arm_driver.settings import TABLE
+from fetch_sim2real import graph
+from fetch_sim2real.errors import FetchSim2RealError, ObservationError
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.robot.limits import limit_profile
+from fetch_sim2real.safety.checks import FilterSettings, Refusal
+from fetch_sim2real.safety.filter import Decision, SafetyFilter
+from fetch_sim2real.safety.scene import scene_of_world
+from fetch_sim2real.safety.states import State
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.types import JointSample
+from node_support.bounded_log import BoundedLog
+from node_support.diagnostics import Diagnostics, Level, Report
+from node_support.joint_states import JointStateMerger, setpoint_message
+from node_support.latency import Latencies, Rate
+from node_support.main_loop import StackNode
+from node_support.parameters import USE_SIM_TIME
+from node_support.stamps import stamp_message, stamp_ns_of
+from node_support.topics import publish_to, serve_trigger, subscribe_to
+
+_TICK_S: Final = 0.01
+# The scene that collisions are computed in holds for one height of the torso.
+_TORSO_TOLERANCE_M: Final = 0.01
+_ACKNOWLEDGED_WITHIN: Final = Duration(seconds=0.5)
+_LEVELS: Final = {State.HOLD: Level.WARN, State.STOPPED: Level.ERROR, State.FAULT: Level.ERROR}
+
+
+class ArmDriver(StackNode):
+    """Owns the safety filter and the way to the robot."""
+
+    def __init__(self) -> None:
+        super().__init__(graph.ARM_DRIVER, TABLE)
+        parameters = self.parameters
+        world = load_world(parameters.text("world"), worlds_dir())
+        self._scene = scene_of_world(world)
+        self._profile = limit_profile(parameters.text("profile"))
+        settings = FilterSettings(speed_scale=parameters.number("speed_scale"))
+        self._filter = SafetyFilter(self._profile, self._scene, settings)
+        self._is_lockstep = parameters.flag("lockstep")
+        self._clock_source = self._make_clock()
+        self._backend: Backend = BACKENDS[parameters.text("backend")](self, self._on_fault)
+        self._sent = [0, 0]
+        self._merger = JointStateMerger()
+        self._sample: JointSample | None = None
+        self._tick_due_ns: int | None = None
+        self._decisions: Counter[str] = Counter()
+        self._bad_joint_states = 0
+        self._command_age, self._answer_time = Latencies(), Latencies()
+        self._command_rate = Rate()
+        self._log = BoundedLog(self.get_logger())
+
+        self._setpoints = publish_to(self, graph.SETPOINT)
+        self._ticks = publish_to(self, graph.DRIVER_TICK) if self._is_lockstep else None
+        subscribe_to(self, graph.JOINT_STATES, self._on_joint_state)
+        self._commands = subscribe_to(self, graph.JOINT_COMMAND, self._on_command)
+        if not isinstance(self._clock_source, RobotClock):
+            subscribe_to(self, graph.CLOCK, self._on_clock)
+        serve_trigger(self, graph.DRIVER_ENABLE, self._enable)
+        serve_trigger(self, graph.DRIVER_DISABLE, self._disable)
+        serve_trigger(self, graph.DRIVER_STOP, self._stop)
+        serve_trigger(self, graph.DRIVER_RESET, self._reset)
+        if not self._is_lockstep:
+            self.create_timer(_TICK_S, self._tick, clock=RosClock(clock_type=ClockType.STEADY_TIME))
+        self._diagnostics = Diagnostics(self, self._report)
+
+    def _make_clock(self) -> DriverClock:
+        if self._is_lockstep:
+            return LockstepClock()
+        return SimulatedClock() if self.get_parameter(USE_SIM_TIME).value else RobotClock()
+
+    def close(self) -> None:
+        """Brake, as far as the trajectory's own tail does not."""
+        if self._filter.state is State.ACTIVE:
+            self._carry_out(self._filter.disable(self._clock_source.now_ns(), "the driver ends"))
+        self._backend.close()
+
+    # -- services ------------------------------------------------------------------------------------------------
+
+    def _enable(self) -> tuple[bool, str]:
+        sample, torso_m = self._sample, self._merger.torso_height_m
+        if sample is None:
+            return False, f"no joint state has arrived yet: check that the robot publishes {graph.JOINT_STATES.name}"
+        scene_m = self._scene.torso_height_m
+        if torso_m is not None and not abs(torso_m - scene_m) <= _TORSO_TOLERANCE_M:
+            return False, f"the torso is at {torso_m:.3f} m, the world file says {scene_m:.3f} m: correct one of them"
+        now_ns = self._clock_source.now_ns()
+        try:
+            decision = self._filter.activate(now_ns, sample)
+        except FetchSim2RealError as error:
+            return False, str(error)
+        self._carry_out(decision)
+        self._publish_setpoint(now_ns, decision)
+        # Who waits for this service's answer may rely on the setpoint being where it is needed.
+        self._setpoints.wait_for_all_acked(_ACKNOWLEDGED_WITHIN)
+        return True, json.dumps({"state": self._filter.state.value, "now_ns": now_ns})
+
+    def _disable(self) -> tuple[bool, str]:
+        return self._attempt(lambda: self._filter.disable(self._clock_source.now_ns(), "disabled by request"))
+
+    def _stop(self) -> tuple[bool, str]:
+        return self._attempt(lambda: self._filter.stop(self._clock_source.now_ns(), "stopped by request"))
+
+    def _reset(self) -> tuple[bool, str]:
+        return self._attempt(lambda: self._filter.reset("reset by request"))
+
+    def _attempt(self, action: object) -> tuple[bool, str]:
+        try:
+            decision = action()  # type: ignore[operator]
+        except FetchSim2RealError as error:
+            return False, str(error)
+        if decision is not None:
+            self._carry_out(decision)
+        return True, self._filter.state.value
+
+    # -- what comes in -------------------------------------------------------------------------------------------
+
+    def _on_joint_state(self, message: JointState) -> None:
+        try:
+            sample = self._merger.merge(message)
+        except ObservationError as error:
+            self._bad_joint_states += 1
+            self._log.warn("joint_state", str(error))
+            return
+        # A simulation that stands still repeats its last state.
+        if sample is not None and (self._sample is None or sample.stamp_ns != self._sample.stamp_ns):
+            self._sample = sample
+            self._filter.on_joint_sample(sample)
+            self._lockstep_tick()
+
+    def _on_clock(self, message: Clock) -> None:
+        self._clock_source.on_clock(stamp_ns_of(message.clock))
+        self._heed_clock()
+        if self._is_lockstep:
+            self._tick_due_ns = stamp_ns_of(message.clock)
+            self._lockstep_tick()
+
+    def _lockstep_tick(self) -> None:
+        """Run the watchdog once both the time and the joints of that time are here, and say so."""
+        due_ns, sample = self._tick_due_ns, self._sample
+        if due_ns is None or sample is None or sample.stamp_ns != due_ns or self._ticks is None:
+            return
+        self._tick_due_ns = None
+        self._tick()
+        self._ticks.publish(Clock(clock=stamp_message(due_ns)))
+
+    def _on_command(self, message: JointTrajectory) -> None:
+        started_s = time.perf_counter()
+        now_ns = self._clock_source.now_ns()
+        opened = open_command(message, self._commands.get_publisher_count(), self._profile)
+        if isinstance(opened, Refusal):
+            decision = self._filter.refuse(now_ns, opened)
+        else:
+            decision = self._filter.on_command(now_ns, opened)
+        self._carry_out(decision)
+        stamp_ns = stamp_ns_of(message.header.stamp)
+        self._publish_setpoint(stamp_ns, decision)
+        self._decisions[decision.outcome] += 1
+        self._command_rate.event()
+        self._command_age.add((now_ns - stamp_ns) * 1e-6)
+        self._answer_time.add((time.perf_counter() - started_s) * 1e3)
+        if decision.outcome.startswith("refused"):
+            self._log.warn(decision.outcome, f"{decision.outcome}: {decision.detail}")
+
+    def _on_fault(self, reason: str) -> None:
+        self._log.warn("fault", f"the robot reports: {reason}")
+        self._filter.fault(reason)
+
+    # -- what goes out -------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now_ns = self._clock_source.now_ns()
+        self._heed_clock()
+        decision = self._filter.tick(now_ns)
+        if decision is not None:
+            self._log.warn("brake", f"braking: {decision.detail}")
+            self._carry_out(decision)
+
+    def _heed_clock(self) -> None:
+        complaint = self._clock_source.complaint()
+        if complaint and self._filter.state is State.ACTIVE:
+            self._log.warn("clock", complaint)
+            self._carry_out(self._filter.disable(self._clock_source.now_ns(), complaint))
+
+    def _carry_out(self, decision: Decision) -> None:
+        if decision.trajectory is not None:
+            self._backend.send_arm(decision.trajectory)
+            self._sent[0] += 1
+        if decision.finger_position_m is not None:
+            self._backend.send_gripper(decision.finger_position_m)
+            self._sent[1] += 1
+
+    def _publish_setpoint(self, stamp_ns: int, decision: Decision) -> None:
+        arm, gripper = self._sent
+        self._setpoints.publish(setpoint_message(decision.setpoint, stamp_ns, decision.outcome, (arm, gripper)))
+
+    def _report(self) -> Report:
+        state = self._filter.state
+        now_ns = self._clock_source.now_ns()
+        age_ms = np.nan if self._sample is None else (now_ns - self._sample.stamp_ns) * 1e-6
+        values: dict[str, object] = {
+            "state": state.value,
+            "reason": self._filter.state_reason,
+            "profile": self._profile.name,
+            "speed_scale": self._filter.settings.speed_scale,
+            "command_rate_hz": self._command_rate.take_hz(),
+            "commanders": self._commands.get_publisher_count(),
+            "joint_state_age_ms": float(age_ms),
+            "bad_joint_states": self._bad_joint_states,
+            **self._command_age.summary("observation_age"),
+            **self._answer_time.summary("answer"),
+            **{f"decisions_{name.replace(':', '_')}": count for name, count in sorted(self._decisions.items())},
+        }
+        return Report(_LEVELS.get(state, Level.OK), f"{state.value}: {self._filter.state_reason}", values)

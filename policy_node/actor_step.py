@@ -1,0 +1,53 @@
+"""One step of the actor: frame, joints, goal and setpoint -> joint command."""
+
+from __future__ import annotations
+
+from fetch_sim2real.observation.observe import observe
+from fetch_sim2real.policy.action import action_to_command
+from fetch_sim2real.policy.bundle import PolicyBundle
+from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.robot.ik import DifferentialIk
+from fetch_sim2real.robot.kinematics import grip_position
+from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
+from node_support.camera_info import camera_model_of
+from node_support.images import color_of, depth_of
+from policy_node.pairing import FrameMessages
+
+
+class ActorStep:
+    """A bundle's actor with its memory, and the inverse kinematics that turns actions into commands."""
+
+    def __init__(self, bundle: PolicyBundle) -> None:
+        self._manifest = bundle.manifest
+        self._policy = Policy(bundle)
+        self._ik = DifferentialIk(bundle.manifest.torso_height_m)
+
+    def reset(self) -> None:
+        """Forget past observations and actions."""
+        self._policy.reset()
+
+    def command(
+        self, messages: FrameMessages, joints: JointSample, goal_m: FloatArray, setpoint: JointSetpoint
+    ) -> JointCommand:
+        """The command for one period; ObservationError or CommandError if there is no sound one."""
+        manifest = self._manifest
+        observation = observe(
+            manifest.observation,
+            RgbdFrame(messages.stamp_ns, color_of(messages.color), depth_of(messages.depth)),
+            camera_model_of(messages.info),
+            joints,
+            goal_m,
+            self._policy.last_actions,
+            self._grip_position_m,
+        )
+        return action_to_command(
+            self._policy.act(observation),
+            setpoint,
+            self._ik,
+            manifest.action.scale_m,
+            manifest.action.gripper == "controlled",
+            messages.stamp_ns,
+        )
+
+    def _grip_position_m(self, position: FloatArray) -> FloatArray:
+        return grip_position(position, self._manifest.torso_height_m)

@@ -1,0 +1,212 @@
+"""The policy's node: a frame comes in, exactly one answer goes out: a command, or a hold that says why."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any, Final
+
+import torch
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+
+from fetch_sim2real import graph
+from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.paths import find_policy
+from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.timing import CONTROL_PERIOD_NS
+from fetch_sim2real.types import Goal, JointCommand
+from node_support.diagnostics import Diagnostics, Level, Report
+from node_support.joint_states import JointStateMerger, setpoint_of
+from node_support.latency import Latencies, Rate
+from node_support.main_loop import StackNode
+from node_support.parameters import Parameter
+from node_support.poses import position_of
+from node_support.stamps import stamp_ns_of
+from node_support.topics import publish_to, serve_trigger, subscribe_to
+from node_support.trajectories import command_message
+from policy_node.actor_step import ActorStep
+from policy_node.goals import GoalVerdict, judge_goal
+from policy_node.joint_history import JointHistory
+from policy_node.pairing import FrameMessages, FramePairer
+from policy_node.setpoints import SetpointTracker
+
+TABLE: Final = (Parameter("policy", "reach_block", "name of a shipped policy bundle, or folder of one"),)
+# The kinematics are computed for the height that the policy was trained with.
+_TORSO_TOLERANCE_M: Final = 0.01
+_MISSED_GAP_NS: Final = 1.5 * CONTROL_PERIOD_NS
+
+
+class PolicyNode(StackNode):
+    """Runs one bundle."""
+
+    def __init__(self) -> None:
+        super().__init__(graph.POLICY_NODE, TABLE)
+        # One frame at a time on a small network: more threads only wait for each other.
+        torch.set_num_threads(1)
+        bundle = load_bundle(find_policy(self.parameters.text("policy")))
+        self._manifest = bundle.manifest
+        self._actor = ActorStep(bundle)
+        self._joints = JointStateMerger()
+        self._history = JointHistory()
+        self._pairer = FramePairer()
+        self._setpoints = SetpointTracker()
+        self._goal: GoalVerdict | None = None
+        self._pending: tuple[FrameMessages, float] | None = None
+        self._is_acting = False
+        self._last_frame_ns: int | None = None
+        self._missed = 0
+        self._answers: Counter[str] = Counter()
+        self._bad_joint_states = 0
+        self._inference, self._answer_time, self._age = Latencies(), Latencies(), Latencies()
+        self._rate = Rate()
+
+        self._commands = publish_to(self, graph.JOINT_COMMAND)
+        self._goal_status = publish_to(self, graph.GOAL_STATUS)
+        subscribe_to(self, graph.JOINT_STATES, self._on_joint_state)
+        subscribe_to(self, graph.SETPOINT, self._on_setpoint)
+        subscribe_to(self, graph.GOAL, self._on_goal)
+        subscribe_to(self, graph.COLOR, lambda message: self._on_part("color", message))
+        subscribe_to(self, graph.COLOR_INFO, lambda message: self._on_part("info", message))
+        subscribe_to(self, graph.DEPTH, lambda message: self._on_part("depth", message))
+        serve_trigger(self, graph.POLICY_RESET, self._reset)
+        self._diagnostics = Diagnostics(self, self._report)
+        self.get_logger().info(f"policy {self._manifest.task}, bundle {bundle.sha256[:12]}: ready, no goal")
+
+    # -- what comes in -------------------------------------------------------------------------------------------
+
+    def _on_part(self, part: str, message: Any) -> None:
+        frame = self._pairer.add(part, stamp_ns_of(message.header.stamp), message)
+        if frame is None:
+            return
+        received_s = time.perf_counter()
+        self._note_gap(frame.stamp_ns)
+        if self._pending is not None:
+            waited_for = "setpoint" if self._setpoints.is_awaited else "joint_state"
+            self._answer_pending(self._hold(self._pending[0].stamp_ns), f"hold:no_{waited_for}")
+        self._pending = (frame, received_s)
+        self._try_to_answer()
+
+    def _on_joint_state(self, message: JointState) -> None:
+        try:
+            sample = self._joints.merge(message)
+        except ObservationError as error:
+            self._bad_joint_states += 1
+            self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
+            return
+        if sample is not None:
+            self._history.add(sample)
+            self._try_to_answer()
+
+    def _on_setpoint(self, message: JointState) -> None:
+        try:
+            setpoint = setpoint_of(message)
+        except ObservationError as error:
+            self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
+            return
+        if self._setpoints.on_setpoint(stamp_ns_of(message.header.stamp), message.header.frame_id, setpoint):
+            self._actor.reset()
+        self._try_to_answer()
+
+    def _on_goal(self, message: PoseStamped) -> None:
+        goal = Goal(message.header.frame_id, position_of(message))
+        verdict = judge_goal(goal, self._manifest.goal, self._manifest.camera.base_T_camera.pose())
+        if verdict.position_m is None:
+            # What was accepted before stays in force.
+            self.get_logger().warning(f"goal refused: {verdict.reason}")
+        else:
+            self._goal = verdict
+            self.get_logger().info(f"goal accepted: {goal.position_m.tolist()} m in {goal.frame_id}")
+        self._goal_status.publish(String(data=verdict.text()))
+
+    def _reset(self) -> tuple[bool, str]:
+        # Joint states are kept: they belong to the robot, and the first frame's may be among them.
+        self._goal = None
+        self._pending = None
+        self._last_frame_ns = None
+        self._pairer.forget()
+        self._setpoints = SetpointTracker()
+        self._actor.reset()
+        return True, "goal, memory and setpoint forgotten"
+
+    # -- what goes out -------------------------------------------------------------------------------------------
+
+    def _try_to_answer(self) -> None:
+        """Answer the waiting frame if everything that its answer needs is here."""
+        if self._pending is None:
+            return
+        frame = self._pending[0]
+        if self._goal is None or self._goal.position_m is None:
+            self._answer_pending(self._hold(frame.stamp_ns), "hold:no_goal")
+            return
+        joints = self._history.at(frame.stamp_ns)
+        if joints is None or self._setpoints.is_awaited:
+            return
+        setpoint = self._setpoints.setpoint
+        if setpoint is None:
+            self._answer_pending(self._hold(frame.stamp_ns), "hold:driver_not_active")
+            return
+        torso_m = self._joints.torso_height_m
+        if torso_m is not None and not abs(torso_m - self._manifest.torso_height_m) <= _TORSO_TOLERANCE_M:
+            self._complain(f"the torso is at {torso_m:.3f} m, the policy needs {self._manifest.torso_height_m:.3f} m")
+            self._answer_pending(self._hold(frame.stamp_ns), "hold:torso_height")
+            return
+        started_s = time.perf_counter()
+        try:
+            command = self._actor.command(frame, joints, self._goal.position_m, setpoint)
+        except (ObservationError, CommandError) as error:
+            self._complain(str(error))
+            self._answer_pending(self._hold(frame.stamp_ns), "hold:bad_observation")
+            return
+        self._inference.add((time.perf_counter() - started_s) * 1e3)
+        self._is_acting = True
+        self._answer_pending(command, "command")
+
+    def _hold(self, stamp_ns: int) -> JointCommand:
+        if self._is_acting:
+            # The arm comes to rest: what was done before is no history of what follows.
+            self._actor.reset()
+            self._is_acting = False
+        return JointCommand(stamp_ns=stamp_ns, hold=True)
+
+    def _answer_pending(self, command: JointCommand, kind: str) -> None:
+        assert self._pending is not None
+        message = command_message(command)
+        # So that a driver with slower limits than those of the training can refuse.
+        message.header.frame_id = self._manifest.limit_profile
+        self._commands.publish(message)
+        self._setpoints.sent(command.stamp_ns)
+        self._answer_time.add((time.perf_counter() - self._pending[1]) * 1e3)
+        self._age.add((self.get_clock().now().nanoseconds - command.stamp_ns) * 1e-6)
+        self._answers[kind] += 1
+        self._rate.event()
+        self._pending = None
+
+    def _note_gap(self, stamp_ns: int) -> None:
+        last, self._last_frame_ns = self._last_frame_ns, stamp_ns
+        if last is not None and stamp_ns - last > _MISSED_GAP_NS:
+            self._missed += round((stamp_ns - last) / CONTROL_PERIOD_NS) - 1
+
+    def _complain(self, text: str) -> None:
+        self.get_logger().warning(text, throttle_duration_sec=1.0)
+
+    def _report(self) -> Report:
+        rate_hz = self._rate.take_hz()
+        values: dict[str, object] = {
+            "task": self._manifest.task,
+            "goal": "none" if self._goal is None else self._goal.text(),
+            "driver_decision": self._setpoints.decision,
+            "answer_rate_hz": rate_hz,
+            **self._inference.summary("inference"),
+            **self._answer_time.summary("frame_to_answer"),
+            **self._age.summary("observation_age"),
+            "missed_cycles": self._missed,
+            "unpaired_frames": self._pairer.unpaired,
+            "repeated_frames": self._pairer.repeated,
+            "bad_joint_states": self._bad_joint_states,
+            **{f"answers_{kind.replace(':', '_')}": count for kind, count in sorted(self._answers.items())},
+        }
+        if rate_hz == 0.0:
+            return Report(Level.WARN, "no frames", values)
+        return Report(Level.OK, "no goal" if self._goal is None else "running", values)
