@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -97,6 +98,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "ack_timeout_s": options.ack_timeout_s,
         },
         stop_rank=1,
+        environment={**ENVIRONMENT, **rendering_environment(os.environ)},
     )
     driver = NodeProcess(
         executable="arm_driver",
@@ -125,6 +127,13 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         stop_rank=2,
     )
     return (*processes, recorder)
+
+
+def rendering_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What MuJoCo needs to render where there is no screen; nothing where that has been decided already."""
+    if any(environment.get(name) for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")):
+        return {}
+    return {"MUJOCO_GL": "egl"}
 
 
 def absolute_world(name_or_path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _SERVICES: Final = (
 )  # fmt: skip
 _SET_BRIDGE: Final = f"/{graph.SIM_BRIDGE}/set_parameters"
 _STANDS_FOR: Final = {graph.ROBOT: graph.SIM_BRIDGE, graph.CAMERA: graph.SIM_BRIDGE}
+_MAY_LISTEN: Final = (graph.SIM_BRIDGE, graph.RECORDER, graph.OPERATOR, "check_graph", "rosbag2_recorder")
 # The driver's answers that mean: the policy has commanded the arm.
 _COMMANDED: Final = ("command", "limited")
 
@@ -69,6 +71,29 @@ class Operator:
             return self._missing_here() or self._missing_between(recording)
 
         self._session.wait_until(lambda: not missing(), limit_s, lambda: " and no ".join(missing()))
+
+    def refuse_strangers(self) -> None:
+        """Raise ``GraphError`` if nodes that are not of this graph share its topics: a second graph, or a real robot.
+
+        Simulated commands must reach nothing but the simulation.
+        """
+        node = self._session.node
+        for topic in graph.CONTRACT:
+            if topic.publisher == "*":
+                continue
+            expected = _STANDS_FOR.get(topic.publisher, topic.publisher)
+            publishers = [info.node_name for info in node.get_publishers_info_by_topic(topic.name)]
+            strangers = [name for name in publishers if name != expected] or publishers[1:]
+            if topic in (graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY):
+                subscribers = [info.node_name for info in node.get_subscriptions_info_by_topic(topic.name)]
+                strangers += [name for name in subscribers if name not in _MAY_LISTEN and not name.startswith("_")]
+                strangers += [graph.SIM_BRIDGE] * (subscribers.count(graph.SIM_BRIDGE) > 1)
+            if strangers:
+                raise GraphError(
+                    f"{topic.name} is shared with another graph in ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')} "
+                    f"({', '.join(sorted(set(strangers)))}): end that one, or use another domain, for example "
+                    "ROS_DOMAIN_ID=42 fetch-sim2real sim"
+                )
 
     def _missing_between(self, recording: bool) -> list[str]:
         missing = []

@@ -65,7 +65,7 @@ class RunResult(Record):
     ``missed_cycles``: frames for which there was no command by the next one (lockstep waits, so it has none);
     ``frames_lost``: frames that the policy never answered; ``refusals``: commands that the driver refused, by reason;
     ``limited_commands``: commands that it slowed down; ``rate_hz``: commands per second of wall time while episodes
-    ran; ``start_up_s``: from the launch to the first command.
+    ran; ``start_up_s``: from the launch to the first command; ``frames_unrecorded``: frames missing in the bag.
     """
 
     result_version: Literal[1] = RESULT_VERSION
@@ -76,7 +76,7 @@ class RunResult(Record):
     world: str
     camera: str
     clock: Literal["lockstep", "realtime"]
-    control: Literal["none", "blank_image", "shuffled_images"]
+    control: Literal["none", "blank_image"]
     move_block: bool
     success_rate: Share
     ci95: tuple[Share, Share]
@@ -88,7 +88,8 @@ class RunResult(Record):
     refusals: dict[str, Count]
     limited_commands: Count
     realtime_factor: Duration
-    start_up_s: Duration
+    start_up_s: Duration | None
+    frames_unrecorded: Count | None
     bag: str | None
     picture: str | None
 

@@ -11,11 +11,7 @@ from rich.text import Text
 from fetch_sim2real.evaluation.result import LatencyRecord, RunResult
 
 _CLOCKS = {"lockstep": "lockstep (the world waits for the policy)", "realtime": "real time"}
-_CONTROLS = {
-    "none": "",
-    "blank_image": "control: black images without depth",
-    "shuffled_images": "control: images of another episode",
-}
+_CONTROLS = {"none": "", "blank_image": "black images without depth"}
 
 
 def print_result(result: RunResult, console: Console) -> None:
@@ -62,9 +58,9 @@ def _rows(result: RunResult) -> list[tuple[str, str | Text]]:
         ("rendering", _latency(latency.render)),
         ("render to driver", _latency(latency.total)),
         ("rate", f"{result.rate_hz:.1f} commands/s, {result.realtime_factor:.2f} x real time"),
-        ("frames", f"{result.frames_lost} lost, {result.missed_cycles} answered too late"),
+        ("frames", _frames(result)),
         ("commands", _commands(result)),
-        ("start-up", f"{result.start_up_s:.1f} s from launch to first command"),
+        ("start-up", _start_up(result.start_up_s)),
         ("policy", f"sha256 {result.policy_sha256[:12]}, fetch-sim2real {result.version}"),
     ]
 
@@ -82,6 +78,15 @@ def _latency(latency: LatencyRecord | None) -> str:
     if latency is None:
         return "not measured"
     return f"p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms, max {latency.max:.1f} ms"
+
+
+def _start_up(start_up_s: float | None) -> str:
+    return "there was no command" if start_up_s is None else f"{start_up_s:.1f} s from launch to first command"
+
+
+def _frames(result: RunResult) -> str:
+    text = f"{result.frames_lost} lost, {result.missed_cycles} answered too late"
+    return text if result.frames_unrecorded is None else f"{text}, {result.frames_unrecorded} missing in the bag"
 
 
 def _commands(result: RunResult) -> str:

@@ -1,0 +1,197 @@
+"""A simulated run from start to end: the graph is launched, episodes are run, the graph is ended, files are made."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fetch_sim2real import __version__, graph
+from fetch_sim2real.evaluation.result import Latencies, LatencyRecord, RunResult, success_of, write_result
+from fetch_sim2real.launcher import launch
+from fetch_sim2real.processes import sim_graph
+from fetch_sim2real.stop_request import StopRequest, StopRequestedError
+from operator_cli.episodes import Episode, Run, run_episodes
+from operator_cli.operator import Operator
+from operator_cli.provenance import git_revision, policy_sha256
+from operator_cli.session import RosSession
+from operator_cli.settings import SimSettings
+
+RESULT_FILE: Final = "result.json"
+_LOGS: Final = "logs"
+_GRAPH_LIMIT_S: Final = 60.0
+# Lockstep has a limit of its own for each answer; this one is for everything else that may hang.
+_EPISODE_LIMIT_S: Final = 60.0
+_EPISODE_LIMIT_FACTOR: Final = 20.0
+
+
+class InterruptedRunError(StopRequestedError):
+    """The user stopped the run; ``result`` is of the episodes that were over, None without any."""
+
+    def __init__(self, signal_number: int, result: RunResult | None) -> None:
+        super().__init__(signal_number)
+        self.result = result
+
+
+def run_sim(settings: SimSettings, console: Console, started_s: float) -> RunResult:
+    """Do what ``settings`` (checked ones) ask for.
+
+    ``started_s`` is when the program started (monotonic clock). Raises ``GraphError`` if the graph fails,
+    ``InterruptedRunError`` after a signal.
+    """
+    run = Run()
+    start_up_s: list[float] = []
+    stopped: StopRequestedError | None = None
+    with _log_folder(settings) as logs, StopRequest(lambda: _say_stopping(console)) as stop:
+        try:
+            _run_graph(settings, logs, stop, console, run, lambda at_s: start_up_s.append(at_s - started_s))
+        except StopRequestedError as error:
+            stopped = error
+    if stopped is not None and not run.episodes:
+        raise InterruptedRunError(stopped.signal_number, None)
+    result = _result(settings, run, start_up_s[0] if start_up_s else None)
+    if settings.folder is not None:
+        # Imported here: it takes as long as a node does to start, and would delay the first command.
+        from operator_cli.pictures import make_pictures
+
+        result = result.model_copy(update={"picture": make_pictures(settings, run.episodes)})
+        write_result(result, settings.folder / RESULT_FILE)
+    if settings.json_file is not None:
+        write_result(result, settings.json_file)
+    if stopped is not None:
+        raise InterruptedRunError(stopped.signal_number, result)
+    return result
+
+
+@contextmanager
+def _log_folder(settings: SimSettings) -> Iterator[Path]:
+    if settings.folder is not None:
+        yield settings.folder / _LOGS
+        return
+    # A failure's message quotes the log, so nothing is lost with the folder.
+    with tempfile.TemporaryDirectory(prefix="fetch_sim2real_") as folder:
+        yield Path(folder)
+
+
+def _run_graph(
+    settings: SimSettings,
+    logs: Path,
+    stop: StopRequest,
+    console: Console,
+    run: Run,
+    on_first_command: Callable[[float], None],
+) -> None:
+    options = settings.graph
+    if options.record_to:
+        options = replace(options, record_metadata=_metadata(settings))
+    world = settings.world
+    limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * world.episode_s
+    with launch(sim_graph(options), logs, hurry=stop.insists) as supervisor:
+
+        def watch() -> None:
+            stop.check()
+            supervisor.check()
+
+        with _progress(console) as progress, RosSession(graph.OPERATOR, watch) as session:
+            task = progress.add_task("starting the graph", total=len(settings.seeds))
+            operator = Operator(session)
+            operator.wait_for_graph(_GRAPH_LIMIT_S, recording=bool(options.record_to))
+            operator.refuse_strangers()
+            progress.update(task, description="episodes")
+
+            def on_episode(episode: Episode) -> None:
+                if len(run.episodes) == 1 and operator.first_command_s is not None:
+                    on_first_command(operator.first_command_s)
+                progress.console.print(_line(episode), highlight=False)
+                progress.advance(task)
+
+            run_episodes(operator, run, settings.seeds, options.move_block, limit_s, on_episode)
+            progress.update(task, description="ending the graph")
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _line(episode: Episode) -> str:
+    result = episode.result
+    verdict = "[green]success[/]" if result.success else "[red]failure[/]"
+    return (
+        f"  seed {result.seed:<6} {verdict}  {100 * result.final_distance_m:5.1f} cm from the goal  "
+        f"{result.steps} frames in {episode.wall_s:.1f} s"
+    )
+
+
+def _say_stopping(console: Console) -> None:
+    console.print("stopping the graph (again to kill it at once)", style="yellow")
+
+
+def _metadata(settings: SimSettings) -> str:
+    options = settings.graph
+    return json.dumps(
+        {
+            "command": settings.command,
+            "git_revision": git_revision(),
+            "policy": str(settings.policy_folder),
+            "policy_sha256": policy_sha256(settings.policy_folder),
+            "world": options.world,
+            "world_description": settings.world.model_dump_json(),
+            "camera": options.camera,
+            "lockstep": json.dumps(options.lockstep),
+            "first_seed": str(options.seed),
+            "move_block": json.dumps(options.move_block),
+            "blank_image": json.dumps(options.blank_image),
+            "profile": options.profile,
+            "speed_scale": str(options.speed_scale),
+        }
+    )
+
+
+def _result(settings: SimSettings, run: Run, start_up_s: float | None) -> RunResult:
+    options = settings.graph
+    rate, interval = success_of(run.results)
+    bag = Path(options.record_to) if options.record_to else None
+    return RunResult(
+        version=__version__,
+        command=settings.command,
+        policy=options.policy,
+        policy_sha256=policy_sha256(settings.policy_folder),
+        world=options.world,
+        camera=options.camera,
+        clock="lockstep" if options.lockstep else "realtime",
+        control="blank_image" if options.blank_image else "none",
+        move_block=options.move_block,
+        success_rate=rate,
+        ci95=interval,
+        episodes=run.results,
+        latency_ms=Latencies(
+            frame_to_command=LatencyRecord.of(run.values_ms("frame_to_command_ms")),
+            total=LatencyRecord.of(run.values_ms("total_ms")),
+            render=LatencyRecord.of(run.values_ms("render_ms")),
+        ),
+        rate_hz=run.rate_hz,
+        missed_cycles=run.total("missed"),
+        frames_lost=run.frames_lost,
+        refusals=run.refusals,
+        limited_commands=run.limited,
+        realtime_factor=run.realtime_factor,
+        start_up_s=start_up_s,
+        frames_unrecorded=None if bag is None else _frames_unrecorded(bag, run),
+        bag=None if bag is None else str(bag),
+        picture=None,
+    )
+
+
+def _frames_unrecorded(bag: Path, run: Run) -> int:
+    """Frames that were published and are not in the bag; one that was published again counts once."""
+    topics = json.loads((bag / "recording.json").read_text(encoding="utf-8"))["topics"]
+    there = min(topics[t.name]["messages"] - topics[t.name]["repeated"] for t in (graph.COLOR, graph.DEPTH))
+    return max(0, sum(result.steps for result in run.results) - there)

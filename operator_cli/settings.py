@@ -1,0 +1,61 @@
+"""What a simulated run is asked to do, checked before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fetch_sim2real import paths
+from fetch_sim2real.errors import GraphError, SetupError
+from fetch_sim2real.processes import SimGraphOptions
+from fetch_sim2real.sim.world_file import World, load_world
+
+
+@dataclass(frozen=True)
+class SimSettings:
+    """A run: the graph, its episodes, and where its files go.
+
+    ``folder`` None keeps nothing: no bag, no picture. ``duration_s`` asks for one episode of that length.
+    """
+
+    graph: SimGraphOptions
+    episodes: int
+    command: str
+    folder: Path | None
+    json_file: Path | None = None
+    video: Path | None = None
+    duration_s: float | None = None
+
+    @property
+    def policy_folder(self) -> Path:
+        return paths.find_policy(self.graph.policy)
+
+    @property
+    def world(self) -> World:
+        """The world; with the episode's length as asked for."""
+        world = load_world(self.graph.world, paths.worlds_dir())
+        return world if self.duration_s is None else world.model_copy(update={"episode_s": self.duration_s})
+
+    @property
+    def seeds(self) -> range:
+        count = 1 if self.duration_s is not None else self.episodes
+        return range(self.graph.seed, self.graph.seed + count)
+
+
+def checked(settings: SimSettings) -> SimSettings:
+    """The settings with all parts that follow from others.
+
+    Raises ``FetchSim2RealError`` for an unknown policy or world, a folder in use, or options that exclude each other.
+    """
+    _ = settings.policy_folder, settings.world
+    if settings.duration_s is not None and settings.graph.lockstep:
+        raise GraphError("--duration is wall time, which lockstep does not follow: add --realtime, or use --episodes")
+    if settings.folder is None:
+        if settings.video is not None:
+            raise GraphError("--video is made from the recorded bag: leave --no-record out")
+        return settings
+    folder = settings.folder.expanduser().absolute()
+    if folder.exists() and any(folder.iterdir()):
+        raise SetupError(f"the folder {folder} is not empty, choose another: --record DIR")
+    options = replace(settings.graph, record_to=str(folder / "bag"), episode_s=settings.duration_s or 0.0)
+    return replace(settings, folder=folder, graph=options)

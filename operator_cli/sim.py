@@ -1,0 +1,116 @@
+"""``fetch-sim2real sim``: the whole stack with a simulated robot and camera, for a row of episodes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from fetch_sim2real.processes import CAMERAS, SimGraphOptions
+
+# Plain help: the examples keep their lines, and brackets mean themselves.
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+DEFAULT_EPISODES: Final = 10
+_DEFAULTS: Final = SimGraphOptions()
+_FILE_WIDTH: Final = 120  # characters in a line where there is no terminal to say
+_HELP: Final = """Run the whole stack in simulation: policy, arm driver, and MuJoCo in place of robot and camera.
+
+Policy and driver are the processes that run on a robot. The run ends with a table, a bag of everything, and a picture
+of an episode, in runs/<date>-<time>. If a process fails, it is named with the end of its log, and the exit status is 1.
+
+\b
+Examples:
+  fetch-sim2real sim                                      ten episodes, as fast as they can be computed
+  fetch-sim2real sim --episodes 100 --no-record           measure a success rate
+  fetch-sim2real sim --world randomized --seed 500        other looks, camera poses, latencies
+  fetch-sim2real sim --move-block                         the block is put elsewhere on the way
+  fetch-sim2real sim --blank-image                        control experiment: does the policy look at all?
+  fetch-sim2real sim --realtime --duration 60             latencies and rate against the wall clock
+  fetch-sim2real sim --policy out/my_policy --json r.json --video e.mp4
+"""
+
+
+@app.command(help=_HELP)
+def sim(
+    policy: Annotated[str, typer.Option(help="Name of a shipped policy, or folder of a bundle.")] = _DEFAULTS.policy,
+    episodes: Annotated[int, typer.Option(min=1, max=10_000, help="How many episodes.")] = DEFAULT_EPISODES,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 20_000, help="Seed of the first; the others follow.")] = (
+        _DEFAULTS.seed
+    ),
+    lockstep: Annotated[
+        bool,
+        typer.Option(
+            "--lockstep/--realtime",
+            help="The world waits for the policy: same seed, same episode; or it runs against the wall clock.",
+        ),
+    ] = _DEFAULTS.lockstep,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=1.0, max=600.0, help="With --realtime: a single episode of this length [s]."),
+    ] = None,
+    camera: Annotated[str, typer.Option(help=f"Size and rate of the camera: {' or '.join(CAMERAS)}.")] = (
+        _DEFAULTS.camera
+    ),
+    world: Annotated[str, typer.Option(help="nominal, randomized, or a YAML file.")] = _DEFAULTS.world,
+    move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
+    blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Folder for bag, picture, result and logs; new or empty.", show_default="runs/<date>-<time>"),
+    ] = None,
+    no_record: Annotated[bool, typer.Option("--no-record", help="Keep no files: no bag, no picture.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Write a video of the pictured episode, .mp4.")] = None,
+) -> None:
+    started_s = time.monotonic()
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
+    if no_record and record is not None:
+        raise typer.BadParameter("--record and --no-record exclude each other")
+    # Imported here, so that --help needs neither ROS nor the simulation.
+    from fetch_sim2real.evaluation.table import print_result
+    from operator_cli.run import RESULT_FILE, InterruptedRunError, run_sim
+    from operator_cli.settings import SimSettings, checked
+
+    settings = checked(
+        SimSettings(
+            graph=SimGraphOptions(
+                policy=policy,
+                world=world,
+                camera=camera,
+                lockstep=lockstep,
+                seed=seed,
+                move_block=move_block,
+                blank_image=blank_image,
+            ),
+            episodes=episodes,
+            command=shlex.join(["fetch-sim2real", "sim", *_arguments()]),
+            folder=None if no_record else (record or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"),
+            json_file=json_file,
+            video=video,
+            duration_s=duration,
+        )
+    )
+    try:
+        result = run_sim(settings, console, started_s)
+    except InterruptedRunError as interrupted:
+        if interrupted.result is not None:
+            print_result(interrupted.result, console)
+        raise typer.Exit(128 + interrupted.signal_number) from None
+    console.print()
+    print_result(result, console)
+    if settings.folder is not None:
+        console.print(f"[bold]result  [/]{settings.folder / RESULT_FILE}", soft_wrap=True, highlight=False)
+
+
+def _arguments() -> list[str]:
+    """The arguments as they were typed."""
+    return sys.argv[sys.argv.index("sim") + 1 :] if "sim" in sys.argv else sys.argv[1:]
