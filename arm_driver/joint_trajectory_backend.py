@@ -24,16 +24,20 @@ class JointTrajectoryBackend:
     def __init__(self, node: Node, _report_fault: Callable[[str], None]) -> None:
         self._arm = publish_to(node, graph.ARM_TRAJECTORY)
         self._gripper = publish_to(node, graph.GRIPPER_TRAJECTORY)
+        self._arm_count = 0
+        self._gripper_count = 0
 
     def send_arm(self, trajectory: JointTrajectory) -> None:
         """See Backend."""
-        self._arm.publish(trajectory_message(trajectory))
+        self._arm_count += 1
+        self._arm.publish(trajectory_message(trajectory, self._arm_count))
 
     def send_gripper(self, opening_m: float) -> None:
         """See Backend."""
         opening = np.full(len(GRIPPER_JOINTS), opening_m)
         point = TrajectoryPoint(_GRIPPER_TIME_S, opening, np.zeros_like(opening))
-        self._gripper.publish(trajectory_message(JointTrajectory(GRIPPER_JOINTS, (point,))))
+        self._gripper_count += 1
+        self._gripper.publish(trajectory_message(JointTrajectory(GRIPPER_JOINTS, (point,)), self._gripper_count))
 
     def close(self) -> None:
         """See Backend."""

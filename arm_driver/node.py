@@ -18,6 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 from arm_driver.backends import BACKENDS, Backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
 from arm_driver.gate import open_command
+from arm_driver.peers import missing_peer
 from arm_driver.settings import TABLE
 from fetch_sim2real import graph
 from fetch_sim2real.errors import FetchSim2RealError, ObservationError
@@ -103,6 +104,9 @@ class ArmDriver(StackNode):
         scene_m = self._scene.torso_height_m
         if torso_m is not None and not abs(torso_m - scene_m) <= _TORSO_TOLERANCE_M:
             return False, f"the torso is at {torso_m:.3f} m, the world file says {scene_m:.3f} m: correct one of them"
+        missing = missing_peer(self, self._commands, self._setpoints)
+        if missing:
+            return False, missing
         now_ns = self._clock_source.now_ns()
         try:
             decision = self._filter.activate(now_ns, sample)

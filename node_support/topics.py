@@ -41,8 +41,8 @@ def publish_to(node: Node, topic: Topic) -> Publisher:
     return node.create_publisher(message_class(topic.type), topic.name, qos_profile(topic.publish))
 
 
-def subscribe_to(node: Node, topic: Topic, callback: Callable[..., None]) -> Subscription:
-    """``node``'s subscription to ``topic``; the callback takes the message, or the message and rclpy's message info."""
+def subscribe_to(node: Node, topic: Topic, callback: Callable[[Any], None]) -> Subscription:
+    """``node``'s subscription to ``topic``."""
     return node.create_subscription(message_class(topic.type), topic.name, callback, qos_profile(topic.subscribe))
 
 

@@ -72,9 +72,14 @@ def command_of(message: JointTrajectoryMessage) -> JointCommand:
     )
 
 
-def trajectory_message(trajectory: JointTrajectory) -> JointTrajectoryMessage:
-    """A trajectory that starts when it is received: its stamp is 0."""
+def trajectory_message(trajectory: JointTrajectory, number: int) -> JointTrajectoryMessage:
+    """A trajectory that starts when it is received: its stamp is 0.
+
+    ``number`` counts the sender's trajectories. It goes into frame_id, which means nothing to a trajectory of joints
+    and which controllers ignore, and lets a simulated robot know whether what was sent to it has arrived.
+    """
     message = JointTrajectoryMessage(joint_names=list(trajectory.joint_names))
+    message.header.frame_id = str(number)
     message.points = [
         JointTrajectoryPoint(
             positions=point.position.tolist(),
@@ -84,6 +89,12 @@ def trajectory_message(trajectory: JointTrajectory) -> JointTrajectoryMessage:
         for point in trajectory.points
     ]
     return message
+
+
+def number_of(message: JointTrajectoryMessage) -> int:
+    """The number that ``trajectory_message`` gave it; 0 if somebody else sent it."""
+    text = message.header.frame_id
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def trajectory_of(message: JointTrajectoryMessage, joint_names: Sequence[str]) -> JointTrajectory:

@@ -83,7 +83,7 @@ class PolicyNode(StackNode):
         received_s = time.perf_counter()
         self._note_gap(frame.stamp_ns)
         if self._pending is not None:
-            waited_for = "setpoint" if self._setpoints.is_awaited else "joint_state"
+            waited_for = self._waited_for()
             self._answer_pending(self._hold(self._pending[0].stamp_ns), f"hold:no_{waited_for}")
         self._pending = (frame, received_s)
         self._try_to_answer()
@@ -134,8 +134,8 @@ class PolicyNode(StackNode):
 
     def _try_to_answer(self) -> None:
         """Answer the waiting frame if everything that its answer needs is here."""
-        if self._pending is None:
-            return
+        if self._pending is None or self._commands.get_subscription_count() == 0:
+            return  # what is published before the driver is connected is lost
         frame = self._pending[0]
         if self._goal is None or self._goal.position_m is None:
             self._answer_pending(self._hold(frame.stamp_ns), "hold:no_goal")
@@ -182,6 +182,11 @@ class PolicyNode(StackNode):
         self._answers[kind] += 1
         self._rate.event()
         self._pending = None
+
+    def _waited_for(self) -> str:
+        if self._commands.get_subscription_count() == 0:
+            return "driver"
+        return "setpoint" if self._setpoints.is_awaited else "joint_state"
 
     def _note_gap(self, stamp_ns: int) -> None:
         last, self._last_frame_ns = self._last_frame_ns, stamp_ns

@@ -56,6 +56,8 @@ class EpisodeLog:
         sent = self._frames.get(stamp_ns)
         if sent is None or sent.answered:
             return
+        # Messages of two nodes may overtake each other: an answer proves that there was a command.
+        self.command(stamp_ns)
         sent.answered = True
         # Rendering ran ahead, by up to the camera's simulated latency: its cost counts, its head start does not.
         self._total_ms.append((time.perf_counter() - sent.published_s + sent.render_s) * 1e3)

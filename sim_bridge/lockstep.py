@@ -50,9 +50,9 @@ class Lockstep:
         """The driver has dealt with this time."""
         self._tick_ns = stamp_ns
 
-    def on_trajectory(self, group: int, sequence_number: int) -> None:
+    def on_trajectory(self, group: int, number: int) -> None:
         """A trajectory for the arm (0) or the gripper (1) has arrived."""
-        self._received[group] = sequence_number
+        self._received[group] = number
 
     def on_setpoint(self, stamp_ns: int, sent: tuple[int, int]) -> None:
         """The driver's answer to the frame of this stamp, and how many trajectories it has sent in all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, Final
+from typing import Final
 
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
@@ -21,7 +21,7 @@ from node_support.joint_states import setpoint_of
 from node_support.main_loop import StackNode
 from node_support.stamps import stamp_ns_of
 from node_support.topics import serve_trigger, subscribe_to
-from node_support.trajectories import trajectory_of
+from node_support.trajectories import number_of, trajectory_of
 from sim_bridge.cell import Cell
 from sim_bridge.lockstep import Lockstep
 from sim_bridge.outputs import Outputs
@@ -135,16 +135,16 @@ class SimBridge(StackNode):
 
     # -- messages ------------------------------------------------------------------------------------------------
 
-    def _on_arm_trajectory(self, message: JointTrajectory, info: dict[str, Any]) -> None:
+    def _on_arm_trajectory(self, message: JointTrajectory) -> None:
         if self._running:
             self._pace.catch_up()
         try:
             self._cell.sim.send_arm(trajectory_of(message, ARM_JOINTS))
         except CommandError as error:
             self._refuse(error)
-        self._pace.on_trajectory(_ARM, int(info["publication_sequence_number"]))
+        self._pace.on_trajectory(_ARM, number_of(message))
 
-    def _on_gripper_trajectory(self, message: JointTrajectory, info: dict[str, Any]) -> None:
+    def _on_gripper_trajectory(self, message: JointTrajectory) -> None:
         if self._running:
             self._pace.catch_up()
         try:
@@ -152,7 +152,7 @@ class SimBridge(StackNode):
             self._cell.sim.send_fingers(float(trajectory.points[-1].position.mean()))
         except CommandError as error:
             self._refuse(error)
-        self._pace.on_trajectory(_GRIPPER, int(info["publication_sequence_number"]))
+        self._pace.on_trajectory(_GRIPPER, number_of(message))
 
     def _refuse(self, error: CommandError) -> None:
         self._refused_trajectories += 1

@@ -28,7 +28,7 @@ class RealTime:
     def on_tick(self, stamp_ns: int) -> None:
         """Nobody is waited for."""
 
-    def on_trajectory(self, group: int, sequence_number: int) -> None:
+    def on_trajectory(self, group: int, number: int) -> None:
         """Nobody is waited for."""
 
     def on_setpoint(self, stamp_ns: int, sent: tuple[int, int]) -> None:

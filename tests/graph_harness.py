@@ -1,0 +1,158 @@
+"""Starts node processes for tests, talks to them, and ends them whatever happens.
+
+ROS domain and transport come from ``conftest.py``, which sets them for the whole session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sensor_msgs.msg import JointState
+
+from fetch_sim2real import graph
+from fetch_sim2real.launcher import launch
+from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.observation.observe import Observation, ScaledValue, make_observation_spec
+from fetch_sim2real.observation.preprocess import Image, ImageSpec
+from fetch_sim2real.policy.bundle import PolicyBundle, save_bundle
+from fetch_sim2real.policy.golden import record_golden
+from fetch_sim2real.policy.manifest import (
+    ActionRecord,
+    CameraRecord,
+    GoalRecord,
+    LatencyRecord,
+    ManifestContent,
+    PoseRecord,
+    TrainingRecord,
+)
+from fetch_sim2real.policy.network import ActorSpec, ConvLayer, build_actor
+from fetch_sim2real.processes import NodeProcess, SimGraphOptions, sim_graph
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.supervision import Patience, Supervisor
+from node_support.topics import subscribe_to
+from operator_cli.operator import Operator
+from operator_cli.session import RosSession
+
+START_LIMIT_S = 30.0
+
+
+def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBundle:
+    """A bundle whose actor looks at everything and moves with purpose, but has learned nothing."""
+    image = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8)
+    spec = ActorSpec(
+        conv=(ConvLayer(channels=8, kernel=5, stride=2), ConvLayer(channels=16, kernel=3, stride=2)),
+        coordinate_channels=False,
+        auxiliary=tuple(ScaledValue(name=f"block_{axis}", centre=0.0, scale=0.1) for axis in "xyz"),
+        latent=3,
+        hidden=(32,),
+        layer_norm=True,
+        state_size=0,
+    )
+    observation = make_observation_spec(
+        image,
+        proprioception=True,
+        last_actions=2,
+        goal_centre_m=(0.0, 0.0, 0.12),
+        goal_scale_m=(0.1, 0.1, 0.1),
+        grip_centre_m=(0.63, 0.0, 0.87),
+        grip_scale_m=(0.1, 0.1, 0.1),
+    )
+    content = ManifestContent(
+        format_version=1,
+        task="reach_block",
+        actor=spec,
+        observation=observation,
+        camera=CameraRecord(
+            base_T_camera=PoseRecord.of(Pose.looking_at((1.0, 0.64, 1.5), (0.63, 0.0, 0.77))),
+            position_range_m=(0.0, 0.0, 0.0),
+            rotation_range_rad=0.0,
+        ),
+        goal=GoalRecord(
+            frame=graph.BLOCK_FRAME,
+            accepted_frames=(graph.BLOCK_FRAME,),
+            lower_m=(-0.06, -0.06, 0.06),
+            upper_m=(0.06, 0.06, 0.18),
+        ),
+        joint_order=ARM_JOINTS,
+        action=ActionRecord(scale_m=0.02, gripper="controlled"),
+        control_rate_hz=30,
+        limit_profile=profile,
+        latency=LatencyRecord(camera_s=(0.0, 0.1), command_s=(0.0, 0.02)),
+        torso_height_m=0.35,
+        training=TrainingRecord(command="none", seed=0, code_version="0", steps=0, world_file="nominal"),
+        success=None,
+    )
+    generator = torch.random.fork_rng()
+    with generator:
+        torch.manual_seed(4)
+        actor = build_actor(spec, observation)
+        with torch.no_grad():
+            actor.head.out.weight *= 6.0
+    actor.eval()
+    rng = np.random.default_rng(0)
+    sample = Observation(
+        Image(
+            rng.integers(0, 255, (84, 84, 3), dtype=np.uint8), rng.integers(500, 1800, (84, 84)).astype(np.uint16)
+        ),
+        rng.standard_normal(observation.vector_size).astype(np.float32),
+    )
+    return save_bundle(folder, content, actor, record_golden(actor, [sample], [True]))
+
+
+class Tap:
+    """Keeps every message of a topic."""
+
+    def __init__(self, session: RosSession, topic: graph.Topic) -> None:
+        self.messages: list[Any] = []
+        self.subscription = subscribe_to(session.node, topic, self.messages.append)
+
+    def names(self) -> list[str]:
+        """``header.frame_id`` of all messages: for setpoints, the driver's decisions."""
+        return [message.header.frame_id for message in self.messages]
+
+
+@contextmanager
+def running(processes: Sequence[NodeProcess], folder: Path) -> Iterator[tuple[Supervisor, RosSession]]:
+    """Node processes and a node of this process to talk to them."""
+    with (
+        launch(processes, folder, Patience(interrupt_s=4.0)) as supervisor,
+        RosSession(graph.OPERATOR, supervisor.check) as session,
+    ):
+        yield supervisor, session
+
+
+@contextmanager
+def simulated_graph(options: SimGraphOptions, folder: Path) -> Iterator[tuple[Supervisor, RosSession, Operator]]:
+    """The whole simulated graph, connected."""
+    with running(sim_graph(options), folder) as (supervisor, session):
+        operator = Operator(session)
+        operator.wait_for_graph(START_LIMIT_S, recording=False)
+        yield supervisor, session, operator
+
+
+def run_episode(operator: Operator, seed: int, limit_s: float = 40.0) -> dict[str, Any]:
+    """One episode as the command line runs it; the bridge's outcome."""
+    start = operator.reset(seed, False)
+    operator.state_goal(start)
+    operator.enable_driver()
+    outcome = operator.run_to_outcome(limit_s)
+    operator.call(graph.DRIVER_DISABLE)
+    return outcome
+
+
+def setpoint_bytes(messages: Sequence[JointState], first_ns: int) -> list[bytes]:
+    """Stamps relative to ``first_ns``, decisions and numbers of setpoints, exactly."""
+    return [
+        str(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec - first_ns).encode()
+        + message.header.frame_id.encode()
+        + np.array([*message.position, *message.velocity]).tobytes()
+        for message in messages
+    ]
+
+
+Condition = Callable[[], bool]
