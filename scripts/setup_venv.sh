@@ -12,9 +12,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PYTHON=${PYTHON:-python3}
-EXTRAS=${EXTRAS:-}
-TORCH_SPEC=${TORCH_SPEC:-}
 VENV=.venv
+# Choices once made hold for later runs that say nothing: `make test` must not undo `make venv EXTRAS=realsense`.
+EXTRAS=${EXTRAS-$(cat $VENV/.extras 2>/dev/null || true)}
+TORCH_SPEC=${TORCH_SPEC-$(cat $VENV/.torch-spec 2>/dev/null || true)}
 STAMP=$VENV/.setup-stamp
 TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_VERSION=2.13.0  # the one that the tests run with; setup.py admits a range
@@ -59,7 +60,7 @@ missing_packages() {
 install_packages() {
     local -a as_root=() missing=("$@")
     local by_hand="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
-    [ "$(id -u)" = 0 ] || by_hand="sudo sh -c '$by_hand'"
+    [ "$(id -u)" = 0 ] || ! command -v sudo >/dev/null || by_hand="sudo sh -c '$by_hand'"
     [ -z "${SKIP_APT:-}" ] || fail "Debian packages are missing. Install them, then run make again:  $by_hand"
     command -v apt-get >/dev/null ||
         fail "this system has no apt-get. Install what these Debian packages hold, then run make again: ${missing[*]}"
@@ -71,7 +72,7 @@ install_packages() {
     fi
     say "Debian packages: ${missing[*]}"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq || true
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" ||
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         fail "apt-get could not install them. Try by hand:  $by_hand"
 }
 
@@ -146,5 +147,7 @@ pip_install --editable ".[$EXTRA_LIST]"
 [ "$FETCH_ROS" = apt ] || $VENV/bin/python -m pip check >> $LOG 2>&1 ||
     say "pip sees a conflict (end of $LOG); the stack may run all the same: .venv/bin/fetch-sim2real doctor"
 
+echo "$EXTRAS" > $VENV/.extras
+echo "$TORCH_SPEC" > $VENV/.torch-spec
 echo "$WANTED" > $STAMP
 say "ready: make sim, make test; what this machine has: .venv/bin/fetch-sim2real doctor"
