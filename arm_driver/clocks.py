@@ -58,16 +58,20 @@ class SimulatedClock:
     def __init__(self) -> None:
         self._clock = LockstepClock()
         self._received_ns = time.monotonic_ns()
+        self._runs = False
 
     def now_ns(self) -> int:
         """See DriverClock."""
+        if not self._runs:
+            return self._clock.now_ns()
         elapsed_ns = time.monotonic_ns() - self._received_ns
         return self._clock.now_ns() + min(elapsed_ns, _MAX_EXTRAPOLATION_NS)
 
     def on_clock(self, stamp_ns: int) -> None:
         """See DriverClock."""
-        if stamp_ns != self._clock.now_ns():  # a paused simulation repeats its time
-            self._received_ns = time.monotonic_ns()
+        # A paused simulation repeats its time.
+        self._runs = stamp_ns != self._clock.now_ns()
+        self._received_ns = time.monotonic_ns()
         self._clock.on_clock(stamp_ns)
 
     def complaint(self) -> str:

@@ -29,6 +29,7 @@ from fetch_sim2real.safety.filter import Decision, SafetyFilter
 from fetch_sim2real.safety.scene import scene_of_world
 from fetch_sim2real.safety.states import State
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.timing import JOINT_STATE_PERIOD_NS
 from fetch_sim2real.types import JointSample
 from node_support.bounded_log import BoundedLog
 from node_support.diagnostics import Diagnostics, Level, Report
@@ -40,6 +41,7 @@ from node_support.stamps import stamp_message, stamp_ns_of
 from node_support.topics import publish_to, serve_trigger, subscribe_to
 
 _TICK_S: Final = 0.01
+_ROUNDING_NS: Final = 1000
 # The scene that collisions are computed in holds for one height of the torso.
 _TORSO_TOLERANCE_M: Final = 0.01
 _ACKNOWLEDGED_WITHIN: Final = Duration(seconds=0.5)
@@ -159,9 +161,11 @@ class ArmDriver(StackNode):
             self._lockstep_tick()
 
     def _lockstep_tick(self) -> None:
-        """Run the watchdog once both the time and the joints of that time are here, and say so."""
+        """Run the watchdog once both the time and the newest joint state before it are here, and say so."""
         due_ns, sample = self._tick_due_ns, self._sample
-        if due_ns is None or sample is None or sample.stamp_ns != due_ns or self._ticks is None:
+        if due_ns is None or sample is None or self._ticks is None:
+            return
+        if not 0 <= due_ns - sample.stamp_ns < JOINT_STATE_PERIOD_NS - _ROUNDING_NS:
             return
         self._tick_due_ns = None
         self._tick()

@@ -11,5 +11,6 @@ CONTROL_PERIOD_NS: Final = round(1e9 / CONTROL_RATE_HZ)
 PHYSICS_STEPS_PER_PERIOD: Final = 16
 PHYSICS_STEP_S: Final = CONTROL_PERIOD_S / PHYSICS_STEPS_PER_PERIOD
 JOINT_STATE_EVERY_STEPS: Final = 4
+JOINT_STATE_PERIOD_NS: Final = CONTROL_PERIOD_NS * JOINT_STATE_EVERY_STEPS // PHYSICS_STEPS_PER_PERIOD
 # A trajectory coasts this long before its braking tail, so that a cycle that is a little late does not stutter.
 COAST_S: Final = CONTROL_PERIOD_S
