@@ -25,14 +25,15 @@ NOT_PACKAGED = {"tests", "benchmarks"}
 
 # Printed by an installed copy: where its files are.
 SHOW_PATHS = """
+import sys
 import fetch_sim2real
 from fetch_sim2real import paths
 print(fetch_sim2real.__version__)
 print(paths.clone_root())
 print(*sorted(p.stem for p in paths.worlds_dir().glob("*.yaml")))
-print(*paths.policy_names())
-print(*sorted(p.name for p in paths.shared_dir("config").iterdir()))
-print(*sorted(p.name for p in paths.shared_dir("launch").iterdir()))
+for kind in sys.argv[1:]:
+    folder = paths.shared_dir(kind)
+    print(kind, *sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()))
 """
 
 
@@ -148,17 +149,22 @@ def run(command: list[str], cwd: Path, **environment: str) -> str:
     return result.stdout
 
 
+def shared_files(kind: str) -> list[str]:
+    """Files of the clone that an installation has to bring along, relative to their folder."""
+    found = (path.relative_to(ROOT / kind) for path in (ROOT / kind).rglob("*") if path.is_file())
+    return sorted(str(path) for path in found if not any(part.startswith((".", "__")) for part in path.parts))
+
+
 def expect_installed_files(prefix: Path, cwd: Path) -> None:
     """The copy under ``prefix`` is the one imported, and it finds all that the clone has."""
+    shared = {kind: files for kind in ("policies", "config", "launch") if (files := shared_files(kind))}
     purelib = sysconfig.get_path("purelib", vars={"base": str(prefix), "platbase": str(prefix)})
-    shown = run([sys.executable, "-c", SHOW_PATHS], cwd, PYTHONPATH=purelib).splitlines()
+    shown = run([sys.executable, "-c", SHOW_PATHS, *shared], cwd, PYTHONPATH=purelib).splitlines()
     assert shown == [
         fetch_sim2real.__version__,
         "None",
         " ".join(sorted(path.stem for path in paths.worlds_dir().glob("*.yaml"))),
-        " ".join(paths.policy_names()),
-        " ".join(sorted(p.name for p in (ROOT / "config").iterdir() if not p.name.startswith((".", "__")))),
-        " ".join(sorted(p.name for p in (ROOT / "launch").glob("*.py"))),
+        *(f"{kind} {' '.join(files)}" for kind, files in shared.items()),
     ]
 
 

@@ -43,6 +43,8 @@ SUBCOMMANDS: Final = (
     ),
 )
 
+_OWN_PACKAGES: Final = {"fetch_sim2real", *(subcommand.module.partition(".")[0] for subcommand in SUBCOMMANDS)}
+
 app = typer.Typer(
     name="fetch-sim2real",
     help="Closed-loop RGB-D policies on a Fetch arm, on the robot and in simulation.",
@@ -85,7 +87,7 @@ def run_subcommand(subcommand: Subcommand, arguments: list[str]) -> None:
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from None
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "fetch_sim2real":
+        if error.name is None or error.name.partition(".")[0] in _OWN_PACKAGES:
             raise  # a fault of ours, not of this machine
         typer.secho(
             f"error: the Python package '{error.name}' is not installed; `fetch-sim2real doctor` says what is missing "
