@@ -111,7 +111,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "profile": options.profile,
             "speed_scale": options.speed_scale,
         },
-        stop_rank=3,
+        stop_rank=2,
     )
     # The slowest to start first: it has the longest way to its first answer.
     processes = (policy, bridge, driver)
@@ -124,7 +124,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "output": str(Path(options.record_to).absolute()),
             "metadata": options.record_metadata,
         },
-        stop_rank=2,
+        stop_rank=1,
     )
     return (*processes, recorder)
 

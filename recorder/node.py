@@ -6,9 +6,11 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rclpy.clock import Clock, ClockType
+from rclpy.qos import ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 from fetch_sim2real import __version__, graph
 from fetch_sim2real.errors import GraphError
@@ -17,10 +19,12 @@ from node_support.parameters import Parameter
 from node_support.topics import message_class, qos_profile
 from recorder.bag import SUMMARY_FILE, Bag
 
-FLUSH_EVERY_S: Final = 1.0
+EVERY_S: Final = 1.0
 # Half a second of images may wait while the disk is busy; more would be many megabytes.
 _IMAGE_DEPTH: Final = 15
 _OTHER_DEPTH: Final = 200
+
+Reliability = Literal["reliable", "best_effort"]
 
 PARAMETERS: Final = (
     Parameter("output", "", "Folder of the bag, made by the recorder; it must not exist yet."),
@@ -43,9 +47,8 @@ class RecorderNode(StackNode):
             self._bag = Bag(path, graph.CONTRACT, metadata, self.parameters.flag("compress"))
         except OSError as error:
             raise GraphError(f"the bag {path} cannot be made: {error}") from error
-        for topic in graph.CONTRACT:
-            self._subscribe(topic)
-        self.create_timer(FLUSH_EVERY_S, self._flush, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._ears = {topic.name: self._subscribe(topic, topic.publish.reliability) for topic in graph.CONTRACT}
+        self.create_timer(EVERY_S, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f"recording {len(graph.CONTRACT)} topics to {path}")
 
     def close(self) -> None:
@@ -57,13 +60,32 @@ class RecorderNode(StackNode):
             return
         self.get_logger().info(_closing_words(summary, self._bag.path))
 
-    def _subscribe(self, topic: graph.Topic) -> None:
+    def _subscribe(self, topic: graph.Topic, reliability: Reliability) -> Subscription:
         is_image = topic.type == "sensor_msgs/msg/Image"
-        # As reliable as the contract's own subscribers, so that recording puts no further duty on a publisher.
-        qos = graph.Qos(topic.subscribe.reliability, _IMAGE_DEPTH if is_image else _OTHER_DEPTH)
-        self.create_subscription(
+        qos = graph.Qos(reliability, _IMAGE_DEPTH if is_image else _OTHER_DEPTH)
+        return self.create_subscription(
             message_class(topic.type), topic.name, self._writer_of(topic.name), qos_profile(qos), raw=True
         )
+
+    def _every_second(self) -> None:
+        self._flush()
+        for topic in graph.CONTRACT:
+            self._humour(topic)
+
+    def _humour(self, topic: graph.Topic) -> None:
+        """Ask for less where a publisher offers less than the contract: otherwise nothing of it would be recorded."""
+        ear = self._ears[topic.name]
+        if ear.qos_profile.reliability != ReliabilityPolicy.RELIABLE:
+            return
+        for publisher in self.get_publishers_info_by_topic(topic.name):
+            if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
+                self.get_logger().warning(
+                    f"{publisher.node_name} publishes {topic.name} best effort, the contract says reliable: recorded "
+                    "best effort too, messages may be missing"
+                )
+                self.destroy_subscription(ear)
+                self._ears[topic.name] = self._subscribe(topic, "best_effort")
+                return
 
     def _writer_of(self, name: str) -> Callable[[bytes], None]:
         def write(message: bytes) -> None:

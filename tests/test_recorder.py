@@ -8,8 +8,9 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -195,7 +196,9 @@ def recorder(tmp_path: Path) -> Iterator[Supervisor]:
         yield supervisor
 
 
-def publish_frames(supervisor: Supervisor, count: int) -> None:
+def publish_frames(
+    supervisor: Supervisor, count: int, reliability: Literal["reliable", "best_effort"] = "reliable"
+) -> None:
     """Publish ``count`` RGB-D frames at 640x480 and as many joint states, as a camera and a robot would."""
     import rclpy
     from rclpy.node import Node
@@ -208,7 +211,8 @@ def publish_frames(supervisor: Supervisor, count: int) -> None:
     rclpy.init(context=context)
     node = Node("stand_in", context=context)
     try:
-        topics = (graph.COLOR, graph.DEPTH, graph.JOINT_STATES)
+        images = [replace(topic, publish=graph.Qos(reliability, 5)) for topic in (graph.COLOR, graph.DEPTH)]
+        topics = (*images, graph.JOINT_STATES)
         publishers = {topic.name: publish_to(node, topic) for topic in topics}
         supervisor.wait_until(
             lambda: all(p.get_subscription_count() == 1 for p in publishers.values()), 15.0, lambda: "recorder"
@@ -242,6 +246,14 @@ def test_the_node_records_images_at_camera_rate_and_ends_cleanly(recorder: Super
     assert counts[graph.COLOR.name] == counts[graph.DEPTH.name] == 30, log
     assert summary["frames_lost"] == 0
     assert summary["metadata"]["policy_sha256"] == "abc" and summary["metadata"]["seed"] == "3"
+
+
+@pytest.mark.ros
+def test_a_publisher_that_offers_less_is_recorded_all_the_same(recorder: Supervisor, tmp_path: Path) -> None:
+    publish_frames(recorder, 10, "best_effort")
+    recorder.stop()
+    assert "best effort, the contract says reliable" in recorder.log_tail(graph.RECORDER)
+    assert read_counts(tmp_path / "bag")[graph.COLOR.name] > 0
 
 
 @pytest.mark.ros
