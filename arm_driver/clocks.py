@@ -69,8 +69,8 @@ class SimulatedClock:
 
     def on_clock(self, stamp_ns: int) -> None:
         """See DriverClock."""
-        # A paused simulation repeats its time.
-        self._runs = stamp_ns != self._clock.now_ns()
+        # A paused simulation repeats its time, one that is reset jumps: it runs only once small steps come.
+        self._runs = 0 < stamp_ns - self._clock.now_ns() <= 2 * _MAX_EXTRAPOLATION_NS
         self._received_ns = time.monotonic_ns()
         self._clock.on_clock(stamp_ns)
 

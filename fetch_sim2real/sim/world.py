@@ -20,14 +20,13 @@ from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics, apply_lo
 from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, scene_spec
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
+from fetch_sim2real.timing import CONTROL_RATE_HZ, JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdFrame
 
 # Success is the goal held for this long at the end of the episode.
 HOLD_S: Final = 0.5
 _NS_PER_STEP: Final = PHYSICS_STEP_S * 1e9
-# Between episodes simulated time jumps ahead, so that stamps of one are never taken for the next one's.
-_STEPS_BETWEEN_EPISODES: Final = 30 * PHYSICS_STEPS_PER_PERIOD
+_STEPS_PER_S: Final = CONTROL_RATE_HZ * PHYSICS_STEPS_PER_PERIOD
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,13 @@ class Outcome:
 def stamp_of_step(step: int) -> int:
     """Stamp [ns] of a physics step."""
     return round(step * _NS_PER_STEP)
+
+
+def _first_step_after(step: int) -> int:
+    """The next episode's first step: at least a second on, so that no stamp of one is taken for the other's, and on a
+    whole second, so that stamps (rounded to nanoseconds) have the same differences in every episode."""
+    whole_seconds = -(-step // _STEPS_PER_S)
+    return (whole_seconds + 1) * _STEPS_PER_S
 
 
 def steps_of(duration_s: float) -> int:
@@ -105,8 +111,7 @@ class SimWorld:
         # Servos push against speed: the reference's velocity must be added for them to follow it.
         gain = self.model.actuator_gainprm[self._arm_servo, 0]
         self._velocity_lead_s = NOMINAL_GAINS.kv / gain
-        first = self.step + _STEPS_BETWEEN_EPISODES
-        self.step = self._first_step = first - first % PHYSICS_STEPS_PER_PERIOD
+        self.step = self._first_step = _first_step_after(self.step)
         self._end_step = self._first_step + steps_of(self.world.episode_s)
         self._latency_steps = max(0, steps_of(draw.camera_latency_s))
         self._command_steps = max(0, steps_of(draw.command_latency_s))
@@ -145,7 +150,8 @@ class SimWorld:
         return stamp_of_step(self.step)
 
     def _now_s(self) -> float:
-        return self.step * PHYSICS_STEP_S
+        # Since the episode's start, so that rounding is the same in every run of the same seed.
+        return (self.step - self._first_step) * PHYSICS_STEP_S
 
     def measured(self) -> JointSample:
         """Joints as the robot reports them, joint zero errors included."""
@@ -232,7 +238,7 @@ class SimWorld:
 
     def _run(self, steps: int) -> None:
         # The servo is given where the arm should be at the end of each physics step.
-        times = (self.step + 1 + np.arange(steps)) * PHYSICS_STEP_S
+        times = (self.step - self._first_step + 1 + np.arange(steps)) * PHYSICS_STEP_S
         position, velocity = self._arm.desired(times)
         targets = position + velocity * self._velocity_lead_s - self.episode.dynamics.joint_offset_rad
         model, data, servo = self.model, self.data, self._arm_servo
