@@ -37,14 +37,19 @@ SHOULDER_SPHERES: Final = (
     LinkSphere("shoulder_lift_link", (0.112, 0.009, 0.000), 0.085),
 )
 UPPERARM_SPHERES: Final = (
-    LinkSphere("upperarm_roll_link", (0.011, -0.005, 0.000), 0.083),
-    LinkSphere("upperarm_roll_link", (0.117, -0.030, 0.000), 0.075),
+    LinkSphere("upperarm_roll_link", (-0.032, 0.000, 0.000), 0.056),
+    LinkSphere("upperarm_roll_link", (0.003, 0.000, 0.000), 0.056),
+    LinkSphere("upperarm_roll_link", (0.045, -0.013, 0.000), 0.064),
+    LinkSphere("upperarm_roll_link", (0.092, -0.025, 0.000), 0.064),
+    LinkSphere("upperarm_roll_link", (0.132, -0.031, 0.000), 0.062),
 )
 FOREARM_SPHERES: Final = (
-    LinkSphere("elbow_flex_link", (0.014, 0.030, 0.000), 0.073),
-    LinkSphere("elbow_flex_link", (0.110, 0.006, 0.000), 0.080),
-    LinkSphere("forearm_roll_link", (0.012, -0.014, 0.000), 0.080),
-    LinkSphere("forearm_roll_link", (0.110, -0.056, 0.000), 0.070),
+    LinkSphere("elbow_flex_link", (0.002, 0.031, 0.000), 0.063),
+    LinkSphere("elbow_flex_link", (0.058, 0.018, 0.000), 0.067),
+    LinkSphere("elbow_flex_link", (0.128, 0.003, 0.000), 0.066),
+    LinkSphere("forearm_roll_link", (0.002, 0.000, 0.000), 0.063),
+    LinkSphere("forearm_roll_link", (0.050, -0.041, 0.000), 0.064),
+    LinkSphere("forearm_roll_link", (0.120, -0.053, 0.000), 0.062),
 )
 WRIST_SPHERES: Final = (
     LinkSphere("wrist_flex_link", (0.001, 0.004, 0.000), 0.079),
@@ -76,7 +81,7 @@ _BASE_TOP_M: Final = 0.36
 
 
 def body_boxes(torso_height_m: float) -> tuple[Box, ...]:
-    """Base, torso and head with the torso lifted by ``torso_height_m``; the head box covers 45 degrees of pan."""
+    """Base, torso and head with the torso lifted by ``torso_height_m``; those of the head cover 45 degrees of pan."""
     z_m = TORSO_LIFT_Z_M + torso_height_m
     back_m = _TORSO_X_M - 0.186
     return (
@@ -84,5 +89,6 @@ def body_boxes(torso_height_m: float) -> tuple[Box, ...]:
         Box("torso", (back_m, -0.171, _BASE_TOP_M), (_TORSO_X_M + 0.051, 0.171, z_m + 0.45)),
         Box("shoulder mount", (_TORSO_X_M, -0.056, z_m + 0.17), (_TORSO_X_M + 0.173, 0.056, z_m + 0.305)),
         Box("neck", (back_m, -0.171, z_m + 0.45), (_TORSO_X_M + 0.134, 0.171, z_m + 0.604)),
-        Box("head", (-0.16, -0.2, z_m + 0.6), (0.166, 0.2, z_m + 0.72)),
+        Box("chin", (-0.16, -0.2, z_m + 0.6), (0.15, 0.2, z_m + 0.62)),
+        Box("head", (-0.16, -0.2, z_m + 0.62), (0.166, 0.2, z_m + 0.72)),
     )

@@ -1,9 +1,9 @@
 """What the arm must stay clear of, and by how much it does: workspace, table, body, itself.
 
 Clearances are signed distances in metres, negative in violation, and conservative. Between a sphere and a box the
-clearance is that to the best separating face of the box, not the Euclidean distance: it is never larger, needs no
-root, and along a path it can be made to hold *between* two samples as well, by asking for one face that separates
-both (a sphere whose centre is beyond a plane at both ends of a chord is beyond it all along the chord).
+clearance is that to the best separating plane of a few fixed directions, not the Euclidean distance: it is never
+larger, needs no root, and along a path it can be made to hold *between* two samples as well, by asking for one plane
+that separates both (a sphere whose centre is beyond a plane at both ends of a chord is beyond it all along the chord).
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ _TABLE_COLUMNS: Final = slice(0, _GRIP_COLUMN - 1)
 _BODY_COLUMNS: Final = slice(_UPPERARM, _GRIP_COLUMN)
 _INNER_COLUMNS: Final = slice(_SHOULDER, _FOREARM)
 _OUTER_COLUMNS: Final = slice(_WRIST, _GRIP_COLUMN)
+_FACES: Final = np.eye(3)
+# Planes along the edges too: with faces alone a sphere beside an edge counts as the cube around it.
+_EDGES: Final = np.array([(1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)]) / np.sqrt(2.0)
+_FACES_AND_EDGES: Final = np.concatenate([_FACES, _EDGES])
+# Farther than this from a box around the whole upper body, its parts are not looked at one by one.
+_HULL_MARGIN_M: Final = 0.03
 _PIECE: Final = 128  # configurations
 
 
@@ -83,7 +89,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Clearance:
-    """Signed clearances [m], one array each: grip site in the workspace, arm to tables, to the body, to itself."""
+    """Signed clearances [m], one array each: grip site in the workspace, arm to tables, to the body, to itself.
+
+    That to the body may be understated beyond 3 cm.
+    """
 
     workspace: FloatArray
     table: FloatArray
@@ -104,8 +113,10 @@ class CollisionModel:
         self._coefficients = _center_coefficients()
         self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None]
         radius = np.array([sphere.radius_m for sphere in _SPHERES])
-        self._tables = _inflated_bounds(scene.tables, radius[_TABLE_COLUMNS])
-        self._body = _inflated_bounds(body_boxes(scene.torso_height_m), radius[_BODY_COLUMNS])
+        self._tables = _inflated_slabs(scene.tables, radius[_TABLE_COLUMNS], _FACES)
+        body = body_boxes(scene.torso_height_m)
+        self._body = _inflated_slabs(body, radius[_BODY_COLUMNS], _FACES_AND_EDGES)
+        self._body_hulls = _inflated_slabs((body[0], _hull(body[1:])), radius[_BODY_COLUMNS], _FACES)
         self._touching = radius[_INNER_COLUMNS, None] + radius[None, _OUTER_COLUMNS]
         self._workspace_lower = np.array(scene.workspace_lower_m)
         self._workspace_upper = np.array(scene.workspace_upper_m)
@@ -142,7 +153,11 @@ class CollisionModel:
         grip = centers[..., _GRIP_COLUMN]
         out[0] = np.minimum.reduce(np.minimum(grip - self._workspace_lower, self._workspace_upper - grip), axis=(0, 2))
         out[1] = _box_clearance(centers[..., _TABLE_COLUMNS], *self._tables) if self.scene.tables else np.inf
-        out[2] = _box_clearance(centers[..., _BODY_COLUMNS], *self._body)
+        arm = centers[..., _BODY_COLUMNS]
+        out[2] = _box_clearance(arm, *self._body_hulls)
+        near = np.flatnonzero(out[2] < _HULL_MARGIN_M)
+        if near.size:
+            out[2, near] = _box_clearance(_FACES_AND_EDGES @ arm[:, near], *self._body)
         between = centers[..., _INNER_COLUMNS, None] - centers[..., None, _OUTER_COLUMNS]
         distance = np.sqrt(np.einsum("pbxio,pbxio->pbio", between, between))
         out[3] = np.minimum.reduce(distance - self._touching, axis=(0, 2, 3))
@@ -160,19 +175,27 @@ def _center_coefficients() -> FloatArray:
     return np.ascontiguousarray(np.array(columns).T)
 
 
-def _inflated_bounds(boxes: tuple[Box, ...], radius: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper bounds (K, 3, N) of the boxes, each grown by the radius of the sphere."""
-    corners = np.array([(box.lower_m, box.upper_m) for box in boxes]).reshape(-1, 2, 3, 1)
-    return corners[:, 0] - radius, corners[:, 1] + radius
+def _hull(boxes: tuple[Box, ...]) -> Box:
+    """The box around ``boxes``."""
+    lower = np.min([box.lower_m for box in boxes], axis=0).tolist()
+    upper = np.max([box.upper_m for box in boxes], axis=0).tolist()
+    return Box("hull", (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2]))
 
 
-def _box_clearance(centers: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
-    """Clearance (B,) of centres (P, B, 3, N) to inflated boxes (K, 3, N)."""
-    centers = centers[:, :, None]
-    below, above = lower - centers, centers - upper
-    if centers.shape[0] > 1:
-        below = np.minimum(below[:-1], below[1:])
-        above = np.minimum(above[:-1], above[1:])
-    np.maximum(below, above, out=below)
-    separation = np.maximum(np.maximum(below[:, :, :, 0], below[:, :, :, 1]), below[:, :, :, 2])
+def _inflated_slabs(
+    boxes: tuple[Box, ...], radius: FloatArray, directions: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Where boxes begin and end along ``directions`` (D, 3), grown by each sphere's radius: two arrays (K, D, N)."""
+    corners = np.array([(box.lower_m, box.upper_m) for box in boxes]).reshape(-1, 2, 1, 3)
+    ends = corners * directions
+    lower, upper = np.minimum(ends[:, 0], ends[:, 1]).sum(axis=-1), np.maximum(ends[:, 0], ends[:, 1]).sum(axis=-1)
+    return lower[..., None] - radius, upper[..., None] + radius
+
+
+def _box_clearance(along: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
+    """Clearance (B,) to inflated slabs (K, D, N) of centres, given as coordinates (P, B, D, N) along their directions."""
+    low = high = along[:, :, None]
+    if along.shape[0] > 1:  # the extent of each chord
+        low, high = np.minimum(low[:-1], low[1:]), np.maximum(high[:-1], high[1:])
+    separation = np.maximum.reduce(np.maximum(lower - high, low - upper), axis=3)
     return np.asarray(np.minimum.reduce(separation, axis=(0, 2, 3)))

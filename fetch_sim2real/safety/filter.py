@@ -25,8 +25,8 @@ from fetch_sim2real.safety.checks import (
 )
 from fetch_sim2real.safety.limiter import MotionLimiter, Rule
 from fetch_sim2real.safety.states import Event, State, StateMachine
-from fetch_sim2real.safety.trajectory import RunningTrajectory, braking_trajectory
-from fetch_sim2real.timing import CONTROL_PERIOD_NS
+from fetch_sim2real.safety.trajectory import RunningTrajectory, stopping_trajectory
+from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
 
 
@@ -189,7 +189,8 @@ class SafetyFilter:
             # Keep what runs: its own braking tail, or the hold it has come to.
             return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m, rules)
         setpoint = JointSetpoint(result.position, result.velocity)
-        return Decision(outcome, setpoint, self._send(now_ns, reference, setpoint), finger_position_m, rules)
+        trajectory = self._send(now_ns, reference, setpoint, braking=bool(result.braking))
+        return Decision(outcome, setpoint, trajectory, finger_position_m, rules)
 
     def _supervise(self, now_ns: int) -> Refusal | None:
         """Leave ACTIVE if something ceased or the arm does not follow, and say why."""
@@ -241,20 +242,24 @@ class SafetyFilter:
         return self._brake(now_ns, f"refused:{refusal.reason}", refusal.detail)
 
     def _brake(self, now_ns: int, outcome: str, detail: str) -> Decision:
-        """Brake if the arm is commanded to move and no trajectory's own tail does it already."""
+        """Brake if the arm is commanded to move and is not braking already."""
         running = self._running
         if running is None:
             return Decision(outcome, NO_SETPOINT, detail=detail)
         reference = running.at(now_ns)
-        if np.any(reference.velocity):
+        if np.any(reference.velocity) and not running.braking:
             result = self.limiter.brake(reference.position, reference.velocity, on_path=running.brakes_on_path(now_ns))
             if result.viable:
                 setpoint = JointSetpoint(result.position, result.velocity)
-                return Decision(outcome, setpoint, self._send(now_ns, reference, setpoint), detail=detail)
+                trajectory = self._send(now_ns, reference, setpoint, braking=True)
+                return Decision(outcome, setpoint, trajectory, detail=detail)
         return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), detail=detail)
 
-    def _send(self, now_ns: int, start: JointSetpoint, setpoint: JointSetpoint) -> JointTrajectory:
-        trajectory = braking_trajectory(setpoint, self.limiter.profile.acceleration)
+    def _send(
+        self, now_ns: int, start: JointSetpoint, setpoint: JointSetpoint, *, braking: bool = False
+    ) -> JointTrajectory:
+        coast_s = 0.0 if braking else COAST_S
+        trajectory = stopping_trajectory(setpoint, self.limiter.profile.acceleration, coast_s)
         self._before = self._running
-        self._running = RunningTrajectory(now_ns, start, trajectory)
+        self._running = RunningTrajectory(now_ns, start, trajectory, braking)
         return trajectory

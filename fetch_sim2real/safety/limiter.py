@@ -33,7 +33,7 @@ from fetch_sim2real.safety.trajectory import (
     position_after_step,
     tail_lever_s,
 )
-from fetch_sim2real.timing import CONTROL_PERIOD_S
+from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray
 
 
@@ -55,8 +55,9 @@ SAMPLING_ERROR_M: Final = 0.002
 # Least sampled clearance: the rest (2 mm) is left when the sampling error is at its worst.
 REQUIRED_CLEARANCE_M: Final = 0.004
 REQUIRED_WORKSPACE_M: Final = SAMPLING_ERROR_M
-# How much of the change from braking to the wanted velocity is tried, in this order; braking itself is the last resort.
-_CUTBACKS: Final = np.array([0.75, 0.5, 0.25])
+# How much of the change from braking to the wanted velocity is tried, in this order, and the coast that would follow.
+_CUTBACKS: Final = np.array([0.75, 0.5, 0.25, 0.0])
+_COASTS_S: Final = np.array([COAST_S, COAST_S, COAST_S, 0.0])
 _SAMPLE_COUNTS: Final = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
 
 # No point of the arm is farther than this from each joint's axis (fingertip reach, and sideways for the last roll).
@@ -81,12 +82,14 @@ class LimitResult:
     ``position``, ``velocity`` (..., 7). ``rules`` (...,): the ``Rule`` flags that the wanted velocity ran into, 0 where
     it passed unchanged. ``viable`` (...,): False where not even braking from the reference state is sure to stay
     inside the limits (possible only off a checked path): keep the running trajectory, which has its own tail.
+    ``braking`` (...,): where the setpoint is the first period of a ramp to rest, which needs no coast after it.
     """
 
     position: FloatArray
     velocity: FloatArray
     rules: NDArray[np.uint8]
     viable: NDArray[np.bool_]
+    braking: NDArray[np.bool_]
 
 
 class MotionLimiter:
@@ -115,34 +118,33 @@ class MotionLimiter:
         multiplies the velocity limit.
         """
         shape = np.broadcast_shapes(position.shape, velocity.shape, wanted_velocity.shape)
-        position = np.broadcast_to(position, shape).reshape(-1, 7)
-        velocity = np.broadcast_to(velocity, shape).reshape(-1, 7)
-        wanted = np.broadcast_to(wanted_velocity, shape).reshape(-1, 7)
-        wanted, rules = self._within_rates(velocity, wanted, speed_scale)
+        position, velocity = _rows(position, shape), _rows(velocity, shape)
+        wanted, rules = self._within_rates(velocity, _rows(wanted_velocity, shape), speed_scale)
 
-        violations = self._violations(position, velocity, wanted)
+        violations = self._violations(position, velocity, wanted, COAST_S)
         rules |= violations
-        viable = np.ones(len(position), dtype=bool)
-        blocked = np.flatnonzero(violations)
-        if blocked.size:
+        viable, braking = np.ones(len(position), dtype=bool), np.zeros(len(position), dtype=bool)
+        if violations.any():
+            blocked = np.flatnonzero(violations)
             trusted = np.broadcast_to(on_path, shape[:-1]).reshape(-1)[blocked]
             wanted = wanted.copy()
-            wanted[blocked], viable[blocked] = self._cut_back(
+            wanted[blocked], viable[blocked], braking[blocked] = self._cut_back(
                 position[blocked], velocity[blocked], wanted[blocked], trusted
             )
-        return _result(position, velocity, wanted, rules, viable, shape)
+        return _result(position, velocity, wanted, (rules, viable, braking), shape)
 
     def brake(
         self, position: FloatArray, velocity: FloatArray, *, on_path: bool | NDArray[np.bool_] = True
     ) -> LimitResult:
         """One control period of braking from the reference state, shapes as in ``limit``."""
         shape = np.broadcast_shapes(position.shape, velocity.shape)
-        position = np.broadcast_to(position, shape).reshape(-1, 7)
-        velocity = np.broadcast_to(velocity, shape).reshape(-1, 7)
+        position, velocity = _rows(position, shape), _rows(velocity, shape)
         braked = braked_velocity(velocity, self.profile.acceleration)
         viable = np.broadcast_to(on_path, shape[:-1]).reshape(-1).copy()
-        viable[~viable] = self._violations(position[~viable], velocity[~viable], braked[~viable]) == 0
-        return _result(position, velocity, braked, np.zeros(len(position), np.uint8), viable, shape)
+        if not viable.all():
+            viable |= self._violations(position, velocity, braked, 0.0) == 0
+        rules, braking = np.zeros(len(position), np.uint8), np.ones(len(position), dtype=bool)
+        return _result(position, velocity, braked, (rules, viable, braking), shape)
 
     def _within_rates(
         self, velocity: FloatArray, wanted: FloatArray, speed_scale: float
@@ -162,27 +164,42 @@ class MotionLimiter:
 
     def _cut_back(
         self, position: FloatArray, velocity: FloatArray, wanted: FloatArray, on_path: NDArray[np.bool_]
-    ) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """The first viable velocity between ``wanted`` and braking, and whether there is one; all (B, ...)."""
+    ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
+        """The first viable velocity (B, 7) between ``wanted`` and braking, whether there is one, whether it brakes."""
         braked = braked_velocity(velocity, self.profile.acceleration)
-        shares = np.append(_CUTBACKS, 0.0)[:, None]
-        candidates = braked[:, None] + shares * (wanted - braked)[:, None]
+        # Braking on a checked path needs no check.
+        shares, coasts_s = _CUTBACKS, _COASTS_S
+        if on_path.all():
+            shares, coasts_s = shares[:-1], coasts_s[:-1]
+        candidates = braked[:, None] + shares[:, None] * (wanted - braked)[:, None]
         shape = candidates.shape
         violations = self._violations(
             np.broadcast_to(position[:, None], shape).reshape(-1, 7),
             np.broadcast_to(velocity[:, None], shape).reshape(-1, 7),
             candidates.reshape(-1, 7),
+            np.broadcast_to(coasts_s, shape[:2]).reshape(-1),
+            alternatives=len(shares),
         )
         passed = np.asarray(violations.reshape(shape[:2]) == 0)
-        passed[:, -1] |= on_path
-        viable = np.asarray(passed.any(axis=1))
-        choice = np.where(viable, passed.argmax(axis=1), len(_CUTBACKS))
-        return candidates[np.arange(len(choice)), choice], viable
+        first, any_passed = passed.argmax(axis=1), np.asarray(passed.any(axis=1))
+        braking = ~any_passed | (shares[first] == 0.0)
+        chosen = np.where(braking[:, None], braked, candidates[np.arange(len(first)), first])
+        return chosen, any_passed | on_path, braking
 
-    def _violations(self, position: FloatArray, velocity: FloatArray, wanted: FloatArray) -> NDArray[np.uint8]:
-        """Rules (B,) that the path of each candidate breaks."""
+    def _violations(
+        self,
+        position: FloatArray,
+        velocity: FloatArray,
+        wanted: FloatArray,
+        coast_s: float | FloatArray,
+        alternatives: int = 1,
+    ) -> NDArray[np.uint8]:
+        """Rules (B,) that the path of each candidate breaks if a coast of ``coast_s`` (B,) follows the step.
+
+        Runs of ``alternatives`` rows belong to one reference state and are sampled alike, which is faster.
+        """
         after_step = position_after_step(position, velocity, wanted)
-        tail = wanted * tail_lever_s(wanted, self.profile.acceleration)[:, None]
+        tail = wanted * tail_lever_s(wanted, self.profile.acceleration, coast_s)[:, None]
         rest = after_step + tail
         outside = _outside(after_step, self._lower, self._upper) | _outside(rest, self._lower, self._upper)
         turning = velocity * wanted < 0.0
@@ -192,29 +209,61 @@ class MotionLimiter:
             outside |= _outside(peak, self._lower, self._upper)
         rules = outside * np.uint8(Rule.POSITION)
 
-        swept = np.abs(tail)
-        bending = np.einsum("bi,ij,bj->b", swept, _BENDING_M, swept)
-        wanted_count = np.sqrt(bending / (8.0 * SAMPLING_ERROR_M))
-        counts = _SAMPLE_COUNTS[np.minimum(np.searchsorted(_SAMPLE_COUNTS, wanted_count), len(_SAMPLE_COUNTS) - 1)]
-        halfway = position + (3.0 * velocity + wanted) * (CONTROL_PERIOD_S / 8.0)
+        counts = _sample_counts(tail)
+        if alternatives > 1:
+            counts = np.repeat(counts.reshape(-1, alternatives).max(axis=1), alternatives)
+        first = counts[0]
+        if len(counts) == 1 or (counts == first).all():
+            return rules | self._obstructions(position, velocity, wanted, after_step, tail, first)
         for count in np.unique(counts):
             rows = np.flatnonzero(counts == count)
-            shares = np.arange(1, count + 1)[:, None] / count
-            samples = np.empty((len(rows), count + 3, 7))
-            samples[:, 0], samples[:, 1], samples[:, 2] = position[rows], halfway[rows], after_step[rows]
-            samples[:, 3:] = after_step[rows, None] + shares * tail[rows, None]
-            clearance = self.model.path_clearance(samples)
-            # Between samples, parts of the arm come closer to each other by no more than this.
-            fastest = np.maximum(np.abs(velocity[rows]), np.abs(wanted[rows])) * (0.5 * CONTROL_PERIOD_S)
-            travel = np.maximum(fastest @ _RELATIVE_REACH_M, swept[rows] @ _RELATIVE_REACH_M / count)
-            sagging = travel * travel / (8.0 * _LEAST_TOUCHING_M)
-            rules[rows] |= (
-                (clearance.workspace < REQUIRED_WORKSPACE_M) * np.uint8(Rule.WORKSPACE)
-                | (clearance.table < REQUIRED_CLEARANCE_M) * np.uint8(Rule.TABLE)
-                | (clearance.body < REQUIRED_CLEARANCE_M) * np.uint8(Rule.BODY)
-                | (clearance.itself < REQUIRED_CLEARANCE_M + sagging) * np.uint8(Rule.SELF_COLLISION)
+            rules[rows] |= self._obstructions(
+                position[rows], velocity[rows], wanted[rows], after_step[rows], tail[rows], count
             )
         return rules
+
+    def _obstructions(
+        self,
+        position: FloatArray,
+        velocity: FloatArray,
+        wanted: FloatArray,
+        after_step: FloatArray,
+        tail: FloatArray,
+        count: int,
+    ) -> NDArray[np.uint8]:
+        """Rules of workspace and clearance (B,) that paths break, their tails (B, 7) sampled ``count`` times."""
+        samples = np.empty((len(position), 3 + count, 7))
+        samples[:, 0] = position
+        samples[:, 1] = position + (3.0 * velocity + wanted) * (CONTROL_PERIOD_S / 8.0)  # half a period later
+        samples[:, 2] = after_step
+        shares = np.arange(1, count + 1)[:, None] / count
+        np.add(after_step[:, None], shares * tail[:, None], out=samples[:, 3:])
+        clearance = self.model.path_clearance(samples)
+        # Between two samples, parts of the arm come closer to each other by no more than this.
+        half_step = np.maximum(np.abs(velocity), np.abs(wanted)) * (0.5 * CONTROL_PERIOD_S)
+        travel = np.maximum(half_step, np.abs(tail) / count) @ _RELATIVE_REACH_M
+        sagging = travel * travel / (8.0 * _LEAST_TOUCHING_M)
+        return np.asarray(
+            (clearance.workspace < REQUIRED_WORKSPACE_M) * np.uint8(Rule.WORKSPACE)
+            | (clearance.table < REQUIRED_CLEARANCE_M) * np.uint8(Rule.TABLE)
+            | (clearance.body < REQUIRED_CLEARANCE_M) * np.uint8(Rule.BODY)
+            | (clearance.itself < REQUIRED_CLEARANCE_M + sagging) * np.uint8(Rule.SELF_COLLISION)
+        )
+
+
+def _sample_counts(tail: FloatArray) -> NDArray[np.int64]:
+    """How many samples (B,) keep the chords within ``SAMPLING_ERROR_M`` of straight tails (B, 7) in joint space."""
+    swept = np.abs(tail)
+    bending = np.add.reduce((swept @ _BENDING_M) * swept, axis=1)
+    needed = np.sqrt(bending * (1.0 / (8.0 * SAMPLING_ERROR_M)))
+    return np.asarray(_SAMPLE_COUNTS[np.searchsorted(_SAMPLE_COUNTS[:-1], needed)])
+
+
+def _rows(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """``values`` broadcast to ``shape`` (..., 7) as rows (B, 7)."""
+    if values.shape != shape:
+        values = np.broadcast_to(values, shape)
+    return values.reshape(-1, 7)
 
 
 def _outside(position: FloatArray, lower: FloatArray, upper: FloatArray) -> NDArray[np.bool_]:
@@ -225,11 +274,15 @@ def _result(
     position: FloatArray,
     velocity: FloatArray,
     next_velocity: FloatArray,
-    rules: NDArray[np.uint8],
-    viable: NDArray[np.bool_],
+    flags: tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]],
     shape: tuple[int, ...],
 ) -> LimitResult:
     after_step = position_after_step(position, velocity, next_velocity)
+    rules, viable, braking = flags
     return LimitResult(
-        after_step.reshape(shape), next_velocity.reshape(shape), rules.reshape(shape[:-1]), viable.reshape(shape[:-1])
+        after_step.reshape(shape),
+        next_velocity.reshape(shape),
+        rules.reshape(shape[:-1]),
+        viable.reshape(shape[:-1]),
+        braking.reshape(shape[:-1]),
     )

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_NS, CONTROL_PERIOD_S
+from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory, TrajectoryPoint
 
 # Times this close to a point are that point: stamps are whole nanoseconds and a control period is not.
@@ -28,7 +28,7 @@ def braking_periods(velocity: FloatArray, acceleration: FloatArray) -> FloatArra
     Whole periods, so that braking anew at the end of each period retraces the same ramp and ends exactly at rest.
     """
     share = np.abs(velocity) / (acceleration * CONTROL_PERIOD_S)
-    return np.asarray(np.ceil(np.maximum.reduce(share, axis=-1) - ROUNDING))
+    return np.asarray(np.ceil(np.maximum.reduce(share, axis=-1) * (1.0 - ROUNDING)))
 
 
 def braked_velocity(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
@@ -37,24 +37,26 @@ def braked_velocity(velocity: FloatArray, acceleration: FloatArray) -> FloatArra
     return velocity * (1.0 - 1.0 / periods)[..., None]
 
 
-def tail_lever_s(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
-    """What ``velocity`` (..., 7) has to be multiplied with for the displacement (...,) of coast and ramp together."""
-    return COAST_S + 0.5 * CONTROL_PERIOD_S * braking_periods(velocity, acceleration)
+def tail_lever_s(velocity: FloatArray, acceleration: FloatArray, coast_s: float | FloatArray) -> FloatArray:
+    """What ``velocity`` (..., 7) has to be multiplied with for the displacement of coast and ramp together; (...,)."""
+    return np.asarray(coast_s + 0.5 * CONTROL_PERIOD_S * braking_periods(velocity, acceleration))
 
 
-def braking_trajectory(setpoint: JointSetpoint, acceleration: FloatArray) -> JointTrajectory:
+def stopping_trajectory(setpoint: JointSetpoint, acceleration: FloatArray, coast_s: float = COAST_S) -> JointTrajectory:
     """The trajectory that reaches ``setpoint`` after one control period and then, unless replaced, comes to rest.
 
-    The coast lets the next command be up to one period late before the arm slows down. The tail is a straight line in
-    joint space, so a later brake stays on a path that has been checked already.
+    The coast lets the next command be up to one period late before the arm slows down; there is none where the arm is
+    braking anyway. The tail is a straight line in joint space, so braking from it stays on a path that has been
+    checked already.
     """
     points = [TrajectoryPoint(CONTROL_PERIOD_S, setpoint.position, setpoint.velocity)]
     if np.any(setpoint.velocity):
-        coasted = setpoint.position + setpoint.velocity * COAST_S
+        coasted = setpoint.position + setpoint.velocity * coast_s
+        if coast_s:
+            points.append(TrajectoryPoint(CONTROL_PERIOD_S + coast_s, coasted, setpoint.velocity))
         ramp_s = float(braking_periods(setpoint.velocity, acceleration)) * CONTROL_PERIOD_S
         rest = coasted + setpoint.velocity * (0.5 * ramp_s)
-        points.append(TrajectoryPoint(CONTROL_PERIOD_S + COAST_S, coasted, setpoint.velocity))
-        points.append(TrajectoryPoint(CONTROL_PERIOD_S + COAST_S + ramp_s, rest, np.zeros_like(rest)))
+        points.append(TrajectoryPoint(CONTROL_PERIOD_S + coast_s + ramp_s, rest, np.zeros_like(rest)))
     return JointTrajectory(ARM_JOINTS, tuple(points))
 
 
@@ -90,11 +92,12 @@ def _hermite(begin: JointSetpoint, end: JointSetpoint, duration_s: float, t_s: f
 
 @dataclass(frozen=True)
 class RunningTrajectory:
-    """A trajectory that was sent: when, and the commanded state that it started from."""
+    """A trajectory that was sent: when, the commanded state that it started from, and whether it brakes from there."""
 
     sent_ns: int
     start: JointSetpoint
     trajectory: JointTrajectory
+    braking: bool = False
 
     def at(self, now_ns: int) -> JointSetpoint:
         """Commanded state at ``now_ns``."""
@@ -103,15 +106,14 @@ class RunningTrajectory:
     def brakes_on_path(self, now_ns: int) -> bool:
         """Whether braking from ``at(now_ns)`` stays on this trajectory's own path.
 
-        So it is in the coast and at whole periods of the ramp. Within the step the velocity still turns, and between
-        whole periods a ramp of whole periods would overshoot the end of this one a little.
+        So it does in the coast, at whole periods of the ramp, and at rest. Within the step the velocity still turns,
+        and between whole periods a ramp of whole periods would overshoot the end of this one a little.
         """
-        elapsed_ns = now_ns - self.sent_ns
-        last_ns = self.trajectory.points[-1].time_from_start_s * 1e9
-        tolerance_ns = POINT_TOLERANCE_S * 1e9
-        if elapsed_ns < CONTROL_PERIOD_NS - tolerance_ns:
-            return not np.any(self.start.velocity) and len(self.trajectory.points) == 1
-        if elapsed_ns <= 2 * CONTROL_PERIOD_NS + tolerance_ns or elapsed_ns >= last_ns - tolerance_ns:
+        elapsed_s = (now_ns - self.sent_ns) * 1e-9
+        coast_end_s = CONTROL_PERIOD_S if self.braking else CONTROL_PERIOD_S + COAST_S
+        if elapsed_s < CONTROL_PERIOD_S - POINT_TOLERANCE_S:
+            return not np.any(self.at(now_ns).velocity)
+        if elapsed_s <= coast_end_s or elapsed_s >= self.trajectory.points[-1].time_from_start_s:
             return True
-        periods = elapsed_ns / (CONTROL_PERIOD_S * 1e9)
-        return abs(periods - round(periods)) * CONTROL_PERIOD_S <= POINT_TOLERANCE_S
+        periods = round(elapsed_s / CONTROL_PERIOD_S)
+        return abs(elapsed_s - periods * CONTROL_PERIOD_S) <= POINT_TOLERANCE_S
