@@ -48,8 +48,12 @@ def worlds_dir() -> Path:
 
 
 def policy_names() -> tuple[str, ...]:
-    """Names that ``find_policy`` knows, sorted."""
-    return tuple(sorted(path.parent.name for path in shared_dir("policies").glob(f"*/{_MANIFEST}")))
+    """Names that ``find_policy`` knows, sorted; none where no policies are shipped."""
+    try:
+        policies = shared_dir("policies")
+    except SetupError:
+        return ()
+    return tuple(sorted(path.parent.name for path in policies.glob(f"*/{_MANIFEST}")))
 
 
 def find_policy(name_or_path: str | Path) -> Path:

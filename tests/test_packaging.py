@@ -33,7 +33,7 @@ print(paths.clone_root())
 print(*sorted(p.stem for p in paths.worlds_dir().glob("*.yaml")))
 for kind in sys.argv[1:]:
     folder = paths.shared_dir(kind)
-    print(kind, *sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()))
+    print(kind, *sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"))
 """
 
 
