@@ -1,4 +1,4 @@
-"""``fetch-sim2real sim`` from end to end, with an untrained policy: it need not succeed, but everything must be told."""
+"""``fetch-sim2real sim`` from end to end with an untrained policy: it need not succeed, but all must be told."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Measurements of the whole simulated graph; ``python -m benchmarks`` (or ``make bench``) runs them all."""
