@@ -62,10 +62,10 @@ EXTRAS = {
         "ros-jazzy-rosgraph-msgs==2.0.3",
         "ros-jazzy-lifecycle-msgs==2.0.3",
     ],
-    "train": ["gymnasium>=1.2,<2", "matplotlib>=3.8,<4"],
+    "train": ["matplotlib>=3.8,<4"],
     "realsense": ["pyrealsense2>=2.55,<3"],
     "rosbridge": ["roslibpy>=2.0,<3"],
-    "viz": ["matplotlib>=3.8,<4", "imageio>=2.34,<3", "imageio-ffmpeg>=0.5,<1"],
+    "viz": ["imageio-ffmpeg>=0.5,<1"],
     "test": [
         "pytest>=8,<9",  # launch_testing, part of an apt ROS, breaks pytest 9
         "pytest-timeout>=2.3,<3",
