@@ -57,7 +57,7 @@ _FACES: Final = np.eye(3)
 _EDGES: Final = np.array([(1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)]) / np.sqrt(2.0)
 _FACES_AND_EDGES: Final = np.concatenate([_FACES, _EDGES])
 # Farther than this from a box around the whole upper body, its parts are not looked at one by one.
-_HULL_MARGIN_M: Final = 0.03
+_HULL_MARGIN_M: Final = 0.01
 _PIECE: Final = 128  # configurations
 
 
@@ -91,7 +91,7 @@ class Scene:
 class Clearance:
     """Signed clearances [m], one array each: grip site in the workspace, arm to tables, to the body, to itself.
 
-    That to the body may be understated beyond 3 cm.
+    That to the body may be understated beyond 1 cm.
     """
 
     workspace: FloatArray
@@ -115,7 +115,7 @@ class CollisionModel:
         radius = np.array([sphere.radius_m for sphere in _SPHERES])
         self._tables = _inflated_slabs(scene.tables, radius[_TABLE_COLUMNS], _FACES)
         body = body_boxes(scene.torso_height_m)
-        self._body = _inflated_slabs(body, radius[_BODY_COLUMNS], _FACES_AND_EDGES)
+        self._body = [_inflated_slabs((box,), radius[_BODY_COLUMNS], _FACES_AND_EDGES) for box in body]
         self._body_hulls = _inflated_slabs((body[0], _hull(body[1:])), radius[_BODY_COLUMNS], _FACES)
         self._touching = radius[_INNER_COLUMNS, None] + radius[None, _OUTER_COLUMNS]
         self._workspace_lower = np.array(scene.workspace_lower_m)
@@ -157,7 +157,9 @@ class CollisionModel:
         out[2] = _box_clearance(arm, *self._body_hulls)
         near = np.flatnonzero(out[2] < _HULL_MARGIN_M)
         if near.size:
-            out[2, near] = _box_clearance(_FACES_AND_EDGES @ arm[:, near], *self._body)
+            along = _FACES_AND_EDGES @ arm[:, near]
+            # Box by box: all at once would not fit the cache.
+            out[2, near] = np.min([_box_clearance(along, *box) for box in self._body], axis=0)
         between = centers[..., _INNER_COLUMNS, None] - centers[..., None, _OUTER_COLUMNS]
         distance = np.sqrt(np.einsum("pbxio,pbxio->pbio", between, between))
         out[3] = np.minimum.reduce(distance - self._touching, axis=(0, 2, 3))
@@ -193,7 +195,7 @@ def _inflated_slabs(
 
 
 def _box_clearance(along: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
-    """Clearance (B,) to inflated slabs (K, D, N) of centres, given as coordinates (P, B, D, N) along their directions."""
+    """Clearance (B,) to inflated slabs (K, D, N) of centres with coordinates (P, B, D, N) along the directions."""
     low = high = along[:, :, None]
     if along.shape[0] > 1:  # the extent of each chord
         low, high = np.minimum(low[:-1], low[1:]), np.maximum(high[:-1], high[1:])
