@@ -17,7 +17,9 @@ def plot_learning_curve(rows: list[dict[str, float]], path: Path, title: str) ->
     axis.plot(steps, [row["exploring_success"] for row in rows], label="while exploring", alpha=0.6)
     axis.plot(steps, [row["evaluated_success"] for row in rows], label="deterministic, unseen seeds")
     minutes = rows[-1]["wall_s"] / 60.0
-    axis.set(xlabel="environment steps (30 Hz)", ylabel="success", ylim=(-0.02, 1.02), title=f"{title}, {minutes:.0f} min")
+    axis.set(
+        xlabel="environment steps (30 Hz)", ylabel="success", ylim=(-0.02, 1.02), title=f"{title}, {minutes:.0f} min"
+    )
     axis.grid(alpha=0.3)
     axis.legend(loc="lower right")
     figure.savefig(path, dpi=120)

@@ -49,13 +49,17 @@ def export_bundle(
         episode = observations_of_episode(loop, actor, next(seeds), _GOLDEN_STEPS)
         observations += episode
         reset += [index == 0 for index in range(len(episode))]
-    save_bundle(output, _manifest(actor, world, run_seed, command, steps), actor, record_golden(actor, observations, reset))
+    save_bundle(
+        output, _manifest(actor, world, run_seed, command, steps), actor, record_golden(actor, observations, reset)
+    )
 
 
 def _manifest(actor: Actor, world: World, run_seed: int, command: str, steps: int) -> ManifestContent:
     lower, upper = box_of(world.goal.offset_m)
     camera = world.camera
-    believed = Pose(np.array(camera.position_m), camera_rotation(np.array(camera.position_m), np.array(camera.look_at_m)))
+    believed = Pose(
+        np.array(camera.position_m), camera_rotation(np.array(camera.position_m), np.array(camera.look_at_m))
+    )
     rotation = np.deg2rad([_reach(axis) for axis in camera.rotation_error_deg])
     return ManifestContent(
         format_version=1,
@@ -68,7 +72,10 @@ def _manifest(actor: Actor, world: World, run_seed: int, command: str, steps: in
             rotation_range_rad=float(np.linalg.norm(rotation)),
         ),
         goal=GoalRecord(
-            frame=BLOCK_FRAME, accepted_frames=(BLOCK_FRAME,), lower_m=tuple(lower.tolist()), upper_m=tuple(upper.tolist())
+            frame=BLOCK_FRAME,
+            accepted_frames=(BLOCK_FRAME,),
+            lower_m=tuple(lower.tolist()),
+            upper_m=tuple(upper.tolist()),
         ),
         joint_order=ARM_JOINTS,
         action=ActionRecord(scale_m=ACTION_SCALE_M, gripper="blocked"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -28,23 +28,29 @@ _NEAR_GOAL_SHARE: Final = 0.5
 
 @dataclass(frozen=True)
 class PoseImages:
-    """n labelled images in storage form: rgb (n, S, S, 3), depth_mm (n, S, S), block_m and grip_m (n, 3) in base_link."""
+    """n labelled images in storage form: rgb (n, S, S, 3), depth_mm (n, S, S).
+
+    ``block_m`` and ``grip_m`` (n, 3) are true positions in base_link, ``block_uv`` and ``grip_uv`` (n, 2) where they
+    appear, in pixels of the S x S image.
+    """
 
     rgb: NDArray[np.uint8]
     depth_mm: NDArray[np.uint16]
     block_m: NDArray[np.float32]
     grip_m: NDArray[np.float32]
+    block_uv: NDArray[np.float32]
+    grip_uv: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.rgb)
 
     def save(self, path: Path) -> None:
-        np.savez(path, rgb=self.rgb, depth_mm=self.depth_mm, block_m=self.block_m, grip_m=self.grip_m)
+        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @staticmethod
     def load(path: Path) -> PoseImages:
         with np.load(path, allow_pickle=False) as stored:
-            return PoseImages(stored["rgb"], stored["depth_mm"], stored["block_m"], stored["grip_m"])
+            return PoseImages(**{field.name: stored[field.name] for field in fields(PoseImages)})
 
 
 def collect_pose_images(world: World, image: ImageSpec, count: int, run_seed: int, stream: str) -> PoseImages:
@@ -54,6 +60,8 @@ def collect_pose_images(world: World, image: ImageSpec, count: int, run_seed: in
     rgb = np.empty((count, image.size, image.size, 3), np.uint8)
     depth = np.empty((count, image.size, image.size), np.uint16)
     block, grip = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
+    block_uv, grip_uv = np.empty((count, 2), np.float32), np.empty((count, 2), np.float32)
+    ideal = image.camera()
     seeds = training_seeds(run_seed, stream)
     arm = np.array(HOME_POSITION_RAD)
     for i in track(range(count), description=f"pictures ({stream})"):
@@ -67,8 +75,11 @@ def collect_pose_images(world: World, image: ImageSpec, count: int, run_seed: in
         picture = preprocess(frame, sim.camera_model, image)
         rgb[i], depth[i] = picture.rgb, picture.depth_mm
         block[i], grip[i] = sim.block_position_m, sim.grip_position_m
+        camera = sim.episode.camera
+        in_camera = (np.stack([sim.block_position_m, sim.grip_position_m]) - camera.position_m) @ camera.rotation
+        block_uv[i], grip_uv[i] = ideal.project(in_camera)
     sim.close()
-    return PoseImages(rgb, depth, block, grip)
+    return PoseImages(rgb, depth, block, grip, block_uv, grip_uv)
 
 
 def _grip_target(world: World, block_xy_m: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -22,7 +22,9 @@ def _common() -> None:
 
 @app.command("reach-block")
 def reach_block(
-    run: Annotated[Path, typer.Option(help="The run's folder: pictures, checkpoints, progress.csv, learning_curve.png.")],
+    run: Annotated[
+        Path, typer.Option(help="The run's folder: pictures, checkpoints, progress.csv, learning_curve.png.")
+    ],
     output: Annotated[Path, typer.Option(help="Where the finished policy bundle goes.")] = Path("policies/reach_block"),
     seed: Annotated[int, typer.Option(help="Everything random in training follows from it.")] = 0,
     world: Annotated[str, typer.Option(help="World to train in: a name, or a path ending in .yaml.")] = "randomized",

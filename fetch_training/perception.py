@@ -1,4 +1,9 @@
-"""Pretraining of the actor's encoder: where are block and gripper, from one RGB-D image."""
+"""Pretraining of the actor's encoder: where are block and gripper, from one RGB-D image.
+
+Two targets: the positions themselves, and, for the first two feature channels, attention on the cell in which block and
+gripper appear. Without the second the encoder spends its first five epochs before it notices the block at all, which
+covers 5 of 441 cells.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +27,8 @@ class PretrainSettings:
     epochs: int = 12
     batch: int = 128
     learning_rate: float = 2e-3
+    # Weight of the attention's cross-entropy [nats] beside the positions' Huber loss [bottleneck units].
+    attention_weight: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,10 @@ def pretrain_encoder(
         losses = []
         for start in range(0, len(order) - settings.batch + 1, settings.batch):
             index = np.sort(order[start : start + settings.batch])
-            predicted = actor.encode(*_pictures(images, index))
+            features, depth = actor.encoder.feature_maps(*_pictures(images, index))
             wanted = actor.normalize_auxiliary(torch.from_numpy(_targets(images, index)))
-            loss = torch.nn.functional.huber_loss(predicted, wanted, delta=0.2)
+            loss = torch.nn.functional.huber_loss(actor.encoder.read(features, depth), wanted, delta=0.2)
+            loss = loss + settings.attention_weight * _attention_loss(actor, features, images, index)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -59,6 +67,19 @@ def pretrain_encoder(
         error = pose_error(actor, held_out)
         _log.info("encoder epoch %d/%d loss %.5f %s", epoch + 1, settings.epochs, float(np.mean(losses)), error)
     return error
+
+
+def _attention_loss(actor: Actor, features: torch.Tensor, images: PoseImages, index: NDArray[np.intp]) -> torch.Tensor:
+    """Cross-entropy between the first two channels' attention and where block and gripper appear."""
+    cells, step = features.shape[-1], actor.encoder.step
+    logits = actor.encoder.softmax.logits(features)
+    loss = torch.zeros(())
+    for channel, uv in enumerate((images.block_uv[index], images.grip_uv[index])):
+        cell = np.rint(uv / step).astype(np.int64)
+        inside = torch.from_numpy(np.all((cell >= 0) & (cell < cells), axis=1))
+        flat = torch.from_numpy(np.clip(cell[:, 1], 0, cells - 1) * cells + np.clip(cell[:, 0], 0, cells - 1))
+        loss = loss + torch.nn.functional.cross_entropy(logits[inside, channel], flat[inside])
+    return loss
 
 
 def pose_error(actor: Actor, images: PoseImages) -> PoseError:

@@ -105,8 +105,17 @@ class HindsightReplay:
         scaled_goal = (goal - self._scaling.centre) / self._scaling.scale
         vector, next_vector = pick("vector"), pick("vector", 1)
         vector[:, :3] = next_vector[:, :3] = scaled_goal
-        arrays = Batch(
-            pick("state"), pick("state", 1), pick("bottleneck"), pick("bottleneck", 1), vector, next_vector,
-            pick("achieved"), next_achieved, goal, pick("action"), np.where(solved, 0.0, -1.0).astype(np.float32),
-        )  # fmt: skip
+        arrays = (
+            pick("state"),
+            pick("state", 1),
+            pick("bottleneck"),
+            pick("bottleneck", 1),
+            vector,
+            next_vector,
+            pick("achieved"),
+            next_achieved,
+            goal,
+            pick("action"),
+            np.where(solved, 0.0, -1.0).astype(np.float32),
+        )
         return Batch(*(torch.from_numpy(array) for array in arrays))

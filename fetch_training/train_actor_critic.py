@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -37,12 +38,7 @@ class LoopSettings:
     random_share: float = 0.1
 
 
-@dataclass(frozen=True)
-class Progressed:
-    """What a checkpoint says of how far training is."""
-
-    steps: int
-    best_success: float
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -53,24 +49,41 @@ def train(
     settings: LoopSettings,
     run_seed: int,
 ) -> float:
-    """Train until ``settings.steps``; returns the best success on held-out seeds, whose actor is in the checkpoint."""
+    """Train until ``settings.steps``; returns the best success on held-out seeds, whose actor is in ``run.best``.
+
+    A run that was interrupted goes on from ``run.last``. The replay buffer is not stored: the actor as it then is fills
+    it anew before learning goes on.
+    """
     rng = np.random.default_rng([run_seed, 3])
     seeds = training_seeds(run_seed, "rollouts")
     held_out = [next(training_seeds(run_seed, f"held-out-{i}")) for i in range(settings.evaluation_episodes)]
-    steps, best, started = 0, -1.0, time.monotonic()
+    steps, best, wall_s = 0, -1.0, 0.0
+    if run.last.exists():
+        stored = run.load(run.last)
+        learner.load_state_dict(stored["learner"])
+        steps, best, wall_s = int(stored["steps"]), float(stored["best"]), float(stored["wall_s"])
+        _log.info("going on at step %d", steps)
+    learn_from, started = steps + settings.random_steps, time.monotonic() - wall_s
     recent: deque[bool] = deque(maxlen=40)
-    next_evaluation = settings.evaluate_every
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
+    next_evaluation = steps + settings.evaluate_every
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    )
     metrics: dict[str, float] = {}
     with Progress(*columns) as progress:
         bar = progress.add_task("training", total=settings.steps)
         while steps < settings.steps:
             choose = _random(rng) if steps < settings.random_steps else _exploring(learner, rng, settings.random_share)
-            episode = collect_episode(loop, learner.actor, choose, next(seeds), rng.random() < settings.move_block_share)
+            episode = collect_episode(
+                loop, learner.actor, choose, next(seeds), rng.random() < settings.move_block_share
+            )
             replay.add(episode)
             recent.append(episode.success)
             steps += len(episode)
-            if steps >= settings.random_steps:
+            if steps >= learn_from:
                 for _ in range(round(len(episode) * settings.updates_per_step)):
                     metrics = learner.update(replay.sample(settings.batch, rng))
             if steps >= next_evaluation:
@@ -83,7 +96,9 @@ def train(
                 if success >= best:
                     best = success
                     run.save(run.best, {"actor": learner.actor.state_dict(), "steps": steps, "success": success})
-                run.save(run.last, learner.state_dict() | {"steps": steps, "best": best})
+                run.save(
+                    run.last, {"learner": learner.state_dict(), "steps": steps, "best": best, "wall_s": row["wall_s"]}
+                )
             progress.update(bar, completed=steps, description=f"success {float(np.mean(recent)):.2f} best {best:.2f}")
     return best
 
@@ -94,7 +109,9 @@ _METRICS = ("critic_loss", "value", "alpha", "action_change")
 def evaluate(actor: Actor, loop: ClosedLoop, seeds: list[int]) -> float:
     """Success of the deterministic actor; every second episode has its block moved."""
     choose = deterministic(actor)
-    return float(np.mean([collect_episode(loop, actor, choose, seed, i % 2 == 1).success for i, seed in enumerate(seeds)]))
+    return float(
+        np.mean([collect_episode(loop, actor, choose, seed, i % 2 == 1).success for i, seed in enumerate(seeds)])
+    )
 
 
 def _random(rng: np.random.Generator) -> Choose:

@@ -85,9 +85,7 @@ def test_gravity_is_held(model: mujoco.MjModel, workspace_postures: list[FloatAr
         assert np.abs(data.qfrc_actuator[:7]).max() > 5.0
 
 
-def test_default_profile_stays_within_rated_effort(
-    model: mujoco.MjModel, workspace_postures: list[FloatArray]
-) -> None:
+def test_default_profile_stays_within_rated_effort(model: mujoco.MjModel, workspace_postures: list[FloatArray]) -> None:
     """All joints at their speed and acceleration limits at once, over sign combinations and the workspace."""
     qpos, dof, _ = _addresses(model)
     profile = PROFILES["default"]

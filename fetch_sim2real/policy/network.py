@@ -109,10 +109,13 @@ class SpatialSoftmax(nn.Module):
         self._half_tangent = math.tan(math.radians(image.fov_deg) / 2)
         self._near_share = image.depth_near_m / image.depth_far_m
 
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Attention over the cells (B, C, H * W) before the softmax."""
+        return features.flatten(2) * torch.exp(-self.log_temperature)[None, :, None]
+
     def forward(self, features: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
         """features (B, C, H, W); depth (B, 1, H, W) normalized, HOLE where there is none."""
-        logits = features.flatten(2) * torch.exp(-self.log_temperature)[None, :, None]
-        attention = torch.softmax(logits, dim=-1)
+        attention = torch.softmax(self.logits(features), dim=-1)
         flat = depth.flatten(2)
         valid = (flat > HOLE).to(flat.dtype)
         # One product gives every expectation: sum of attention, u, v over all cells, and of depth over seen ones.
@@ -160,19 +163,24 @@ class Encoder(nn.Module):
         grid = torch.stack(_grid(image.size))[None] if spec.coordinate_channels else torch.zeros(0)
         self.register_buffer("grid", grid, persistent=False)
 
-    def points(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
-        """The attention points (B, 5 * channels), see SpatialSoftmax."""
+    def feature_maps(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Feature maps (B, C, H, W), and normalized depth (B, 1, H, W) at their resolution."""
         images = normalize_images(rgb, depth_mm, self._image)
         # The depth at each cell's centre: picked, not averaged, and holes stay holes.
         depth = images[:, 3:4, :: self.step, :: self.step]
         if self.grid.numel():
             images = torch.cat([images, self.grid.expand(len(images), -1, -1, -1)], dim=1)
             images = images.contiguous(memory_format=torch.channels_last)
-        return self.softmax(self.conv(images), depth)
+        return self.conv(images), depth
+
+    def read(self, features: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+        """Bottleneck (B, b) of ``feature_maps``."""
+        bottleneck: torch.Tensor = self.out(self.softmax(features, depth))
+        return bottleneck
 
     def forward(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
         """Bottleneck (B, b) of rgb (B, S, S, 3) uint8 and depth (B, S, S) uint16 [mm]."""
-        return self.out(self.points(rgb, depth_mm))
+        return self.read(*self.feature_maps(rgb, depth_mm))
 
 
 class Head(nn.Module):

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.limits import COMMAND_LOWER_RAD, COMMAND_UPPER_RAD
 from fetch_sim2real.robot.model import GRIP_SITE, fetch_spec
 from fetch_sim2real.types import FloatArray
 
@@ -20,6 +21,7 @@ HOME_POSITION_RAD.setflags(write=False)
 
 _POSITION_COST, _ORIENTATION_COST, _POSTURE_COST = 1.0, 0.3, 0.005
 _SOLVER: Final = "daqp"
+_STOP_MARGIN_RAD: Final = 0.01
 # Levenberg-Marquardt damping [unitless] keeps steps short near a stretched arm.
 _LM_DAMPING, _SOLVER_DAMPING = 1e-3, 1e-5
 
@@ -38,11 +40,13 @@ class DifferentialIk:
             spec.delete(joint)
         for actuator in list(spec.actuators):
             spec.delete(actuator)
+        # Slide along a joint's stop before the safety filter has to hold the whole arm back at it.
+        for name, lower, upper in zip(ARM_JOINTS, COMMAND_LOWER_RAD, COMMAND_UPPER_RAD, strict=True):
+            spec.joint(name).limited = mujoco.mjtLimited.mjLIMITED_TRUE
+            spec.joint(name).range = [lower + _STOP_MARGIN_RAD, upper - _STOP_MARGIN_RAD]
         self._model = spec.compile()
         self._configuration = mink.Configuration(self._model)
-        self._grip = mink.FrameTask(
-            GRIP_SITE, "site", _POSITION_COST, _ORIENTATION_COST, lm_damping=_LM_DAMPING
-        )
+        self._grip = mink.FrameTask(GRIP_SITE, "site", _POSITION_COST, _ORIENTATION_COST, lm_damping=_LM_DAMPING)
         self._posture = mink.PostureTask(self._model, cost=_POSTURE_COST)
         self._posture.set_target(np.array(HOME_POSITION_RAD))
         self._limits = [mink.ConfigurationLimit(self._model)]
@@ -78,5 +82,3 @@ class DifferentialIk:
 
 
 _REACH_ITERATIONS, _REACH_STEP_M = 200, 0.05
-
-

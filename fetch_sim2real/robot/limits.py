@@ -40,6 +40,8 @@ class LimitProfile:
 # Commands stop short of the mechanical stops and of the rated speed, so that tracking error does not reach them.
 _POSITION_MARGIN_RAD = 0.02
 _VELOCITY_SHARE = 0.9
+COMMAND_LOWER_RAD: Final = POSITION_LOWER_RAD + _POSITION_MARGIN_RAD
+COMMAND_UPPER_RAD: Final = POSITION_UPPER_RAD - _POSITION_MARGIN_RAD
 
 # fetch_moveit_config's joint_limits.yaml: conservative values meant for planning.
 _PLANNING_ACCELERATION = np.array([1.5, 1.0, 1.5, 1.5, 1.5, 2.5, 2.5])
@@ -52,8 +54,8 @@ _DEFAULT_ACCELERATION = np.array([2.4, 3.5, 6.0, 6.0, 8.0, 8.0, 10.0])
 def _profile(name: str, acceleration: FloatArray) -> LimitProfile:
     return LimitProfile(
         name=name,
-        position_lower=POSITION_LOWER_RAD + _POSITION_MARGIN_RAD,
-        position_upper=POSITION_UPPER_RAD - _POSITION_MARGIN_RAD,
+        position_lower=COMMAND_LOWER_RAD,
+        position_upper=COMMAND_UPPER_RAD,
         velocity=VELOCITY_RAD_S * _VELOCITY_SHARE,
         acceleration=acceleration,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -96,15 +96,15 @@ def draw_episode(world: World, seed: int, ik: DifferentialIk) -> EpisodeDraw:
         np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(6)
     )
     dynamics_draw = _draw_dynamics(world, dynamics)
-    arm_start, block_xy, offset = _draw_start(world, geometry, ik, dynamics_draw)
+    start = _draw_start(world, geometry, ik, dynamics_draw)
     yaw = np.deg2rad(world.block.yaw_deg.draw(geometry))
     move_at = world.perturbation.move_block_at_s.draw(timing)
     return EpisodeDraw(
         seed=seed,
-        arm_start_rad=arm_start,
-        block_xy_m=block_xy,
+        arm_start_rad=start.arm_rad,
+        block_xy_m=start.block_xy_m,
         block_yaw_rad=float(yaw),
-        goal_offset_m=offset,
+        goal_offset_m=start.offset_m,
         camera=_draw_camera(world, camera),
         looks=_draw_looks(world, looks),
         sensor=_draw_sensor(world, sensor),
@@ -112,7 +112,51 @@ def draw_episode(world: World, seed: int, ik: DifferentialIk) -> EpisodeDraw:
         camera_latency_s=world.timing.camera_latency_s.draw(timing),
         command_latency_s=world.timing.command_latency_s.draw(timing),
         move_at_s=move_at,
-        move_to_xy_m=_draw_far_block(world, geometry, block_xy),
+        move_to_xy_m=_draw_far_block(world, geometry, ik, start),
+    )
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Arm, block and goal of an episode's beginning; ``goal_m`` is where the gripper is wanted."""
+
+    arm_rad: FloatArray
+    block_xy_m: FloatArray
+    block_z_m: float
+    offset_m: FloatArray
+
+    @property
+    def goal_m(self) -> FloatArray:
+        return np.array([*self.block_xy_m, self.block_z_m]) + self.offset_m
+
+
+def _draw_start(world: World, rng: np.random.Generator, ik: DifferentialIk, dynamics: DynamicsDraw) -> _Start:
+    block_z = dynamics.table_height_m + dynamics.block_half_size_m
+    for _ in range(_MAX_TRIES):
+        grip = draw3(world.robot.start_grip_m, rng)
+        arm = ik.reach(HOME_POSITION_RAD, grip)
+        if arm is None:
+            continue
+        start = _Start(arm, _draw_block_xy(world, rng), block_z, draw3(world.goal.offset_m, rng))
+        far_enough = np.linalg.norm(start.goal_m - grip) >= world.goal.min_start_distance_m
+        if far_enough and _is_possible(world, ik, arm, start.goal_m):
+            return start
+    raise WorldFileError(
+        f"world '{world.name}': no start and goal found in {_MAX_TRIES} draws; robot.start_grip_m must be within the "
+        f"arm's reach, block.spawn plus goal.offset_m within reach and robot.workspace_m, and "
+        f"goal.min_start_distance_m ({world.goal.min_start_distance_m} m) must leave room"
+    )
+
+
+def _draw_far_block(world: World, rng: np.random.Generator, ik: DifferentialIk, start: _Start) -> FloatArray:
+    for _ in range(_MAX_TRIES):
+        moved = _draw_block_xy(world, rng)
+        far_enough = np.linalg.norm(moved - start.block_xy_m) >= world.perturbation.move_block_min_distance_m
+        if far_enough and _is_possible(world, ik, start.arm_rad, replace(start, block_xy_m=moved).goal_m):
+            return moved
+    raise WorldFileError(
+        f"world '{world.name}': the block cannot be moved perturbation.move_block_min_distance_m "
+        f"({world.perturbation.move_block_min_distance_m} m) away within its spawn region and the arm's reach"
     )
 
 
@@ -120,38 +164,10 @@ def _draw_block_xy(world: World, rng: np.random.Generator) -> FloatArray:
     return np.array([world.block.spawn_x_m.draw(rng), world.block.spawn_y_m.draw(rng)])
 
 
-def _draw_start(
-    world: World, rng: np.random.Generator, ik: DifferentialIk, dynamics: DynamicsDraw
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _is_possible(world: World, ik: DifferentialIk, arm_rad: FloatArray, goal_m: FloatArray) -> bool:
+    """Whether the gripper, pointing down, can be at ``goal_m``."""
     lower, upper = box_of(world.robot.workspace_m)
-    block_z = dynamics.table_height_m + dynamics.block_half_size_m
-    for _ in range(_MAX_TRIES):
-        grip = draw3(world.robot.start_grip_m, rng)
-        block_xy = _draw_block_xy(world, rng)
-        offset = draw3(world.goal.offset_m, rng)
-        target = np.array([*block_xy, block_z]) + offset
-        too_close = np.linalg.norm(target - grip) < world.goal.min_start_distance_m
-        if too_close or np.any(target < lower) or np.any(target > upper):
-            continue
-        arm = ik.reach(HOME_POSITION_RAD, grip)
-        if arm is not None:
-            return arm, block_xy, offset
-    raise WorldFileError(
-        f"world '{world.name}': no start and goal found in {_MAX_TRIES} draws; robot.start_grip_m must be within the "
-        f"arm's reach, block.spawn plus goal.offset_m within robot.workspace_m, and goal.min_start_distance_m "
-        f"({world.goal.min_start_distance_m} m) must leave room"
-    )
-
-
-def _draw_far_block(world: World, rng: np.random.Generator, block_xy: FloatArray) -> FloatArray:
-    for _ in range(_MAX_TRIES):
-        moved = _draw_block_xy(world, rng)
-        if np.linalg.norm(moved - block_xy) >= world.perturbation.move_block_min_distance_m:
-            return moved
-    raise WorldFileError(
-        f"world '{world.name}': perturbation.move_block_min_distance_m "
-        f"({world.perturbation.move_block_min_distance_m} m) is larger than the block's spawn region"
-    )
+    return bool(np.all(goal_m >= lower) and np.all(goal_m <= upper)) and ik.reach(arm_rad, goal_m) is not None
 
 
 def _draw_camera(world: World, rng: np.random.Generator) -> CameraDraw:
