@@ -67,13 +67,17 @@ def test_leading_dimensions_are_kept() -> None:
 def test_rotations_are_orthonormal() -> None:
     positions = np.random.default_rng(3).uniform(-6.0, 6.0, (50, 7))
     rotation = forward_kinematics(positions, 0.0).rotation
-    np.testing.assert_allclose(rotation @ np.swapaxes(rotation, -1, -2), np.broadcast_to(np.eye(3), rotation.shape), atol=1e-12)
+    np.testing.assert_allclose(
+        rotation @ np.swapaxes(rotation, -1, -2), np.broadcast_to(np.eye(3), rotation.shape), atol=1e-12
+    )
     np.testing.assert_allclose(np.linalg.det(rotation), 1.0, atol=1e-12)
 
 
 def test_zero_angles_stretch_the_arm_forwards() -> None:
     grip = grip_position(np.zeros(7), 0.0)
-    np.testing.assert_allclose(grip, [-0.0869 + 0.1195 + 0.117 + 0.9784 + 0.02, 0.0, 0.3774 + 0.3486 + 0.06], atol=1e-12)
+    np.testing.assert_allclose(
+        grip, [-0.0869 + 0.1195 + 0.117 + 0.9784 + 0.02, 0.0, 0.3774 + 0.3486 + 0.06], atol=1e-12
+    )
 
 
 def test_an_empty_batch_is_an_empty_result() -> None:

@@ -39,8 +39,8 @@ SHOULDER_SPHERES: Final = (
 UPPERARM_SPHERES: Final = (
     LinkSphere("upperarm_roll_link", (-0.032, 0.000, 0.000), 0.056),
     LinkSphere("upperarm_roll_link", (0.003, 0.000, 0.000), 0.056),
-    LinkSphere("upperarm_roll_link", (0.045, -0.013, 0.000), 0.064),
-    LinkSphere("upperarm_roll_link", (0.092, -0.025, 0.000), 0.064),
+    LinkSphere("upperarm_roll_link", (0.040, -0.006, 0.000), 0.058),
+    LinkSphere("upperarm_roll_link", (0.085, -0.023, 0.000), 0.062),
     LinkSphere("upperarm_roll_link", (0.132, -0.031, 0.000), 0.062),
 )
 FOREARM_SPHERES: Final = (
@@ -89,6 +89,8 @@ def body_boxes(torso_height_m: float) -> tuple[Box, ...]:
         Box("torso", (back_m, -0.171, _BASE_TOP_M), (_TORSO_X_M + 0.051, 0.171, z_m + 0.45)),
         Box("shoulder mount", (_TORSO_X_M, -0.056, z_m + 0.17), (_TORSO_X_M + 0.173, 0.056, z_m + 0.305)),
         Box("neck", (back_m, -0.171, z_m + 0.45), (_TORSO_X_M + 0.134, 0.171, z_m + 0.604)),
+        # The head's front is round: three steps from the chin up.
         Box("chin", (-0.16, -0.2, z_m + 0.6), (0.15, 0.2, z_m + 0.62)),
-        Box("head", (-0.16, -0.2, z_m + 0.62), (0.166, 0.2, z_m + 0.72)),
+        Box("mouth", (-0.16, -0.2, z_m + 0.62), (0.16, 0.2, z_m + 0.638)),
+        Box("head", (-0.16, -0.2, z_m + 0.638), (0.166, 0.2, z_m + 0.72)),
     )

@@ -54,8 +54,11 @@ _INNER_COLUMNS: Final = slice(_SHOULDER, _FOREARM)
 _OUTER_COLUMNS: Final = slice(_WRIST, _GRIP_COLUMN)
 _FACES: Final = np.eye(3)
 # Planes along the edges too: with faces alone a sphere beside an edge counts as the cube around it.
-_EDGES: Final = np.array([(1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)]) / np.sqrt(2.0)
-_FACES_AND_EDGES: Final = np.concatenate([_FACES, _EDGES])
+# Finest about y, the axis that the upper arm leans back to the head about.
+_C, _S = np.cos(np.pi / 6), np.sin(np.pi / 6)
+_EDGES_Y: Final = np.array([(_C, 0, _S), (_C, 0, -_S), (_S, 0, _C), (_S, 0, -_C)])
+_EDGES_XZ: Final = np.array([(1, 1, 0), (1, -1, 0), (0, 1, 1), (0, 1, -1)]) / np.sqrt(2.0)
+_FACES_AND_EDGES: Final = np.concatenate([_FACES, _EDGES_Y, _EDGES_XZ])
 # Farther than this from a box around the whole upper body, its parts are not looked at one by one.
 _HULL_MARGIN_M: Final = 0.01
 _PIECE: Final = 128  # configurations
