@@ -28,6 +28,7 @@ _SERVICES: Final = (
     graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.DRIVER_ENABLE, graph.DRIVER_DISABLE,
 )  # fmt: skip
 _SET_BRIDGE: Final = f"/{graph.SIM_BRIDGE}/set_parameters"
+_MAX_NAMED: Final = 3
 _STANDS_FOR: Final = {graph.ROBOT: graph.SIM_BRIDGE, graph.CAMERA: graph.SIM_BRIDGE}
 _MAY_LISTEN: Final = (graph.SIM_BRIDGE, graph.RECORDER, graph.OPERATOR, "check_graph", "rosbag2_recorder")
 # The driver's answers that mean: the policy has commanded the arm.
@@ -70,7 +71,7 @@ class Operator:
         def missing() -> list[str]:
             return self._missing_here() or self._missing_between(recording)
 
-        self._session.wait_until(lambda: not missing(), limit_s, lambda: " and no ".join(missing()))
+        self._session.wait_until(lambda: not missing(), limit_s, lambda: _shortened(missing()))
 
     def refuse_strangers(self) -> None:
         """Raise ``GraphError`` if nodes that are not of this graph share its topics: a second graph, or a real robot.
@@ -208,6 +209,11 @@ class Operator:
     def _on_setpoint(self, message: JointState) -> None:
         if self.first_command_s is None and message.header.frame_id in _COMMANDED:
             self.first_command_s = time.monotonic()
+
+
+def _shortened(missing: list[str]) -> str:
+    more = f" (and {len(missing) - _MAX_NAMED} other things)" if len(missing) > _MAX_NAMED else ""
+    return " and no ".join(missing[:_MAX_NAMED]) + more
 
 
 def _value(value: bool | int) -> ParameterValue:
