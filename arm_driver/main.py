@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from arm_driver.node import ArmDriver
 from arm_driver.settings import TABLE
 from fetch_sim2real import graph
-from node_support.main_loop import run_node
+from node_support.main_loop import StackNode, run_node
+
+
+def make() -> StackNode:
+    """The node; imported here, because that takes a second."""
+    from arm_driver.node import ArmDriver
+
+    return ArmDriver()
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the node; returns the exit status."""
-    return run_node(ArmDriver, graph.ARM_DRIVER, "Safety filter between a commander and a Fetch arm.", TABLE, args)
+    return run_node(make, graph.ARM_DRIVER, "Safety filter between a commander and a Fetch arm.", TABLE, args)
 
 
 if __name__ == "__main__":

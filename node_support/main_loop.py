@@ -46,7 +46,10 @@ def run_node(
     table: Sequence[Parameter],
     args: list[str] | None = None,
 ) -> int:
-    """Run a node until SIGINT or SIGTERM. Returns the exit status: 0, or 1 after an error, which is printed."""
+    """Run a node until SIGINT or SIGTERM. Returns the exit status: 0, or 1 after an error, which is printed.
+
+    The process joins the graph before ``make`` is called: import in there what is slow to import.
+    """
     arguments = sys.argv if args is None else [name, *args]
     _parse(remove_ros_args(arguments)[1:], name, description, table)
     stop = threading.Event()
@@ -58,10 +61,14 @@ def run_node(
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    # Others take seconds to find a process that joins long after them, and then not all at once; they may as well do so
+    # while this one is still loading.
+    herald = Node(f"{name}_starting", use_global_arguments=False, enable_rosout=False, start_parameter_services=False)
     node: StackNode | None = None
     executor = None
     try:
         node = make()
+        herald.destroy_node()
         executor = EventsExecutor()
         executor.add_node(node)
         # spin() of this executor does not return on a signal.

@@ -5,14 +5,20 @@ from __future__ import annotations
 import sys
 
 from fetch_sim2real import graph
-from node_support.main_loop import run_node
-from sim_bridge.node import SimBridge
+from node_support.main_loop import StackNode, run_node
 from sim_bridge.settings import TABLE
+
+
+def make() -> StackNode:
+    """The node; imported here, because that takes a second."""
+    from sim_bridge.node import SimBridge
+
+    return SimBridge()
 
 
 def main() -> int:
     """Run the node; returns the exit status."""
-    return run_node(SimBridge, graph.SIM_BRIDGE, "A simulated Fetch and its camera.", TABLE)
+    return run_node(make, graph.SIM_BRIDGE, "A simulated Fetch and its camera.", TABLE)
 
 
 if __name__ == "__main__":
