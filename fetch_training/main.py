@@ -1,4 +1,4 @@
-"""``python -m fetch_training.main reach-block``: from nothing to a policy bundle, in stages that survive an interruption."""
+"""``python -m fetch_training.main reach-block``: from nothing to a policy bundle, in stages that can be resumed."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class HindsightReplay:
     """Ring buffer of episodes of one length. All randomness comes from the generator that is passed in."""
 
     def __init__(self, capacity: int, tolerance_m: float, scaling: GoalScaling, hindsight_share: float) -> None:
-        """``hindsight_share`` of every batch gets a goal from its own future (0.8 is four future goals per true one)."""
+        """``hindsight_share`` of every batch gets a goal from its own future: 0.8 is four of those per true one."""
         self._episodes: list[Episode] = []
         self._capacity = capacity
         self._next = 0

@@ -24,13 +24,13 @@ from fetch_training.replay import Episode
 Choose = Callable[[torch.Tensor, torch.Tensor], FloatArray]
 """bottleneck (1, b), vector (1, n) -> action (4,)."""
 
-# The critic's positions are centred here and given in units of 20 cm, velocities in rad/s, delays in tenths of a second.
+# The critic's positions are centred here and in units of 20 cm, its velocities in rad/s, its delays in 0.1 s.
 _CENTRE_M = np.array([0.63, 0.0, 0.80])
 _POSITION_UNIT_M, _DELAY_UNIT_S = 0.2, 0.1
 
 
 def full_state(sim: SimWorld, loop: ClosedLoop, last_actions: FloatArray) -> FloatArray:
-    """The full simulator state that the critic sees (p,): true positions, joints, commands, actions in flight, delays."""
+    """The full simulator state (p,) that the critic sees: true positions, joints, commands, last actions, delays."""
     measured = sim.measured()
     draw = sim.episode
     return np.concatenate(

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fetch_sim2real.sim.loop import ClosedLoop
-from fetch_sim2real.types import FloatArray
 from fetch_sim2real.observation.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.sim.loop import ClosedLoop
+from fetch_sim2real.types import FloatArray
 from fetch_training.actor_critic import AsymmetricActorCritic
 from fetch_training.curve import plot_learning_curve
 from fetch_training.replay import HindsightReplay

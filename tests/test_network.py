@@ -122,7 +122,8 @@ def test_features_and_depth_and_coordinates_belong_to_the_same_pixel(row: int, c
                 layer.weight[:, 0, middle, middle] = 1.0
                 layer.bias.zero_()  # type: ignore[union-attr]
         actor.encoder.softmax.log_temperature.fill_(float(np.log(0.01)))
-        u, v, d, _, _ = actor.encoder.softmax(*actor.encoder.feature_maps(*single_bright_pixel(row, column))).reshape(5, -1)[:, 0].tolist()
+        maps = actor.encoder.feature_maps(*single_bright_pixel(row, column))
+        u, v, d, _, _ = actor.encoder.softmax(*maps).reshape(5, -1)[:, 0].tolist()
     assert u == pytest.approx((column + 0.5) / 84 * 2 - 1, abs=1e-3)
     assert v == pytest.approx((row + 0.5) / 84 * 2 - 1, abs=1e-3)
     assert (d + 0.5) * 1.2 + 0.4 == pytest.approx(0.6, abs=2e-3)

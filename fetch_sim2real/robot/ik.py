@@ -59,7 +59,7 @@ class DifferentialIk:
         return site
 
     def step(self, position: FloatArray, displacement_m: FloatArray) -> FloatArray:
-        """Joint step (7,) [rad] from ``position`` (7,) that moves the gripper by ``displacement_m`` (3,) in base_link."""
+        """Joint step (7,) [rad] from ``position`` (7,) that moves the gripper by ``displacement_m`` (3,)."""
         target = self.grip_position_m(position) + displacement_m
         self._grip.set_target(mink.SE3.from_rotation_and_translation(self._down, target))
         # With dt = 1 the velocity that mink returns is the step itself.
@@ -69,7 +69,10 @@ class DifferentialIk:
         return step
 
     def reach(self, start: FloatArray, grip_position_m: FloatArray, tolerance_m: float = 1e-3) -> FloatArray | None:
-        """Joint positions (7,) with the gripper down at ``grip_position_m``, found by stepping from ``start``; None if out of reach."""
+        """Joint positions (7,) with the gripper down at ``grip_position_m``, by steps from ``start``.
+
+        None if that is out of reach.
+        """
         position = np.array(start, dtype=np.float64)
         for _ in range(_REACH_ITERATIONS):
             error = grip_position_m - self.grip_position_m(position)

@@ -1,4 +1,4 @@
-"""The MuJoCo model of a world: robot, floor, table, block, light, camera. Compiled once per world; episodes change fields."""
+"""The MuJoCo model of a world: robot, floor, table, block, light, camera. Compiled once; episodes change fields."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class _Part(BaseModel):
 
 
 class RobotPart(_Part):
-    """Torso height is fixed for a world; the gripper starts somewhere in ``start_grip_m`` and stays in ``workspace_m``."""
+    """Torso height is fixed for a world; the gripper starts in ``start_grip_m`` and stays in ``workspace_m``."""
 
     torso_height_m: float
     workspace_m: Vector3
