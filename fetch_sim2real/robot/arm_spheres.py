@@ -1,6 +1,6 @@
 """Shapes for collision checks: spheres around the moving links, boxes around the rest of the robot.
 
-The spheres were fitted to the collision meshes of Fetch's links (surfaces inside the union to a few millimetres); the
+The spheres were fitted to the collision meshes of Fetch's links (surfaces inside the union to 2 mm); the
 boxes bound the meshes of the base, the torso and the head.
 """
 
@@ -37,11 +37,12 @@ SHOULDER_SPHERES: Final = (
     LinkSphere("shoulder_lift_link", (0.112, 0.009, 0.000), 0.085),
 )
 UPPERARM_SPHERES: Final = (
-    LinkSphere("upperarm_roll_link", (-0.032, 0.000, 0.000), 0.056),
-    LinkSphere("upperarm_roll_link", (0.003, 0.000, 0.000), 0.056),
-    LinkSphere("upperarm_roll_link", (0.040, -0.006, 0.000), 0.058),
-    LinkSphere("upperarm_roll_link", (0.085, -0.023, 0.000), 0.062),
-    LinkSphere("upperarm_roll_link", (0.132, -0.031, 0.000), 0.062),
+    LinkSphere("upperarm_roll_link", (-0.034, 0.000, 0.000), 0.056),
+    LinkSphere("upperarm_roll_link", (-0.004, -0.002, 0.000), 0.0575),
+    LinkSphere("upperarm_roll_link", (0.028, -0.006, 0.000), 0.060),
+    LinkSphere("upperarm_roll_link", (0.060, -0.015, 0.000), 0.062),
+    LinkSphere("upperarm_roll_link", (0.095, -0.025, 0.000), 0.064),
+    LinkSphere("upperarm_roll_link", (0.134, -0.032, 0.000), 0.061),
 )
 FOREARM_SPHERES: Final = (
     LinkSphere("elbow_flex_link", (0.002, 0.031, 0.000), 0.063),
@@ -63,16 +64,15 @@ WRIST_SPHERES: Final = (
 # Both fingers at any opening, for what need not be approached closely.
 HAND_SPHERE: Final = LinkSphere("gripper_link", (-0.002, 0.0, 0.0), 0.078)
 
-# For the table: small ones, because the fingers work millimetres above it. They end where the fingertips end
-# (38.5 mm beyond the link's origin) and stand for the fingers at their inner, middle and outer positions.
-_TIP_X_M, _TIP_RADIUS_M = 0.025, 0.0135
-_ROOT_X_M, _ROOT_RADIUS_M = -0.012, 0.022
-_TIP_Y_M: Final = (-0.058, -0.033, -0.008, 0.008, 0.033, 0.058)
-_ROOT_Y_M: Final = (-0.050, -0.020, 0.020, 0.050)
-FINGER_SPHERES: Final = (
-    *(LinkSphere("gripper_link", (_TIP_X_M, y_m, 0.0), _TIP_RADIUS_M) for y_m in _TIP_Y_M),
-    *(LinkSphere("gripper_link", (_ROOT_X_M, y_m, 0.0), _ROOT_RADIUS_M) for y_m in _ROOT_Y_M),
+# For tables: small ones, because the fingers work millimetres above them. They end where the fingertips end (38.5 mm
+# beyond the link's origin) and stand for the fingers at any opening: what lies between their outermost positions is
+# clear of a plane if those are.
+_TIPS: Final = tuple(LinkSphere("gripper_link", (0.025, y_m, 0.0), 0.0135) for y_m in (-0.058, -0.02, 0.02, 0.058))
+_TIP_CORNERS: Final = tuple(
+    LinkSphere("gripper_link", (0.0355, y_m, z_m), 0.003) for y_m in (-0.062, 0.062) for z_m in (-0.0105, 0.0105)
 )
+_ROOTS: Final = tuple(LinkSphere("gripper_link", (-0.012, y_m, 0.0), 0.022) for y_m in (-0.05, -0.02, 0.02, 0.05))
+FINGER_SPHERES: Final = (*_TIPS, *_TIP_CORNERS, *_ROOTS)
 
 # The torso's lifted part begins at torso_lift_link, so the upper boxes move with its height.
 TORSO_LIFT_Z_M: Final = 0.3774
@@ -89,8 +89,9 @@ def body_boxes(torso_height_m: float) -> tuple[Box, ...]:
         Box("torso", (back_m, -0.171, _BASE_TOP_M), (_TORSO_X_M + 0.051, 0.171, z_m + 0.45)),
         Box("shoulder mount", (_TORSO_X_M, -0.056, z_m + 0.17), (_TORSO_X_M + 0.173, 0.056, z_m + 0.305)),
         Box("neck", (back_m, -0.171, z_m + 0.45), (_TORSO_X_M + 0.134, 0.171, z_m + 0.604)),
-        # The head's front is round: three steps from the chin up.
-        Box("chin", (-0.16, -0.2, z_m + 0.6), (0.15, 0.2, z_m + 0.62)),
-        Box("mouth", (-0.16, -0.2, z_m + 0.62), (0.16, 0.2, z_m + 0.638)),
-        Box("head", (-0.16, -0.2, z_m + 0.638), (0.166, 0.2, z_m + 0.72)),
+        # The head's front is round: in steps from the chin up.
+        Box("chin", (-0.16, -0.2, z_m + 0.6), (0.15, 0.2, z_m + 0.618)),
+        Box("mouth", (-0.16, -0.2, z_m + 0.618), (0.155, 0.2, z_m + 0.63)),
+        Box("nose", (-0.16, -0.2, z_m + 0.63), (0.16, 0.2, z_m + 0.64)),
+        Box("head", (-0.16, -0.2, z_m + 0.64), (0.165, 0.2, z_m + 0.72)),
     )

@@ -1,9 +1,8 @@
 """What the arm must stay clear of, and by how much it does: workspace, table, body, itself.
 
-Clearances are signed distances in metres, negative in violation, and conservative. Between a sphere and a box the
-clearance is that to the best separating plane of a few fixed directions, not the Euclidean distance: it is never
-larger, needs no root, and along a path it can be made to hold *between* two samples as well, by asking for one plane
-that separates both (a sphere whose centre is beyond a plane at both ends of a chord is beyond it all along the chord).
+Clearances are distances of spheres in metres, negative in violation. Along a path they are made to hold *between* two
+samples as well: on the chord between them, by the plane through the nearest point of the obstacle, seen from the
+chord's middle. A sphere that is beyond a plane at both ends of a chord is beyond it all along the chord.
 """
 
 from __future__ import annotations
@@ -52,13 +51,6 @@ _TABLE_COLUMNS: Final = slice(0, _GRIP_COLUMN - 1)
 _BODY_COLUMNS: Final = slice(_UPPERARM, _GRIP_COLUMN)
 _INNER_COLUMNS: Final = slice(_SHOULDER, _FOREARM)
 _OUTER_COLUMNS: Final = slice(_WRIST, _GRIP_COLUMN)
-_FACES: Final = np.eye(3)
-# Planes along the edges too: with faces alone a sphere beside an edge counts as the cube around it.
-# Finest about y, the axis that the upper arm leans back to the head about.
-_C, _S = np.cos(np.pi / 6), np.sin(np.pi / 6)
-_EDGES_Y: Final = np.array([(_C, 0, _S), (_C, 0, -_S), (_S, 0, _C), (_S, 0, -_C)])
-_EDGES_XZ: Final = np.array([(1, 1, 0), (1, -1, 0), (0, 1, 1), (0, 1, -1)]) / np.sqrt(2.0)
-_FACES_AND_EDGES: Final = np.concatenate([_FACES, _EDGES_Y, _EDGES_XZ])
 # Farther than this from a box around the whole upper body, its parts are not looked at one by one.
 _HULL_MARGIN_M: Final = 0.01
 _PIECE: Final = 128  # configurations
@@ -94,7 +86,7 @@ class Scene:
 class Clearance:
     """Signed clearances [m], one array each: grip site in the workspace, arm to tables, to the body, to itself.
 
-    That to the body may be understated beyond 1 cm.
+    That to the body may be understated beyond 1 cm; a sphere whose centre is inside a box counts as minus its radius.
     """
 
     workspace: FloatArray
@@ -116,10 +108,11 @@ class CollisionModel:
         self._coefficients = _center_coefficients()
         self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None]
         radius = np.array([sphere.radius_m for sphere in _SPHERES])
-        self._tables = _inflated_slabs(scene.tables, radius[_TABLE_COLUMNS], _FACES)
         body = body_boxes(scene.torso_height_m)
-        self._body = [_inflated_slabs((box,), radius[_BODY_COLUMNS], _FACES_AND_EDGES) for box in body]
-        self._body_hulls = _inflated_slabs((body[0], _hull(body[1:])), radius[_BODY_COLUMNS], _FACES)
+        self._radius = radius
+        self._tables = _corners(scene.tables)
+        self._body = [_corners((box,)) for box in body]
+        self._body_hulls = _corners((body[0], _hull(body[1:])))
         self._touching = radius[_INNER_COLUMNS, None] + radius[None, _OUTER_COLUMNS]
         self._workspace_lower = np.array(scene.workspace_lower_m)
         self._workspace_upper = np.array(scene.workspace_upper_m)
@@ -132,8 +125,8 @@ class CollisionModel:
     def path_clearance(self, samples: FloatArray) -> Clearance:
         """Clearances (...,) along paths sampled at P configurations, (..., P, 7) [rad].
 
-        For boxes and workspace they hold on the chords between neighbouring samples too; the caller answers for how
-        far the true path is from these chords. Between parts of the arm they hold at the samples.
+        They hold on the chords between neighbouring samples too; the caller answers for how far points of the arm are
+        from these chords on the true path.
         """
         samples = np.asarray(samples, dtype=np.float64)
         shape, count = samples.shape[:-2], samples.shape[-2]
@@ -155,17 +148,42 @@ class CollisionModel:
 
         grip = centers[..., _GRIP_COLUMN]
         out[0] = np.minimum.reduce(np.minimum(grip - self._workspace_lower, self._workspace_upper - grip), axis=(0, 2))
-        out[1] = _box_clearance(centers[..., _TABLE_COLUMNS], *self._tables) if self.scene.tables else np.inf
-        arm = centers[..., _BODY_COLUMNS]
-        out[2] = _box_clearance(arm, *self._body_hulls)
+        middle, half = centers, np.zeros(())
+        if shape[0] > 1:
+            middle, half = 0.5 * (centers[1:] + centers[:-1]), 0.5 * (centers[1:] - centers[:-1])
+        out[1] = np.inf
+        if self.scene.tables:
+            out[1] = self._box_clearance(middle, half, _TABLE_COLUMNS, self._tables)
+        out[2] = self._box_clearance(middle, half, _BODY_COLUMNS, self._body_hulls)
         near = np.flatnonzero(out[2] < _HULL_MARGIN_M)
         if near.size:
-            along = _FACES_AND_EDGES @ arm[:, near]
+            middle_near, half_near = middle[:, near], half[:, near] if half.ndim else half
             # Box by box: all at once would not fit the cache.
-            out[2, near] = np.min([_box_clearance(along, *box) for box in self._body], axis=0)
-        between = centers[..., _INNER_COLUMNS, None] - centers[..., None, _OUTER_COLUMNS]
-        distance = np.sqrt(np.einsum("pbxio,pbxio->pbio", between, between))
-        out[3] = np.minimum.reduce(distance - self._touching, axis=(0, 2, 3))
+            parts = [self._box_clearance(middle_near, half_near, _BODY_COLUMNS, box) for box in self._body]
+            out[2, near] = np.min(parts, axis=0)
+        between = middle[..., _INNER_COLUMNS, None] - middle[..., None, _OUTER_COLUMNS]
+        if half.ndim:
+            half = half[..., _INNER_COLUMNS, None] - half[..., None, _OUTER_COLUMNS]
+        out[3] = np.minimum.reduce(_chord_distance(between, half, 2) - self._touching, axis=(0, 2, 3))
+
+    def _box_clearance(self, middle: FloatArray, half: FloatArray, columns: slice, box: FloatArray) -> FloatArray:
+        """Clearance (B,) to boxes (2, K, 3, 1) of the spheres in ``columns`` on chords (C, B, 3, N) given by halves."""
+        center = middle[:, :, None, :, columns]
+        gap = center - np.minimum(np.maximum(center, box[0]), box[1])
+        half = half[:, :, None, :, columns] if half.ndim else half
+        clearance = _chord_distance(gap, half, 3) - self._radius[columns]
+        return np.asarray(np.minimum.reduce(clearance, axis=(0, 2, 3)))
+
+
+def _chord_distance(gap: FloatArray, half: FloatArray, axis: int) -> FloatArray:
+    """How far chords stay beyond the plane across ``gap``, the vector from the obstacle to the chord's middle.
+
+    ``half`` is half the chord, or a scalar 0 for single points; the vectors' components are along ``axis``.
+    """
+    distance = np.sqrt(np.add.reduce(gap * gap, axis=axis))
+    if not half.ndim:
+        return distance
+    return np.asarray(distance - np.abs(np.add.reduce(gap * half, axis=axis)) / np.maximum(distance, 1e-12))
 
 
 def _center_coefficients() -> FloatArray:
@@ -187,20 +205,6 @@ def _hull(boxes: tuple[Box, ...]) -> Box:
     return Box("hull", (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2]))
 
 
-def _inflated_slabs(
-    boxes: tuple[Box, ...], radius: FloatArray, directions: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Where boxes begin and end along ``directions`` (D, 3), grown by each sphere's radius: two arrays (K, D, N)."""
-    corners = np.array([(box.lower_m, box.upper_m) for box in boxes]).reshape(-1, 2, 1, 3)
-    ends = corners * directions
-    lower, upper = np.minimum(ends[:, 0], ends[:, 1]).sum(axis=-1), np.maximum(ends[:, 0], ends[:, 1]).sum(axis=-1)
-    return lower[..., None] - radius, upper[..., None] + radius
-
-
-def _box_clearance(along: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
-    """Clearance (B,) to inflated slabs (K, D, N) of centres with coordinates (P, B, D, N) along the directions."""
-    low = high = along[:, :, None]
-    if along.shape[0] > 1:  # the extent of each chord
-        low, high = np.minimum(low[:-1], low[1:]), np.maximum(high[:-1], high[1:])
-    separation = np.maximum.reduce(np.maximum(lower - high, low - upper), axis=3)
-    return np.asarray(np.minimum.reduce(separation, axis=(0, 2, 3)))
+def _corners(boxes: tuple[Box, ...]) -> FloatArray:
+    """Lower and upper corners (2, K, 3, 1) of the boxes."""
+    return np.array([[box.lower_m for box in boxes], [box.upper_m for box in boxes]]).reshape(2, -1, 3, 1)

@@ -69,10 +69,6 @@ _REACH_M: Final = np.array([SHOULDER_LIFT_M[0] + _ARM_M, _ARM_M, _FOREARM_M, _FO
 # |second derivative| of any point's position along a straight joint path is at most d' BENDING d: turning joints i <= j
 # together bends the path by the reach of j.
 _BENDING_M: Final = _REACH_M[np.maximum.outer(np.arange(7), np.arange(7))]
-# Speed of any point relative to the upper arm and shoulder: the pan moves both alike.
-_RELATIVE_REACH_M: Final = np.array([0.0, *_REACH_M[1:]])
-# Two spheres that touch are at least this far apart, which bounds how much closer they come between two samples.
-_LEAST_TOUCHING_M: Final = 0.12
 
 
 @dataclass(frozen=True)
@@ -239,15 +235,11 @@ class MotionLimiter:
         shares = np.arange(1, count + 1)[:, None] / count
         np.add(after_step[:, None], shares * tail[:, None], out=samples[:, 3:])
         clearance = self.model.path_clearance(samples)
-        # Between two samples, parts of the arm come closer to each other by no more than this.
-        half_step = np.maximum(np.abs(velocity), np.abs(wanted)) * (0.5 * CONTROL_PERIOD_S)
-        travel = np.maximum(half_step, np.abs(tail) / count) @ _RELATIVE_REACH_M
-        sagging = travel * travel / (8.0 * _LEAST_TOUCHING_M)
         return np.asarray(
             (clearance.workspace < REQUIRED_WORKSPACE_M) * np.uint8(Rule.WORKSPACE)
             | (clearance.table < REQUIRED_CLEARANCE_M) * np.uint8(Rule.TABLE)
             | (clearance.body < REQUIRED_CLEARANCE_M) * np.uint8(Rule.BODY)
-            | (clearance.itself < REQUIRED_CLEARANCE_M + sagging) * np.uint8(Rule.SELF_COLLISION)
+            | (clearance.itself < REQUIRED_CLEARANCE_M) * np.uint8(Rule.SELF_COLLISION)
         )
 
 
