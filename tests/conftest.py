@@ -53,6 +53,8 @@ os.environ["ROS_DOMAIN_ID"] = str(_DOMAIN)
 os.environ[graph.FASTDDS_TRANSPORT_VARIABLE] = graph.FASTDDS_TRANSPORT
 os.environ[SESSION_VARIABLE] = _SESSION
 os.environ.setdefault("MUJOCO_GL", "egl")
+# Small networks on a machine that runs a whole graph: threads that wait for each other cost more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 for _variable in ("ROS_LOCALHOST_ONLY", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
     os.environ.pop(_variable, None)
 
