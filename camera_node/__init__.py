@@ -1,0 +1,1 @@
+"""A RealSense camera behind the topics that the policy reads."""

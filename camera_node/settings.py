@@ -1,0 +1,80 @@
+"""The camera's parameters, named and written as realsense2_camera's, and what they amount to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from camera_node.profile import Profile, ProfileTextError
+from fetch_sim2real.timing import CONTROL_RATE_HZ
+from node_support.parameters import Parameter, ParameterError, Parameters
+
+_COLOR_PROFILE: Final = "rgb_camera.color_profile"
+_DEPTH_PROFILE: Final = "depth_module.depth_profile"
+_ALIGN: Final = "align_depth.enable"
+_EXPOSURE_PRIORITY: Final = "rgb_camera.auto_exposure_priority"
+
+TABLE: Final = (
+    Parameter("serial_no", "", "serial number, written _0123456789 lest it be taken for a number; empty: any camera"),
+    Parameter(_COLOR_PROFILE, "424x240x30", "size and rate of the colour images, WIDTHxHEIGHTxRATE"),
+    Parameter(_DEPTH_PROFILE, "424x240x30", "size and rate of the depth images before they are aligned"),
+    Parameter(_ALIGN, True, "depth seen from the colour camera; the graph has no other depth"),
+    Parameter(_EXPOSURE_PRIORITY, False, "let colour slow down in the dark"),
+    Parameter("rosbag_filename", "", "play this recording (.bag) instead of opening a camera"),
+    Parameter("initial_reset", False, "reset the camera before it is first opened"),
+    Parameter("wait_for_device_timeout", -1.0, "give up if there is no camera for so long; -1: never", "s", low=-1.0),
+    Parameter("reconnect_timeout", 6.0, "pause between two attempts to open the camera", "s", low=0.1, high=600.0),
+    Parameter("frame_timeout", 1.0, "a camera without a new pair for so long is opened anew", "s", low=0.1, high=60.0),
+)
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """What is wanted of a camera or a recording, whichever ``recording`` says."""
+
+    color: Profile
+    depth: Profile
+    serial: str = ""
+    recording: Path | None = None
+    initial_reset: bool = False
+    auto_exposure_priority: bool = False
+    wait_for_device_s: float | None = None
+    reconnect_s: float = 6.0
+    frame_timeout_s: float = 1.0
+
+
+def camera_settings(parameters: Parameters) -> CameraSettings:
+    """The settings; ParameterError if they cannot be met by any camera."""
+    color, depth = (_profile(parameters, name) for name in (_COLOR_PROFILE, _DEPTH_PROFILE))
+    if not parameters.flag(_ALIGN):
+        raise ParameterError(
+            f"parameter '{_ALIGN}' is false, but the graph's depth is the aligned one: leave it true, or run "
+            "realsense2_camera for other topics"
+        )
+    wait_s = parameters.number("wait_for_device_timeout")
+    recording = parameters.text("rosbag_filename")
+    return CameraSettings(
+        color=color,
+        depth=depth,
+        # realsense2_camera's way to keep a launch file from making a number of it.
+        serial=parameters.text("serial_no").strip().lstrip("_"),
+        recording=Path(recording).expanduser() if recording else None,
+        initial_reset=parameters.flag("initial_reset"),
+        auto_exposure_priority=parameters.flag(_EXPOSURE_PRIORITY),
+        wait_for_device_s=None if wait_s < 0.0 else wait_s,
+        reconnect_s=parameters.number("reconnect_timeout"),
+        frame_timeout_s=parameters.number("frame_timeout"),
+    )
+
+
+def _profile(parameters: Parameters, name: str) -> Profile:
+    try:
+        profile = Profile.parse(parameters.text(name))
+    except ProfileTextError as error:
+        raise ParameterError(f"parameter '{name}': {error}") from error
+    if profile.rate_hz != CONTROL_RATE_HZ:
+        raise ParameterError(
+            f"parameter '{name}' is {profile}, expected a rate of {CONTROL_RATE_HZ}: the policy acts once per frame"
+        )
+    return profile
