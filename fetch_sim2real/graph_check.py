@@ -88,6 +88,8 @@ def _check_presence(topic: Topic, found: LiveTopic) -> Iterator[Finding]:
     if not found.publishers:
         if topic.publisher == graph.OPERATOR:
             yield _note(topic, "missing_publisher", "no operator is there to publish it")
+        elif topic == graph.DRIVER_TICK:
+            yield _note(topic, "missing_publisher", "nobody publishes it: right in real time, wrong in lockstep")
         else:
             who = "any node" if topic.publisher == "*" else f"the {topic.publisher}"
             yield _violation(

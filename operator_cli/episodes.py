@@ -29,9 +29,10 @@ class Episode:
 
 @dataclass
 class Run:
-    """Episodes so far, and sums over them."""
+    """Episodes so far, and sums over them. ``first_command_s``: when the arm was first commanded (monotonic clock)."""
 
     episodes: list[Episode] = field(default_factory=list)
+    first_command_s: float | None = None
 
     def values_ms(self, key: str) -> list[float]:
         """All of one latency of the outcomes: ``frame_to_command_ms``, ``total_ms``, ``render_ms``."""
@@ -104,6 +105,7 @@ def run_episodes(
         operator.call(graph.DRIVER_DISABLE)
         episode = Episode(_result(start, outcome), outcome, wall_s, began_ns, ended_ns)
         run.episodes.append(episode)
+        run.first_command_s = operator.first_command_s
         on_episode(episode)
 
 

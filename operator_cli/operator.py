@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.client import Client
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -197,6 +197,20 @@ class Operator:
         for result in future.result().results:
             if not result.successful:
                 raise GraphError(f"{node} refuses {dict(values)}: {result.reason}")
+
+    def read_parameters(self, node: str, names: Sequence[str]) -> dict[str, bool | str]:
+        """Values of a node's bool and text parameters."""
+        client = self._session.node.create_client(GetParameters, f"/{node}/get_parameters")
+        what = f"answer from {client.srv_name}"
+        self._session.wait_until(client.service_is_ready, _ANSWER_LIMIT_S, lambda: what)
+        future = client.call_async(GetParameters.Request(names=list(names)))
+        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: what)
+        values = {
+            name: value.bool_value if value.type == ParameterType.PARAMETER_BOOL else value.string_value
+            for name, value in zip(names, future.result().values, strict=True)
+        }
+        self._session.node.destroy_client(client)
+        return values
 
     # -- messages ------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +22,12 @@ from operator_cli.episodes import Episode, Run, run_episodes
 from operator_cli.operator import Operator
 from operator_cli.provenance import git_revision, policy_sha256
 from operator_cli.session import RosSession
-from operator_cli.settings import SimSettings
+from operator_cli.settings import SimSettings, attached
 
 RESULT_FILE: Final = "result.json"
 _LOGS: Final = "logs"
 _GRAPH_LIMIT_S: Final = 60.0
+_ATTACH_LIMIT_S: Final = 10.0
 # Lockstep has a limit of its own for each answer; this one is for everything else that may hang.
 _EPISODE_LIMIT_S: Final = 60.0
 _EPISODE_LIMIT_FACTOR: Final = 20.0
@@ -47,16 +48,18 @@ def run_sim(settings: SimSettings, console: Console, started_s: float) -> RunRes
     ``InterruptedRunError`` after a signal.
     """
     run = Run()
-    start_up_s: list[float] = []
     stopped: StopRequestedError | None = None
     with _log_folder(settings) as logs, StopRequest(lambda: _say_stopping(console)) as stop:
         try:
-            _run_graph(settings, logs, stop, console, run, lambda at_s: start_up_s.append(at_s - started_s))
+            if settings.attach:
+                settings = _run_attached(settings, stop, console, run)
+            else:
+                _run_launched(settings, logs, stop, console, run)
         except StopRequestedError as error:
             stopped = error
     if stopped is not None and not run.episodes:
         raise InterruptedRunError(stopped.signal_number, None)
-    result = _result(settings, run, start_up_s[0] if start_up_s else None)
+    result = _result(settings, run, started_s)
     if settings.folder is not None:
         # Imported here: it takes as long as a node does to start, and would delay the first command.
         from operator_cli.pictures import make_pictures
@@ -80,40 +83,47 @@ def _log_folder(settings: SimSettings) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _run_graph(
-    settings: SimSettings,
-    logs: Path,
-    stop: StopRequest,
-    console: Console,
-    run: Run,
-    on_first_command: Callable[[float], None],
-) -> None:
+def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console: Console, run: Run) -> None:
     options = settings.graph
     if options.record_to:
         options = replace(options, record_metadata=_metadata(settings))
-    world = settings.world
-    limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * world.episode_s
     with launch(sim_graph(options), logs, hurry=stop.insists) as supervisor:
 
         def watch() -> None:
             stop.check()
             supervisor.check()
 
-        with _progress(console) as progress, RosSession(graph.OPERATOR, watch) as session:
-            task = progress.add_task("starting the graph", total=len(settings.seeds))
+        with RosSession(graph.OPERATOR, watch) as session:
             operator = Operator(session)
-            operator.wait_for_graph(_GRAPH_LIMIT_S, recording=bool(options.record_to))
+            with console.status("starting the graph"):
+                operator.wait_for_graph(_GRAPH_LIMIT_S, recording=bool(options.record_to))
             operator.refuse_strangers()
-            progress.update(task, description="episodes")
+            _run_row(settings, operator, console, run)
 
-            def on_episode(episode: Episode) -> None:
-                if len(run.episodes) == 1 and operator.first_command_s is not None:
-                    on_first_command(operator.first_command_s)
-                progress.console.print(_line(episode), highlight=False)
-                progress.advance(task)
 
-            run_episodes(operator, run, settings.seeds, options.move_block, limit_s, on_episode)
-            progress.update(task, description="ending the graph")
+def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, run: Run) -> SimSettings:
+    with RosSession(graph.OPERATOR, stop.check) as session:
+        operator = Operator(session)
+        with console.status("looking for the graph"):
+            operator.wait_for_graph(_ATTACH_LIMIT_S, recording=False)
+        operator.refuse_strangers()
+        bridge = operator.read_parameters(graph.SIM_BRIDGE, ("world", "camera", "lockstep", "blank_image"))
+        policy = str(operator.read_parameters(graph.POLICY_NODE, ("policy",))["policy"])
+        settings = attached(settings, bridge, policy)
+        _run_row(settings, operator, console, run)
+    return settings
+
+
+def _run_row(settings: SimSettings, operator: Operator, console: Console, run: Run) -> None:
+    limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * settings.world.episode_s
+    with _progress(console) as progress:
+        task = progress.add_task("episodes", total=len(settings.seeds))
+
+        def on_episode(episode: Episode) -> None:
+            progress.console.print(_line(episode), highlight=False)
+            progress.advance(task)
+
+        run_episodes(operator, run, settings.seeds, settings.graph.move_block, limit_s, on_episode)
 
 
 def _progress(console: Console) -> Progress:
@@ -155,7 +165,7 @@ def _metadata(settings: SimSettings) -> str:
     )
 
 
-def _result(settings: SimSettings, run: Run, start_up_s: float | None) -> RunResult:
+def _result(settings: SimSettings, run: Run, started_s: float) -> RunResult:
     options = settings.graph
     rate, interval = success_of(run.results)
     bag = Path(options.record_to) if options.record_to else None
@@ -183,7 +193,7 @@ def _result(settings: SimSettings, run: Run, start_up_s: float | None) -> RunRes
         refusals=run.refusals,
         limited_commands=run.limited,
         realtime_factor=run.realtime_factor,
-        start_up_s=start_up_s,
+        start_up_s=None if run.first_command_s is None else run.first_command_s - started_s,
         frames_unrecorded=None if bag is None else _frames_unrecorded(bag, run),
         bag=None if bag is None else str(bag),
         picture=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from fetch_sim2real.sim.world_file import World, load_world
 class SimSettings:
     """A run: the graph, its episodes, and where its files go.
 
-    ``folder`` None keeps nothing: no bag, no picture. ``duration_s`` asks for one episode of that length.
+    ``folder`` None keeps nothing: no bag, no picture. ``duration_s`` asks for one episode of that length. With
+    ``attach`` the graph is there already, and so are most choices about it.
     """
 
     graph: SimGraphOptions
@@ -25,6 +27,7 @@ class SimSettings:
     json_file: Path | None = None
     video: Path | None = None
     duration_s: float | None = None
+    attach: bool = False
 
     @property
     def policy_folder(self) -> Path:
@@ -47,6 +50,8 @@ def checked(settings: SimSettings) -> SimSettings:
 
     Raises ``FetchSim2RealError`` for an unknown policy or world, a folder in use, or options that exclude each other.
     """
+    if settings.attach:
+        return _checked_attached(settings)
     _ = settings.policy_folder, settings.world
     if settings.duration_s is not None and settings.graph.lockstep:
         raise GraphError("--duration is wall time, which lockstep does not follow: add --realtime, or use --episodes")
@@ -59,3 +64,26 @@ def checked(settings: SimSettings) -> SimSettings:
         raise SetupError(f"the folder {folder} is not empty, choose another: --record DIR")
     options = replace(settings.graph, record_to=str(folder / "bag"), episode_s=settings.duration_s or 0.0)
     return replace(settings, folder=folder, graph=options)
+
+
+def _checked_attached(settings: SimSettings) -> SimSettings:
+    chosen = replace(settings.graph, seed=0, move_block=False)
+    if chosen != SimGraphOptions() or settings.folder or settings.video or settings.duration_s:
+        raise GraphError(
+            "--attach runs episodes in a graph that is there already: only --episodes, --seed, --move-block and --json "
+            "go with it; policy, world, clock and recording are arguments of `ros2 launch fetch_sim2real sim.launch.py`"
+        )
+    return settings
+
+
+def attached(settings: SimSettings, bridge: Mapping[str, bool | str], policy: str) -> SimSettings:
+    """The settings with what the running graph's nodes say of themselves."""
+    options = replace(
+        settings.graph,
+        policy=policy,
+        world=str(bridge["world"]),
+        camera=str(bridge["camera"]),
+        lockstep=bool(bridge["lockstep"]),
+        blank_image=bool(bridge["blank_image"]),
+    )
+    return replace(settings, graph=options)

@@ -34,6 +34,7 @@ Examples:
   fetch-sim2real sim --blank-image                        control experiment: does the policy look at all?
   fetch-sim2real sim --realtime --duration 60             latencies and rate against the wall clock
   fetch-sim2real sim --policy out/my_policy --json r.json --video e.mp4
+  fetch-sim2real sim --attach                             in a graph that was started with ros2 launch
 """
 
 
@@ -66,6 +67,9 @@ def sim(
         typer.Option(help="Folder for bag, picture, result and logs; new or empty.", show_default="runs/<date>-<time>"),
     ] = None,
     no_record: Annotated[bool, typer.Option("--no-record", help="Keep no files: no bag, no picture.")] = False,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Run the episodes in a graph that was started with ros2 launch.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
     video: Annotated[Path | None, typer.Option(help="Write a video of the pictured episode, .mp4.")] = None,
 ) -> None:
@@ -93,10 +97,13 @@ def sim(
             ),
             episodes=episodes,
             command=shlex.join(["fetch-sim2real", "sim", *_arguments()]),
-            folder=None if no_record else (record or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"),
+            folder=None
+            if no_record or (attach and record is None)
+            else (record or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"),
             json_file=json_file,
             video=video,
             duration_s=duration,
+            attach=attach,
         )
     )
     try:
