@@ -69,8 +69,8 @@ class AsymmetricActorCritic:
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
         self.log_alpha = torch.tensor(settings.initial_alpha).log().requires_grad_(True)
         rate = settings.learning_rate
-        self._actor_optimizer = torch.optim.Adam([*actor.head.parameters(), *self.log_std.parameters()], rate)
-        self._critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate)
+        self._actor_optimizer = torch.optim.Adam([*actor.head.parameters(), *self.log_std.parameters()], rate, fused=True)
+        self._critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
         self._alpha_optimizer = torch.optim.Adam([self.log_alpha], rate)
 
     def sample_action(
@@ -115,8 +115,8 @@ class AsymmetricActorCritic:
         alpha_loss = -(self.log_alpha.exp() * (log_prob.detach().mean() + settings.target_entropy))
         self._step(self._alpha_optimizer, alpha_loss)
         with torch.no_grad():
-            for slow, fast in zip(self.targets.parameters(), self.critics.parameters(), strict=True):
-                slow.lerp_(fast, settings.tau)
+            slow, fast = list(self.targets.parameters()), list(self.critics.parameters())
+            torch._foreach_lerp_(slow, fast, settings.tau)
         return {
             "critic_loss": critic_loss.item(),
             "value": value.mean().item(),

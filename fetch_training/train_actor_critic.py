@@ -29,10 +29,10 @@ class LoopSettings:
 
     steps: int = 80_000
     random_steps: int = 2_000
-    batch: int = 256
+    batch: int = 128
     updates_per_step: float = 1.0
     move_block_share: float = 0.3
-    evaluate_every: int = 6_000
+    evaluate_every: int = 5_000
     evaluation_episodes: int = 25
     # Exploration: this share of actions is uniformly random, on top of the actor's own spread.
     random_share: float = 0.1
