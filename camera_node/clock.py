@@ -1,0 +1,71 @@
+"""From the camera's clock to the host's: the stamp that ROS gets.
+
+The stamp is the middle of the exposure. Where the SDK says when that was by the host's clock, its word is taken and
+only checked. Where there is nothing but the device's own clock, the offset between the clocks is measured as the
+smallest difference between arrival and device time in the recent past: the frame that was delayed least. That stamp is
+later than the exposure by the shortest time that a frame needs to arrive, which nobody here can measure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from camera_node.source import FrameTag, TimeDomain
+
+# The device counts microseconds in 32 bits: back to zero every 71.6 minutes.
+WRAP_NS: Final = 2**32 * 1000
+_WINDOW: Final = 300  # frames: ten seconds, in which the clocks drift apart by less than a millisecond
+
+
+class DeviceClock:
+    """Stamps the frames of one opening of a camera."""
+
+    def __init__(self) -> None:
+        self._index = 0
+        self._minima: deque[tuple[int, int]] = deque()
+        self._offset_ns: int | None = None
+        self._wraps_ns = 0
+        self._last_ns: int | None = None
+
+    def stamp_ns(self, tag: FrameTag) -> int:
+        """The frame's stamp by the host's clock; for a recording, by the clock of that day."""
+        if tag.domain is TimeDomain.RECORDED:
+            return tag.device_ns - tag.mid_exposure_ns
+        device_ns = tag.device_ns
+        if tag.domain is TimeDomain.HARDWARE:
+            device_ns = self._unwrapped(device_ns)
+        smallest_ns = self._observe(tag.arrival_ns - device_ns)
+        offset_ns = smallest_ns if tag.domain is TimeDomain.HARDWARE else 0
+        return device_ns + offset_ns - tag.mid_exposure_ns
+
+    @property
+    def offset_ms(self) -> float | None:
+        """Smallest recent difference between arrival and device time; None before the first frame.
+
+        With the SDK's global time it is the shortest time from exposure to arrival, with the hardware's clock the
+        offset between two clocks.
+        """
+        return None if self._offset_ns is None else self._offset_ns * 1e-6
+
+    def _observe(self, difference_ns: int) -> int:
+        # Kept ascending, so that the first is the window's smallest.
+        while self._minima and self._minima[-1][1] >= difference_ns:
+            self._minima.pop()
+        self._minima.append((self._index, difference_ns))
+        if self._minima[0][0] <= self._index - _WINDOW:
+            self._minima.popleft()
+        self._index += 1
+        self._offset_ns = self._minima[0][1]
+        return self._offset_ns
+
+    def _unwrapped(self, device_ns: int) -> int:
+        if self._last_ns is not None and device_ns < self._last_ns:
+            if self._last_ns - device_ns > WRAP_NS // 2:
+                self._wraps_ns += WRAP_NS
+            else:
+                # The device began anew: nothing that was measured holds.
+                self._minima.clear()
+                self._wraps_ns = 0
+        self._last_ns = device_ns
+        return device_ns + self._wraps_ns

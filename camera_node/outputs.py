@@ -1,0 +1,41 @@
+"""What the camera publishes."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo
+
+from camera_node.source import CameraDescription
+from fetch_sim2real import graph
+from fetch_sim2real.types import RgbdFrame
+from node_support.camera_info import camera_info_message
+from node_support.images import color_message, depth_message
+from node_support.topics import publish_to
+
+
+class Outputs:
+    """The camera's publishers."""
+
+    def __init__(self, node: Node) -> None:
+        self._color = publish_to(node, graph.COLOR)
+        self._color_info = publish_to(node, graph.COLOR_INFO)
+        self._depth = publish_to(node, graph.DEPTH)
+        self._depth_info = publish_to(node, graph.DEPTH_INFO)
+
+    def frame(self, frame: RgbdFrame, camera: CameraDescription) -> None:
+        """A pair and its intrinsics, all of one stamp; the pixels are copied once."""
+        color = color_message(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
+        depth = depth_message(frame.depth_mm, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
+        info = info_message(camera, frame.stamp_ns)
+        self._color_info.publish(info)
+        self._depth_info.publish(info)
+        self._color.publish(color)
+        self._depth.publish(depth)
+
+
+def info_message(camera: CameraDescription, stamp_ns: int) -> CameraInfo:
+    """The colour camera's intrinsics as the device knows them; the images are not rectified."""
+    info = camera_info_message(camera.camera, stamp_ns, graph.COLOR_OPTICAL_FRAME)
+    info.distortion_model = camera.distortion.model
+    info.d = list(camera.distortion.coefficients)
+    return info

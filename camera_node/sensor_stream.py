@@ -1,0 +1,164 @@
+"""Streams pairs from the sensors of any SDK device, be it real, recorded or made of software."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from camera_node.faults import sdk_errors
+from camera_node.intrinsics import camera_model, distortion
+from camera_node.profile import Profile
+from camera_node.source import CameraDescription, FrameTag, RawPair, TimeDomain
+from camera_node.streams import Stream, find_streams
+
+# Two, so that a lone frame does not push out a pair that waits to be read.
+_QUEUE: Final = 2
+_LARGEST_MID_EXPOSURE_NS: Final = 50_000_000
+
+
+class SensorStream:
+    """Sensors -> syncer -> align, while it lives; ``close`` ends it."""
+
+    def __init__(self, rs: Any, device: Any, color: Profile, depth: Profile, is_recording: bool = False) -> None:
+        self._rs = rs
+        self._started: list[Any] = []
+        self._opened: list[Any] = []
+        self._is_recording = is_recording
+        self._to_millimetres: DepthConverter | None = None
+        self._align = rs.align(rs.stream.color)
+        self._syncer = rs.syncer(_QUEUE)
+        with sdk_errors("looking for the camera's streams"):
+            self._color, self._depth = find_streams(rs, device, color, depth)
+            self.description = _describe(rs, device, self._color, self._depth, is_recording)
+
+    def start(self) -> None:
+        """Open the sensors and start them. CameraError leaves nothing open."""
+        wanted: dict[str, tuple[Any, list[Any]]] = {}
+        for stream in (self._color, self._depth):
+            # On some cameras both come from one sensor, which can be opened only once.
+            name = stream.sensor.get_info(self._rs.camera_info.name)
+            wanted.setdefault(name, (stream.sensor, []))[1].append(stream.sdk)
+        try:
+            with sdk_errors("starting the camera"):
+                for sensor, profiles in wanted.values():
+                    sensor.open(profiles)
+                    self._opened.append(sensor)
+                for sensor in self._opened:
+                    sensor.start(self._syncer)
+                    self._started.append(sensor)
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, timeout_s: float) -> RawPair | None:
+        """The newest whole pair; None if there was none in time."""
+        deadline_s = time.monotonic() + timeout_s
+        newest = None
+        while True:
+            left_s = 0.0 if newest is not None else max(deadline_s - time.monotonic(), 0.0)
+            with sdk_errors("waiting for frames"):
+                found, frames = self._syncer.try_wait_for_frames(round(left_s * 1e3))
+                if found:
+                    whole = frames.as_frameset()
+                    newest = whole if whole.get_color_frame() and whole.get_depth_frame() else newest
+                    continue
+            if newest is not None:
+                with sdk_errors("aligning depth"):
+                    return self._pair(newest)
+            if left_s == 0.0:
+                return None
+
+    def close(self) -> None:
+        """Stop what runs. The SDK's errors are of no more use: the device may be gone."""
+        for act, sensors in (("stop", self._started), ("close", self._opened)):
+            while sensors:
+                try:
+                    getattr(sensors.pop(), act)()
+                except RuntimeError:
+                    continue
+
+    def _pair(self, frames: Any) -> RawPair:
+        arrival_ns = time.time_ns()
+        aligned = self._align.process(frames)
+        color, depth = aligned.get_color_frame(), aligned.get_depth_frame()
+        unit_m = depth.get_units()
+        if self._to_millimetres is None or self._to_millimetres.unit_m != unit_m:
+            self._to_millimetres = DepthConverter(unit_m)
+        return RawPair(
+            rgb=np.asanyarray(color.get_data()),
+            depth_mm=self._to_millimetres(np.asanyarray(depth.get_data())),
+            color=self._tag(frames.get_color_frame(), arrival_ns),
+            depth=self._tag(frames.get_depth_frame(), arrival_ns),
+        )
+
+    def _tag(self, frame: Any, arrival_ns: int) -> FrameTag:
+        metadata = self._rs.frame_metadata_value
+        return FrameTag(
+            number=frame.get_frame_number(),
+            device_ns=round(frame.get_timestamp() * 1e6),
+            domain=TimeDomain.RECORDED if self._is_recording else self._domain(frame),
+            arrival_ns=arrival_ns if (ms := _metadata(frame, metadata.time_of_arrival)) is None else ms * 1_000_000,
+            mid_exposure_ns=_mid_exposure_ns(
+                _metadata(frame, metadata.frame_timestamp), _metadata(frame, metadata.sensor_timestamp)
+            ),
+        )
+
+    def _domain(self, frame: Any) -> TimeDomain:
+        domains = self._rs.timestamp_domain
+        return {
+            domains.global_time: TimeDomain.GLOBAL,
+            domains.hardware_clock: TimeDomain.HARDWARE,
+            domains.system_time: TimeDomain.SYSTEM,
+        }[frame.get_frame_timestamp_domain()]
+
+
+class DepthConverter:
+    """Raw depth in units of ``unit_m`` to whole millimetres; what does not fit is no depth."""
+
+    def __init__(self, unit_m: float) -> None:
+        self.unit_m = unit_m
+        # The SDK's floats: 0.001 is not exactly a thousandth.
+        self._is_millimetre = abs(unit_m - 1e-3) < 1e-9
+        millimetres = np.round(np.arange(2**16) * (unit_m * 1e3))
+        self._table = np.where(millimetres < 2**16, millimetres, 0).astype(np.uint16)
+
+    def __call__(self, raw: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """depth_mm of the same shape: ``raw`` itself if it is in millimetres already."""
+        return raw if self._is_millimetre else self._table[raw]
+
+
+def _metadata(frame: Any, field: Any) -> int | None:
+    return int(frame.get_frame_metadata(field)) if frame.supports_frame_metadata(field) else None
+
+
+def _mid_exposure_ns(frame_us: int | None, sensor_us: int | None) -> int:
+    """How long before a frame's own time the middle of its exposure was; 0 where that is not known."""
+    if frame_us is None or sensor_us is None:
+        return 0
+    before_ns = (frame_us - sensor_us) * 1000
+    return before_ns if 0 <= before_ns <= _LARGEST_MID_EXPOSURE_NS else 0
+
+
+def _describe(rs: Any, device: Any, color: Stream, depth: Stream, is_recording: bool) -> CameraDescription:
+    intrinsics = color.sdk.as_video_stream_profile().get_intrinsics()
+    unit_m = depth.sensor.get_option(rs.option.depth_units) if depth.sensor.supports(rs.option.depth_units) else 0.0
+    return CameraDescription(
+        name=device_info(device, rs.camera_info.name),
+        serial=device_info(device, rs.camera_info.serial_number),
+        firmware=device_info(device, rs.camera_info.firmware_version),
+        usb_type=device_info(device, rs.camera_info.usb_type_descriptor),
+        color=color.profile,
+        depth=depth.profile,
+        depth_unit_m=float(unit_m),
+        camera=camera_model(intrinsics),
+        distortion=distortion(intrinsics),
+        is_recording=is_recording,
+    )
+
+
+def device_info(device: Any, field: Any) -> str:
+    """A device's information; empty if it has none of that kind."""
+    return str(device.get_info(field)) if device.supports(field) else ""
