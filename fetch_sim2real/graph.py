@@ -20,9 +20,11 @@ COLOR_OPTICAL_FRAME: Final = "camera_color_optical_frame"
 BASE_FRAME: Final = "base_link"
 BLOCK_FRAME: Final = "block"  # goals that are offsets from the block, along the axes of base_link
 
-# Fast DDS' defaults lose every large best-effort image; both ends of a connection need this setting.
+# Fast DDS' defaults lose every large best-effort image; both ends of a connection need this setting. It is for nodes
+# on one machine. LARGE_DATA, which also reaches other machines, carries images as well, but in about one start of six
+# its TCP part left some node without some topic for good.
 FASTDDS_TRANSPORT_VARIABLE: Final = "FASTDDS_BUILTIN_TRANSPORTS"
-FASTDDS_TRANSPORT: Final = "LARGE_DATA?max_msg_size=2MB&sockets_size=8MB&non_blocking=true"
+FASTDDS_TRANSPORT: Final = "SHM?max_msg_size=2MB&sockets_size=8MB"
 
 
 @dataclass(frozen=True)

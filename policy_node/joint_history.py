@@ -26,6 +26,11 @@ class JointHistory:
         self._samples.append(sample)
         del self._samples[:-_KEPT]
 
+    @property
+    def newest_ns(self) -> int:
+        """Stamp of the newest sample, -1 while there is none."""
+        return self._samples[-1].stamp_ns if self._samples else -1
+
     def at(self, stamp_ns: int) -> JointSample | None:
         """The sample nearest to ``stamp_ns``; None while there is none at or after it, which could be nearer."""
         index = bisect_left(self._samples, stamp_ns, key=lambda sample: sample.stamp_ns)

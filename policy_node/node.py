@@ -21,7 +21,6 @@ from node_support.diagnostics import Diagnostics, Level, Report
 from node_support.joint_states import JointStateMerger, setpoint_of
 from node_support.latency import Latencies, Rate
 from node_support.main_loop import StackNode
-from node_support.parameters import Parameter
 from node_support.poses import position_of
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, serve_trigger, subscribe_to
@@ -31,8 +30,8 @@ from policy_node.goals import GoalVerdict, judge_goal
 from policy_node.joint_history import JointHistory
 from policy_node.pairing import FrameMessages, FramePairer
 from policy_node.setpoints import SetpointTracker
+from policy_node.settings import TABLE
 
-TABLE: Final = (Parameter("policy", "reach_block", "name of a shipped policy bundle, or folder of one"),)
 # The kinematics are computed for the height that the policy was trained with.
 _TORSO_TOLERANCE_M: Final = 0.01
 _MISSED_GAP_NS: Final = 1.5 * CONTROL_PERIOD_NS
@@ -206,6 +205,9 @@ class PolicyNode(StackNode):
             **self._inference.summary("inference"),
             **self._answer_time.summary("frame_to_answer"),
             **self._age.summary("observation_age"),
+            "waiting_for": "nothing" if self._pending is None else self._waited_for(),
+            "newest_joint_state_ns": self._history.newest_ns,
+            "listeners": self._commands.get_subscription_count(),
             "missed_cycles": self._missed,
             "unpaired_frames": self._pairer.unpaired,
             "repeated_frames": self._pairer.repeated,

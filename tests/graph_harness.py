@@ -5,14 +5,16 @@ ROS domain and transport come from ``conftest.py``, which sets them for the whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sensor_msgs.msg import JointState
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.launcher import launch
@@ -87,12 +89,11 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         training=TrainingRecord(command="none", seed=0, code_version="0", steps=0, world_file="nominal"),
         success=None,
     )
-    generator = torch.random.fork_rng()
-    with generator:
+    with torch.random.fork_rng():
         torch.manual_seed(4)
         actor = build_actor(spec, observation)
         with torch.no_grad():
-            actor.head.out.weight *= 6.0
+            actor.head.out.weight *= 2.0
     actor.eval()
     rng = np.random.default_rng(0)
     sample = Observation(
@@ -145,14 +146,32 @@ def run_episode(operator: Operator, seed: int, limit_s: float = 40.0) -> dict[st
     return outcome
 
 
-def setpoint_bytes(messages: Sequence[JointState], first_ns: int) -> list[bytes]:
-    """Stamps relative to ``first_ns``, decisions and numbers of setpoints, exactly."""
-    return [
-        str(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec - first_ns).encode()
-        + message.header.frame_id.encode()
-        + np.array([*message.position, *message.velocity]).tobytes()
-        for message in messages
-    ]
+def call(session: RosSession, service: str) -> tuple[bool, str]:
+    """Call a Trigger service."""
+    client = session.node.create_client(Trigger, service)
+    session.wait_until(client.service_is_ready, START_LIMIT_S, lambda: service)
+    future = client.call_async(Trigger.Request())
+    session.wait_until(future.done, 10.0, lambda: f"answer from {service}")
+    answer = future.result()
+    session.node.destroy_client(client)
+    return bool(answer.success), str(answer.message)
 
 
-Condition = Callable[[], bool]
+def set_parameter(session: RosSession, node: str, parameter: Parameter) -> tuple[bool, str]:
+    """Set a parameter of a running node; whether it was taken, and the reason if not."""
+    client = session.node.create_client(SetParameters, f"/{node}/set_parameters")
+    session.wait_until(client.service_is_ready, START_LIMIT_S, lambda: f"parameters of {node}")
+    future = client.call_async(SetParameters.Request(parameters=[parameter.to_parameter_msg()]))
+    session.wait_until(future.done, 10.0, lambda: f"answer from {node}")
+    result = future.result().results[0]
+    session.node.destroy_client(client)
+    return bool(result.successful), str(result.reason)
+
+
+def values_of(tap: Tap, node: str) -> dict[str, str]:
+    """What ``node`` last said on /diagnostics."""
+    for message in reversed(tap.messages):
+        for status in message.status:
+            if status.name == node:
+                return {"level": status.level.hex(), "message": status.message} | {v.key: v.value for v in status.values}
+    return {}
