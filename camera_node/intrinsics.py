@@ -1,12 +1,14 @@
-"""The SDK's intrinsics as a pinhole and a distortion."""
+"""The SDK's intrinsics as a pinhole and a distortion, its extrinsics as a pose."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from camera_node.faults import CameraError, Fault
 from camera_node.source import Distortion
-from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.observation.camera import CameraModel, Pose
 
 # The SDK's projection takes the coefficients of "modified" and "inverse" Brown-Conrady as those of the plain model:
 # it agrees with plumb_bob within hundredths of a pixel.
@@ -42,3 +44,11 @@ def distortion(intrinsics: Any) -> Distortion:
         f"the colour camera's distortion is '{name}', expected none, {', '.join(_PLUMB_BOB)} or kannala_brandt4: "
         "CameraInfo has no name for it; use another camera",
     )
+
+
+def pose_of(extrinsics: Any) -> Pose:
+    """``b_T_a`` of the extrinsics from a to b. The SDK's rotations are float32, column by column."""
+    rotation = np.array(extrinsics.rotation, dtype=np.float64).reshape(3, 3).T
+    # The nearest rotation: float32 is not orthonormal enough for a pose.
+    u, _, vt = np.linalg.svd(rotation)
+    return Pose(np.array(extrinsics.translation, dtype=np.float64), u @ vt)

@@ -6,10 +6,10 @@ import time
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from camera_node.depth import DepthConverter
 from camera_node.faults import sdk_errors
-from camera_node.intrinsics import camera_model, distortion
+from camera_node.intrinsics import camera_model, distortion, pose_of
 from camera_node.profile import Profile
 from camera_node.source import CameraDescription, FrameTag, RawPair, TimeDomain
 from camera_node.streams import Stream, find_streams
@@ -32,6 +32,7 @@ class SensorStream:
         self._syncer = rs.syncer(_QUEUE)
         with sdk_errors("looking for the camera's streams"):
             self._color, self._depth = find_streams(rs, device, color, depth)
+            self._color_T_depth = pose_of(self._depth.sdk.get_extrinsics_to(self._color.sdk))
             self.description = _describe(rs, device, self._color, self._depth, is_recording)
 
     def start(self) -> None:
@@ -86,7 +87,8 @@ class SensorStream:
         color, depth = aligned.get_color_frame(), aligned.get_depth_frame()
         unit_m = depth.get_units()
         if self._to_millimetres is None or self._to_millimetres.unit_m != unit_m:
-            self._to_millimetres = DepthConverter(unit_m)
+            # The unit is an option of the camera, which others may change while it runs.
+            self._to_millimetres = DepthConverter(unit_m, self.description.camera, self._color_T_depth)
         return RawPair(
             rgb=np.asanyarray(color.get_data()),
             depth_mm=self._to_millimetres(np.asanyarray(depth.get_data())),
@@ -113,21 +115,6 @@ class SensorStream:
             domains.hardware_clock: TimeDomain.HARDWARE,
             domains.system_time: TimeDomain.SYSTEM,
         }[frame.get_frame_timestamp_domain()]
-
-
-class DepthConverter:
-    """Raw depth in units of ``unit_m`` to whole millimetres; what does not fit is no depth."""
-
-    def __init__(self, unit_m: float) -> None:
-        self.unit_m = unit_m
-        # The SDK's floats: 0.001 is not exactly a thousandth.
-        self._is_millimetre = abs(unit_m - 1e-3) < 1e-9
-        millimetres = np.round(np.arange(2**16) * (unit_m * 1e3))
-        self._table = np.where(millimetres < 2**16, millimetres, 0).astype(np.uint16)
-
-    def __call__(self, raw: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """depth_mm of the same shape: ``raw`` itself if it is in millimetres already."""
-        return raw if self._is_millimetre else self._table[raw]
 
 
 def _metadata(frame: Any, field: Any) -> int | None:
