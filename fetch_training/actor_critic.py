@@ -69,7 +69,9 @@ class AsymmetricActorCritic:
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
         self.log_alpha = torch.tensor(settings.initial_alpha).log().requires_grad_(True)
         rate = settings.learning_rate
-        self._actor_optimizer = torch.optim.Adam([*actor.head.parameters(), *self.log_std.parameters()], rate, fused=True)
+        self._actor_optimizer = torch.optim.Adam(
+            [*actor.head.parameters(), *self.log_std.parameters()], rate, fused=True
+        )
         self._critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
         self._alpha_optimizer = torch.optim.Adam([self.log_alpha], rate)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fetch_sim2real.observation.observe import ObservationSpec
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor, build_actor
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
@@ -57,11 +58,7 @@ def train_reach_block(request: ReachBlockRun) -> None:
     _fit_encoder(actor, world, run, request)
     loop = make_loop(world)
     learner = AsymmetricActorCritic(actor, full_state_size(actor.observation), LearnerSettings(), request.seed)
-    goal = actor.observation.vector[:3]
-    scaling = GoalScaling(
-        np.array([value.centre for value in goal], np.float32), np.array([value.scale for value in goal], np.float32)
-    )
-    replay = HindsightReplay(REPLAY_EPISODES, TRAINING_TOLERANCE_M, scaling, HINDSIGHT_SHARE)
+    replay = HindsightReplay(REPLAY_EPISODES, TRAINING_TOLERANCE_M, goal_scaling(actor.observation), HINDSIGHT_SHARE)
     best = train(learner, replay, loop, run, LoopSettings(steps=request.steps), request.seed)
     _log.info("best success on held-out training seeds: %.2f", best)
     stored = run.load(run.best)
@@ -74,6 +71,14 @@ def make_loop(world: World) -> ClosedLoop:
     """The cell that training acts in: pictures at training's size, default limits, fingers left closed."""
     settings = ActionSettings(ACTION_SCALE_M, controls_gripper=False, profile=limit_profile(DEFAULT_PROFILE))
     return ClosedLoop(SimWorld(world, RENDER_SIZE), settings)
+
+
+def goal_scaling(spec: ObservationSpec) -> GoalScaling:
+    """How the goal is scaled in the actor's vector."""
+    goal = spec.vector[:3]
+    return GoalScaling(
+        np.array([value.centre for value in goal], np.float32), np.array([value.scale for value in goal], np.float32)
+    )
 
 
 def _fit_encoder(actor: Actor, world: World, run: RunDirectory, request: ReachBlockRun) -> None:

@@ -185,6 +185,7 @@ class SimWorld:
         """
         self.data.qpos[self._arm_qpos] = arm_rad
         self._place_block(np.array([*block_xy_m, self.episode.block_position_m[2]]), block_yaw_rad)
+        mujoco.mj_kinematics(self.model, self.data)
         if self._frames is None:
             raise RuntimeError("this SimWorld was made without a camera")
         return self._frames.request(self.data.qpos, self.now_ns).result().frame
