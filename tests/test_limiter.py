@@ -101,8 +101,8 @@ def assert_inside(positions: FloatArray, profile: LimitProfile, scene: Scene) ->
 # --- starts and commands ----------------------------------------------------------------------------------------------
 
 
-def starts(rng: np.random.Generator, limits: MotionLimiter, count: int) -> FloatArray:
-    """Viable configurations (count, 7) at rest: around the working posture, and anywhere if the scene is open."""
+def viable_positions(rng: np.random.Generator, limits: MotionLimiter) -> FloatArray:
+    """Configurations (B, 7) to start from at rest: around the working posture, and anywhere if the scene is open."""
     scene, profile = limits.model.scene, limits.profile
     if scene is TABLE_SCENE:
         found = HOME + rng.uniform(-1, 1, (40_000, 7)) * [0.6, 0.5, 0.8, 0.7, 0.8, 0.6, 2.0]
@@ -112,9 +112,8 @@ def starts(rng: np.random.Generator, limits: MotionLimiter, count: int) -> Float
     clearance = limits.model.clearance(found)
     viable = (clearance.least >= REQUIRED_CLEARANCE_M) & (clearance.workspace >= REQUIRED_WORKSPACE_M)
     viable &= np.all((found > profile.position_lower) & (found < profile.position_upper), axis=1)
-    found = found[viable]
-    assert len(found) > 500
-    return found[rng.integers(len(found), size=count)]
+    assert viable.sum() > 500
+    return found[viable]
 
 
 KINDS = ("white", "bang-bang", "drift", "to the table", "reversal", "smooth")
@@ -164,9 +163,10 @@ def test_no_sequence_leaves_the_limits(profile: str, scene: Scene, seed: int) ->
     rng = np.random.default_rng(seed)
     limits = limiter(profile, scene)
     acceleration, fastest = limits.profile.acceleration, limits.profile.velocity
+    pool = viable_positions(rng, limits)
     seen, changed, kept = 0, 0, 0
     for _ in range(count // chunk):
-        position = starts(rng, limits, chunk)
+        position = pool[rng.integers(len(pool), size=chunk)]
         velocity = np.zeros_like(position)
         kind = rng.integers(len(KINDS), size=chunk)
         jittery = rng.random(chunk) < 0.2
@@ -212,7 +212,7 @@ def test_no_sequence_leaves_the_limits(profile: str, scene: Scene, seed: int) ->
             changed += int((result.rules >= Rule.POSITION).sum())
         assert_inside(motion.position(motion.end_s()), limits.profile, scene)
     # The sequences did run into the walls, and hardly ever had nowhere to go.
-    assert changed > 0.05 * seen
+    assert changed > 0.03 * seen
     assert kept < 0.02 * seen
     print(
         f"\n{profile}: {seen} steps, {changed / seen:.1%} cut by a wall, {kept / seen:.3%} left the trajectory as it is"
@@ -310,6 +310,37 @@ def test_a_batch_gives_what_single_calls_give(direction: FloatArray, periods: in
     assert batch.rules[1] == single.rules
 
 
+@pytest.mark.parametrize("scene", [TABLE_SCENE, OPEN_SCENE], ids=["table", "open"])
+def test_what_passes_is_clear_all_along_at_any_speed(scene: Scene) -> None:
+    """Long fast tails: whatever the limiter lets pass keeps 1.5 mm on the way, however few samples it looked at."""
+    rng = np.random.default_rng(11)
+    limits = limiter("gentle", scene)
+    pool = viable_positions(rng, limits)
+    position = pool[rng.integers(len(pool), size=6_000)]
+    # Some joints fast, others slow: all at full speed leave any workspace.
+    velocity = limits.profile.velocity * rng.uniform(-1, 1, position.shape) * (rng.random(position.shape) < 0.35)
+    result = limits.limit(position, velocity, velocity, on_path=False)
+    passed = np.flatnonzero((result.rules == 0) & velocity.any(axis=1))
+    assert len(passed) > 200
+    motion = Motion.to(position, velocity, velocity, limits.profile.acceleration, np.full(len(position), COAST_S))
+    motion = motion.rows(passed)
+    assert np.quantile(motion.ramp_s, 0.9) > 0.5
+    for share in np.linspace(0.0, 1.0, 25):
+        clearance = euclidean_clearance(motion.position(share * motion.end_s()), scene)
+        assert min(clearance.table.min(), clearance.body.min(), clearance.itself.min()) > 0.0015
+        assert clearance.workspace.min() >= 0.0
+
+
+def test_a_reversal_within_the_period_is_checked_at_its_peak() -> None:
+    """Both ends of the step are inside the limit, the turning point between them is not."""
+    position, velocity, wanted = HOME.copy(), np.zeros(7), np.zeros(7)
+    velocity[0], wanted[0] = 0.04, -0.04
+    peak = velocity[0] * DT / 4
+    for margin, expected in ((peak * 0.9, Rule.POSITION), (peak * 1.1, Rule.NONE)):
+        position[0] = OPEN_LIMITS.profile.position_upper[0] - margin
+        assert OPEN_LIMITS.limit(position, velocity, wanted, on_path=False).rules == expected
+
+
 def test_a_limited_command_limited_again_is_unchanged() -> None:
     wanted = LIMITS.profile.velocity * [1, -1, 1, -1, 1, -1, 1]
     first = LIMITS.limit(HOME, REST, wanted)
@@ -320,7 +351,7 @@ def test_a_limited_command_limited_again_is_unchanged() -> None:
 
 
 def test_rest_passes_everywhere_that_is_viable() -> None:
-    positions = starts(np.random.default_rng(5), OPEN_LIMITS, 300)
+    positions = viable_positions(np.random.default_rng(5), OPEN_LIMITS)[:300]
     result = OPEN_LIMITS.limit(positions, np.zeros_like(positions), np.zeros_like(positions))
     assert not result.rules.any()
     np.testing.assert_array_equal(result.position, positions)
