@@ -30,11 +30,14 @@ class CameraNode(StackNode):
         settings = camera_settings(self.parameters)
         self._outputs = Outputs(self)
         self._session = CameraSession(source_for(settings), self, timing_of(settings), settings.initial_reset)
+        # What nobody hears of a recording is lost: it is played only once.
+        self._waits_for_listeners = settings.recording is not None
         self._diagnostics = Diagnostics(self, lambda: report(self._session.status, self._session.statistics.take()))
-        self._session.start()
 
     def work(self) -> float:
-        """Nothing to do but to notice that the session has failed: frames are published by its thread."""
+        """Start the session, and notice that it has failed: frames are published by its thread."""
+        if not self._waits_for_listeners or self._outputs.are_heard:
+            self._session.start()
         self._session.raise_failure()
         return IDLE_S
 

@@ -22,6 +22,11 @@ class Outputs:
         self._depth = publish_to(node, graph.DEPTH)
         self._depth_info = publish_to(node, graph.DEPTH_INFO)
 
+    @property
+    def are_heard(self) -> bool:
+        """Whether anybody subscribes to images."""
+        return self._color.get_subscription_count() > 0 or self._depth.get_subscription_count() > 0
+
     def frame(self, frame: RgbdFrame, camera: CameraDescription) -> None:
         """A pair and its intrinsics, all of one stamp; the pixels are copied once."""
         color = color_message(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)

@@ -20,6 +20,8 @@ def report(status: Status, summary: Summary) -> Report:
 def _judgement(status: Status, summary: Summary) -> tuple[Level, str]:
     if status.error is not None:
         return (Level.WARN if status.state is State.OVER else Level.ERROR), str(status.error)
+    if status.state is State.IDLE:
+        return Level.WARN, "a recording is played once somebody listens"
     if status.state is not State.STREAMING:
         return Level.WARN, status.state.value
     if summary.rate_hz < _LOWEST_RATE_HZ:

@@ -39,6 +39,7 @@ _FAULT_OF: Final = {
 class State(Enum):
     """What a session is doing."""
 
+    IDLE = "idle"  # not started yet
     OPENING = "opening"
     STREAMING = "streaming"
     WAITING = "waiting"  # for the next attempt
@@ -104,7 +105,7 @@ class CameraSession:
         self._host_ns = host_ns
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera")
-        self._state = State.OPENING
+        self._state = State.IDLE
         self._camera: CameraDescription | None = None
         self._error: CameraError | None = None
         self._crash: BaseException | None = None
@@ -119,7 +120,10 @@ class CameraSession:
         self.statistics = Statistics()
 
     def start(self) -> None:
-        """Begin to open the camera."""
+        """Begin to open the camera; later calls do nothing."""
+        if self._state is not State.IDLE:
+            return
+        self._state = State.OPENING
         self._thread.start()
 
     def stop(self) -> None:
