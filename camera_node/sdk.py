@@ -13,7 +13,7 @@ def realsense() -> Any:
     try:
         return import_module("pyrealsense2")
     except ImportError as error:
-        if error.name == "pyrealsense2":
+        if isinstance(error, ModuleNotFoundError) and error.name == "pyrealsense2":
             raise SetupError(
                 "pyrealsense2, the RealSense SDK, is not installed: make venv EXTRAS=realsense, or "
                 "pip install pyrealsense2"

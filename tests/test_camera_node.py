@@ -35,7 +35,7 @@ from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import RgbdFrame
 
 rs = pytest.importorskip(
-    "pyrealsense2", reason="the RealSense SDK is missing: make venv EXTRAS=realsense", exc_type=ImportError
+    "pyrealsense2", reason="the RealSense SDK or libusb is missing: make venv EXTRAS=realsense", exc_type=ImportError
 )
 pytestmark = pytest.mark.timeout(60)
 
