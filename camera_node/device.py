@@ -11,7 +11,7 @@ from camera_node.sdk import realsense
 from camera_node.sensor_stream import SensorStream, device_info
 from camera_node.source import CameraDescription, RawPair
 
-# A camera that is reset leaves the bus for about three seconds.
+# A camera that is reset leaves the bus for some seconds.
 _RESET_LIMIT_S: Final = 10.0
 _LEAVES_WITHIN_S: Final = 3.0
 _POLL_S: Final = 0.2

@@ -25,6 +25,8 @@ MAX_AHEAD_NS: Final = 2_000_000
 FIRST_PAIR_S: Final = 5.0
 # Stalled twice in a row: opening it anew is not enough.
 _STALLS_BEFORE_RESET: Final = 2
+# A reset, the longest thing that a camera does, takes up to ten.
+STOP_LIMIT_S: Final = 12.0
 _READ_S: Final = 0.1
 
 _FAULT_OF: Final = {
@@ -104,7 +106,8 @@ class CameraSession:
         self._reset_next = initial_reset
         self._host_ns = host_ns
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="camera")
+        # A daemon, so that an SDK that hangs cannot keep the process alive.
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._state = State.IDLE
         self._camera: CameraDescription | None = None
         self._error: CameraError | None = None
@@ -130,7 +133,7 @@ class CameraSession:
         """End the thread and close the camera."""
         self._stop.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(STOP_LIMIT_S)
 
     @property
     def status(self) -> Status:
@@ -188,9 +191,8 @@ class CameraSession:
 
     def _stream(self) -> None:
         self._state = State.OPENING
-        reset, self._reset_next = self._reset_next, False
         try:
-            self._begin(self._source.open(reset))
+            self._begin(self._source.open(self._reset_next))
             while not self._stop.is_set():
                 self._wait_for_pair()
         finally:
@@ -203,6 +205,7 @@ class CameraSession:
         )
         self._filter, self._clock = PairFilter(), DeviceClock()
         self._camera = camera
+        self._reset_next = False
         self._openings += 1
         self._limit_s = max(FIRST_PAIR_S, self._timing.frame_timeout_s)
 

@@ -16,12 +16,12 @@ _ALIGN: Final = "align_depth.enable"
 _EXPOSURE_PRIORITY: Final = "rgb_camera.auto_exposure_priority"
 
 TABLE: Final = (
-    Parameter("serial_no", "", "serial number, written _0123456789 lest it be taken for a number; empty: any camera"),
+    Parameter("serial_no", "", "serial number, written _0123456789 lest it be taken for a number; empty: the only one"),
     Parameter(_COLOR_PROFILE, "424x240x30", "size and rate of the colour images, WIDTHxHEIGHTxRATE"),
     Parameter(_DEPTH_PROFILE, "424x240x30", "size and rate of the depth images before they are aligned"),
     Parameter(_ALIGN, True, "depth seen from the colour camera; the graph has no other depth"),
     Parameter(_EXPOSURE_PRIORITY, False, "let colour slow down in the dark"),
-    Parameter("rosbag_filename", "", "play this recording (.bag) instead of opening a camera"),
+    Parameter("rosbag_filename", "", "play this recording of the SDK (.bag, .db3) instead of opening a camera"),
     Parameter("initial_reset", False, "reset the camera before it is first opened"),
     Parameter("wait_for_device_timeout", -1.0, "give up if there is no camera for so long; -1: never", "s", low=-1.0),
     Parameter("reconnect_timeout", 6.0, "pause between two attempts to open the camera", "s", low=0.1, high=600.0),

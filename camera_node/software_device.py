@@ -93,7 +93,6 @@ class SoftwareSource:
         """Put in one pair: rgb (H, W, 3) and raw depth (H, W) in units, each of its camera's size."""
         rgb, raw_depth = np.ascontiguousarray(rgb), np.ascontiguousarray(raw_depth)
         self._kept.append((rgb, raw_depth))
-        # Depth first: that is how the devices themselves deliver.
         for sensor, profile, pixels, size in (
             (self._depth_sensor, self._depth, raw_depth, _Z16),
             (self._color_sensor, self._color, rgb, _RGB),

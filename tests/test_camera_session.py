@@ -282,6 +282,14 @@ def test_an_unplugged_camera_is_named_and_opened_again_when_it_is_back() -> None
     assert session.status.state is State.STOPPED
 
 
+def test_an_initial_reset_waits_for_a_camera_to_reset() -> None:
+    source = Script([CameraError(Fault.NO_CAMERA, "no camera"), live])
+    heard = Heard()
+    with running(CameraSession(source, heard, QUICK, initial_reset=True)):
+        wait_for(lambda: len(heard.stamps_ns) > 3)
+    assert source.resets == [True, True]
+
+
 def test_a_stalled_camera_is_opened_anew_and_then_reset() -> None:
     source = Script([lambda n: live(n) if n == 1 else None, lambda _: None, live])
     heard = Heard()
