@@ -2,12 +2,14 @@
 
 Departures from Haarnoja et al. 2018 (soft actor-critic) and Pinto et al. 2017 (asymmetric actor-critic): layer
 normalization in the critics, targets clipped to the range that rewards of -1 and 0 allow (Andrychowicz et al. 2017),
-a cost on changing the action from one period to the next, and an encoder that is trained beforehand.
+a cost on changing the action from one period to the next, an encoder that is trained beforehand, and a demonstrator
+that is imitated where the critics prefer its action (Nair et al. 2018's Q-filter).
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,10 @@ from fetch_training.replay import Batch
 _LOG_STD_RANGE = (-5.0, 1.0)
 
 
+Demonstrator = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""achieved (B, 3), goal (B, 3) [m], both true -> action (B, 4) in [-1, 1]."""
+
+
 @dataclass(frozen=True)
 class LearnerSettings:
     """gamma is per control period; target_entropy is in nats for the four-dimensional action."""
@@ -32,6 +38,8 @@ class LearnerSettings:
     initial_alpha: float = 0.05
     # Weight on the mean squared change between successive actions.
     smoothness: float = 0.02
+    # Weight on the mean squared distance to the demonstrator's action, where the critics prefer that.
+    imitation: float = 5.0
     critic_hidden: int = 256
 
 
@@ -60,8 +68,11 @@ class Critic(nn.Module):
 class AsymmetricActorCritic:
     """Learner: two critics on the full state, the actor's head on bottleneck and vector."""
 
-    def __init__(self, actor: Actor, state_size: int, settings: LearnerSettings, seed: int) -> None:
+    def __init__(
+        self, actor: Actor, state_size: int, demonstrator: Demonstrator, settings: LearnerSettings, seed: int
+    ) -> None:
         self.actor = actor
+        self._demonstrator = demonstrator
         self._generator = torch.Generator().manual_seed(seed)
         self.settings = settings
         self.log_std = nn.Linear(actor.spec.hidden[-1], ACTION_SIZE)
@@ -111,20 +122,36 @@ class AsymmetricActorCritic:
         value = self._lowest(self.critics, batch.state, batch.achieved, batch.goal, action)
         self.critics.requires_grad_(True)
         change = (mean_action - self._previous_action(batch.vector)).square().mean()
+        imitation, share = self._imitation(batch, mean_action)
         actor_loss = (alpha * log_prob - value).mean() + settings.smoothness * change * self._value_scale()
+        actor_loss = actor_loss + settings.imitation * imitation
         self._step(self._actor_optimizer, actor_loss)
 
         alpha_loss = -(self.log_alpha.exp() * (log_prob.detach().mean() + settings.target_entropy))
         self._step(self._alpha_optimizer, alpha_loss)
         with torch.no_grad():
-            slow, fast = list(self.targets.parameters()), list(self.critics.parameters())
+            slow: list[torch.Tensor] = list(self.targets.parameters())
+            fast: list[torch.Tensor] = list(self.critics.parameters())
             torch._foreach_lerp_(slow, fast, settings.tau)
         return {
             "critic_loss": critic_loss.item(),
             "value": value.mean().item(),
             "alpha": float(alpha),
             "action_change": change.item(),
+            "imitated_share": share,
         }
+
+    def _imitation(self, batch: Batch, mean_action: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Squared distance to the demonstrator where the critics prefer it, and the share of the batch that is."""
+        shown = self._demonstrator(batch.achieved, batch.goal)
+        with torch.no_grad():
+            theirs, ours = (
+                self._lowest(self.critics, batch.state, batch.achieved, batch.goal, action)
+                for action in (shown, mean_action)
+            )
+            preferred = (theirs > ours).to(shown.dtype)
+        distance = (mean_action - shown).square().sum(-1)
+        return (preferred * distance).mean(), preferred.mean().item()
 
     def _noise(self, batch: Batch) -> torch.Tensor:
         return torch.randn(batch.action.shape, generator=self._generator)

@@ -29,7 +29,7 @@ def reach_block(
     seed: Annotated[int, typer.Option(help="Everything random in training follows from it.")] = 0,
     world: Annotated[str, typer.Option(help="World to train in: a name, or a path ending in .yaml.")] = "randomized",
     pictures: Annotated[int, typer.Option(help="Labelled pictures for the encoder.")] = 40_000,
-    steps: Annotated[int, typer.Option(help="Environment steps of reinforcement learning (30 a second).")] = 80_000,
+    steps: Annotated[int, typer.Option(help="Environment steps of reinforcement learning (30 a second).")] = 30_000,
     proprioception: Annotated[
         bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
     ] = True,

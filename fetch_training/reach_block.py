@@ -20,7 +20,7 @@ from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_training.export import export_bundle
 from fetch_training.images import RENDER_SIZE, PoseImages, collect_pose_images
 from fetch_training.perception import PretrainSettings, pretrain_encoder
-from fetch_training.reach_block_task import ACTION_SCALE_M, IMAGE, actor_spec, observation_spec
+from fetch_training.reach_block_task import ACTION_SCALE_M, IMAGE, actor_spec, demonstrate, observation_spec
 from fetch_training.replay import GoalScaling, HindsightReplay
 from fetch_training.rollout import full_state_size
 from fetch_training.run_directory import RunDirectory
@@ -57,7 +57,9 @@ def train_reach_block(request: ReachBlockRun) -> None:
     actor = build_actor(actor_spec(), observation_spec(request.proprioception))
     _fit_encoder(actor, world, run, request)
     loop = make_loop(world)
-    learner = AsymmetricActorCritic(actor, full_state_size(actor.observation), LearnerSettings(), request.seed)
+    learner = AsymmetricActorCritic(
+        actor, full_state_size(actor.observation), demonstrate, LearnerSettings(), request.seed
+    )
     replay = HindsightReplay(REPLAY_EPISODES, TRAINING_TOLERANCE_M, goal_scaling(actor.observation), HINDSIGHT_SHARE)
     best = train(learner, replay, loop, run, LoopSettings(steps=request.steps), request.seed)
     _log.info("best success on held-out training seeds: %.2f", best)

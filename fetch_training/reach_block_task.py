@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import torch
+
 from fetch_sim2real.observation.observe import ObservationSpec, ScaledValue, make_observation_spec
 from fetch_sim2real.observation.preprocess import ImageSpec
 from fetch_sim2real.policy.network import ActorSpec, default_actor_spec
@@ -14,6 +16,19 @@ IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.
 ACTION_SCALE_M: Final = 0.02
 # Delays are up to three periods, so these actions tell where the gripper is by now.
 LAST_ACTIONS: Final = 3
+
+
+# Share of the remaining way that the demonstrator goes in a period: with delays of three periods more would overshoot.
+_DEMONSTRATOR_GAIN: Final = 0.15
+
+
+def demonstrate(achieved_m: torch.Tensor, goal_m: torch.Tensor) -> torch.Tensor:
+    """Straight towards the goal, slower as it comes near: action (B, 4) from the *true* offsets (B, 3) [m].
+
+    Works for hindsight goals as well. It sees what no actor sees, so it can be imitated and not deployed.
+    """
+    step = (goal_m - achieved_m) * (_DEMONSTRATOR_GAIN / ACTION_SCALE_M)
+    return torch.nn.functional.pad(step.clamp(-1.0, 1.0), (0, 1))
 
 
 def observation_spec(proprioception: bool) -> ObservationSpec:

@@ -27,13 +27,13 @@ from fetch_training.seeds import training_seeds
 class LoopSettings:
     """Counts are in environment steps unless said otherwise."""
 
-    steps: int = 80_000
+    steps: int = 30_000
     random_steps: int = 2_000
     batch: int = 128
     updates_per_step: float = 1.0
     move_block_share: float = 0.3
-    evaluate_every: int = 5_000
-    evaluation_episodes: int = 25
+    evaluate_every: int = 4_000
+    evaluation_episodes: int = 30
     # Exploration: this share of actions is uniformly random, on top of the actor's own spread.
     random_share: float = 0.1
 
@@ -103,7 +103,7 @@ def train(
     return best
 
 
-_METRICS = ("critic_loss", "value", "alpha", "action_change")
+_METRICS = ("critic_loss", "value", "alpha", "action_change", "imitated_share")
 
 
 def evaluate(actor: Actor, loop: ClosedLoop, seeds: list[int]) -> float:

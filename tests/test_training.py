@@ -18,7 +18,7 @@ from fetch_training.export import export_bundle
 from fetch_training.images import collect_pose_images
 from fetch_training.perception import PretrainSettings, pretrain_encoder
 from fetch_training.reach_block import goal_scaling, make_loop
-from fetch_training.reach_block_task import IMAGE, actor_spec, observation_spec
+from fetch_training.reach_block_task import IMAGE, actor_spec, demonstrate, observation_spec
 from fetch_training.replay import HindsightReplay
 from fetch_training.rollout import collect_episode, deterministic, full_state_size
 from fetch_training.run_directory import RunDirectory
@@ -70,7 +70,7 @@ def test_the_same_weights_and_seed_give_the_same_episode(loop: ClosedLoop, actor
 def test_critics_learn_from_hindsight_and_the_bundle_reproduces_the_actor(
     loop: ClosedLoop, actor: Actor, world: World, tmp_path: Path
 ) -> None:
-    learner = AsymmetricActorCritic(actor, full_state_size(actor.observation), LearnerSettings(), 0)
+    learner = AsymmetricActorCritic(actor, full_state_size(actor.observation), demonstrate, LearnerSettings(), 0)
     replay = HindsightReplay(10, 0.03, goal_scaling(actor.observation), 0.8)
     for seed in range(3):
         replay.add(collect_episode(loop, actor, deterministic(actor), seed, move_block=False))
@@ -87,13 +87,13 @@ def test_critics_learn_from_hindsight_and_the_bundle_reproduces_the_actor(
 
 
 def test_an_interrupted_learner_goes_on_exactly(loop: ClosedLoop, actor: Actor, tmp_path: Path) -> None:
-    learner = AsymmetricActorCritic(actor, full_state_size(actor.observation), LearnerSettings(), 0)
+    learner = AsymmetricActorCritic(actor, full_state_size(actor.observation), demonstrate, LearnerSettings(), 0)
     replay = HindsightReplay(10, 0.03, goal_scaling(actor.observation), 0.8)
     replay.add(collect_episode(loop, actor, deterministic(actor), 1, move_block=False))
     learner.update(replay.sample(32, np.random.default_rng(0)))
     torch.manual_seed(9)
     copy_actor = build_actor(actor.spec, actor.observation)
-    copy = AsymmetricActorCritic(copy_actor, full_state_size(actor.observation), LearnerSettings(), 123)
+    copy = AsymmetricActorCritic(copy_actor, full_state_size(actor.observation), demonstrate, LearnerSettings(), 123)
     run = RunDirectory(tmp_path)
     run.save(run.last, learner.state_dict())
     copy.load_state_dict(run.load(run.last))

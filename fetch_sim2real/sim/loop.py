@@ -42,7 +42,7 @@ class ClosedLoop:
         draw = self.sim.reset(seed, move_block)
         self._samples: dict[int, JointSample] = {}
         self._filter = SafetyFilter(self._settings.profile, self._scene)
-        self._setpoint: JointSetpoint = self._filter.activate(self.sim.now_ns, self.sim.measured()).setpoint
+        self._obey(self._filter.activate(self.sim.now_ns, self.sim.measured()))
         return draw
 
     @property
@@ -60,7 +60,9 @@ class ClosedLoop:
         for sample in self.sim.take_joint_samples():
             self._filter.on_joint_sample(sample)
             self._samples[sample.stamp_ns] = sample
-        self._filter.tick(self.sim.now_ns)
+        noticed = self._filter.tick(self.sim.now_ns)
+        if noticed is not None:
+            self._obey(noticed)
         return captured
 
     def joints_at(self, captured: Captured) -> JointSample:
@@ -73,9 +75,12 @@ class ClosedLoop:
             action, self._setpoint, self._ik, self._settings.scale_m, self._settings.controls_gripper, captured.stamp_ns
         )
         decision = self._filter.on_command(self.sim.now_ns, command)
-        self._setpoint = decision.setpoint
+        self._obey(decision)
+        return decision
+
+    def _obey(self, decision: Decision) -> None:
+        self._setpoint: JointSetpoint = decision.setpoint
         if decision.trajectory is not None:
             self.sim.send_arm(decision.trajectory)
         if decision.finger_position_m is not None:
             self.sim.send_fingers(decision.finger_position_m)
-        return decision
