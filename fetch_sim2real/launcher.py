@@ -19,7 +19,7 @@ _DIAGNOSABLE: Final = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 def launch(
     processes: Sequence[NodeProcess],
     log_dir: Path,
-    patience: Patience = Patience(),
+    patience: Patience | None = None,
     hurry: Callable[[], bool] = lambda: False,
 ) -> Supervisor:
     """A supervisor for ``processes``; nothing runs before it is entered.
@@ -29,7 +29,7 @@ def launch(
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     children = [child_of(process, write_parameters(process, log_dir)) for process in processes]
-    return Supervisor(children, log_dir, patience, hurry)
+    return Supervisor(children, log_dir, patience or Patience(), hurry)
 
 
 def write_parameters(process: NodeProcess, folder: Path) -> Path:

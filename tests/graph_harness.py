@@ -173,5 +173,6 @@ def values_of(tap: Tap, node: str) -> dict[str, str]:
     for message in reversed(tap.messages):
         for status in message.status:
             if status.name == node:
-                return {"level": status.level.hex(), "message": status.message} | {v.key: v.value for v in status.values}
+                values = {value.key: value.value for value in status.values}
+                return {"level": status.level.hex(), "message": status.message} | values
     return {}

@@ -145,7 +145,8 @@ def test_the_table_says_what_matters() -> None:
     text = stream.getvalue()
     for expected in (
         "reach_block in nominal", "2 of 3 = 67%", "failed seeds", "worst 21.0 cm", "p50 3.0 ms", "17 slowed down",
-        "2 stale", "jump [odd]", "0 missing in the bag", "3.2 s from launch", "0123456789ab", "/runs/a/bag", "not measured",
+        "2 stale", "jump [odd]", "0 missing in the bag", "3.2 s from launch", "0123456789ab", "/runs/a/bag",
+        "not measured",
     ):  # fmt: skip
         assert expected in text, expected
 

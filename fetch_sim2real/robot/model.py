@@ -1,9 +1,9 @@
 """Fetch for MuJoCo: the body tree and meshes of gymnasium-robotics, rebuilt as a joint-servoed arm.
 
 What is changed and why: the original is dragged by a mocap weld, slides on its base and carries dampings and
-armatures that keep a wrist with Fetch's rated effort far below its rated speed. Here the base and the torso are fixed, the weld is
-gone, every arm joint has a position servo with the robot's effort limit, and damping, armature and gains are such that
-each joint reaches its velocity limit within its effort limit.
+armatures that keep a wrist with Fetch's rated effort far below its rated speed. Here the base and the torso are fixed,
+the weld is gone, every arm joint has a position servo with the robot's effort limit, and damping, armature and gains
+are such that each joint reaches its velocity limit within its effort limit.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ class SimWorld:
 
     def _run(self, steps: int) -> None:
         # The servo is given where the arm should be at the end of each physics step.
-        times = (self.step - self._first_step + 1 + np.arange(steps)) * PHYSICS_STEP_S
+        times = (self.step - self._first_step + 1 + np.arange(steps, dtype=np.float64)) * PHYSICS_STEP_S
         position, velocity = self._arm.desired(times)
         targets = position + velocity * self._velocity_lead_s - self.episode.dynamics.joint_offset_rad
         model, data, servo = self.model, self.data, self._arm_servo
