@@ -51,6 +51,11 @@ class EpisodeLog:
             sent.commanded = True
             self._frame_to_command_ms.append((time.perf_counter() - sent.published_s) * 1e3)
 
+    def is_commanded(self, stamp_ns: int) -> bool:
+        """Whether a command for the frame of this stamp has arrived."""
+        sent = self._frames.get(stamp_ns)
+        return sent is not None and sent.commanded
+
     def setpoint(self, stamp_ns: int, decision: str, setpoint: JointSetpoint | None) -> None:
         """The driver's answer for the frame of this stamp has arrived."""
         sent = self._frames.get(stamp_ns)

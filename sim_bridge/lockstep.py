@@ -114,10 +114,13 @@ class Lockstep:
                 f"{self._tick_ns} ns). Is arm_driver running, with lockstep:=true?"
             )
         if self._answer is None or self._answer[0] != self._frame_ns:
-            return (
-                f"lockstep: no setpoint for the frame of {self._frame_ns} ns within {waited_s:.1f} s. Are policy_node "
-                "and arm_driver running, and do images arrive (transport settings, see 'fetch-sim2real doctor')?"
+            missing = (
+                "a command has come and no setpoint: is arm_driver running, with lockstep:=true?"
+                if self._cell.log.is_commanded(self._frame_ns)
+                else "neither command nor setpoint has come: is policy_node running, and do images arrive (both ends "
+                "need the same transport settings, see 'fetch-sim2real doctor')?"
             )
+            return f"lockstep: {waited_s:.1f} s after the frame of {self._frame_ns} ns {missing}"
         return (
             f"lockstep: the driver has sent {self._answer[1]} trajectories to arm and gripper, and number "
             f"{tuple(self._received)} were the last to arrive within {waited_s:.1f} s"
