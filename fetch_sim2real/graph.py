@@ -20,9 +20,9 @@ COLOR_OPTICAL_FRAME: Final = "camera_color_optical_frame"
 BASE_FRAME: Final = "base_link"
 BLOCK_FRAME: Final = "block"  # goals that are offsets from the block, along the axes of base_link
 
-# Fast DDS' defaults lose every large best-effort image: their shared memory is too small. Both ends of a connection need
-# this setting. What was tried and is no good: LARGE_DATA leaves, in about one start of six, some node without some topic
-# for good; a max_msg_size above 64 kB cuts 60 bytes off an image of unlucky content, the same one every time.
+# Fast DDS' defaults lose every large best-effort image: their shared memory is too small. Both ends of a connection
+# need this setting. Tried and no good: LARGE_DATA leaves, in about one start of six, some node without some topic for
+# good; a max_msg_size above 64 kB cuts 60 bytes off an image of unlucky content, off the same one every time.
 FASTDDS_TRANSPORT_VARIABLE: Final = "FASTDDS_BUILTIN_TRANSPORTS"
 FASTDDS_TRANSPORT: Final = "DEFAULT?sockets_size=8MB"
 

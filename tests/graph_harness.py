@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from fetch_sim2real.policy.network import ActorSpec, ConvLayer, build_actor
 from fetch_sim2real.processes import NodeProcess, SimGraphOptions, sim_graph
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.supervision import Patience, Supervisor
-from node_support.topics import subscribe_to
+from node_support.topics import message_class, qos_profile
 from operator_cli.operator import Operator
 from operator_cli.session import RosSession
 
@@ -97,24 +98,33 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
     actor.eval()
     rng = np.random.default_rng(0)
     sample = Observation(
-        Image(
-            rng.integers(0, 255, (84, 84, 3), dtype=np.uint8), rng.integers(500, 1800, (84, 84)).astype(np.uint16)
-        ),
+        Image(rng.integers(0, 255, (84, 84, 3), dtype=np.uint8), rng.integers(500, 1800, (84, 84)).astype(np.uint16)),
         rng.standard_normal(observation.vector_size).astype(np.float32),
     )
     return save_bundle(folder, content, actor, record_golden(actor, [sample], [True]))
 
 
 class Tap:
-    """Keeps every message of a topic."""
+    """Keeps every message of a topic, however slowly this process gets to it."""
 
     def __init__(self, session: RosSession, topic: graph.Topic) -> None:
         self.messages: list[Any] = []
-        self.subscription = subscribe_to(session.node, topic, self.messages.append)
+        deep = graph.Qos("reliable", 50 if topic.type.endswith("Image") else 2000)
+        session.node.create_subscription(message_class(topic.type), topic.name, self.messages.append, qos_profile(deep))
 
     def names(self) -> list[str]:
         """``header.frame_id`` of all messages: for setpoints, the driver's decisions."""
         return [message.header.frame_id for message in self.messages]
+
+
+@dataclass
+class SimulatedGraph:
+    """A running simulated graph, and this process' connections to it."""
+
+    supervisor: Supervisor
+    session: RosSession
+    operator: Operator
+    taps: dict[graph.Topic, Tap]
 
 
 @contextmanager
@@ -128,12 +138,14 @@ def running(processes: Sequence[NodeProcess], folder: Path) -> Iterator[tuple[Su
 
 
 @contextmanager
-def simulated_graph(options: SimGraphOptions, folder: Path) -> Iterator[tuple[Supervisor, RosSession, Operator]]:
-    """The whole simulated graph, connected."""
+def simulated_graph(options: SimGraphOptions, folder: Path, *tapped: graph.Topic) -> Iterator[SimulatedGraph]:
+    """The whole simulated graph, connected, with taps on some topics."""
     with running(sim_graph(options), folder) as (supervisor, session):
+        # Before everything else is connected, so that they miss nothing.
+        taps = {topic: Tap(session, topic) for topic in tapped}
         operator = Operator(session)
         operator.wait_for_graph(START_LIMIT_S, recording=False)
-        yield supervisor, session, operator
+        yield SimulatedGraph(supervisor, session, operator, taps)
 
 
 def run_episode(operator: Operator, seed: int, limit_s: float = 40.0) -> dict[str, Any]:

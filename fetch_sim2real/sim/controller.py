@@ -24,7 +24,9 @@ class TrajectoryFollower:
         """Replace what is running by ``trajectory``, starting now."""
         start_position, start_velocity = self.desired(np.array([now_s]))
         points = trajectory.points
-        self._times = now_s + np.array([0.0, *(point.time_from_start_s for point in points)])
+        # Messages carry whole nanoseconds: a trajectory that came in one and one that did not have to act the same.
+        times = np.round(np.array([0.0, *(point.time_from_start_s for point in points)]) * 1e9) / 1e9
+        self._times = now_s + times
         self._positions = np.vstack([start_position, *(point.position for point in points)])
         self._velocities = np.vstack([start_velocity, *(point.velocity for point in points)])
 
