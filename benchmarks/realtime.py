@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         "camera": options.camera + (", recording" if options.record else ""),
         "rate": f"{result['rate_hz']:.2f} commands/s, {result['realtime_factor']:.3f} x real time",
         "frames": f"{result['episodes'][0]['steps']}, {result['frames_lost']} lost, {result['missed_cycles']} too late",
-        "missing in the bag": str(result["frames_unrecorded"]),
+        "missing in the bag": "no bag" if result["bag"] is None else str(result["frames_unrecorded"]),
         "frame to command": latency_text(latency["frame_to_command"]),
         "render to driver": latency_text(latency["total"]),
         "rendering": latency_text(latency["render"]),

@@ -66,8 +66,8 @@ class Run:
 
     @property
     def frames_lost(self) -> int:
-        """Frames that were published and never answered by a command."""
-        return sum(episode.result.steps - len(episode.outcome["frame_to_command_ms"]) for episode in self.episodes)
+        """Frames that were published and never answered, not even late."""
+        return sum(max(0, episode.result.steps - episode.outcome["answered"]) for episode in self.episodes)
 
     @property
     def rate_hz(self) -> float:

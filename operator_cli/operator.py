@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from geometry_msgs.msg import PoseStamped
@@ -19,11 +19,13 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
+from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, subscribe_to
 from operator_cli.session import RosSession
 
 NODE_NAME: Final = graph.OPERATOR
 _ANSWER_LIMIT_S: Final = 10.0
+_LAST_ANSWER_LIMIT_S: Final = 0.5
 _SERVICES: Final = (
     graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.DRIVER_ENABLE, graph.DRIVER_DISABLE,
 )  # fmt: skip
@@ -32,6 +34,7 @@ _MAX_NAMED: Final = 3
 _STANDS_FOR: Final = {graph.ROBOT: graph.SIM_BRIDGE, graph.CAMERA: graph.SIM_BRIDGE}
 _MAY_LISTEN: Final = (graph.SIM_BRIDGE, graph.RECORDER, graph.OPERATOR, "check_graph", "rosbag2_recorder")
 # The driver's answers that mean: the policy has commanded the arm.
+_ACTIVATED: Final = "activated"
 _COMMANDED: Final = ("command", "limited")
 
 
@@ -55,13 +58,15 @@ class Operator:
         self._subscriptions = [
             subscribe_to(node, graph.GOAL_STATUS, self._on_goal_status),
             subscribe_to(node, graph.SIM_OUTCOME, self._on_outcome),
-            subscribe_to(node, graph.SETPOINT, self._on_setpoint),
+            # Deep enough for every answer of a second: they are counted.
+            subscribe_to(node, replace(graph.SETPOINT, subscribe=graph.RELIABLE_100), self._on_setpoint),
         ]
         self._triggers = {name: node.create_client(Trigger, name) for name in _SERVICES}
         self._set_bridge = node.create_client(SetParameters, _SET_BRIDGE)
         self._goal_answers: list[dict[str, Any]] = []
         self._outcomes: list[dict[str, Any]] = []
         self.first_command_s: float | None = None
+        self._answered_ns: set[int] = set()
 
     # -- the graph -----------------------------------------------------------------------------------------------
 
@@ -169,11 +174,17 @@ class Operator:
             self._session.spin(0.05)
 
     def run_to_outcome(self, limit_s: float) -> dict[str, Any]:
-        """Let time run until the world says how the episode ended."""
+        """Let time run until the world says how the episode ended; "answered" frames are added to what it says."""
         self._outcomes.clear()
+        self._answered_ns.clear()
         self.call(graph.SIM_RESUME)
         self._session.wait_until(lambda: bool(self._outcomes), limit_s, lambda: "end of the episode")
-        return self._outcomes[-1]
+        outcome = self._outcomes[-1]
+        # In real time the answer to the last frame may still be on its way.
+        deadline = time.monotonic() + _LAST_ANSWER_LIMIT_S
+        while len(self._answered_ns) < outcome["steps"] and time.monotonic() < deadline:
+            self._session.spin(0.02)
+        return {**outcome, "answered": len(self._answered_ns)}
 
     # -- services ------------------------------------------------------------------------------------------------
 
@@ -221,6 +232,8 @@ class Operator:
         self._outcomes.append(json.loads(message.data))
 
     def _on_setpoint(self, message: JointState) -> None:
+        if message.header.frame_id != _ACTIVATED:
+            self._answered_ns.add(stamp_ns_of(message.header.stamp))
         if self.first_command_s is None and message.header.frame_id in _COMMANDED:
             self.first_command_s = time.monotonic()
 

@@ -55,6 +55,7 @@ def checked(settings: SimSettings) -> SimSettings:
     _ = settings.policy_folder, settings.world
     if settings.duration_s is not None and settings.graph.lockstep:
         raise GraphError("--duration is wall time, which lockstep does not follow: add --realtime, or use --episodes")
+    settings = replace(settings, graph=replace(settings.graph, episode_s=settings.duration_s or 0.0))
     if settings.folder is None:
         if settings.video is not None:
             raise GraphError("--video is made from the recorded bag: leave --no-record out")
@@ -62,7 +63,7 @@ def checked(settings: SimSettings) -> SimSettings:
     folder = settings.folder.expanduser().absolute()
     if folder.exists() and any(folder.iterdir()):
         raise SetupError(f"the folder {folder} is not empty, choose another: --record DIR")
-    options = replace(settings.graph, record_to=str(folder / "bag"), episode_s=settings.duration_s or 0.0)
+    options = replace(settings.graph, record_to=str(folder / "bag"))
     return replace(settings, folder=folder, graph=options)
 
 

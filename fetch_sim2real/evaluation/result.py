@@ -63,7 +63,7 @@ class RunResult(Record):
     """All that is reported of a run. ``ci95`` is Wilson's interval of the success rate.
 
     ``missed_cycles``: frames for which there was no command by the next one (lockstep waits, so it has none);
-    ``frames_lost``: frames that the policy never answered; ``refusals``: commands that the driver refused, by reason;
+    ``frames_lost``: frames that were never answered at all; ``refusals``: commands that the driver refused, by reason;
     ``limited_commands``: commands that it slowed down; ``rate_hz``: commands per second of wall time while episodes
     ran; ``start_up_s``: from the launch to the first command; ``frames_unrecorded``: frames missing in the bag.
     """
