@@ -1,0 +1,307 @@
+"""The arm driver against a scripted commander and an ideal robot: what is wrong never reaches the robot."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from graph_harness import START_LIMIT_S, Tap, call, running, set_parameter, values_of
+from rclpy.parameter import Parameter
+from trajectory_msgs.msg import JointTrajectory
+
+from fetch_sim2real import graph
+from fetch_sim2real.processes import NodeProcess
+from fetch_sim2real.robot.ik import HOME_POSITION_RAD
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.timing import CONTROL_PERIOD_S
+from fetch_sim2real.types import FloatArray, JointCommand, JointSample
+from node_support.joint_states import joint_state_message, setpoint_of
+from node_support.stamps import stamp_ns_of
+from node_support.topics import publish_to
+from node_support.trajectories import command_message, trajectory_of
+from operator_cli.session import RosSession
+
+pytestmark = pytest.mark.ros
+
+TORSO_M = 0.35
+SLOW_RAD_S = np.array([0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+
+
+class Stage:
+    """Plays commander and robot. The robot follows trajectories exactly and reports at 100 Hz of system time."""
+
+    def __init__(self, session: RosSession) -> None:
+        self.session = session
+        self._joint_states = publish_to(session.node, graph.JOINT_STATES)
+        self._commands = publish_to(session.node, graph.JOINT_COMMAND)
+        self.setpoints, self.sent = Tap(session, graph.SETPOINT), Tap(session, graph.ARM_TRAJECTORY)
+        self.fingers = Tap(session, graph.GRIPPER_TRAJECTORY)
+        self.diagnostics = Tap(session, graph.DIAGNOSTICS)
+        self._arm = TrajectoryFollower(HOME_POSITION_RAD, time.time())
+        self._followed = 0
+        self.torso_m, self.offset_rad, self.silent = TORSO_M, 0.0, False
+        session.node.create_timer(0.01, self._report)
+        session.wait_until(
+            lambda: bool(session.node.count_publishers(graph.SETPOINT.name)), START_LIMIT_S, lambda: "driver"
+        )
+        session.wait_until(lambda: bool(self._commands.get_subscription_count()), START_LIMIT_S, lambda: "driver")
+        session.spin(0.3)
+
+    def _report(self) -> None:
+        now_ns = time.time_ns()
+        for message in self.sent.messages[self._followed :]:
+            self._arm.accept(trajectory_of(message, ARM_JOINTS), now_ns * 1e-9)
+        self._followed = len(self.sent.messages)
+        position, velocity = self._arm.desired(np.array([now_ns * 1e-9]))
+        sample = JointSample(now_ns, position[0] + self.offset_rad, velocity[0], 0.0)
+        if not self.silent:
+            self._joint_states.publish(joint_state_message(sample, self.torso_m))
+
+    def settle(self) -> None:
+        """Forget everything, with the driver disabled and the arm at rest."""
+        self.torso_m, self.offset_rad, self.silent = TORSO_M, 0.0, False
+        self.session.spin(0.05)
+        call(self.session, graph.DRIVER_RESET)
+        call(self.session, graph.DRIVER_DISABLE)
+        self.session.spin(0.8)
+        for tap in (self.setpoints, self.sent, self.fingers):
+            tap.messages.clear()
+        self._followed = 0
+
+    def enable(self) -> None:
+        """Activate; the hold that the driver sends is not counted."""
+        deadline = time.monotonic() + 5.0
+        while not (answer := call(self.session, graph.DRIVER_ENABLE))[0]:
+            assert time.monotonic() < deadline, answer[1]
+            self.session.spin(0.05)
+        self.session.wait_until(lambda: len(self.sent.messages) == 1, 5.0, lambda: "hold at activation")
+        self.session.spin(0.05)
+        self.setpoints.messages.clear()
+
+    def command(self, velocity: FloatArray, stamp_ns: int | None = None) -> JointCommand:
+        """A command that fits the driver's setpoint at rest."""
+        return JointCommand(
+            stamp_ns=time.time_ns() if stamp_ns is None else stamp_ns,
+            position=HOME_POSITION_RAD + 0.5 * velocity * CONTROL_PERIOD_S,
+            velocity=velocity,
+        )
+
+    def send(self, message: JointTrajectory) -> str:
+        """Publish a command and wait for the driver's decision."""
+        count = len(self.setpoints.messages)
+        self._commands.publish(message)
+        self.session.wait_until(lambda: len(self.setpoints.messages) > count, 5.0, lambda: "setpoint")
+        self.session.spin(0.05)
+        answer = self.setpoints.messages[count]
+        assert answer.header.stamp == message.header.stamp
+        return str(answer.header.frame_id)
+
+
+@pytest.fixture(scope="module")
+def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    process = NodeProcess("arm_driver", graph.ARM_DRIVER, {}, 0)
+    with running([process], tmp_path_factory.mktemp("driver")) as (_, session):
+        yield Stage(session)
+
+
+@pytest.fixture
+def stage(whole_stage: Stage) -> Stage:
+    whole_stage.settle()
+    return whole_stage
+
+
+def wrong_joints(message: JointTrajectory) -> None:
+    message.joint_names[0] = "head_pan_joint"
+
+
+def missing_joint(message: JointTrajectory) -> None:
+    message.joint_names = message.joint_names[:-1]
+    message.points[0].positions = message.points[0].positions[:-1]
+    message.points[0].velocities = message.points[0].velocities[:-1]
+
+
+def not_a_number(message: JointTrajectory) -> None:
+    message.points[0].positions[3] = float("nan")
+
+
+def infinite(message: JointTrajectory) -> None:
+    message.points[0].velocities[0] = float("inf")
+
+
+def jumping(message: JointTrajectory) -> None:
+    message.points[0].positions[1] += 0.3
+
+
+def stale(message: JointTrajectory) -> None:
+    message.header.stamp.sec -= 1
+
+
+def from_the_future(message: JointTrajectory) -> None:
+    message.header.stamp.sec += 1
+
+
+def two_points(message: JointTrajectory) -> None:
+    message.points = [*message.points, *message.points]
+
+
+def faster_training(message: JointTrajectory) -> None:
+    message.header.frame_id = "warp"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (wrong_joints, "wrong_joints"),
+        (missing_joint, "wrong_joints"),
+        (two_points, "wrong_joints"),
+        (not_a_number, "non_finite"),
+        (infinite, "non_finite"),
+        (jumping, "jump"),
+        (stale, "before_activation"),
+        (from_the_future, "future"),
+        (faster_training, "profile"),
+    ],
+)
+def test_a_spoilt_command_never_reaches_the_robot(stage: Stage, spoil: object, reason: str) -> None:
+    stage.enable()
+    message = command_message(stage.command(SLOW_RAD_S))
+    spoil(message)  # type: ignore[operator]
+    assert stage.send(message) == f"refused:{reason}"
+    assert len(stage.sent.messages) == 1, "only the hold of the activation"
+
+
+def test_old_and_repeated_observations_are_refused(stage: Stage) -> None:
+    stage.enable()
+    stage.session.spin(0.35)
+    now_ns = time.time_ns()
+    assert stage.send(command_message(stage.command(0.0 * SLOW_RAD_S, now_ns - 300_000_000))) == "refused:stale"
+    assert stage.send(command_message(stage.command(0.0 * SLOW_RAD_S))) == "command"
+    assert stage.send(command_message(stage.command(0.0 * SLOW_RAD_S, now_ns))) == "refused:out_of_order"
+
+
+def test_a_good_command_moves_the_arm_and_a_bad_one_after_it_brakes(stage: Stage) -> None:
+    stage.enable()
+    assert stage.send(command_message(stage.command(SLOW_RAD_S))) in ("command", "limited")
+    assert len(stage.sent.messages) == 2
+    bad = command_message(stage.command(SLOW_RAD_S))
+    not_a_number(bad)
+    assert stage.send(bad) == "refused:non_finite"
+    stage.session.spin(0.5)
+    for message in stage.sent.messages:
+        trajectory = trajectory_of(message, ARM_JOINTS)  # finite and in order, or this raises
+        assert stamp_ns_of(message.header.stamp) == 0
+        assert not np.any(trajectory.points[-1].velocity), "every trajectory ends at rest"
+    assert max(np.abs(m.points[0].velocities).max() for m in stage.sent.messages[2:] or stage.sent.messages[:1]) <= 0.05
+    assert call(stage.session, graph.DRIVER_ENABLE)[0], "silence has led to hold, which needs an enable"
+
+
+def test_commands_are_ignored_until_enabled(stage: Stage) -> None:
+    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    assert not stage.sent.messages
+    assert setpoint_of(stage.setpoints.messages[-1]) is None or np.allclose(
+        setpoint_of(stage.setpoints.messages[-1]).velocity,
+        0.0,  # type: ignore[union-attr]
+    )
+
+
+def test_stop_latches_until_reset(stage: Stage) -> None:
+    stage.enable()
+    assert call(stage.session, graph.DRIVER_STOP)[0]
+    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    refused, why = call(stage.session, graph.DRIVER_ENABLE)
+    assert not refused and "reset" in why
+    assert call(stage.session, graph.DRIVER_RESET)[0]
+    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    assert len(stage.sent.messages) == 1
+
+
+def test_an_arm_that_does_not_follow_stops_the_driver(stage: Stage) -> None:
+    stage.enable()
+    stage.offset_rad = 0.5
+    stage.session.spin(0.1)
+    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    refused, why = call(stage.session, graph.DRIVER_ENABLE)
+    assert not refused and "stopped" in why
+
+
+def test_no_joint_states_no_motion(stage: Stage) -> None:
+    stage.enable()
+    stage.silent = True
+    stage.session.spin(0.2)
+    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    refused, why = call(stage.session, graph.DRIVER_ENABLE)
+    assert not refused and "old" in why
+
+
+def test_a_torso_at_another_height_is_not_enabled(stage: Stage) -> None:
+    stage.torso_m = TORSO_M - 0.1
+    stage.session.spin(0.1)
+    refused, why = call(stage.session, graph.DRIVER_ENABLE)
+    assert not refused and "torso" in why
+
+
+def test_a_second_commander_stops_both(stage: Stage) -> None:
+    stage.enable()
+    other = publish_to(stage.session.node, graph.JOINT_COMMAND)
+    count = stage.session.node.count_publishers
+    stage.session.wait_until(lambda: count(graph.JOINT_COMMAND.name) == 2, 5.0, lambda: "second commander")
+    stage.session.spin(0.2)
+    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:second_commander"
+    assert len(stage.sent.messages) == 1
+    stage.session.node.destroy_publisher(other)
+    stage.session.wait_until(lambda: count(graph.JOINT_COMMAND.name) == 1, 5.0, lambda: "one commander")
+    stage.session.spin(0.2)
+
+
+def test_the_gripper_is_commanded_on_change_only(stage: Stage) -> None:
+    stage.enable()
+    for opening_m in (0.03, 0.03, 0.03, 0.01):
+        command = replace(stage.command(0.0 * SLOW_RAD_S), finger_position_m=opening_m)
+        assert stage.send(command_message(command)) == "command"
+    assert [m.points[0].positions[0] for m in stage.fingers.messages] == [0.03, 0.01]
+
+
+def test_refusals_are_counted_in_diagnostics(stage: Stage) -> None:
+    stage.enable()
+    bad = command_message(stage.command(SLOW_RAD_S))
+    jumping(bad)
+    stage.send(bad)
+    stage.diagnostics.messages.clear()
+    stage.session.wait_until(lambda: bool(values_of(stage.diagnostics, graph.ARM_DRIVER)), 5.0, lambda: "diagnostics")
+    values = values_of(stage.diagnostics, graph.ARM_DRIVER)
+    assert int(values["decisions_refused_jump"]) >= 1
+    assert values["state"] in ("active", "hold") and values["profile"] == "default"
+
+
+def test_parameters_are_checked_at_start_and_when_set(stage: Stage) -> None:
+    taken, reason = set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=0.5))
+    assert not taken and "read-only" in reason
+    wrong = {
+        "speed_scale:=1.5": "expected 0.01 to 1",
+        "speed_scale:=.nan": "expected 0.01 to 1",
+        "profile:=warp": "expected one of gentle, default",
+        "world:=nowhere": "available: nominal",
+        "sped_scale:=0.5": "there is no parameter 'sped_scale'",
+    }
+    started = {
+        given: subprocess.Popen(
+            [sys.executable, "-m", "arm_driver.main", "--ros-args", "-r", "__node:=other", "-p", given],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for given in wrong
+    }
+    for given, process in started.items():
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1, given
+        assert wrong[given] in errors and "Traceback" not in errors, errors

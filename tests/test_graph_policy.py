@@ -1,0 +1,287 @@
+"""The policy node against a scripted camera, robot and driver: one answer to each frame, and none without one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from graph_harness import START_LIMIT_S, Tap, call, running, values_of, write_untrained_bundle
+
+from fetch_sim2real import graph
+from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.processes import NodeProcess
+from fetch_sim2real.robot.ik import HOME_POSITION_RAD
+from fetch_sim2real.timing import CONTROL_PERIOD_NS
+from fetch_sim2real.types import Goal, JointSample, JointSetpoint
+from node_support.camera_info import camera_info_message
+from node_support.images import color_message, depth_message
+from node_support.joint_states import joint_state_message, setpoint_message
+from node_support.poses import goal_message
+from node_support.stamps import stamp_ns_of
+from node_support.topics import publish_to
+from operator_cli.session import RosSession
+
+pytestmark = pytest.mark.ros
+
+GOOD_GOAL = Goal(graph.BLOCK_FRAME, np.array([0.0, 0.0, 0.1]))
+CAMERA = CameraModel.from_fovy(424, 240, np.deg2rad(42.5))
+TORSO_M = 0.35
+
+
+class Stage:
+    """Plays everything around the policy node."""
+
+    def __init__(self, session: RosSession) -> None:
+        self.session = session
+        topics = (
+            graph.COLOR, graph.COLOR_INFO, graph.DEPTH, graph.JOINT_STATES, graph.SETPOINT, graph.GOAL,
+        )  # fmt: skip
+        self._publishers = {topic: publish_to(session.node, topic) for topic in topics}
+        self.commands = Tap(session, graph.JOINT_COMMAND)
+        self.status = Tap(session, graph.GOAL_STATUS)
+        self.diagnostics = Tap(session, graph.DIAGNOSTICS)
+        self.stamp_ns = 10 * 10**9
+        self._rng = np.random.default_rng(0)
+        session.wait_until(
+            lambda: (
+                all(p.get_subscription_count() for p in self._publishers.values())
+                and bool(session.node.count_publishers(graph.JOINT_COMMAND.name))
+            ),
+            START_LIMIT_S,
+            lambda: "policy node",
+        )
+        session.spin(0.3)
+
+    def reset(self) -> None:
+        assert call(self.session, graph.POLICY_RESET)[0]
+        self.commands.messages.clear()
+        self.status.messages.clear()
+
+    def state_goal(self, goal: Goal = GOOD_GOAL) -> dict[str, object]:
+        self.status.messages.clear()
+        self._publishers[graph.GOAL].publish(goal_message(goal))
+        self.session.wait_until(lambda: bool(self.status.messages), 5.0, lambda: "goal status")
+        answer: dict[str, object] = json.loads(self.status.messages[-1].data)
+        return answer
+
+    def setpoint(self, stamp_ns: int, decision: str) -> None:
+        setpoint = JointSetpoint.at_rest(HOME_POSITION_RAD)
+        self._publishers[graph.SETPOINT].publish(setpoint_message(setpoint, stamp_ns, decision, (1, 0)))
+
+    def joints(self, stamp_ns: int, torso_m: float = TORSO_M) -> None:
+        sample = JointSample(stamp_ns, np.array(HOME_POSITION_RAD), np.zeros(7), 0.0)
+        self._publishers[graph.JOINT_STATES].publish(joint_state_message(sample, torso_m))
+
+    def frame(self, stamp_ns: int, width: int = 424, parts: tuple[str, ...] = ("info", "color", "depth")) -> None:
+        rgb = self._rng.integers(0, 255, (240, width, 3), dtype=np.uint8)
+        depth = self._rng.integers(500, 1800, (240, width)).astype(np.uint16)
+        frame_id = graph.COLOR_OPTICAL_FRAME
+        messages = {
+            "info": (graph.COLOR_INFO, camera_info_message(CAMERA, stamp_ns, frame_id)),
+            "color": (graph.COLOR, color_message(rgb, stamp_ns, frame_id)),
+            "depth": (graph.DEPTH, depth_message(depth, stamp_ns, frame_id)),
+        }
+        for part in parts:
+            topic, message = messages[part]
+            self._publishers[topic].publish(message)
+
+    def next_stamp(self) -> int:
+        self.stamp_ns += CONTROL_PERIOD_NS
+        return self.stamp_ns
+
+    def answers(self, count: int, limit_s: float = 5.0) -> list[bool]:
+        """Wait for ``count`` answers; for each, whether it is a command (and not a hold)."""
+        self.session.wait_until(lambda: len(self.commands.messages) >= count, limit_s, lambda: f"{count} answers")
+        self.session.spin(0.1)
+        return [bool(message.points) for message in self.commands.messages]
+
+    def diagnosis(self) -> dict[str, str]:
+        """The next diagnostics: of what has happened up to now."""
+        self.diagnostics.messages.clear()
+        self.session.wait_until(
+            lambda: bool(values_of(self.diagnostics, graph.POLICY_NODE)), 5.0, lambda: "diagnostics"
+        )
+        return values_of(self.diagnostics, graph.POLICY_NODE)
+
+
+@pytest.fixture(scope="module")
+def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("policy")
+    write_untrained_bundle(folder / "bundle")
+    process = NodeProcess("policy_node", graph.POLICY_NODE, {"policy": str(folder / "bundle")}, 0)
+    with running([process], folder / "log") as (_, session):
+        yield Stage(session)
+
+
+@pytest.fixture
+def stage(whole_stage: Stage) -> Stage:
+    whole_stage.reset()
+    return whole_stage
+
+
+def act_once(stage: Stage) -> int:
+    """Bring the policy to act: goal, activation, one frame."""
+    assert stage.state_goal()["accepted"]
+    stamp_ns = stage.next_stamp()
+    stage.setpoint(stamp_ns, "activated")
+    stage.joints(stamp_ns)
+    stage.frame(stamp_ns)
+    assert stage.answers(1) == [True]
+    return stamp_ns
+
+
+def test_goals_are_accepted_or_refused_with_a_reason(stage: Stage) -> None:
+    assert stage.state_goal()["accepted"] is True
+    for goal, word in (
+        (Goal("map", GOOD_GOAL.position_m), "frame 'map'"),
+        (Goal(graph.BLOCK_FRAME, np.array([0.0, np.nan, 0.1])), "not finite"),
+        (Goal(graph.BLOCK_FRAME, np.array([0.0, 0.5, 0.1])), "outside"),
+    ):
+        answer = stage.state_goal(goal)
+        assert answer["accepted"] is False and word in str(answer["reason"])
+
+
+def test_a_command_carries_its_observations_stamp_and_the_training_limits(stage: Stage) -> None:
+    stamp_ns = act_once(stage)
+    (message,) = stage.commands.messages
+    assert stamp_ns_of(message.header.stamp) == stamp_ns
+    assert message.header.frame_id == "default"
+
+
+def test_no_goal_no_motion(stage: Stage) -> None:
+    stamp_ns = stage.next_stamp()
+    stage.setpoint(stamp_ns, "activated")
+    stage.joints(stamp_ns)
+    stage.frame(stamp_ns)
+    assert stage.answers(1) == [False]
+
+
+def test_a_driver_that_is_not_active_gets_holds(stage: Stage) -> None:
+    stamp_ns = act_once(stage)
+    stage.setpoint(stamp_ns, "refused:not_active")
+    stamp_ns = stage.next_stamp()
+    stage.joints(stamp_ns)
+    stage.frame(stamp_ns)
+    assert stage.answers(2) == [True, False]
+
+
+def test_a_frozen_camera_commands_nothing(stage: Stage) -> None:
+    before = int(stage.diagnosis()["repeated_frames"])
+    stamp_ns = act_once(stage)
+    stage.setpoint(stamp_ns, "command")
+    for _ in range(5):
+        stage.joints(stage.next_stamp())
+        stage.frame(stamp_ns)  # new pixels, old stamp
+        stage.session.spin(0.05)
+    stage.session.spin(0.2)
+    assert stage.answers(1) == [True]
+    assert int(stage.diagnosis()["repeated_frames"]) - before == 5
+
+
+def test_a_frame_without_depth_commands_nothing(stage: Stage) -> None:
+    stamp_ns = act_once(stage)
+    stage.setpoint(stamp_ns, "command")
+    for _ in range(3):
+        stamp_ns = stage.next_stamp()
+        stage.joints(stamp_ns)
+        stage.frame(stamp_ns, parts=("info", "color"))
+        stage.session.spin(0.05)
+    assert stage.answers(1) == [True]
+
+
+def test_a_frame_waits_for_its_joint_state_and_for_the_last_answer(stage: Stage) -> None:
+    stamp_ns = act_once(stage)
+    late_ns = stage.next_stamp()
+    stage.frame(late_ns)
+    stage.session.spin(0.2)
+    assert stage.answers(1) == [True], "no joint state, no setpoint: too early"
+    stage.joints(late_ns)
+    stage.session.spin(0.2)
+    assert stage.answers(1) == [True], "no setpoint: too early"
+    stage.setpoint(stamp_ns, "command")
+    assert stage.answers(2) == [True, True]
+
+
+def test_a_frame_that_is_overtaken_is_answered_with_a_hold(stage: Stage) -> None:
+    act_once(stage)  # its setpoint never comes
+    overtaken_ns, newest_ns = stage.next_stamp(), stage.next_stamp()
+    stage.joints(overtaken_ns)
+    stage.frame(overtaken_ns)
+    stage.session.spin(0.1)
+    stage.joints(newest_ns)
+    stage.frame(newest_ns)
+    assert stage.answers(2) == [True, False]
+    assert stamp_ns_of(stage.commands.messages[-1].header.stamp) == overtaken_ns
+
+
+@pytest.mark.parametrize("fault", ["image_size", "old_joints", "torso"])
+def test_an_impossible_observation_is_answered_with_a_hold(stage: Stage, fault: str) -> None:
+    stamp_ns = act_once(stage)
+    stage.setpoint(stamp_ns, "command")
+    stamp_ns = stage.next_stamp()
+    if fault == "old_joints":
+        # The nearest joint state is of another moment than the frame.
+        stamp_ns += 3 * CONTROL_PERIOD_NS
+        stage.stamp_ns = stamp_ns + 3 * CONTROL_PERIOD_NS
+        stage.joints(stage.stamp_ns)
+    else:
+        stage.joints(stamp_ns, TORSO_M - 0.1 if fault == "torso" else TORSO_M)
+    stage.frame(stamp_ns, width=320 if fault == "image_size" else 424)
+    assert stage.answers(2) == [True, False]
+    stage.joints(stage.next_stamp())
+
+
+def test_reset_forgets_the_goal(stage: Stage) -> None:
+    act_once(stage)
+    stage.reset()
+    stamp_ns = stage.next_stamp()
+    stage.setpoint(stamp_ns, "activated")
+    stage.joints(stamp_ns)
+    stage.frame(stamp_ns)
+    assert stage.answers(1) == [False]
+
+
+def test_diagnostics_name_rate_age_and_latency(stage: Stage) -> None:
+    stamp_ns = act_once(stage)
+    for _ in range(5):
+        stage.setpoint(stamp_ns, "command")
+        stamp_ns = stage.next_stamp()
+        stage.joints(stamp_ns)
+        stage.frame(stamp_ns)
+        stage.session.spin(0.03)
+    stage.answers(6)
+    values = stage.diagnosis()
+    for key in ("answer_rate_hz", "observation_age_p50_ms", "inference_p99_ms", "missed_cycles", "unpaired_frames"):
+        assert key in values
+    assert 0.0 < float(values["inference_p50_ms"]) < 1000.0
+    gap_ns = stage.next_stamp() + 4 * CONTROL_PERIOD_NS
+    stage.setpoint(stamp_ns, "command")
+    stage.joints(gap_ns)
+    stage.frame(gap_ns)
+    stage.stamp_ns = gap_ns
+    stage.answers(7)
+    deadline = time.monotonic() + 5.0
+    while int(values["missed_cycles"]) < 4 and time.monotonic() < deadline:
+        values = stage.diagnosis()
+    assert int(values["missed_cycles"]) >= 4
+
+
+def test_a_damaged_bundle_is_refused_at_start(tmp_path: Path) -> None:
+    write_untrained_bundle(tmp_path)
+    weights = tmp_path / "actor.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    command = [sys.executable, "-m", "policy_node.main", "--ros-args", "-p", f"policy:={tmp_path}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    assert "actor.safetensors" in result.stderr and "Traceback" not in result.stderr
