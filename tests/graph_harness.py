@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
@@ -42,6 +45,8 @@ from operator_cli.operator import Operator
 from operator_cli.session import RosSession
 
 START_LIMIT_S = 30.0
+# Connecting a client takes longer than calling it.
+_CLIENTS: WeakKeyDictionary[Node, dict[str, Client]] = WeakKeyDictionary()
 
 
 def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBundle:
@@ -138,9 +143,12 @@ def running(processes: Sequence[NodeProcess], folder: Path) -> Iterator[tuple[Su
 
 
 @contextmanager
-def simulated_graph(options: SimGraphOptions, folder: Path, *tapped: graph.Topic) -> Iterator[SimulatedGraph]:
-    """The whole simulated graph, connected, with taps on some topics."""
-    with running(sim_graph(options), folder) as (supervisor, session):
+def simulated_graph(
+    options: SimGraphOptions, folder: Path, *tapped: graph.Topic, may_end: Sequence[str] = ()
+) -> Iterator[SimulatedGraph]:
+    """The whole simulated graph, connected, with taps on some topics; nodes of ``may_end`` may end before it does."""
+    processes = [replace(process, required=process.node_name not in may_end) for process in sim_graph(options)]
+    with running(processes, folder) as (supervisor, session):
         # Before everything else is connected, so that they miss nothing.
         taps = {topic: Tap(session, topic) for topic in tapped}
         operator = Operator(session)
@@ -160,12 +168,12 @@ def run_episode(operator: Operator, seed: int, limit_s: float = 40.0) -> dict[st
 
 def call(session: RosSession, service: str) -> tuple[bool, str]:
     """Call a Trigger service."""
-    client = session.node.create_client(Trigger, service)
+    clients = _CLIENTS.setdefault(session.node, {})
+    client = clients.get(service) or clients.setdefault(service, session.node.create_client(Trigger, service))
     session.wait_until(client.service_is_ready, START_LIMIT_S, lambda: service)
     future = client.call_async(Trigger.Request())
     session.wait_until(future.done, 10.0, lambda: f"answer from {service}")
     answer = future.result()
-    session.node.destroy_client(client)
     return bool(answer.success), str(answer.message)
 
 

@@ -1,0 +1,151 @@
+"""Nodes that die or are told to end while the arm moves in real time: it comes to rest, and stays there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from graph_harness import SimulatedGraph, running, simulated_graph, values_of, write_untrained_bundle
+
+from fetch_sim2real import graph
+from fetch_sim2real.processes import SimGraphOptions, sim_graph
+from fetch_sim2real.timing import CONTROL_PERIOD_S
+from fetch_sim2real.types import FloatArray
+from node_support.stamps import stamp_ns_of
+
+pytestmark = [pytest.mark.ros, pytest.mark.gl]
+
+MOVING_RAD_S, AT_REST_RAD_S = 0.15, 0.01
+COMMAND_TIMEOUT_S = 0.1
+# Command latency of the nominal world, and how far the servos are behind what they are told.
+LAG_S = 0.06
+# From full speed, at the slowest joint's acceleration.
+STOPPED_AFTER_S = 1.0
+
+
+def options(folder: Path) -> SimGraphOptions:
+    write_untrained_bundle(folder / "bundle")
+    return SimGraphOptions(policy=str(folder / "bundle"), lockstep=False, episode_s=60.0)
+
+
+def motion(cell: SimulatedGraph, since_ns: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Stamps [s] (n,), the fastest joint's speed (n,) and positions (n, 7), of joint states from ``since_ns`` on."""
+    states = {stamp_ns_of(m.header.stamp): m for m in cell.taps[graph.JOINT_STATES].messages}
+    chosen = sorted(stamp for stamp in states if stamp >= since_ns)
+    velocity = np.array([states[stamp].velocity[:7] for stamp in chosen]).reshape(-1, 7)
+    position = np.array([states[stamp].position[:7] for stamp in chosen]).reshape(-1, 7)
+    return np.array(chosen) * 1e-9, np.abs(velocity).max(axis=1), position
+
+
+def newest_ns(cell: SimulatedGraph) -> int:
+    return stamp_ns_of(cell.taps[graph.JOINT_STATES].messages[-1].header.stamp)
+
+
+def wait_until_moving(cell: SimulatedGraph) -> None:
+    def moving() -> bool:
+        states, setpoints = cell.taps[graph.JOINT_STATES].messages, cell.taps[graph.SETPOINT].messages
+        commanded = bool(setpoints) and setpoints[-1].header.frame_id in ("command", "limited")
+        return commanded and bool(states) and np.abs(states[-1].velocity[:7]).max() > MOVING_RAD_S
+
+    cell.session.wait_until(moving, 10.0, lambda: "motion")
+
+
+def start_moving(cell: SimulatedGraph) -> None:
+    start = cell.operator.reset(0, False)
+    cell.operator.state_goal(start)
+    cell.operator.enable_driver()
+    cell.operator.call(graph.SIM_RESUME)
+    wait_until_moving(cell)
+
+
+def kill(cell: SimulatedGraph, name: str) -> int:
+    """SIGKILL; the simulated time of it [ns]: no command was sent later."""
+    cell.session.spin(0.0)
+    os.kill(cell.supervisor.pids()[name], signal.SIGKILL)
+    cell.session.spin(0.02)
+    return newest_ns(cell)
+
+
+def run_on(cell: SimulatedGraph, since_ns: int, simulated_s: float) -> None:
+    cell.session.wait_until(lambda: newest_ns(cell) > since_ns + simulated_s * 1e9, 20.0, lambda: "simulated time")
+
+
+def assert_brakes_to_rest(cell: SimulatedGraph, killed_ns: int, begins_within_s: float) -> None:
+    run_on(cell, killed_ns, STOPPED_AFTER_S + 0.5)
+    stamps_s, speed, position = motion(cell, killed_ns)
+    elapsed_s = stamps_s - killed_ns * 1e-9
+    braking = speed[elapsed_s >= begins_within_s + LAG_S]
+    # Servos settle with a ripple.
+    assert np.all(np.diff(braking) < 0.05), "faster again after braking had begun"
+    assert np.all(speed[elapsed_s >= STOPPED_AFTER_S] < AT_REST_RAD_S)
+    rest = position[elapsed_s >= STOPPED_AFTER_S]
+    assert np.abs(rest - rest[0]).max() < 1e-3
+
+
+def test_death_of_the_policy_brakes_the_arm(tmp_path: Path) -> None:
+    taps = (graph.JOINT_STATES, graph.SETPOINT, graph.ARM_TRAJECTORY, graph.DIAGNOSTICS)
+    with simulated_graph(options(tmp_path), tmp_path / "log", *taps, may_end=[graph.POLICY_NODE]) as cell:
+        start_moving(cell)
+        killed_ns = kill(cell, graph.POLICY_NODE)
+        assert_brakes_to_rest(cell, killed_ns, COMMAND_TIMEOUT_S + CONTROL_PERIOD_S)
+        for message in cell.taps[graph.ARM_TRAJECTORY].messages:
+            assert not np.any(message.points[-1].velocities), "every trajectory ends at rest"
+        cell.taps[graph.DIAGNOSTICS].messages.clear()
+        cell.session.wait_until(
+            lambda: bool(values_of(cell.taps[graph.DIAGNOSTICS], graph.ARM_DRIVER)), 5.0, lambda: "diagnostics"
+        )
+        values = values_of(cell.taps[graph.DIAGNOSTICS], graph.ARM_DRIVER)
+        assert values["state"] == "hold" and "no valid command" in values["reason"]
+
+
+def test_death_of_the_driver_leaves_the_arm_at_rest_until_another_is_enabled(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    taps = (graph.JOINT_STATES, graph.SETPOINT)
+    with simulated_graph(chosen, tmp_path / "log", *taps, may_end=[graph.ARM_DRIVER]) as cell:
+        start_moving(cell)
+        killed_ns = kill(cell, graph.ARM_DRIVER)
+        # Nobody is left to brake: the tail of the last trajectory does, from its second period on.
+        assert_brakes_to_rest(cell, killed_ns, 2 * CONTROL_PERIOD_S)
+
+        (driver,) = [process for process in sim_graph(chosen) if process.node_name == graph.ARM_DRIVER]
+        cell.taps[graph.SETPOINT].messages.clear()
+        with running([driver], tmp_path / "second"):
+            decisions = cell.taps[graph.SETPOINT].names
+            cell.session.wait_until(lambda: len(decisions()) >= 10, 15.0, lambda: "answers of the new driver")
+            assert set(decisions()) == {"refused:not_active"}
+            _, speed, _ = motion(cell, killed_ns + int(STOPPED_AFTER_S * 1e9))
+            assert speed.max() < AT_REST_RAD_S
+            cell.operator.enable_driver()
+            wait_until_moving(cell)
+            cell.operator.call(graph.DRIVER_DISABLE)
+            run_on(cell, newest_ns(cell), STOPPED_AFTER_S)
+
+
+def test_nodes_end_cleanly_when_told_twice_in_the_middle_of_motion(tmp_path: Path) -> None:
+    nodes = {
+        graph.POLICY_NODE: (signal.SIGINT, signal.SIGTERM),
+        graph.SIM_BRIDGE: (signal.SIGINT, signal.SIGINT),
+        graph.ARM_DRIVER: (signal.SIGTERM, signal.SIGTERM),
+    }
+    taps = (graph.JOINT_STATES, graph.SETPOINT)
+    with simulated_graph(options(tmp_path), tmp_path / "log", *taps, may_end=list(nodes)) as cell:
+        start_moving(cell)
+        pids = cell.supervisor.pids()
+        for order in (0, 1):
+            for name, signals in nodes.items():
+                os.kill(pids[name], signals[order])
+        deadline = time.monotonic() + 10.0
+        for name, pid in pids.items():
+            while (status := os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)) is None:
+                assert time.monotonic() < deadline, f"{name} does not end"
+                time.sleep(0.02)
+            log = cell.supervisor.log_tail(name)
+            assert (status.si_code, status.si_status) == (os.CLD_EXITED, 0), (name, log)
+            assert "Traceback" not in log and "Error" not in log, (name, log)
