@@ -1,0 +1,342 @@
+"""Messages to arrays and back; parameters; the driver's clocks. No node runs here."""
+
+from __future__ import annotations
+
+import array
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from sensor_msgs.msg import JointState
+
+from arm_driver import clocks
+from arm_driver.clocks import LockstepClock, RobotClock, SimulatedClock
+from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.types import JointCommand, JointSample, JointSetpoint, JointTrajectory, TrajectoryPoint
+from node_support.camera_info import camera_info_message, camera_model_of
+from node_support.images import color_message, color_of, depth_message, depth_of
+from node_support.joint_states import JointStateMerger, joint_state_message, setpoint_message, setpoint_of
+from node_support.parameters import Parameter, ParameterError
+from node_support.stamps import duration_message, duration_s_of, stamp_message, stamp_ns_of
+from node_support.trajectories import command_message, command_of, number_of, trajectory_message, trajectory_of
+from policy_node.joint_history import JointHistory
+from policy_node.pairing import FramePairer
+from policy_node.setpoints import SetpointTracker
+
+pytestmark = pytest.mark.ros
+
+RNG = np.random.default_rng(1)
+
+
+def sample(stamp_ns: int) -> JointSample:
+    return JointSample(stamp_ns, RNG.standard_normal(7), RNG.standard_normal(7), 0.02)
+
+
+# -- stamps, images, camera info ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stamp_ns", [0, 1, 999_999_999, 1_000_000_000, 1_764_000_000_123_456_789])
+def test_stamps_keep_every_nanosecond(stamp_ns: int) -> None:
+    assert stamp_ns_of(stamp_message(stamp_ns)) == stamp_ns
+
+
+def test_durations_are_whole_nanoseconds() -> None:
+    assert duration_s_of(duration_message(1 / 30)) == pytest.approx(1 / 30, abs=5e-10)
+    assert duration_message(0.9999999999).sec == 1
+
+
+def test_images_come_back_as_they_were() -> None:
+    rgb = RNG.integers(0, 256, (24, 42, 3), dtype=np.uint8)
+    depth = RNG.integers(0, 65536, (24, 42)).astype(np.uint16)
+    message = color_message(rgb, 5, "camera")
+    assert (message.header.frame_id, stamp_ns_of(message.header.stamp), message.step) == ("camera", 5, 126)
+    assert np.array_equal(color_of(message), rgb)
+    assert np.array_equal(depth_of(depth_message(depth, 5, "camera")), depth)
+
+
+def test_padded_rows_and_other_byte_orders_are_understood() -> None:
+    depth = RNG.integers(0, 65536, (3, 4)).astype(np.uint16)
+    message = depth_message(depth, 0, "")
+    padded = np.zeros((3, 12), np.uint8)
+    padded[:, :8] = depth.astype(">u2").view(np.uint8).reshape(3, 8)
+    message.step, message.is_bigendian, message.data = 12, 1, array.array("B", padded.tobytes())
+    assert np.array_equal(depth_of(message), depth)
+
+
+def test_images_of_another_kind_are_refused() -> None:
+    message = color_message(np.zeros((4, 4, 3), np.uint8), 0, "")
+    with pytest.raises(ObservationError, match="16UC1"):
+        depth_of(message)
+    message.data = message.data[:-1]
+    with pytest.raises(ObservationError, match="47 bytes"):
+        color_of(message)
+
+
+def test_camera_info_carries_the_camera_model() -> None:
+    camera = CameraModel(424, 240, 300.0, 301.0, 211.0, 119.0)
+    message = camera_info_message(camera, 7, "camera")
+    assert camera_model_of(message) == camera
+    message.d = [0.001, 0.0, 0.0, 0.0, 0.0]  # a fraction of a pixel
+    assert camera_model_of(message) == camera
+    message.d = [-0.2, 0.0, 0.0, 0.0, 0.0]
+    with pytest.raises(ObservationError, match="rectified"):
+        camera_model_of(message)
+    message.distortion_model, message.d = "equidistant", [0.001, 0.0, 0.0, 0.0]
+    with pytest.raises(ObservationError, match="equidistant"):
+        camera_model_of(message)
+
+
+# -- joints ------------------------------------------------------------------------------------------------------
+
+
+def test_joint_states_of_a_whole_robot_come_back() -> None:
+    given, merger = sample(9), JointStateMerger()
+    merged = merger.merge(joint_state_message(given, 0.3))
+    assert merged is not None and merged.stamp_ns == 9 and merged.finger_position_m == given.finger_position_m
+    assert np.array_equal(merged.position, given.position) and np.array_equal(merged.velocity, given.velocity)
+    assert merger.torso_height_m == 0.3
+
+
+def part(names: tuple[str, ...], values: np.ndarray, stamp_ns: int) -> JointState:
+    message = JointState(name=list(names), position=values.tolist(), velocity=(values * 2).tolist())
+    message.header.stamp = stamp_message(stamp_ns)
+    return message
+
+
+def test_arm_and_gripper_in_separate_messages_are_merged() -> None:
+    merger, arm = JointStateMerger(), np.arange(7.0)
+    assert merger.merge(part(ARM_JOINTS, arm, 10)) is None, "the fingers are unknown"
+    assert merger.merge(part(GRIPPER_JOINTS, np.array([0.01, 0.03]), 11)) is None, "no news of the arm"
+    shuffled = ("head_pan_joint", *reversed(ARM_JOINTS))
+    merged = merger.merge(part(shuffled, np.array([9.0, *arm[::-1]]), 12))
+    assert merged is not None and merged.stamp_ns == 12 and merged.finger_position_m == pytest.approx(0.02)
+    assert np.array_equal(merged.position, arm) and np.array_equal(merged.velocity, 2 * arm)
+    assert merger.merge(part(ARM_JOINTS, arm, 12 + 2 * 10**9)) is None, "the fingers' state is old"
+
+
+def test_joints_of_different_moments_make_no_sample() -> None:
+    merger = JointStateMerger()
+    merger.merge(part(COMMAND_JOINTS, np.zeros(9), 10**9))
+    assert merger.merge(part(ARM_JOINTS[:3], np.zeros(3), 2 * 10**9)) is None
+
+
+@pytest.mark.parametrize("fault", ["nan", "short", "twice", "no_velocity"])
+def test_malformed_joint_states_change_nothing(fault: str) -> None:
+    merger = JointStateMerger()
+    merger.merge(part(COMMAND_JOINTS, np.zeros(9), 1))
+    bad = part(COMMAND_JOINTS, np.ones(9), 2)
+    if fault == "nan":
+        bad.position[2] = float("nan")
+    elif fault == "short":
+        bad.position = bad.position[:-1]
+    elif fault == "twice":
+        bad.name[1] = bad.name[0]
+    else:
+        bad.velocity = []
+    with pytest.raises(ObservationError):
+        merger.merge(bad)
+    merged = merger.merge(part(ARM_JOINTS[:1], np.zeros(1), 2))
+    assert merged is not None and not np.any(merged.position)
+
+
+def test_setpoints_come_back_exactly_or_as_none() -> None:
+    setpoint = JointSetpoint(RNG.standard_normal(7), RNG.standard_normal(7))
+    message = setpoint_message(setpoint, 3, "limited", (4, 1))
+    back = setpoint_of(message)
+    assert back is not None
+    assert np.array_equal(back.position, setpoint.position) and np.array_equal(back.velocity, setpoint.velocity)
+    assert (message.header.frame_id, list(message.effort)) == ("limited", [4.0, 1.0])
+    assert setpoint_of(setpoint_message(JointSetpoint(np.zeros(0), np.zeros(0)), 3, "hold", (0, 0))) is None
+    message.position[0] = float("nan")
+    with pytest.raises(ObservationError, match="finite"):
+        setpoint_of(message)
+
+
+# -- commands and trajectories -----------------------------------------------------------------------------------
+
+
+def test_commands_come_back_exactly() -> None:
+    for finger in (None, 0.02):
+        given = JointCommand(8, RNG.standard_normal(7), RNG.standard_normal(7), finger)
+        back = command_of(command_message(given))
+        assert back.velocity is not None and given.velocity is not None
+        assert np.array_equal(back.position, given.position) and np.array_equal(back.velocity, given.velocity)
+        assert (back.stamp_ns, back.finger_position_m, back.hold) == (8, finger, False)
+    hold = command_of(command_message(JointCommand(8, hold=True)))
+    assert hold.hold and hold.stamp_ns == 8
+    without = command_of(command_message(JointCommand(8, np.zeros(7), None, 0.02)))
+    assert without.velocity is None and without.finger_position_m == 0.02
+
+
+def test_joints_of_a_command_may_come_in_any_order() -> None:
+    message = command_message(JointCommand(8, np.arange(7.0), np.arange(7.0), 0.02))
+    order = RNG.permutation(9)
+    message.joint_names = [message.joint_names[i] for i in order]
+    message.points[0].positions = [message.points[0].positions[i] for i in order]
+    message.points[0].velocities = [message.points[0].velocities[i] for i in order]
+    assert np.array_equal(command_of(message).position, np.arange(7.0))
+
+
+def test_fingers_that_disagree_are_refused() -> None:
+    message = command_message(JointCommand(8, np.zeros(7), np.zeros(7), 0.02))
+    message.points[0].positions[8] = 0.04
+    with pytest.raises(CommandError, match="coupled"):
+        command_of(message)
+
+
+def test_trajectories_come_back_and_start_now() -> None:
+    points = tuple(TrajectoryPoint(t, RNG.standard_normal(7), RNG.standard_normal(7)) for t in (1 / 30, 2 / 30, 1.5))
+    message = trajectory_message(JointTrajectory(ARM_JOINTS, points), 17)
+    assert stamp_ns_of(message.header.stamp) == 0 and number_of(message) == 17
+    for point, given in zip(trajectory_of(message, ARM_JOINTS).points, points, strict=True):
+        assert point.time_from_start_s == pytest.approx(given.time_from_start_s, abs=1e-9)
+        assert np.array_equal(point.position, given.position) and np.array_equal(point.velocity, given.velocity)
+    with pytest.raises(CommandError, match="expected"):
+        trajectory_of(message, GRIPPER_JOINTS)
+    message.points[1], message.points[2] = message.points[2], message.points[1]
+    with pytest.raises(CommandError, match="increasing"):
+        trajectory_of(message, ARM_JOINTS)
+    message.header.stamp.sec, message.header.frame_id = 4, "base_link"
+    assert number_of(message) == 0
+    with pytest.raises(CommandError, match="start now"):
+        trajectory_of(message, ARM_JOINTS)
+
+
+# -- parameters --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        (Parameter("x", 1.0, "", "m", low=0.0, high=2.0), 2.5),
+        (Parameter("x", 1.0, "", low=0.0), float("nan")),
+        (Parameter("x", 1.0, "", low=0.0), "1.0"),
+        (Parameter("x", 1, "", low=0, high=5), 6),
+        (Parameter("x", 1, ""), 1.5),
+        (Parameter("x", 1, ""), True),
+        (Parameter("x", False, ""), 0),
+        (Parameter("x", "a", "", choices=("a", "b")), "c"),
+    ],
+)
+def test_wrong_parameter_values_are_refused_with_what_was_expected(parameter: Parameter, value: object) -> None:
+    with pytest.raises(ParameterError, match=r"parameter 'x' is .*expected"):
+        parameter.checked(value)
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert Parameter("x", 1.0, "", low=0.0, high=5.0).checked(4) == 4.0
+    assert type(Parameter("x", 1.0, "").checked(4)) is float
+
+
+# -- clocks ------------------------------------------------------------------------------------------------------
+
+
+def test_lockstep_time_is_what_the_simulation_says() -> None:
+    clock = LockstepClock()
+    clock.on_clock(5)
+    assert (clock.now_ns(), clock.complaint()) == (5, "")
+    clock.on_clock(3)
+    assert clock.now_ns() == 3 and "back" in clock.complaint() and clock.complaint() == ""
+
+
+def test_simulated_time_goes_on_between_ticks_but_not_when_paused_or_reset() -> None:
+    clock, step_ns = SimulatedClock(), 8_333_333
+    clock.on_clock(10**9)
+    time.sleep(0.003)
+    assert clock.now_ns() == 10**9, "a jump is no step"
+    clock.on_clock(10**9 + step_ns)
+    time.sleep(0.003)
+    assert 10**9 + step_ns + 2_000_000 < clock.now_ns() <= 10**9 + step_ns + 9_000_000
+    clock.on_clock(10**9 + step_ns)
+    time.sleep(0.003)
+    assert clock.now_ns() == 10**9 + step_ns, "repeated: paused"
+
+
+@pytest.fixture
+def system_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], None]:
+    """Sets steady time [s] and system time [s] as the clocks see them."""
+    now = {"steady": 0, "system": 0}
+
+    def put(steady_s: float, system_s: float) -> None:
+        now["steady"], now["system"] = round(steady_s * 1e9), round(system_s * 1e9)
+
+    monkeypatch.setattr(clocks.time, "monotonic_ns", lambda: now["steady"])
+    monkeypatch.setattr(clocks.time, "time_ns", lambda: now["system"])
+    return put
+
+
+def test_robot_time_follows_a_slewed_system_clock(system_time: Callable[[float, float], None]) -> None:
+    system_time(0.0, 1000.0)
+    clock = RobotClock()
+    for tick in range(1, 1001):
+        # 100 parts per million fast, for ten seconds.
+        system_time(tick * 0.01, 1000.0 + tick * 0.01 * 1.0001)
+        now_ns = clock.now_ns()
+    assert abs(now_ns - (1000.0 + 10.0 * 1.0001) * 1e9) < 1e5
+    assert clock.complaint() == ""
+
+
+def test_robot_time_tells_of_a_stepped_system_clock(system_time: Callable[[float, float], None]) -> None:
+    system_time(0.0, 1000.0)
+    clock = RobotClock()
+    system_time(0.1, 1003.1)
+    clock.now_ns()
+    assert "stepped by 3.000 s" in clock.complaint() and clock.complaint() == ""
+
+
+# -- the policy's bookkeeping ------------------------------------------------------------------------------------
+
+
+def test_frames_are_paired_by_stamp_once_and_forwards() -> None:
+    pairer = FramePairer()
+    assert pairer.add("color", 1, "c1") is None and pairer.add("color", 2, "c2") is None
+    assert pairer.add("depth", 2, "d2") is None
+    frame = pairer.add("info", 2, "i2")
+    assert frame is not None and (frame.stamp_ns, frame.color, frame.depth, frame.info) == (2, "c2", "d2", "i2")
+    assert pairer.unpaired == 1, "frame 1 was overtaken"
+    assert [pairer.add(part, 2, "again") for part in ("color", "info", "depth")] == [None] * 3
+    assert pairer.repeated == 1
+    pairer.forget()
+    pairer.add("color", 1, "c"), pairer.add("info", 1, "i")
+    assert pairer.add("depth", 1, "d") is not None
+
+
+def test_incomplete_frames_do_not_pile_up() -> None:
+    pairer = FramePairer()
+    for stamp in range(100):
+        pairer.add("color", stamp, "c")
+    assert pairer.unpaired == 95
+
+
+def test_the_nearest_joint_state_is_found_once_it_cannot_be_another() -> None:
+    history = JointHistory()
+    for stamp in (100, 200, 300):
+        history.add(sample(stamp))
+    found = [history.at(stamp) for stamp in (50, 140, 160, 300)]
+    assert [s.stamp_ns for s in found if s] == [100, 100, 200, 300]
+    assert history.at(301) is None, "a later one may be nearer"
+    history.add(sample(50))
+    assert history.newest_ns == 50 and history.at(100) is None, "the robot's clock went back"
+
+
+def test_a_setpoint_is_used_once() -> None:
+    tracker, setpoint = SetpointTracker(), JointSetpoint.at_rest(np.zeros(7))
+    assert tracker.setpoint is None and not tracker.is_awaited
+    assert tracker.on_setpoint(5, "activated", setpoint)
+    assert tracker.setpoint is setpoint and not tracker.is_awaited
+    tracker.sent(10)
+    assert tracker.is_awaited
+    assert not tracker.on_setpoint(9, "command", setpoint) and tracker.is_awaited, "an older command's"
+    assert not tracker.on_setpoint(10, "limited", setpoint) and not tracker.is_awaited
+    tracker.sent(11)
+    tracker.on_setpoint(11, "refused:jump", setpoint)
+    assert tracker.setpoint is setpoint, "the driver is still active"
+    tracker.sent(12)
+    tracker.on_setpoint(12, "refused:not_active", setpoint)
+    assert tracker.setpoint is None
