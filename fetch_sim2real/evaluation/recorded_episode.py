@@ -47,8 +47,7 @@ def read_episode(
 ) -> tuple[Moment, ...]:
     """Frames of ``episode``, which was recorded within ``span_ns`` (system time), in order.
 
-    With ``count`` only so many, evenly spaced from the first to the last. Raises ``SetupError`` if the bag cannot be
-    read.
+    With ``count`` only so many, see ``spread``. Raises ``SetupError`` if the bag cannot be read.
     """
     # The first frame may reach the recorder before the operator looks at the clock, and the last ones after it.
     window_ns = (span_ns[0] - 1_000_000_000, span_ns[1] + 1_000_000_000)
@@ -58,7 +57,7 @@ def read_episode(
             stamps_ns = _frame_stamps(light[graph.COLOR_INFO.name], episode)
             if not all(light.values()):
                 return ()
-            picked = set(stamps_ns if count is None else evenly_spaced(stamps_ns, count))
+            picked = set(stamps_ns if count is None else spread(stamps_ns, count))
             color = _by_stamp(reader, graph.COLOR.name, window_ns, picked)
             depth = _by_stamp(reader, graph.DEPTH.name, window_ns, picked)
     except (AnyReaderError, OSError) as error:
@@ -137,8 +136,12 @@ def _position(message: Any) -> FloatArray:
     return np.array([point.x, point.y, point.z])
 
 
-def evenly_spaced(stamps_ns: Sequence[int], count: int) -> list[int]:
-    """``count`` of ``stamps_ns`` from the first to the last; all of them if there are fewer."""
+def spread(stamps_ns: Sequence[int], count: int) -> list[int]:
+    """``count`` of ``stamps_ns``, from the first to the last, ever wider apart; all of them if there are fewer.
+
+    Most happens at the start of an episode; at its end the gripper waits at the goal.
+    """
     if len(stamps_ns) <= count:
         return list(stamps_ns)
-    return [stamps_ns[index] for index in np.linspace(0, len(stamps_ns) - 1, count).round().astype(int)]
+    places = (len(stamps_ns) - 1) * np.linspace(0.0, 1.0, count) ** 2
+    return [stamps_ns[index] for index in dict.fromkeys(places.round().astype(int).tolist())]
