@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 from rclpy.clock import Clock as RosClock
 from rclpy.clock import ClockType
-from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -44,7 +43,6 @@ _TICK_S: Final = 0.01
 _ROUNDING_NS: Final = 1000
 # The scene that collisions are computed in holds for one height of the torso.
 _TORSO_TOLERANCE_M: Final = 0.01
-_ACKNOWLEDGED_WITHIN: Final = Duration(seconds=0.5)
 _LEVELS: Final = {State.HOLD: Level.WARN, State.STOPPED: Level.ERROR, State.FAULT: Level.ERROR}
 
 
@@ -66,6 +64,7 @@ class ArmDriver(StackNode):
         self._merger = JointStateMerger()
         self._sample: JointSample | None = None
         self._tick_due_ns: int | None = None
+        self._activation: tuple[int, Decision] | None = None
         self._decisions: Counter[str] = Counter()
         self._bad_joint_states = 0
         self._command_age, self._answer_time = Latencies(), Latencies()
@@ -116,8 +115,7 @@ class ArmDriver(StackNode):
             return False, str(error)
         self._carry_out(decision)
         self._publish_setpoint(now_ns, decision)
-        # Who waits for this service's answer may rely on the setpoint being where it is needed.
-        self._setpoints.wait_for_all_acked(_ACKNOWLEDGED_WITHIN)
+        self._activation = (now_ns, decision)
         return True, json.dumps({"state": self._filter.state.value, "now_ns": now_ns})
 
     def _disable(self) -> tuple[bool, str]:
@@ -169,6 +167,9 @@ class ArmDriver(StackNode):
             return
         self._tick_due_ns = None
         self._tick()
+        if self._activation is not None:
+            # Until somebody commands: results must not depend on whether the commander heard it in time.
+            self._publish_setpoint(*self._activation)
         self._ticks.publish(Clock(clock=stamp_message(due_ns)))
 
     def _on_command(self, message: JointTrajectory) -> None:
@@ -179,6 +180,7 @@ class ArmDriver(StackNode):
             decision = self._filter.refuse(now_ns, opened)
         else:
             decision = self._filter.on_command(now_ns, opened)
+        self._activation = None
         self._carry_out(decision)
         stamp_ns = stamp_ns_of(message.header.stamp)
         self._publish_setpoint(stamp_ns, decision)

@@ -17,6 +17,8 @@ from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 from node_support.stamps import stamp_message, stamp_ns_of
 
+# The decision of a setpoint that answers no command: the driver has just been enabled.
+ACTIVATED: Final = "activated"
 _ARM: Final = len(ARM_JOINTS)
 _INDEX: Final = {name: index for index, name in enumerate(COMMAND_JOINTS)}
 # An opening this old says nothing about the gripper any more.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from fetch_sim2real.types import JointSetpoint
+from node_support.joint_states import ACTIVATED
 
-ACTIVATED: Final = "activated"
 # Refusals after which the driver follows no more commands until it is activated again.
 _INACTIVE: Final = frozenset(
     f"refused:{reason}" for reason in ("not_active", "command_timeout", "stale_joints", "tracking_error")
@@ -19,6 +19,7 @@ class SetpointTracker:
     def __init__(self) -> None:
         self._setpoint: JointSetpoint | None = None
         self._awaited_ns: int | None = None
+        self._activated_ns: int | None = None
         self.decision = "none yet"
 
     def sent(self, stamp_ns: int) -> None:
@@ -28,8 +29,12 @@ class SetpointTracker:
     def on_setpoint(self, stamp_ns: int, decision: str, setpoint: JointSetpoint | None) -> bool:
         """Take in the driver's message; True if the driver has just been activated."""
         activated = decision == ACTIVATED
+        if activated and stamp_ns == self._activated_ns:
+            return False  # told again
         if not activated and stamp_ns != self._awaited_ns:
             return False  # the answer to somebody else, or to what has been answered since
+        if activated:
+            self._activated_ns = stamp_ns
         self._awaited_ns = None
         self.decision = decision
         self._setpoint = None if decision in _INACTIVE else setpoint

@@ -17,7 +17,7 @@ from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
 from node_support.diagnostics import Diagnostics, Level, Report
-from node_support.joint_states import setpoint_of
+from node_support.joint_states import ACTIVATED, setpoint_of
 from node_support.main_loop import StackNode
 from node_support.stamps import stamp_ns_of
 from node_support.topics import serve_trigger, subscribe_to
@@ -162,6 +162,8 @@ class SimBridge(StackNode):
         self._cell.log.command(stamp_ns_of(message.header.stamp))
 
     def _on_setpoint(self, message: JointState) -> None:
+        if message.header.frame_id == ACTIVATED:
+            return  # answers no frame, though it may carry the first one's stamp
         stamp_ns = stamp_ns_of(message.header.stamp)
         try:
             setpoint = setpoint_of(message)

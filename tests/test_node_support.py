@@ -331,6 +331,7 @@ def test_a_setpoint_is_used_once() -> None:
     assert tracker.on_setpoint(5, "activated", setpoint)
     assert tracker.setpoint is setpoint and not tracker.is_awaited
     tracker.sent(10)
+    assert not tracker.on_setpoint(5, "activated", setpoint), "told again"
     assert tracker.is_awaited
     assert not tracker.on_setpoint(9, "command", setpoint) and tracker.is_awaited, "an older command's"
     assert not tracker.on_setpoint(10, "limited", setpoint) and not tracker.is_awaited
