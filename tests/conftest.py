@@ -5,48 +5,20 @@ The environment is set on import, before any test module imports ROS or MuJoCo, 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
 
 import psutil
 import pytest
 
 from fetch_sim2real import graph
+from fetch_sim2real.ros_domain import claim_domain
 
-# Domains above 101 use ports that Linux also hands out to anybody; 0 is everybody's default.
-DOMAINS = range(1, 102)
 SESSION_VARIABLE = "FETCH_SIM2REAL_TEST_SESSION"
 LEFT_BEHIND_TIME_LIMIT_S = 5.0
 
-
-def claim_domain(folder: Path, first: int) -> tuple[int, IO[str]]:
-    """A ROS domain that no other test session on this machine holds, tried from ``first`` upwards, and its lock.
-
-    The lock is the kernel's: it goes with the process, however that ends.
-    """
-    folder.mkdir(mode=0o777, exist_ok=True)
-    for offset in range(len(DOMAINS)):
-        domain = DOMAINS[(first + offset) % len(DOMAINS)]
-        try:
-            lock = (folder / f"{domain}.lock").open("a")
-        except PermissionError:  # another user's
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            continue
-        return domain, lock
-    raise RuntimeError(f"all {len(DOMAINS)} ROS domains are locked in {folder}: end other test sessions first")
-
-
-# The number spreads sessions of different machines on one network, where locks do not reach.
-_DOMAIN, _LOCK = claim_domain(Path(tempfile.gettempdir()) / "fetch_sim2real_domains", os.getpid())
+_DOMAIN, _LOCK = claim_domain()
 _SESSION = uuid.uuid4().hex
 
 os.environ["ROS_DOMAIN_ID"] = str(_DOMAIN)

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import DOMAINS, SESSION_VARIABLE, claim_domain, session_processes
+from conftest import SESSION_VARIABLE, session_processes
 
 from fetch_sim2real import graph
+from fetch_sim2real.ros_domain import DOMAINS, claim_domain
 
 
 def test_two_sessions_get_two_domains(tmp_path: Path) -> None:
