@@ -54,8 +54,13 @@ def run_node(
     _parse(remove_ros_args(arguments)[1:], name, description, table)
     stop = threading.Event()
 
+    node: StackNode | None = None
+
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
+        if node is None:
+            # What is loaded now will not be needed; there is nothing to be ended in order yet.
+            raise SystemExit(0)
 
     # rclpy's own handlers end the context under a running executor.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -64,7 +69,6 @@ def run_node(
     # Others take seconds to find a process that joins long after them, and then not all at once; they may as well do so
     # while this one is still loading.
     herald = Node(f"{name}_starting", use_global_arguments=False, enable_rosout=False, start_parameter_services=False)
-    node: StackNode | None = None
     executor = None
     try:
         node = make()
