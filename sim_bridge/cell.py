@@ -19,6 +19,7 @@ class Cell:
         self._blank = False
         self._last_frame: RgbdFrame | None = None
         self._episodes = 0
+        self._began_s, self._began_ns = 0.0, 0
         self.log = EpisodeLog(0, 0)
 
     def reset(self, seed: int, move_block: bool, blank_image: bool) -> None:
