@@ -52,5 +52,32 @@ def reach_block(
     train_reach_block(request)
 
 
+@app.command("foreign-pictures")
+def foreign_pictures(
+    policy: Annotated[str, typer.Option(help="Name of a shipped policy, or folder of a bundle.")] = "reach_block",
+    world: Annotated[str, typer.Option(help="World: a name, or a path ending in .yaml.")] = "randomized",
+    episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 60,
+    seed: Annotated[int, typer.Option(min=1, help="Seed of the first; the others follow.")] = 4000,
+) -> None:
+    """Control experiment: the actor is shown another episode's pictures. It must fail. A minute or two."""
+    if sys.platform == "linux":
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    import torch
+
+    from fetch_sim2real.evaluation.statistics import wilson_interval
+    from fetch_sim2real.paths import find_policy, worlds_dir
+    from fetch_sim2real.policy.bundle import load_bundle
+    from fetch_sim2real.sim.world_file import load_world
+    from fetch_training.control import succeeds_on_foreign_pictures
+
+    torch.set_num_threads(1)
+    seeds = range(seed, seed + episodes)
+    results = succeeds_on_foreign_pictures(load_bundle(find_policy(policy)), load_world(world, worlds_dir()), seeds)
+    low, high = wilson_interval(sum(results), len(results))
+    typer.echo(
+        f"{sum(results)} of {len(results)} episodes succeed on another episode's pictures ({low:.3f} to {high:.3f})"
+    )
+
+
 if __name__ == "__main__":
     app()
