@@ -6,6 +6,7 @@ installed, in ``<prefix>/share/fetch_sim2real/<kind>``: the place that ROS presc
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final, Literal
 
@@ -54,6 +55,15 @@ def policy_names() -> tuple[str, ...]:
     except SetupError:
         return ()
     return tuple(sorted(path.parent.name for path in policies.glob(f"*/{_MANIFEST}")))
+
+
+def policy_task(folder: Path) -> str:
+    """The task that a bundle's manifest names, without loading the bundle. ``SetupError`` if it names none."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        return str(manifest["task"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SetupError(f"{folder / _MANIFEST} does not say which task the policy is for: {error!r}") from error
 
 
 def find_policy(name_or_path: str | Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Final
 from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
+from fetch_sim2real.tasks import TASKS, find_task
 
 ROS_PACKAGE: Final = "fetch_sim2real"
 CAMERAS: Final = ("424x240@30", "640x480@30")
@@ -48,12 +49,14 @@ class NodeProcess:
 class SimGraphOptions:
     """What can be chosen about the simulated graph. The defaults here are the only ones.
 
-    ``policy`` is the name of a shipped bundle or a folder, ``world`` the name of a shipped world or a YAML file.
+    ``policy`` is the name of a shipped bundle or a folder, ``task`` empty for the one it was trained for, ``world`` the
+    name of a shipped world or a YAML file.
     ``episode_s`` 0 means the world's own. ``record_to`` is the folder of the bag, empty for none; ``record_metadata``
     a JSON text that the recorder puts into it.
     """
 
     policy: str = "reach_block"
+    task: str = ""
     world: str = "nominal"
     camera: str = CAMERAS[0]
     lockstep: bool = True
@@ -78,16 +81,19 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     if options.profile not in PROFILES:
         raise GraphError(f"limit profile is '{options.profile}', available: {', '.join(PROFILES)}")
     world = absolute_world(options.world)
+    folder = paths.find_policy(options.policy).resolve()
+    task = find_task(options.task or paths.policy_task(folder)).name
     policy = NodeProcess(
         executable="policy_node",
         node_name=graph.POLICY_NODE,
-        parameters={"use_sim_time": True, "policy": str(paths.find_policy(options.policy).resolve())},
+        parameters={"use_sim_time": True, "policy": str(folder)},
         stop_rank=0,
     )
     bridge = NodeProcess(
         executable="sim_bridge",
         node_name=graph.SIM_BRIDGE,
         parameters={
+            "task": task,
             "world": world,
             "camera": options.camera,
             "lockstep": options.lockstep,
@@ -156,6 +162,7 @@ class Argument:
 _BOOLEANS: Final = ("true", "false")
 _DESCRIPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "policy": ("Name of a shipped policy bundle, or the folder of one.", ()),
+    "task": ("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
     "world": ("Name of a shipped world (nominal, randomized), or a YAML file.", ()),
     "camera": ("Size and rate of the simulated camera.", CAMERAS),
     "lockstep": (

@@ -12,6 +12,7 @@ from fetch_sim2real.robot.limits import limit_profile
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks import find_task
 
 _CAMERA_SIZE = (424, 240)
 
@@ -25,7 +26,7 @@ def succeeds_on_foreign_pictures(bundle: PolicyBundle, world: World, seeds: rang
     settings = ActionSettings(
         action.scale_m, action.gripper == "controlled", limit_profile(bundle.manifest.limit_profile)
     )
-    loop = ClosedLoop(SimWorld(world, _CAMERA_SIZE), settings)
+    loop = ClosedLoop(SimWorld(world, find_task(bundle.manifest.task), _CAMERA_SIZE), settings)
     pictures: list[Image] = []
     results = []
     for seed in (seeds.start - 1, *seeds):
@@ -37,7 +38,7 @@ def succeeds_on_foreign_pictures(bundle: PolicyBundle, world: World, seeds: rang
 
 def _episode(loop: ClosedLoop, bundle: PolicyBundle, seed: int, foreign: deque[Image]) -> tuple[list[Image], bool]:
     """Run an episode on ``foreign`` pictures (on its own where there are none left); its own pictures, and success."""
-    goal_m = loop.reset(seed).goal_offset_m
+    goal_m = loop.reset(seed).goal_m
     policy, spec = Policy(bundle), bundle.manifest.observation
     own: list[Image] = []
     while (captured := loop.next_frame()) is not None:

@@ -61,7 +61,7 @@ def look(loop: ClosedLoop, spec: ObservationSpec, captured: Captured, history: A
     """The observation of a frame, as the policy node makes it."""
     assert captured.frame is not None, "the loop's world was made without a camera"
     return observe(
-        spec, captured.frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.episode.goal_offset_m,
+        spec, captured.frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.episode.goal_m,
         history.recent(), loop.grip_position_m,
     )  # fmt: skip
 
@@ -88,7 +88,7 @@ def collect_episode(loop: ClosedLoop, actor: Actor, choose: Choose, seed: int, m
         bottleneck=np.array(bottlenecks, np.float32),
         vector=np.array(vectors, np.float32),
         achieved=np.array(achieved, np.float32),
-        goal=draw.goal_offset_m.astype(np.float32),
+        goal=draw.goal_m.astype(np.float32),
         # The last observation has no successor.
         action=np.array(actions[:-1], np.float32),
         success=loop.sim.outcome().success,

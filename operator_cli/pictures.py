@@ -11,6 +11,7 @@ from fetch_sim2real.observation.camera import Pose
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.sim.episode import draw_episode
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks import Task
 from operator_cli.episodes import Episode
 from operator_cli.settings import SimSettings
 
@@ -23,25 +24,26 @@ def make_pictures(settings: SimSettings, episodes: Sequence[Episode]) -> str:
     shown = next((episode for episode in episodes if episode.result.success), episodes[0])
     result, world = shown.result, settings.world
     span_ns = (shown.began_ns, shown.ended_ns)
-    base_T_camera = _true_camera(world, result.seed)
+    base_T_camera = _true_camera(world, settings.task, result.seed)
     bag = settings.folder / "bag"
     title = FilmTitle(
         text=f"{settings.policy_folder.name} in {world.name}, seed {result.seed}",
         success=result.success,
         final_distance_m=result.final_distance_m,
-        tolerance_m=world.goal.tolerance_m,
+        tolerance_m=world.task(settings.task.name).tolerance_m,
     )
-    moments = read_episode(bag, result, span_ns, world.robot.torso_height_m, COLUMNS)
+    moments = read_episode(bag, result, span_ns, settings.task.target, world.robot.torso_height_m, COLUMNS)
     picture = settings.folder / PICTURE_FILE
     write_picture(film_strip(moments, base_T_camera, title), picture)
     if settings.video is not None:
         from fetch_sim2real.evaluation.film import write_film
 
-        write_film(read_episode(bag, result, span_ns, world.robot.torso_height_m), base_T_camera, title, settings.video)
+        moments = read_episode(bag, result, span_ns, settings.task.target, world.robot.torso_height_m)
+        write_film(moments, base_T_camera, title, settings.video)
     return str(picture)
 
 
-def _true_camera(world: World, seed: int) -> Pose:
+def _true_camera(world: World, task: Task, seed: int) -> Pose:
     """Where the camera truly was: the seed decides it."""
-    draw = draw_episode(world, seed, DifferentialIk(world.robot.torso_height_m)).camera
+    draw = draw_episode(world, task, seed, DifferentialIk(world.robot.torso_height_m)).camera
     return Pose(draw.position_m, draw.rotation)

@@ -107,7 +107,7 @@ def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, ru
         with console.status("looking for the graph"):
             operator.wait_for_graph(_ATTACH_LIMIT_S, recording=False)
         operator.refuse_strangers()
-        bridge = operator.read_parameters(graph.SIM_BRIDGE, ("world", "camera", "lockstep", "blank_image"))
+        bridge = operator.read_parameters(graph.SIM_BRIDGE, ("task", "world", "camera", "lockstep", "blank_image"))
         policy = str(operator.read_parameters(graph.POLICY_NODE, ("policy",))["policy"])
         settings = attached(settings, bridge, policy)
         _run_row(settings, operator, console, run)
@@ -115,7 +115,7 @@ def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, ru
 
 
 def _run_row(settings: SimSettings, operator: Operator, console: Console, run: Run) -> None:
-    limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * settings.world.episode_s
+    limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * settings.world.task(settings.task.name).episode_s
     with _progress(console) as progress:
         task = progress.add_task("episodes", total=len(settings.seeds))
 
@@ -152,6 +152,7 @@ def _metadata(settings: SimSettings) -> str:
             "git_revision": git_revision(),
             "policy": str(settings.policy_folder),
             "policy_sha256": policy_sha256(settings.policy_folder),
+            "task": settings.task.name,
             "world": options.world,
             "world_description": settings.world.model_dump_json(),
             "camera": options.camera,

@@ -10,6 +10,7 @@ from fetch_sim2real import paths
 from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.processes import SimGraphOptions
 from fetch_sim2real.sim.world_file import World, load_world
+from fetch_sim2real.tasks import Task, find_task
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,15 @@ class SimSettings:
         return paths.find_policy(self.graph.policy)
 
     @property
+    def task(self) -> Task:
+        """The task: as asked for, or else the one that the policy was trained for."""
+        return find_task(self.graph.task or paths.policy_task(self.policy_folder))
+
+    @property
     def world(self) -> World:
         """The world; with the episode's length as asked for."""
         world = load_world(self.graph.world, paths.worlds_dir())
-        return world if self.duration_s is None else world.model_copy(update={"episode_s": self.duration_s})
+        return world if self.duration_s is None else world.with_episode_s(self.duration_s)
 
     @property
     def seeds(self) -> range:
@@ -52,7 +58,7 @@ def checked(settings: SimSettings) -> SimSettings:
     """
     if settings.attach:
         return _checked_attached(settings)
-    _ = settings.policy_folder, settings.world
+    settings.world.task(settings.task.name)
     if settings.duration_s is not None and settings.graph.lockstep:
         raise GraphError("--duration is wall time, which lockstep does not follow: add --realtime, or use --episodes")
     settings = replace(settings, graph=replace(settings.graph, episode_s=settings.duration_s or 0.0))
@@ -82,6 +88,7 @@ def attached(settings: SimSettings, bridge: Mapping[str, bool | str], policy: st
     options = replace(
         settings.graph,
         policy=policy,
+        task=str(bridge["task"]),
         world=str(bridge["world"]),
         camera=str(bridge["camera"]),
         lockstep=bool(bridge["lockstep"]),

@@ -43,6 +43,9 @@ Examples:
 @app.command(help=_HELP)
 def sim(
     policy: Annotated[str, typer.Option(help="Name of a shipped policy, or folder of a bundle.")] = _DEFAULTS.policy,
+    task: Annotated[
+        str, typer.Option(help="Task: its starts and goals.", show_default="the one that the policy was trained for")
+    ] = _DEFAULTS.task,
     episodes: Annotated[int, typer.Option(min=1, max=10_000, help="How many episodes.")] = DEFAULT_EPISODES,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 20_000, help="Seed of the first; the others follow.")] = (
         _DEFAULTS.seed
@@ -90,6 +93,7 @@ def sim(
         SimSettings(
             graph=SimGraphOptions(
                 policy=policy,
+                task=task,
                 world=world,
                 camera=camera,
                 lockstep=lockstep,

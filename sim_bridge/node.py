@@ -16,6 +16,7 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
+from fetch_sim2real.tasks import find_task
 from node_support.diagnostics import Diagnostics, Level, Report
 from node_support.joint_states import ACTIVATED, setpoint_of
 from node_support.main_loop import StackNode
@@ -40,7 +41,8 @@ class SimBridge(StackNode):
         super().__init__(graph.SIM_BRIDGE, TABLE)
         world = self._world()
         self._is_lockstep = self.parameters.flag("lockstep")
-        sim = SimWorld(world, CAMERA_PROFILES[self.parameters.text("camera")], render_in_background=True)
+        task = find_task(self.parameters.text("task"))
+        sim = SimWorld(world, task, CAMERA_PROFILES[self.parameters.text("camera")], render_in_background=True)
         self._cell = Cell(sim, Outputs(self, world.robot.torso_height_m))
         self._pace: Lockstep | RealTime = (
             Lockstep(self._cell, self.parameters.number("ack_timeout_s")) if self._is_lockstep else RealTime(self._cell)
@@ -62,7 +64,7 @@ class SimBridge(StackNode):
     def _world(self) -> World:
         world = load_world(self.parameters.text("world"), worlds_dir())
         episode_s = self.parameters.number("episode_s")
-        return world.model_copy(update={"episode_s": episode_s}) if episode_s > 0.0 else world
+        return world.with_episode_s(episode_s) if episode_s > 0.0 else world
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -93,7 +95,7 @@ class SimBridge(StackNode):
         answer = {
             "episode": self._cell.log.episode,
             "seed": sim.episode.seed,
-            "goal": {"frame_id": graph.BLOCK_FRAME, "position_m": sim.episode.goal_offset_m.tolist()},
+            "goal": {"frame_id": sim.task.goal_frame, "position_m": sim.episode.goal_m.tolist()},
             "now_ns": sim.now_ns,
             "driver_is_ready": driver_is_ready,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from fetch_sim2real.tasks import TASKS
 from node_support.parameters import Parameter
 
 CAMERA_PROFILES: Final = {"424x240@30": (424, 240), "640x480@30": (640, 480)}
@@ -11,6 +12,7 @@ _MAX_SEED: Final = 2**31 - 1
 
 TABLE: Final = (
     Parameter("world", "nominal", "name of a shipped world, or path of a YAML file"),
+    Parameter("task", "reach_block", "what to do: decides starts, goals and success", choices=tuple(TASKS)),
     Parameter("lockstep", False, "true: wait for the driver's answer to each frame; false: run against the wall clock"),
     Parameter("camera", "424x240@30", "size and rate of the camera", choices=tuple(CAMERA_PROFILES)),
     Parameter("seed", 0, "seed of the next episode", low=0, high=_MAX_SEED, changeable=True),

@@ -41,7 +41,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
     path = tmp_path / "short.yaml"
-    path.write_text(f"extends: nominal\nname: short\nepisode_s: {EPISODE_S}\n")
+    path.write_text(f"extends: nominal\nname: short\ntasks: {{reach_block: {{episode_s: {EPISODE_S}}}}}\n")
     return path
 
 

@@ -24,6 +24,7 @@ from fetch_sim2real.robot.limits import limit_profile
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
+from fetch_sim2real.tasks import find_task
 from node_support.joint_states import setpoint_of
 from node_support.stamps import stamp_ns_of
 
@@ -58,7 +59,7 @@ def cell(running_cell: SimulatedGraph) -> SimulatedGraph:
 
 
 def world() -> World:
-    return load_world("randomized", worlds_dir()).model_copy(update={"episode_s": EPISODE_S})
+    return load_world("randomized", worlds_dir()).with_episode_s(EPISODE_S)
 
 
 def answers(cell: SimulatedGraph) -> list[JointState]:
@@ -93,7 +94,7 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
     manifest = load_bundle(bundle).manifest
     policy = Policy(load_bundle(bundle))
     loop = ClosedLoop(
-        SimWorld(world(), (424, 240)),
+        SimWorld(world(), find_task("reach_block"), (424, 240)),
         ActionSettings(
             manifest.action.scale_m, manifest.action.gripper == "controlled", limit_profile(manifest.limit_profile)
         ),
@@ -103,7 +104,7 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
     while (captured := loop.next_frame()) is not None:
         assert captured.frame is not None
         observation = observe(
-            manifest.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured), draw.goal_offset_m,
+            manifest.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured), draw.goal_m,
             policy.last_actions, loop.grip_position_m,
         )  # fmt: skip
         decisions.append(loop.act(policy.act(observation), captured))

@@ -11,20 +11,21 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.sim.world import SimWorld, stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 
 
 @pytest.fixture(scope="module")
 def seeing() -> Iterator[SimWorld]:
-    sim = SimWorld(load_world("randomized", worlds_dir()), (424, 240))
+    sim = SimWorld(load_world("randomized", worlds_dir()), find_task("reach_block"), (424, 240))
     yield sim
     sim.close()
 
 
 @pytest.fixture
 def blind() -> SimWorld:
-    return SimWorld(load_world("nominal", worlds_dir()), None)
+    return SimWorld(load_world("nominal", worlds_dir()), find_task("reach_block"), None)
 
 
 def _to(sim: SimWorld, joint: int, change: float) -> JointTrajectory:
@@ -44,7 +45,7 @@ def test_frames_come_at_the_control_rate_and_as_late_as_the_camera_is(blind: Sim
     delay = np.array(arrivals) - np.array(stamps)
     np.testing.assert_allclose(delay, stamp_of_step(steps_of(draw.camera_latency_s)), atol=1)
     # Frames taken in the episode's last moments would arrive at its end or after it.
-    room = steps_of(blind.world.episode_s) - steps_of(draw.camera_latency_s)
+    room = steps_of(blind.task_part.episode_s) - steps_of(draw.camera_latency_s)
     assert len(stamps) == -(-room // PHYSICS_STEPS_PER_PERIOD)
 
 
@@ -95,7 +96,7 @@ def test_the_block_is_where_the_camera_model_says(seeing: SimWorld, seed: int) -
     # The ray meets the block's surface before its centre, by at most half a diagonal; holes are left out.
     patch = captured.frame.depth_mm[row - 1 : row + 2, column - 1 : column + 2]
     depth_m = float(np.median(patch[patch > 0])) / 1000.0
-    half_diagonal = draw.dynamics.block_half_size_m * np.sqrt(3.0)
+    half_diagonal = draw.dynamics.object.half_extents_m[0] * np.sqrt(3.0)
     assert in_camera[2] - half_diagonal - 0.01 < depth_m < in_camera[2] + 0.01
 
 
@@ -103,18 +104,18 @@ def test_moving_the_block_moves_it_once_and_far_enough(blind: SimWorld) -> None:
     still = blind.reset(3)
     while blind.advance_to_next_frame() is not None:
         pass
-    np.testing.assert_allclose(blind.block_position_m[:2], still.block_xy_m, atol=2e-3)
+    np.testing.assert_allclose(blind.block_position_m[:2], still.object_xy_m, atol=2e-3)
     draw = blind.reset(3, move_block=True)
     while blind.advance_to_next_frame() is not None:
         pass
     np.testing.assert_allclose(blind.block_position_m[:2], draw.move_to_xy_m, atol=2e-3)
-    assert np.linalg.norm(draw.move_to_xy_m - draw.block_xy_m) >= blind.world.perturbation.move_block_min_distance_m
+    assert np.linalg.norm(draw.move_to_xy_m - draw.object_xy_m) >= blind.world.perturbation.move_block_min_distance_m
 
 
 def test_doing_nothing_is_no_success(blind: SimWorld) -> None:
     for seed in range(10):
         blind.reset(seed)
-        assert blind.distance_m() >= blind.world.goal.min_start_distance_m - 1e-6
+        assert blind.distance_m() >= blind.task_part.min_start_distance_m - 1e-6
         while blind.advance_to_next_frame() is not None:
             pass
         assert not blind.outcome().success

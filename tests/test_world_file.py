@@ -36,7 +36,7 @@ def test_own_world_states_only_what_differs(tmp_path: Path) -> None:
         ({"block": {"mass_kg": "heavy"}}, "block.mass_kg"),
         ({"block": {"colour": [0, 0, 0]}}, "block.colour"),
         ({"table": {"color": [0.1, 0.2]}}, "table.color"),
-        ({"episode_s": float("nan")}, "episode_s"),
+        ({"tasks": {"push": {"episode_s": float("nan")}}}, "tasks.push.episode_s"),
         ({"light": {"diffuse": [0.1, float("inf")]}}, "light.diffuse"),
     ],
 )

@@ -63,7 +63,7 @@ def frame_column(moment: Moment, base_T_camera: Pose, tolerance_m: float, width:
     color = _resized(np.ascontiguousarray(moment.frame.rgb), width, cv2.INTER_AREA)
     scale = color.shape[1] / moment.camera.width
     camera_T_base = base_T_camera.inverse()
-    for point_m, draw in ((moment.grip_m, _draw_ring), (moment.goal_m, _draw_cross)):
+    for point_m, draw in ((moment.target_m, _draw_ring), (moment.goal_m, _draw_cross)):
         u, v = moment.camera.project(camera_T_base.apply(point_m))
         if np.isfinite(u) and np.isfinite(v):
             # The centre of pixel (0, 0) moves half a pixel each way when the picture is scaled.

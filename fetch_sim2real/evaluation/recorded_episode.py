@@ -18,6 +18,7 @@ from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.raw_header import stamp_ns_in
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.kinematics import grip_position
+from fetch_sim2real.tasks import Target
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, RgbdFrame
 
@@ -28,22 +29,28 @@ _LIGHT: Final = (graph.COLOR_INFO, graph.JOINT_STATES, graph.SIM_BLOCK_POSE)
 class Moment:
     """A frame and what was true when it was taken.
 
-    ``time_s`` since the start of the episode; gripper and goal (3,) [m] in base_link, ``distance_m`` between them.
+    ``time_s`` since the start of the episode; target (gripper or object) and goal (3,) [m] in base_link, ``distance_m``
+    between them.
     """
 
     time_s: float
     frame: RgbdFrame
     camera: CameraModel
-    grip_m: FloatArray
+    target_m: FloatArray
     goal_m: FloatArray
 
     @property
     def distance_m(self) -> float:
-        return float(np.linalg.norm(self.grip_m - self.goal_m))
+        return float(np.linalg.norm(self.target_m - self.goal_m))
 
 
 def read_episode(
-    bag: Path, episode: EpisodeResult, span_ns: tuple[int, int], torso_height_m: float, count: int | None = None
+    bag: Path,
+    episode: EpisodeResult,
+    span_ns: tuple[int, int],
+    target: Target,
+    torso_height_m: float,
+    count: int | None = None,
 ) -> tuple[Moment, ...]:
     """Frames of ``episode``, which was recorded within ``span_ns`` (system time), in order.
 
@@ -63,7 +70,7 @@ def read_episode(
     except (AnyReaderError, OSError) as error:
         raise SetupError(f"the bag {bag} cannot be read: {error}") from error
     return tuple(
-        _moment(stamp_ns, color[stamp_ns], depth[stamp_ns], light, episode, torso_height_m)
+        _moment(stamp_ns, color[stamp_ns], depth[stamp_ns], light, episode, target, torso_height_m)
         for stamp_ns in sorted(color.keys() & depth.keys())
     )
 
@@ -74,16 +81,19 @@ def _moment(
     depth: Any,
     light: Mapping[str, Mapping[int, Any]],
     episode: EpisodeResult,
+    target: Target,
     torso_height_m: float,
 ) -> Moment:
     goal_m = np.array(episode.goal_m)
+    block_m = _position(_nearest(light[graph.SIM_BLOCK_POSE.name], stamp_ns))
     if episode.goal_frame == graph.BLOCK_FRAME:
-        goal_m = goal_m + _position(_nearest(light[graph.SIM_BLOCK_POSE.name], stamp_ns))
+        goal_m = goal_m + block_m
+    grip_m = grip_position(_arm(_nearest(light[graph.JOINT_STATES.name], stamp_ns)), torso_height_m)
     return Moment(
         time_s=(stamp_ns - episode.start_ns) * 1e-9,
         frame=RgbdFrame(stamp_ns, _rgb(color), _depth_mm(depth)),
         camera=_camera(light[graph.COLOR_INFO.name][stamp_ns]),
-        grip_m=grip_position(_arm(_nearest(light[graph.JOINT_STATES.name], stamp_ns)), torso_height_m),
+        target_m=block_m if target == "object" else grip_m,
         goal_m=goal_m,
     )
 

@@ -47,7 +47,7 @@ class Latencies(Record):
 
 
 class EpisodeResult(Record):
-    """One episode. ``final_distance_m`` is from the gripper to the goal; ``steps`` frames were published from
+    """One episode. ``final_distance_m`` is from gripper or object to the goal; ``steps`` frames were published from
     ``start_ns`` on (simulated time); ``goal_m`` is the goal in ``goal_frame``."""
 
     seed: Count

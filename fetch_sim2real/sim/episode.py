@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from fetch_sim2real.errors import WorldFileError
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.sim.ranges import box_of, draw3
+from fetch_sim2real.sim.ranges import draw3
 from fetch_sim2real.sim.scene import camera_rotation
-from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.sim.start import draw_move, draw_start
+from fetch_sim2real.sim.world_file import ObjectPart, World
+from fetch_sim2real.tasks import Task
 from fetch_sim2real.types import FloatArray
-
-_MAX_TRIES: Final = 200
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,17 @@ class SensorDraw:
 
 
 @dataclass(frozen=True)
+class ObjectDraw:
+    """The thing on the table: half extents (3,) [m] of its box or cylinder, mass, sliding friction, drag [N s/m]."""
+
+    shape: Literal["box", "cylinder"]
+    half_extents_m: FloatArray
+    mass_kg: float
+    friction: float
+    drag: float
+
+
+@dataclass(frozen=True)
 class DynamicsDraw:
     """Servo and contact parameters; factors and offsets per arm joint (7,)."""
 
@@ -58,20 +68,27 @@ class DynamicsDraw:
     damping_factor: FloatArray
     joint_offset_rad: FloatArray
     table_height_m: float
-    block_half_size_m: float
-    block_mass_kg: float
-    block_friction: float
+    object: ObjectDraw
+
+    @property
+    def object_rest_z_m(self) -> float:
+        """Height [m] of the object's centre when it lies on the table."""
+        return self.table_height_m + float(self.object.half_extents_m[2])
 
 
 @dataclass(frozen=True)
 class EpisodeDraw:
-    """One episode: starts, goal, the true world, delays, and when and where the block would be moved."""
+    """One episode: starts, goal, the true world, delays, and when and where the object would be moved.
+
+    ``goal_m`` (3,) is in the task's goal frame.
+    """
 
     seed: int
+    task: Task
     arm_start_rad: FloatArray
-    block_xy_m: FloatArray
-    block_yaw_rad: float
-    goal_offset_m: FloatArray
+    object_xy_m: FloatArray
+    object_yaw_rad: float
+    goal_m: FloatArray
     camera: CameraDraw
     looks: LooksDraw
     sensor: SensorDraw
@@ -82,92 +99,40 @@ class EpisodeDraw:
     move_to_xy_m: FloatArray
 
     @property
-    def block_position_m(self) -> FloatArray:
-        """Centre (3,) of the block in base_link at the start."""
-        return np.array([*self.block_xy_m, self.dynamics.table_height_m + self.dynamics.block_half_size_m])
+    def object_position_m(self) -> FloatArray:
+        """Centre (3,) of the object in base_link at the start."""
+        return np.array([*self.object_xy_m, self.dynamics.object_rest_z_m])
 
 
-def draw_episode(world: World, seed: int, ik: DifferentialIk) -> EpisodeDraw:
-    """Everything that ``seed`` decides in ``world``; the same seed always gives the same episode.
+def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> EpisodeDraw:
+    """Everything that ``seed`` decides for ``task`` in ``world``; the same seed always gives the same episode.
 
     Each section has a generator of its own, so that a change in one does not shift the others.
     """
     geometry, looks, sensor, camera, dynamics, timing = (
         np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(6)
     )
-    dynamics_draw = _draw_dynamics(world, dynamics)
-    start = _draw_start(world, geometry, ik, dynamics_draw)
-    yaw = np.deg2rad(world.block.yaw_deg.draw(geometry))
+    thing = world.puck if task.object == "puck" else world.block
+    dynamics_draw = _draw_dynamics(world, thing, dynamics)
+    start = draw_start(world, task, geometry, ik, dynamics_draw.object_rest_z_m)
+    yaw = np.deg2rad(thing.yaw_deg.draw(geometry))
     move_at = world.perturbation.move_block_at_s.draw(timing)
     return EpisodeDraw(
         seed=seed,
+        task=task,
         arm_start_rad=start.arm_rad,
-        block_xy_m=start.block_xy_m,
-        block_yaw_rad=float(yaw),
-        goal_offset_m=start.offset_m,
+        object_xy_m=start.object_m[:2],
+        object_yaw_rad=float(yaw),
+        goal_m=start.goal_m,
         camera=_draw_camera(world, camera),
-        looks=_draw_looks(world, looks),
+        looks=_draw_looks(world, thing, looks),
         sensor=_draw_sensor(world, sensor),
         dynamics=dynamics_draw,
         camera_latency_s=world.timing.camera_latency_s.draw(timing),
         command_latency_s=world.timing.command_latency_s.draw(timing),
         move_at_s=move_at,
-        move_to_xy_m=_draw_far_block(world, geometry, ik, start),
+        move_to_xy_m=draw_move(world, task, geometry, ik, start),
     )
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Arm, block and goal of an episode's beginning; ``goal_m`` is where the gripper is wanted."""
-
-    arm_rad: FloatArray
-    block_xy_m: FloatArray
-    block_z_m: float
-    offset_m: FloatArray
-
-    @property
-    def goal_m(self) -> FloatArray:
-        return np.array([*self.block_xy_m, self.block_z_m]) + self.offset_m
-
-
-def _draw_start(world: World, rng: np.random.Generator, ik: DifferentialIk, dynamics: DynamicsDraw) -> _Start:
-    block_z = dynamics.table_height_m + dynamics.block_half_size_m
-    for _ in range(_MAX_TRIES):
-        grip = draw3(world.robot.start_grip_m, rng)
-        arm = ik.reach(HOME_POSITION_RAD, grip)
-        if arm is None:
-            continue
-        start = _Start(arm, _draw_block_xy(world, rng), block_z, draw3(world.goal.offset_m, rng))
-        far_enough = np.linalg.norm(start.goal_m - grip) >= world.goal.min_start_distance_m
-        if far_enough and _is_possible(world, ik, arm, start.goal_m):
-            return start
-    raise WorldFileError(
-        f"world '{world.name}': no start and goal found in {_MAX_TRIES} draws; robot.start_grip_m must be within the "
-        f"arm's reach, block.spawn plus goal.offset_m within reach and robot.workspace_m, and "
-        f"goal.min_start_distance_m ({world.goal.min_start_distance_m} m) must leave room"
-    )
-
-
-def _draw_far_block(world: World, rng: np.random.Generator, ik: DifferentialIk, start: _Start) -> FloatArray:
-    for _ in range(_MAX_TRIES):
-        moved = _draw_block_xy(world, rng)
-        far_enough = np.linalg.norm(moved - start.block_xy_m) >= world.perturbation.move_block_min_distance_m
-        if far_enough and _is_possible(world, ik, start.arm_rad, replace(start, block_xy_m=moved).goal_m):
-            return moved
-    raise WorldFileError(
-        f"world '{world.name}': the block cannot be moved perturbation.move_block_min_distance_m "
-        f"({world.perturbation.move_block_min_distance_m} m) away within its spawn region and the arm's reach"
-    )
-
-
-def _draw_block_xy(world: World, rng: np.random.Generator) -> FloatArray:
-    return np.array([world.block.spawn_x_m.draw(rng), world.block.spawn_y_m.draw(rng)])
-
-
-def _is_possible(world: World, ik: DifferentialIk, arm_rad: FloatArray, goal_m: FloatArray) -> bool:
-    """Whether the gripper, pointing down, can be at ``goal_m``."""
-    lower, upper = box_of(world.robot.workspace_m)
-    return bool(np.all(goal_m >= lower) and np.all(goal_m <= upper)) and ik.reach(arm_rad, goal_m) is not None
 
 
 def _draw_camera(world: World, rng: np.random.Generator) -> CameraDraw:
@@ -189,10 +154,10 @@ def _small_rotation(angles_rad: FloatArray) -> FloatArray:
     return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross)
 
 
-def _draw_looks(world: World, rng: np.random.Generator) -> LooksDraw:
+def _draw_looks(world: World, thing: ObjectPart, rng: np.random.Generator) -> LooksDraw:
     return LooksDraw(
         table_color=draw3(world.table.color, rng),
-        block_color=draw3(world.block.color, rng),
+        block_color=draw3(thing.color, rng),
         floor_color=draw3(world.light.floor_color, rng),
         light_direction=draw3(world.light.direction, rng),
         diffuse=world.light.diffuse.draw(rng),
@@ -211,15 +176,24 @@ def _draw_sensor(world: World, rng: np.random.Generator) -> SensorDraw:
     )
 
 
-def _draw_dynamics(world: World, rng: np.random.Generator) -> DynamicsDraw:
-    robot, block = world.robot, world.block
+def _draw_dynamics(world: World, thing: ObjectPart, rng: np.random.Generator) -> DynamicsDraw:
+    robot = world.robot
     per_joint = range(len(ARM_JOINTS))
     return DynamicsDraw(
         stiffness_factor=np.array([robot.servo_stiffness_factor.draw(rng) for _ in per_joint]),
         damping_factor=np.array([robot.joint_damping_factor.draw(rng) for _ in per_joint]),
         joint_offset_rad=np.deg2rad([robot.joint_offset_deg.draw(rng) for _ in per_joint]),
         table_height_m=world.table.height_m.draw(rng),
-        block_half_size_m=block.half_size_m.draw(rng),
-        block_mass_kg=block.mass_kg.draw(rng),
-        block_friction=block.friction.draw(rng),
+        object=_draw_object(thing, rng),
+    )
+
+
+def _draw_object(part: ObjectPart, rng: np.random.Generator) -> ObjectDraw:
+    half, height = part.half_size_m.draw(rng), part.height_factor.draw(rng)
+    return ObjectDraw(
+        half_extents_m=np.array([half, half, half * height]),
+        mass_kg=part.mass_kg.draw(rng),
+        friction=part.friction.draw(rng),
+        drag=part.drag.draw(rng),
+        shape=part.shape[int(rng.integers(len(part.shape)))],
     )

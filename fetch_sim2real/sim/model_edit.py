@@ -7,8 +7,9 @@ import numpy as np
 
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.model import NOMINAL_GAINS
-from fetch_sim2real.sim.episode import CameraDraw, DynamicsDraw, LooksDraw
-from fetch_sim2real.sim.scene import BLOCK, CAMERA, FLOOR, LIGHT, TABLE
+from fetch_sim2real.sim.episode import CameraDraw, DynamicsDraw, LooksDraw, ObjectDraw
+from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, FLOOR, LIGHT, TABLE
+from fetch_sim2real.types import FloatArray
 
 # MuJoCo's cameras look along -z with y up, optical frames along +z with y down.
 _OPTICAL_TO_MUJOCO = np.diag([1.0, -1.0, -1.0])
@@ -35,7 +36,7 @@ def apply_looks(model: mujoco.MjModel, draw: LooksDraw) -> None:
 
 
 def apply_dynamics(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
-    """Servos, table height, block size, mass and friction."""
+    """Servos, table height, and the object's shape, mass and contact."""
     gains = NOMINAL_GAINS
     for i, name in enumerate(ARM_JOINTS):
         servo, dof = model.actuator(name).id, model.joint(name).dofadr[0]
@@ -43,16 +44,32 @@ def apply_dynamics(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
         model.actuator_gainprm[servo, 0] = stiffness
         model.actuator_biasprm[servo, 1] = -stiffness
         model.dof_damping[dof] = gains.damping[i] * draw.damping_factor[i]
-    table, block = model.geom(TABLE).id, model.geom(BLOCK).id
+    table = model.geom(TABLE).id
     # The table keeps its size and is raised or sunk into the floor.
     model.body_pos[model.body(TABLE).id, 2] = draw.table_height_m - model.geom_size[table, 2]
-    half, mass = draw.block_half_size_m, draw.block_mass_kg
-    model.geom_size[block] = half
-    model.geom_rbound[block] = half * np.sqrt(3.0)
-    model.geom_aabb[block, 3:] = half
-    model.geom_friction[block, 0] = draw.block_friction
-    body = model.body(BLOCK).id
-    model.body_mass[body] = mass
-    # A cube's inertia is m (2a)^2 / 6 with a the half size.
-    model.body_inertia[body] = mass * (2.0 * half) ** 2 / 6.0
+    _apply_object(model, draw.object)
     mujoco.mj_setConst(model, mujoco.MjData(model))
+
+
+def _apply_object(model: mujoco.MjModel, draw: ObjectDraw) -> None:
+    geom, body, half = model.geom(BLOCK).id, model.body(BLOCK).id, draw.half_extents_m
+    is_box = draw.shape == "box"
+    model.geom_type[geom] = mujoco.mjtGeom.mjGEOM_BOX if is_box else mujoco.mjtGeom.mjGEOM_CYLINDER
+    # A cylinder's sizes are its radius and half height.
+    model.geom_size[geom] = half if is_box else [half[0], half[2], 0.0]
+    model.geom_rbound[geom] = np.linalg.norm(half) if is_box else np.hypot(half[0], half[2])
+    model.geom_aabb[geom, 3:] = half
+    model.geom_friction[geom, 0] = draw.friction
+    first = model.joint(BLOCK_JOINT).dofadr[0]
+    model.dof_damping[first : first + 3] = draw.drag
+    model.body_mass[body] = draw.mass_kg
+    model.body_inertia[body] = draw.mass_kg * _inertia_per_mass(is_box, half)
+
+
+def _inertia_per_mass(is_box: bool, half: FloatArray) -> FloatArray:
+    """Principal moments (3,) [m^2] of a homogeneous box, or of a cylinder along z."""
+    x, y, z = half**2
+    if is_box:
+        return np.array([y + z, x + z, x + y]) / 3.0
+    across = x / 4.0 + z / 3.0
+    return np.array([across, across, x / 2.0])

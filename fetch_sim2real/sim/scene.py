@@ -71,12 +71,12 @@ def _add_floor_and_table(spec: mujoco.MjSpec, world: World) -> None:
 
 
 def _add_block(spec: mujoco.MjSpec, world: World) -> None:
-    half = world.block.half_size_m.middle
-    x, y, height = world.block.spawn_x_m.middle, world.block.spawn_y_m.middle, world.table.height_m.middle
-    block = spec.worldbody.add_body(name=BLOCK, pos=[x, y, height + half])
+    half, height = world.block.half_size_m.middle, world.table.height_m.middle
+    block = spec.worldbody.add_body(name=BLOCK, pos=[world.table.center_xy_m[0], 0.0, height + half])
     block.add_joint(name=BLOCK_JOINT, type=mujoco.mjtJoint.mjJNT_FREE, damping=np.array([0.01, 0.0, 0.0]))
     block.add_geom(
         name=BLOCK, type=mujoco.mjtGeom.mjGEOM_BOX, size=[half] * 3, mass=world.block.mass_kg.middle, condim=4,
         friction=[world.block.friction.middle, 0.005, 0.0001], contype=WORLD_CONTYPE, conaffinity=WORLD_CONAFFINITY,
-        rgba=[0.8, 0.1, 0.1, 1],
+        # MuJoCo takes the larger friction of two geoms unless one has priority: the block's own counts everywhere.
+        priority=1, rgba=[0.8, 0.1, 0.1, 1],
     )  # fmt: skip

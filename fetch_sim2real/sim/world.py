@@ -9,6 +9,7 @@ from typing import Final
 import mujoco
 import numpy as np
 
+from fetch_sim2real.graph import BLOCK_FRAME
 from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
@@ -20,29 +21,41 @@ from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics, apply_lo
 from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, scene_spec
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ, JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdFrame
 
 # Success is the goal held for this long at the end of the episode.
 HOLD_S: Final = 0.5
+# Where the object lies in tasks without one.
+_ASIDE_XY_M: Final = (-2.0, 0.0)
 _NS_PER_STEP: Final = PHYSICS_STEP_S * 1e9
 _STEPS_PER_S: Final = CONTROL_RATE_HZ * PHYSICS_STEPS_PER_PERIOD
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What was true at a moment: gripper (3,) and object (3,) [m] in base_link. For training, never for an actor."""
+
+    grip_m: FloatArray
+    object_m: FloatArray
+
+
+@dataclass(frozen=True)
 class Captured:
-    """A frame that became available: its stamp, the picture (None without a camera), its cost and when rendering
-    began [s, ``time.perf_counter``]."""
+    """A frame that became available: its stamp, the picture (None without a camera), what was true when it was taken,
+    its cost and when rendering began [s, ``time.perf_counter``]."""
 
     stamp_ns: int
     frame: RgbdFrame | None
+    truth: Truth
     render_s: float = 0.0
     render_started_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an episode ended. ``final_distance_m`` is gripper to goal at the end, success as HOLD_S defines it."""
+    """How an episode ended. ``final_distance_m`` is gripper or object to goal, success as HOLD_S defines it."""
 
     seed: int
     success: bool
@@ -71,12 +84,16 @@ class SimWorld:
     """One simulated cell. Time advances only by ``advance_to`` and ``advance_to_next_frame``; nothing here reads a
     wall clock except to time rendering."""
 
-    def __init__(self, world: World, camera_size: tuple[int, int] | None, render_in_background: bool = False) -> None:
+    def __init__(
+        self, world: World, task: Task, camera_size: tuple[int, int] | None, render_in_background: bool = False
+    ) -> None:
         """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty).
 
         ``render_in_background`` lets a thread render while physics goes on; results are the same.
         """
         self.world = world
+        self.task = task
+        self.task_part = world.task(task.name)
         self.ik = DifferentialIk(world.robot.torso_height_m)
         self.model = scene_spec(world).compile()
         self.data = mujoco.MjData(self.model)
@@ -97,7 +114,7 @@ class SimWorld:
 
     def reset(self, seed: int, move_block: bool = False) -> EpisodeDraw:
         """Start the episode of ``seed``; with ``move_block`` the block is put elsewhere on its way."""
-        draw = draw_episode(self.world, seed, self.ik)
+        draw = draw_episode(self.world, self.task, seed, self.ik)
         if self._frames is not None:
             self._frames.start_episode(SensorModel(draw.sensor))
         apply_dynamics(self.model, draw.dynamics)
@@ -105,20 +122,20 @@ class SimWorld:
         apply_looks(self.model, draw.looks)
         mujoco.mj_resetData(self.model, self.data)
         self._place_robot(draw)
-        self._place_block(draw.block_position_m, draw.block_yaw_rad)
+        self._place_block(self._object_start_m(draw), draw.object_yaw_rad)
         mujoco.mj_forward(self.model, self.data)
         self._episode = draw
         # Servos push against speed: the reference's velocity must be added for them to follow it.
         gain = self.model.actuator_gainprm[self._arm_servo, 0]
         self._velocity_lead_s = NOMINAL_GAINS.kv / gain
         self.step = self._first_step = _first_step_after(self.step)
-        self._end_step = self._first_step + steps_of(self.world.episode_s)
+        self._end_step = self._first_step + steps_of(self.task_part.episode_s)
         self._latency_steps = max(0, steps_of(draw.camera_latency_s))
         self._command_steps = max(0, steps_of(draw.command_latency_s))
         self._move_step = self._first_step + steps_of(draw.move_at_s) if move_block else None
         self._arm = TrajectoryFollower(self.true_arm_position() + draw.dynamics.joint_offset_rad, self._now_s())
         self._pending: list[tuple[int, JointTrajectory]] = []
-        self._in_flight: list[tuple[int, Future[Picture] | None]] = []
+        self._in_flight: list[tuple[int, Truth, Future[Picture] | None]] = []
         self._published = 0
         self._joint_samples: list[JointSample] = [self.measured()]
         self._hold_distance_m = 0.0
@@ -135,6 +152,12 @@ class SimWorld:
         self.data.qpos[self._arm_qpos] = draw.arm_start_rad
         self.data.qpos[self._finger_qpos] = 0.0
         self.data.ctrl[self._arm_servo] = draw.arm_start_rad
+
+    def _object_start_m(self, draw: EpisodeDraw) -> FloatArray:
+        if self.task.object is not None:
+            return draw.object_position_m
+        # Nothing on the table: the object lies on the floor, out of reach and out of sight.
+        return np.array([*_ASIDE_XY_M, draw.dynamics.object.half_extents_m[2]])
 
     def _place_block(self, position_m: FloatArray, yaw_rad: float) -> None:
         at = self._block_qpos
@@ -178,13 +201,14 @@ class SimWorld:
         """Wanted opening of each finger [m]."""
         self.data.ctrl[self._finger_servo] = opening_m
 
-    def snapshot(self, arm_rad: FloatArray, block_xy_m: FloatArray, block_yaw_rad: float) -> RgbdFrame:
-        """A picture of the episode's world with the arm and the block put somewhere, outside of time.
+    def snapshot(self, arm_rad: FloatArray, finger_m: float, block_m: FloatArray, block_yaw_rad: float) -> RgbdFrame:
+        """A picture of the episode's world with arm, fingers and block put somewhere, outside of time.
 
         For collecting images: the episode cannot be continued afterwards.
         """
         self.data.qpos[self._arm_qpos] = arm_rad
-        self._place_block(np.array([*block_xy_m, self.episode.block_position_m[2]]), block_yaw_rad)
+        self.data.qpos[self._finger_qpos] = finger_m
+        self._place_block(block_m, block_yaw_rad)
         mujoco.mj_kinematics(self.model, self.data)
         if self._frames is None:
             raise RuntimeError("this SimWorld was made without a camera")
@@ -212,11 +236,11 @@ class SimWorld:
     def take_frame(self) -> Captured:
         """The next frame, once time has come to ``next_publication_step``."""
         self._published += 1
-        stamp_ns, future = self._in_flight.pop(0)
+        stamp_ns, truth, future = self._in_flight.pop(0)
         if future is None:
-            return Captured(stamp_ns, None)
+            return Captured(stamp_ns, None, truth)
         picture = future.result()
-        return Captured(stamp_ns, picture.frame, picture.render_s, picture.started_s)
+        return Captured(stamp_ns, picture.frame, truth, picture.render_s, picture.started_s)
 
     def advance_to(self, step: int) -> None:
         """Run physics up to ``step``."""
@@ -253,7 +277,7 @@ class SimWorld:
         if self._move_step is not None and self.step >= self._move_step:
             self._move_step = None
             height = self.block_position_m[2]
-            self._place_block(np.array([*self.episode.move_to_xy_m, height]), self.episode.block_yaw_rad)
+            self._place_block(np.array([*self.episode.move_to_xy_m, height]), self.episode.object_yaw_rad)
             mujoco.mj_kinematics(self.model, self.data)
         self._joint_samples.append(self.measured())
         if self.step >= self._end_step - steps_of(HOLD_S):
@@ -264,7 +288,7 @@ class SimWorld:
         if self.step % PHYSICS_STEPS_PER_PERIOD != 0:
             return
         future = None if self._frames is None else self._frames.request(self.data.qpos, self.now_ns)
-        self._in_flight.append((self.now_ns, future))
+        self._in_flight.append((self.now_ns, self.truth(), future))
 
     # -- ground truth: for critics, evaluation and tests, never for an actor -------------------------------------
 
@@ -272,6 +296,10 @@ class SimWorld:
         """True joint positions (7,), without zero errors."""
         position: FloatArray = self.data.qpos[self._arm_qpos].copy()
         return position
+
+    def truth(self) -> Truth:
+        """What is true now."""
+        return Truth(self.grip_position_m, self.block_position_m)
 
     @property
     def grip_position_m(self) -> FloatArray:
@@ -291,16 +319,23 @@ class SimWorld:
         quaternion: FloatArray = self.data.body(BLOCK).xquat.copy()
         return quaternion
 
+    @property
+    def achieved_goal_m(self) -> FloatArray:
+        """What a goal is compared with (3,), in the task's goal frame: the goal that has been reached."""
+        if self.task.target == "object":
+            return self.block_position_m
+        grip = self.grip_position_m
+        return grip - self.block_position_m if self.task.goal_frame == BLOCK_FRAME else grip
+
     def distance_m(self) -> float:
-        """Gripper to where the goal wants it [m]."""
-        wanted = self.block_position_m + self.episode.goal_offset_m
-        return float(np.linalg.norm(self.grip_position_m - wanted))
+        """What is to be at the goal, from there [m]."""
+        return float(np.linalg.norm(self.achieved_goal_m - self.episode.goal_m))
 
     def outcome(self) -> Outcome:
         """Result of the finished episode."""
         return Outcome(
             seed=self.episode.seed,
-            success=self.done and self._hold_distance_m <= self.world.goal.tolerance_m,
+            success=self.done and self._hold_distance_m <= self.task_part.tolerance_m,
             final_distance_m=self.distance_m(),
             steps=self._published,
         )

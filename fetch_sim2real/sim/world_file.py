@@ -7,13 +7,14 @@ angles in degrees, colours in 0..1. A file may name another in ``extends`` and s
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.sim.ranges import Range, Vector3
+from fetch_sim2real.tasks import TASKS
 
 
 class _Part(BaseModel):
@@ -21,11 +22,10 @@ class _Part(BaseModel):
 
 
 class RobotPart(_Part):
-    """Torso height is fixed for a world; the gripper starts in ``start_grip_m`` and stays in ``workspace_m``."""
+    """Torso height is fixed for a world; the gripper stays in ``workspace_m``."""
 
     torso_height_m: float
     workspace_m: Vector3
-    start_grip_m: Vector3
     # Factors on the nominal servo stiffness and joint damping, and a constant error of each joint's zero.
     servo_stiffness_factor: Range
     joint_damping_factor: Range
@@ -41,25 +41,40 @@ class TablePart(_Part):
     color: Vector3
 
 
-class BlockPart(_Part):
-    """A cube on the table, its centre drawn in ``spawn_x_m`` x ``spawn_y_m``."""
+class ObjectPart(_Part):
+    """The thing on the table: a box or a cylinder, ``half_size_m`` wide and ``height_factor`` times that high.
 
+    ``friction`` is that of every contact of the object (sliding); ``drag`` is a linear damping of its motion [N s/m].
+    """
+
+    shape: Annotated[tuple[Literal["box", "cylinder"], ...], Field(min_length=1)]
     half_size_m: Range
+    height_factor: Range
     mass_kg: Range
     friction: Range
+    drag: Range
     color: Vector3
-    spawn_x_m: Range
-    spawn_y_m: Range
     yaw_deg: Range
 
 
-class GoalPart(_Part):
-    """Goals drawn for the task; ``offset_m`` is relative to the block, along base_link's axes."""
+class TaskPart(_Part):
+    """Starts and goals of one task. The gripper starts in ``start_grip_m``, the object in ``object_x_m`` x
+    ``object_y_m``; goals are drawn in ``goal_m``, in the task's goal frame.
+    """
 
-    offset_m: Vector3
-    tolerance_m: float
+    episode_s: Annotated[float, Field(gt=0.0, le=3600.0)]
+    start_grip_m: Vector3
+    object_x_m: Range
+    object_y_m: Range
+    goal_m: Vector3
+    # This share of goals has its height drawn here instead: goals in the air.
+    air_share: Annotated[float, Field(ge=0.0, le=1.0)]
+    air_z_m: Range
+    tolerance_m: Annotated[float, Field(gt=0.0)]
     # A start closer than this to the goal is not drawn.
     min_start_distance_m: float
+    # The gripper starts at least so far from the object, sideways.
+    min_grip_distance_m: float
 
 
 class CameraPart(_Part):
@@ -110,16 +125,36 @@ class World(_Part):
 
     name: str
     description: str
-    episode_s: Annotated[float, Field(gt=0.0, le=3600.0)]
     robot: RobotPart
     table: TablePart
-    block: BlockPart
-    goal: GoalPart
+    block: ObjectPart
+    puck: ObjectPart
+    tasks: dict[str, TaskPart]
     camera: CameraPart
     sensor: SensorPart
     light: LightPart
     timing: TimingPart
     perturbation: PerturbationPart
+
+    @field_validator("tasks")
+    @classmethod
+    def _known_tasks(cls, value: dict[str, TaskPart]) -> dict[str, TaskPart]:
+        unknown = sorted(set(value) - set(TASKS))
+        if unknown:
+            raise ValueError(f"tasks {unknown} are unknown, available: {', '.join(TASKS)}")
+        return value
+
+    def task(self, name: str) -> TaskPart:
+        """Starts and goals of the task called ``name``. WorldFileError if this world has none."""
+        if name not in self.tasks:
+            available = ", ".join(self.tasks) or "none"
+            raise WorldFileError(f"world '{self.name}' says nothing about the task '{name}'; it has: {available}")
+        return self.tasks[name]
+
+    def with_episode_s(self, episode_s: float) -> World:
+        """The same world with every task's episodes ``episode_s`` long."""
+        tasks = {name: part.model_copy(update={"episode_s": episode_s}) for name, part in self.tasks.items()}
+        return self.model_copy(update={"tasks": tasks})
 
 
 def load_world(name_or_path: str, directory: Path) -> World:
