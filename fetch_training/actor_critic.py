@@ -9,7 +9,6 @@ that is imitated where the critics prefer its action (Nair et al. 2018's Q-filte
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +17,11 @@ from torch import nn
 
 from fetch_sim2real.observation.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
+from fetch_training.critic import TwinCritic
+from fetch_training.episode import situation
+from fetch_training.learning_task import LearningTask
 from fetch_training.replay import Batch
-
-_LOG_STD_RANGE = (-5.0, 1.0)
-
-
-Demonstrator = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""achieved (B, 3), goal (B, 3) [m], both true -> action (B, 4) in [-1, 1]."""
+from fetch_training.stochastic import StochasticActor
 
 
 @dataclass(frozen=True)
@@ -38,139 +35,96 @@ class LearnerSettings:
     initial_alpha: float = 0.05
     # Weight on the mean squared change between successive actions.
     smoothness: float = 0.02
-    # Weight on the mean squared distance to the demonstrator's action, where the critics prefer that.
+    # Weight on the mean squared distance to the demonstrator's action, where the critics prefer that; 0: none.
     imitation: float = 5.0
     critic_hidden: int = 256
-
-
-class Critic(nn.Module):
-    """Q(full state, goal, action) -> (B,)."""
-
-    def __init__(self, state_size: int, hidden: int) -> None:
-        super().__init__()
-        width = state_size + 3 + 3 + ACTION_SIZE
-        self.layers = nn.Sequential(
-            nn.Linear(width, hidden), nn.LayerNorm(hidden), nn.ReLU(),
-            nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.ReLU(),
-            nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.ReLU(),
-            nn.Linear(hidden, 1),
-        )  # fmt: skip
-
-    def forward(
-        self, state: torch.Tensor, achieved: torch.Tensor, goal: torch.Tensor, action: torch.Tensor
-    ) -> torch.Tensor:
-        """The way still to go, achieved - goal, is given beside the goal: in units of 10 cm."""
-        inputs = torch.cat([state, goal * 10.0, (achieved - goal) * 10.0, action], dim=-1)
-        values: torch.Tensor = self.layers(inputs).squeeze(-1)
-        return values
 
 
 class AsymmetricActorCritic:
     """Learner: two critics on the full state, the actor's head on bottleneck and vector."""
 
     def __init__(
-        self, actor: Actor, state_size: int, demonstrator: Demonstrator, settings: LearnerSettings, seed: int
+        self, actor: Actor, learning: LearningTask, state_size: int, settings: LearnerSettings, seed: int
     ) -> None:
-        self.actor = actor
-        self._demonstrator = demonstrator
-        self._generator = torch.Generator().manual_seed(seed)
+        self.policy = StochasticActor(actor)
         self.settings = settings
-        self.log_std = nn.Linear(actor.spec.hidden[-1], ACTION_SIZE)
-        self.critics = nn.ModuleList(Critic(state_size, settings.critic_hidden) for _ in range(2))
-        self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        self._learning = learning
+        self._generator = torch.Generator().manual_seed(seed)
+        self.critic = TwinCritic(learning, state_size, settings.critic_hidden)
+        self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.log_alpha = torch.tensor(settings.initial_alpha).log().requires_grad_(True)
         rate = settings.learning_rate
         self._actor_optimizer = torch.optim.Adam(
-            [*actor.head.parameters(), *self.log_std.parameters()], rate, fused=True
+            [*actor.head.parameters(), *self.policy.log_std.parameters()], rate, fused=True
         )
-        self._critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
+        self._critic_optimizer = torch.optim.Adam(self.critic.parameters(), rate, fused=True)
         self._alpha_optimizer = torch.optim.Adam([self.log_alpha], rate)
-
-    def sample_action(
-        self, bottleneck: torch.Tensor, vector: torch.Tensor, noise: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Squashed Gaussian action (B, 4), its log density (B,), and the deterministic action (B, 4).
-
-        ``noise`` (B, 4) is standard normal.
-        """
-        features = self.actor.head.features(bottleneck, vector)
-        mean = self.actor.head.out(features)
-        log_std = self.log_std(features).clamp(*_LOG_STD_RANGE)
-        raw = mean + log_std.exp() * noise
-        log_prob = (-0.5 * noise**2 - log_std - 0.9189385).sum(-1)
-        # Change of variables for tanh, in the form that does not overflow.
-        log_prob = log_prob - (2.0 * (0.6931472 - raw - nn.functional.softplus(-2.0 * raw))).sum(-1)
-        return torch.tanh(raw), log_prob, torch.tanh(mean)
+        names = [value.name for value in actor.observation.vector]
+        self._last_action = slice(names.index("action_1_x"), names.index("action_1_x") + ACTION_SIZE)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One gradient step of critics, actor and temperature."""
+        metrics = self.update_critic(batch) | self.update_actor(batch)
+        with torch.no_grad():
+            slow: list[torch.Tensor] = list(self.target.parameters())
+            fast: list[torch.Tensor] = list(self.critic.parameters())
+            torch._foreach_lerp_(slow, fast, self.settings.tau)
+        return metrics
+
+    def update_critic(self, batch: Batch) -> dict[str, float]:
+        """One gradient step of the critics."""
         settings = self.settings
         alpha = self.log_alpha.exp().detach()
         with torch.no_grad():
-            action, log_prob, _ = self.sample_action(batch.next_bottleneck, batch.next_vector, self._noise(batch))
-            value = self._lowest(self.targets, batch.next_state, batch.next_achieved, batch.goal, action)
+            action, log_prob, _ = self.policy.sample(batch.next_bottleneck, batch.next_vector, self._noise(batch))
+            after = self.target.context(batch.next_state, batch.next_truth, batch.goal)
+            value = self.target.lowest(after, action)
             target = batch.reward + settings.gamma * (value - alpha * log_prob)
             target = target.clamp(-1.0 / (1.0 - settings.gamma), 1.0)
-        critic_loss = torch.zeros(())
-        for critic in self.critics:
-            predicted = critic(batch.state, batch.achieved, batch.goal, batch.action)
-            critic_loss = critic_loss + nn.functional.mse_loss(predicted, target)
-        self._step(self._critic_optimizer, critic_loss)
+        predicted = self.critic(self.critic.context(batch.state, batch.truth, batch.goal), batch.action)
+        loss = 2.0 * nn.functional.mse_loss(predicted, target.expand(predicted.shape))
+        self._step(self._critic_optimizer, loss)
+        return {"critic_loss": loss.item()}
 
-        action, log_prob, mean_action = self.sample_action(batch.bottleneck, batch.vector, self._noise(batch))
-        self.critics.requires_grad_(False)
-        value = self._lowest(self.critics, batch.state, batch.achieved, batch.goal, action)
-        self.critics.requires_grad_(True)
-        change = (mean_action - self._previous_action(batch.vector)).square().mean()
-        imitation, share = self._imitation(batch, mean_action)
-        actor_loss = (alpha * log_prob - value).mean() + settings.smoothness * change * self._value_scale()
-        actor_loss = actor_loss + settings.imitation * imitation
-        self._step(self._actor_optimizer, actor_loss)
-
+    def update_actor(self, batch: Batch) -> dict[str, float]:
+        """One gradient step of actor and temperature."""
+        settings = self.settings
+        alpha = self.log_alpha.exp().detach()
+        action, log_prob, mean_action = self.policy.sample(batch.bottleneck, batch.vector, self._noise(batch))
+        context = self.critic.context(batch.state, batch.truth, batch.goal)
+        self.critic.requires_grad_(False)
+        value = self.critic.lowest(context, action)
+        self.critic.requires_grad_(True)
+        change = (mean_action - batch.vector[:, self._last_action]).square().mean()
+        loss = (alpha * log_prob - value).mean() + settings.smoothness * change / (1.0 - settings.gamma)
+        share = 0.0
+        if settings.imitation > 0.0:
+            imitation, share = self._imitation(batch, context, mean_action)
+            loss = loss + settings.imitation * imitation
+        self._step(self._actor_optimizer, loss)
         alpha_loss = -(self.log_alpha.exp() * (log_prob.detach().mean() + settings.target_entropy))
         self._step(self._alpha_optimizer, alpha_loss)
-        with torch.no_grad():
-            slow: list[torch.Tensor] = list(self.targets.parameters())
-            fast: list[torch.Tensor] = list(self.critics.parameters())
-            torch._foreach_lerp_(slow, fast, settings.tau)
         return {
-            "critic_loss": critic_loss.item(),
             "value": value.mean().item(),
             "alpha": float(alpha),
             "action_change": change.item(),
             "imitated_share": share,
         }
 
-    def _imitation(self, batch: Batch, mean_action: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def _imitation(
+        self, batch: Batch, context: torch.Tensor, mean_action: torch.Tensor
+    ) -> tuple[torch.Tensor, float]:
         """Squared distance to the demonstrator where the critics prefer it, and the share of the batch that is."""
-        shown = self._demonstrator(batch.achieved, batch.goal)
+        shown = self._learning.demonstrate(situation(batch.truth, batch.goal))
         with torch.no_grad():
-            theirs, ours = (
-                self._lowest(self.critics, batch.state, batch.achieved, batch.goal, action)
-                for action in (shown, mean_action)
-            )
+            both = torch.cat([shown, mean_action])
+            theirs, ours = self.critic.lowest(context.repeat(2, 1), both).chunk(2)
             preferred = (theirs > ours).to(shown.dtype)
         distance = (mean_action - shown).square().sum(-1)
         return (preferred * distance).mean(), preferred.mean().item()
 
     def _noise(self, batch: Batch) -> torch.Tensor:
         return torch.randn(batch.action.shape, generator=self._generator)
-
-    def _value_scale(self) -> float:
-        return 1.0 / (1.0 - self.settings.gamma)
-
-    def _previous_action(self, vector: torch.Tensor) -> torch.Tensor:
-        """The last action within the actor's vector, which is not scaled."""
-        names = [value.name for value in self.actor.observation.vector]
-        first = names.index("action_1_x")
-        return vector[:, first : first + ACTION_SIZE]
-
-    @staticmethod
-    def _lowest(
-        critics: nn.ModuleList, state: torch.Tensor, achieved: torch.Tensor, goal: torch.Tensor, action: torch.Tensor
-    ) -> torch.Tensor:
-        first, second = (critic(state, achieved, goal, action) for critic in critics)
-        return torch.minimum(first, second)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on training: weights, optimizers, generator."""
@@ -188,10 +142,9 @@ class AsymmetricActorCritic:
 
     def _parts(self) -> dict[str, Any]:
         return {
-            "actor": self.actor,
-            "log_std": self.log_std,
-            "critics": self.critics,
-            "targets": self.targets,
+            "policy": self.policy,
+            "critic": self.critic,
+            "target": self.target,
             "actor_optimizer": self._actor_optimizer,
             "critic_optimizer": self._critic_optimizer,
             "alpha_optimizer": self._alpha_optimizer,

@@ -11,8 +11,6 @@ from typing import Final, NamedTuple
 
 import torch
 
-from fetch_sim2real.robot.joints import FINGER_MAX_M
-
 ACTION_SCALE_M: Final = 0.02
 # Share of the remaining way that is gone in a period: with delays of three periods more would overshoot.
 _GAIN: Final = 0.15
@@ -46,7 +44,8 @@ def reach_block(now: Situation) -> torch.Tensor:
 _BEHIND_M: Final = 0.065  # from the object's centre to where the closed gripper comes down behind it
 _CLEAR_M: Final = 0.06  # how far above its centre the gripper passes over the object
 _LOW_M: Final = 0.012  # height of the pushing gripper above the object's centre
-_WIDE_M: Final = 0.05
+# Never aims below this: at the bottom of its workspace the safety filter holds the whole arm back.
+_LOWEST_M: Final = 0.757
 
 
 def push(now: Situation) -> torch.Tensor:
@@ -58,7 +57,7 @@ def push(now: Situation) -> torch.Tensor:
     along = (offset * direction).sum(-1, keepdim=True)
     across = offset - along * direction
     behind = (along < -0.035) & (across.norm(dim=-1, keepdim=True) < 0.025)
-    low = now.object_m[:, 2:] + _LOW_M
+    low = (now.object_m[:, 2:] + _LOW_M).clamp(min=_LOWEST_M)
     # Pushing: ahead by what is left of the way, and back onto the line if the object slips to a side.
     ahead = direction * (left_m.clamp(max=0.06) + 0.005) - across * 1.5
     pushing = torch.cat([ahead, low - now.grip_m[:, 2:]], dim=-1)
@@ -77,17 +76,18 @@ def push(now: Situation) -> torch.Tensor:
     return _move(step, _CLOSED, gain=0.2)
 
 
+# Fingers that have closed this far have the object between them.
+_HOLDING_M: Final = 0.036
+
+
 def pick_and_place(now: Situation) -> torch.Tensor:
     """Over the object with open fingers, down, close, carry, and let go only by never having to."""
     to_object = now.object_m - now.grip_m
     sideways_m = to_object[:, :2].norm(dim=-1, keepdim=True)
     at_object = (sideways_m < 0.015) & (to_object[:, 2:].abs() < 0.02)
-    closed = now.finger_m[:, None] < 0.036
-    held = at_object & closed
+    held = at_object & (now.finger_m[:, None] < _HOLDING_M)
     above = torch.cat([to_object[:, :2], to_object[:, 2:] + 0.07], dim=-1)
-    down = torch.cat([to_object[:, :2], to_object[:, 2:]], dim=-1)
-    aligned = sideways_m < 0.012 + 0.1 * (to_object[:, 2:].abs() < 0.03) * 0.1
-    reaching = torch.where(aligned, down, above)
+    reaching = torch.where(sideways_m < 0.015, to_object, above)
     way = now.goal_m - now.object_m
     # Along the table the object is lifted first.
     far = way[:, :2].norm(dim=-1, keepdim=True) > 0.03
@@ -102,5 +102,3 @@ def _move(step_m: torch.Tensor, finger: float, gain: float = _GAIN) -> torch.Ten
     action = (step_m * (gain / ACTION_SCALE_M)).clamp(-1.0, 1.0)
     return torch.nn.functional.pad(action, (0, 1), value=finger)
 
-
-assert FINGER_MAX_M > 0.036

@@ -62,7 +62,7 @@ def _manifest(actor: Actor, world: World, run_seed: int, command: str, steps: in
     )
     rotation = np.deg2rad([_reach(axis) for axis in camera.rotation_error_deg])
     return ManifestContent(
-        format_version=1,
+        format_version=2,
         task=TASK,
         actor=actor.spec,
         observation=actor.observation,

@@ -1,42 +1,25 @@
 """Episodes in memory, and Hindsight Experience Replay's relabelling when a batch is drawn.
 
 An example of the index arithmetic. An episode of T = 4 steps stores T + 1 = 5 observations 0..4 and 4 actions 0..3.
-Transition t = 1 goes from observation 1 by action 1 to observation 2. Its hindsight goal is what was achieved at a
-*future* observation f, drawn uniformly from t + 1..T = 2..4: whatever was reached after the action was taken. With
-f = 2 the transition itself succeeds; with f = 4 it is a step on the way.
+Transition t = 1 goes from observation 1 by action 1 to observation 2. By the strategy *future* its hindsight goal is
+what was achieved at an observation f drawn uniformly from t + 1..T = 2..4: whatever was reached after the action was
+taken. With f = 2 the transition itself succeeds; with f = 4 it is a step on the way. *final* always takes f = T;
+*episode* draws f from 0..T.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from fetch_training.episode import ARRAYS, Episode, Float32, achieved_goal
+from fetch_training.learning_task import LearningTask
 
-
-@dataclass(frozen=True)
-class Episode:
-    """One episode of T steps.
-
-    state (T+1, p): full simulator state, for the critic. bottleneck (T+1, b): encoder's outputs. vector (T+1, n): the
-    actor's vector, its goal part included. achieved (T+1, 3) and goal (3,) in metres. action (T, 4).
-    """
-
-    seed: int
-    state: Float32
-    bottleneck: Float32
-    vector: Float32
-    achieved: Float32
-    goal: Float32
-    action: Float32
-    success: bool
-
-    def __len__(self) -> int:
-        return len(self.action)
+Strategy = Literal["future", "final", "episode"]
 
 
 class Batch(NamedTuple):
@@ -48,63 +31,95 @@ class Batch(NamedTuple):
     next_bottleneck: torch.Tensor
     vector: torch.Tensor
     next_vector: torch.Tensor
-    achieved: torch.Tensor
-    next_achieved: torch.Tensor
+    truth: torch.Tensor
+    next_truth: torch.Tensor
     goal: torch.Tensor
     action: torch.Tensor
     reward: torch.Tensor
 
 
-class GoalScaling(NamedTuple):
-    """How the goal stands in the actor's vector: its first three numbers are (goal - centre) / scale."""
+@dataclass(frozen=True)
+class ReplaySettings:
+    """``hindsight_share`` of every batch gets a goal from its own episode: 0.8 is four of those per true one.
 
-    centre: Float32
-    scale: Float32
+    ``still_weight``: how often, relative to others, episodes are drawn in which what has to be at the goal never moved;
+    hindsight has nothing to teach there.
+    """
+
+    capacity: int = 2_000
+    tolerance_m: float = 0.03
+    hindsight_share: float = 0.8
+    strategy: Strategy = "future"
+    still_weight: float = 0.25
+
+
+_MOVED_M = 0.01
 
 
 class HindsightReplay:
-    """Ring buffer of episodes of one length. All randomness comes from the generator that is passed in."""
+    """Ring buffer of episodes. All randomness comes from the generator that is passed in."""
 
-    def __init__(self, capacity: int, tolerance_m: float, scaling: GoalScaling, hindsight_share: float) -> None:
-        """``hindsight_share`` of every batch gets a goal from its own future: 0.8 is four of those per true one."""
-        self._episodes: list[Episode] = []
-        self._capacity = capacity
+    def __init__(self, learning: LearningTask, settings: ReplaySettings) -> None:
+        self._learning = learning
+        self._settings = settings
+        self._arrays: dict[str, Float32] = {}
+        self._goals = np.zeros((settings.capacity, 3), np.float32)
+        self._lengths = np.zeros(settings.capacity, np.int64)
+        self._weights = np.zeros(settings.capacity)
         self._next = 0
-        self._tolerance_m = tolerance_m
-        self._scaling = scaling
-        self._hindsight_share = hindsight_share
+        self.episodes = 0
 
     def __len__(self) -> int:
-        return sum(len(episode) for episode in self._episodes)
+        return int(self._lengths.sum())
 
     def add(self, episode: Episode) -> None:
         """Store an episode, over the oldest one once full."""
-        if len(self._episodes) < self._capacity:
-            self._episodes.append(episode)
-        else:
-            self._episodes[self._next] = episode
-        self._next = (self._next + 1) % self._capacity
+        if not self._arrays:
+            # A delay of the camera costs an episode its last frames; the longest has a few more than the first.
+            longest = len(episode) + 1 + 8
+            for name in ARRAYS:
+                width = getattr(episode, name).shape[1]
+                self._arrays[name] = np.zeros((self._settings.capacity, longest, width), np.float32)
+        row, length = self._next, len(episode)
+        for name, stored in self._arrays.items():
+            stored[row, : length + 1] = getattr(episode, name)
+        self._goals[row] = episode.goal
+        self._lengths[row] = length
+        achieved = achieved_goal(self._learning.task, episode.truth)
+        moved = float(np.linalg.norm(achieved - achieved[0], axis=1).max()) > _MOVED_M
+        self._weights[row] = length * (1.0 if moved else self._settings.still_weight)
+        self._next = (row + 1) % self._settings.capacity
+        self.episodes = max(self.episodes, row + 1)
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
-        """``size`` transitions, uniformly over stored steps."""
-        lengths = np.array([len(episode) for episode in self._episodes])
-        which = rng.choice(len(lengths), size=size, p=lengths / lengths.sum())
-        step = (rng.random(size) * lengths[which]).astype(int)
-        future = step + 1 + (rng.random(size) * (lengths[which] - step)).astype(int)
-        relabel = rng.random(size) < self._hindsight_share
-        rows = [self._episodes[i] for i in which]
-        goal = np.stack([e.achieved[f] if r else e.goal for e, f, r in zip(rows, future, relabel, strict=True)])
-        return self._batch(rows, step, goal)
+        """``size`` transitions."""
+        bounds = np.cumsum(self._weights[: self.episodes])
+        row = np.searchsorted(bounds, rng.random(size) * bounds[-1], side="right")
+        row = np.minimum(row, self.episodes - 1)
+        length = self._lengths[row]
+        step = (rng.random(size) * length).astype(int)
+        relabel = rng.random(size) < self._settings.hindsight_share
+        hindsight = self._hindsight_step(step, length, rng.random(size))
+        achieved = achieved_goal(self._learning.task, self._arrays["truth"][row, hindsight])
+        return self._batch(row, step, np.where(relabel[:, None], achieved, self._goals[row]))
 
-    def _batch(self, rows: list[Episode], step: NDArray[np.int_], goal: Float32) -> Batch:
+    def _hindsight_step(self, step: NDArray[np.int_], length: NDArray[np.int_], share: NDArray[np.float64]) -> NDArray[np.int_]:
+        if self._settings.strategy == "future":
+            return step + 1 + (share * (length - step)).astype(int)
+        if self._settings.strategy == "final":
+            return length
+        return (share * (length + 1)).astype(int)
+
+    def _batch(self, row: NDArray[np.int_], step: NDArray[np.int_], goal: Float32) -> Batch:
         def pick(name: str, shift: int = 0) -> Float32:
-            return np.stack([getattr(e, name)[t + shift] for e, t in zip(rows, step, strict=True)])
+            return self._arrays[name][row, step + shift]
 
-        next_achieved = pick("achieved", 1)
-        solved = np.linalg.norm(next_achieved - goal, axis=1) <= self._tolerance_m
-        scaled_goal = (goal - self._scaling.centre) / self._scaling.scale
+        learning = self._learning
+        next_truth = pick("truth", 1)
+        distance = np.linalg.norm(achieved_goal(learning.task, next_truth) - goal, axis=1)
+        scaled = (goal - np.array(learning.goal_centre_m)) / np.array(learning.goal_scale_m)
         vector, next_vector = pick("vector"), pick("vector", 1)
-        vector[:, :3] = next_vector[:, :3] = scaled_goal
+        vector[:, :3] = next_vector[:, :3] = scaled
         arrays = (
             pick("state"),
             pick("state", 1),
@@ -112,10 +127,10 @@ class HindsightReplay:
             pick("bottleneck", 1),
             vector,
             next_vector,
-            pick("achieved"),
-            next_achieved,
-            goal,
+            pick("truth"),
+            next_truth,
+            goal.astype(np.float32),
             pick("action"),
-            np.where(solved, 0.0, -1.0).astype(np.float32),
+            np.where(distance <= self._settings.tolerance_m, 0.0, -1.0).astype(np.float32),
         )
         return Batch(*(torch.from_numpy(array) for array in arrays))

@@ -1,8 +1,10 @@
-"""Collecting episodes: a pure function of actor weights, episode seed and world."""
+"""Collecting episodes: a pure function of weights, request and world, wherever it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -12,118 +14,164 @@ from fetch_sim2real.observation.observe import (
     ActionHistory,
     Observation,
     ObservationSpec,
+    observation_vector,
     observe,
 )
 from fetch_sim2real.policy.network import Actor
-from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M
 from fetch_sim2real.sim.loop import ClosedLoop
-from fetch_sim2real.sim.world import Captured, SimWorld
+from fetch_sim2real.sim.world import Captured
 from fetch_sim2real.types import FloatArray
-from fetch_training.replay import Episode
+from fetch_training.demonstrators import Demonstrator
+from fetch_training.episode import Episode, situation
+from fetch_training.eye import EncoderEye, Eye
 
-Choose = Callable[[torch.Tensor, torch.Tensor], FloatArray]
-"""bottleneck (1, b), vector (1, n) -> action (4,)."""
+Behaviour = Literal["random", "exploring", "deterministic", "demonstrator"]
+Sampler = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+"""``AsymmetricActorCritic.sample_action``."""
 
-# The critic's positions are centred here and in units of 20 cm, its velocities in rad/s, its delays in 0.1 s.
-_CENTRE_M = np.array([0.63, 0.0, 0.80])
+# The critic's positions are centred here and in units of 20 cm, its velocities in rad/s and 0.2 m/s, its delays in
+# 0.1 s.
+_CENTRE_M: Final = np.array([0.63, 0.0, 0.80])
 _POSITION_UNIT_M, _DELAY_UNIT_S = 0.2, 0.1
+_OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
+# A random direction kept for a while explores further than white noise.
+_NEW_DIRECTION_SHARE: Final = 0.1
 
 
-def full_state(sim: SimWorld, loop: ClosedLoop, last_actions: FloatArray) -> FloatArray:
-    """The full simulator state (p,) that the critic sees: true positions, joints, commands, last actions, delays."""
-    measured = sim.measured()
-    draw = sim.episode
+@dataclass(frozen=True)
+class RolloutRequest:
+    """One episode to collect. ``random_share`` of the exploring behaviour's actions is uniformly random."""
+
+    seed: int
+    behaviour: Behaviour
+    move_block: bool = False
+    random_share: float = 0.0
+
+
+def full_state(loop: ClosedLoop, last_actions: FloatArray) -> FloatArray:
+    """The full simulator state (p,) that the critic sees: positions, motion, commands, delays, the object's nature."""
+    sim, draw = loop.sim, loop.sim.episode
+    measured, thing = sim.measured(), draw.dynamics.object
     return np.concatenate(
         [
             (sim.grip_position_m - _CENTRE_M) / _POSITION_UNIT_M,
             (sim.block_position_m - _CENTRE_M) / _POSITION_UNIT_M,
+            sim.object_rotation[:2].ravel(),
+            sim.object_velocity / _POSITION_UNIT_M,
+            [2.0 * measured.finger_position_m / FINGER_MAX_M - 1.0],
             sim.true_arm_position(),
             measured.velocity,
             loop.setpoint.position - measured.position,
             loop.setpoint.velocity,
             last_actions.ravel(),
             np.array([draw.camera_latency_s, draw.command_latency_s]) / _DELAY_UNIT_S,
+            [thing.half_extents_m[0] / _OBJECT_SIZE_M, thing.mass_kg / _OBJECT_MASS_KG, thing.friction],
         ]
     )
 
 
-def achieved_offset_m(sim: SimWorld) -> FloatArray:
-    """What the goal is compared with: gripper relative to block (3,) [m]."""
-    return sim.grip_position_m - sim.block_position_m
-
-
 def full_state_size(spec: ObservationSpec) -> int:
     """Length p of ``full_state``."""
-    return 3 + 3 + 4 * len(ARM_JOINTS) + spec.last_actions * ACTION_SIZE + 2
+    return 3 + 3 + 6 + 6 + 1 + 4 * len(ARM_JOINTS) + spec.last_actions * ACTION_SIZE + 2 + 3
 
 
-def look(loop: ClosedLoop, spec: ObservationSpec, captured: Captured, history: ActionHistory) -> Observation:
-    """The observation of a frame, as the policy node makes it."""
-    assert captured.frame is not None, "the loop's world was made without a camera"
-    return observe(
-        spec, captured.frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.episode.goal_m,
-        history.recent(), loop.grip_position_m,
-    )  # fmt: skip
+def truth_now(loop: ClosedLoop) -> FloatArray:
+    """Present gripper and object position [m] and finger opening [m], (7,)."""
+    truth = loop.sim.truth()
+    return np.concatenate([truth.grip_m, truth.object_m, [loop.sim.measured().finger_position_m]])
 
 
-def collect_episode(loop: ClosedLoop, actor: Actor, choose: Choose, seed: int, move_block: bool) -> Episode:
-    """Run one episode with ``choose`` picking the actions; observations are those of the delayed frames."""
-    draw = loop.reset(seed, move_block)
-    history = ActionHistory(actor.observation.last_actions)
-    states, bottlenecks, vectors, achieved, actions = [], [], [], [], []
-    while (captured := loop.next_frame()) is not None:
-        observation = look(loop, actor.observation, captured, history)
-        bottleneck = encode(actor, observation)
-        action = choose(bottleneck, torch.from_numpy(observation.vector)[None])
-        states.append(full_state(loop.sim, loop, history.recent()))
-        achieved.append(achieved_offset_m(loop.sim))
-        bottlenecks.append(bottleneck[0].numpy())
-        vectors.append(observation.vector)
-        actions.append(action)
-        history.push(action)
-        loop.act(action, captured)
-    return Episode(
-        seed=seed,
-        state=np.array(states, np.float32),
-        bottleneck=np.array(bottlenecks, np.float32),
-        vector=np.array(vectors, np.float32),
-        achieved=np.array(achieved, np.float32),
-        goal=draw.goal_m.astype(np.float32),
-        # The last observation has no successor.
-        action=np.array(actions[:-1], np.float32),
-        success=loop.sim.outcome().success,
-    )
+class Collector:
+    """Collects episodes in one world with one actor, whose weights may change from episode to episode."""
 
+    def __init__(
+        self, loop: ClosedLoop, actor: Actor, sample: Sampler, eye: Eye, demonstrate: Demonstrator
+    ) -> None:
+        self.loop = loop
+        self._actor = actor
+        self._sample = sample
+        self._eye = eye
+        self._demonstrate = demonstrate
 
-def encode(actor: Actor, observation: Observation) -> torch.Tensor:
-    """Bottleneck (1, b) of one observation."""
-    image = observation.image
-    with torch.inference_mode():
-        return actor.encode(torch.from_numpy(image.rgb)[None], torch.from_numpy(image.depth_mm)[None])
+    def collect(self, request: RolloutRequest) -> Episode:
+        """Run one episode; observations are those of the delayed frames."""
+        loop, spec = self.loop, self._actor.observation
+        rng = np.random.default_rng([request.seed, 7])
+        draw = loop.reset(request.seed, request.move_block)
+        self._eye.start(rng)
+        history = ActionHistory(spec.last_actions)
+        self._held = rng.uniform(-1.0, 1.0, ACTION_SIZE)
+        states, bottlenecks, vectors, truths, actions = [], [], [], [], []
+        while (captured := loop.next_frame()) is not None:
+            bottleneck = self._eye.see(captured, loop.sim)
+            vector = self._vector(captured, history)
+            truth = truth_now(loop)
+            action = self._choose(request, rng, bottleneck, vector, truth, draw.goal_m)
+            states.append(full_state(loop, history.recent()))
+            truths.append(truth)
+            bottlenecks.append(bottleneck[0].numpy())
+            vectors.append(vector)
+            actions.append(action)
+            history.push(action)
+            loop.act(action, captured)
+        return Episode(
+            seed=request.seed,
+            state=np.array(states, np.float32),
+            bottleneck=np.array(bottlenecks, np.float32),
+            vector=np.array(vectors, np.float32),
+            truth=np.array(truths, np.float32),
+            goal=draw.goal_m.astype(np.float32),
+            action=np.array(actions, np.float32),
+            success=loop.sim.outcome().success,
+        )
 
+    def _vector(self, captured: Captured, history: ActionHistory) -> FloatArray:
+        loop = self.loop
+        joints = loop.joints_at(captured)
+        return observation_vector(
+            self._actor.observation, loop.sim.episode.goal_m, loop.grip_position_m(joints.position),
+            joints.finger_position_m, history.recent(),
+        )  # fmt: skip
 
-def deterministic(actor: Actor) -> Choose:
-    """The actor's own action, as deployed."""
-
-    def choose(bottleneck: torch.Tensor, vector: torch.Tensor) -> FloatArray:
+    def _choose(
+        self, request: RolloutRequest, rng: np.random.Generator, bottleneck: torch.Tensor, vector: FloatArray,
+        truth: FloatArray, goal_m: FloatArray,
+    ) -> FloatArray:  # fmt: skip
+        if request.behaviour == "random":
+            if rng.random() < _NEW_DIRECTION_SHARE:
+                self._held = rng.uniform(-1.0, 1.0, ACTION_SIZE)
+            return self._held
+        if request.behaviour != "deterministic" and rng.random() < request.random_share:
+            return rng.uniform(-1.0, 1.0, ACTION_SIZE)
         with torch.inference_mode():
-            action, _ = actor.act(bottleneck, vector, actor.initial_state())
+            if request.behaviour == "demonstrator":
+                now = situation(*(torch.from_numpy(x.astype(np.float32))[None] for x in (truth, goal_m)))
+                action = self._demonstrate(now)
+            else:
+                noise = torch.from_numpy(rng.standard_normal((1, ACTION_SIZE)).astype(np.float32))
+                sampled, _, mean = self._sample(bottleneck, torch.from_numpy(vector)[None], noise)
+                action = sampled if request.behaviour == "exploring" else mean
         chosen: FloatArray = action[0].numpy().astype(np.float64)
         return chosen
 
-    return choose
-
 
 def observations_of_episode(loop: ClosedLoop, actor: Actor, seed: int, count: int) -> list[Observation]:
-    """The first ``count`` observations of an episode run by the deterministic actor."""
-    loop.reset(seed)
-    history = ActionHistory(actor.observation.last_actions)
-    choose = deterministic(actor)
+    """The first ``count`` observations of an episode run by the deterministic actor, made as the policy node does."""
+    draw = loop.reset(seed)
+    history, eye = ActionHistory(actor.observation.last_actions), EncoderEye(actor)
     observations: list[Observation] = []
     while len(observations) < count and (captured := loop.next_frame()) is not None:
-        observation = look(loop, actor.observation, captured, history)
+        assert captured.frame is not None
+        observation = observe(
+            actor.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured), draw.goal_m,
+            history.recent(), loop.grip_position_m,
+        )  # fmt: skip
         observations.append(observation)
-        action = choose(encode(actor, observation), torch.from_numpy(observation.vector)[None])
-        history.push(action)
-        loop.act(action, captured)
+        bottleneck = eye.see(captured, loop.sim)
+        with torch.inference_mode():
+            action, _ = actor.act(bottleneck, torch.from_numpy(observation.vector)[None], actor.initial_state())
+        chosen = action[0].numpy().astype(np.float64)
+        history.push(chosen)
+        loop.act(chosen, captured)
     return observations

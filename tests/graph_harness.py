@@ -57,6 +57,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         coordinate_channels=False,
         auxiliary=tuple(ScaledValue(name=f"block_{axis}", centre=0.0, scale=0.1) for axis in "xyz"),
         latent=3,
+        relations=(),
         hidden=(32,),
         layer_norm=True,
         state_size=0,
@@ -71,7 +72,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         grip_scale_m=(0.1, 0.1, 0.1),
     )
     content = ManifestContent(
-        format_version=1,
+        format_version=2,
         task="reach_block",
         actor=spec,
         observation=observation,

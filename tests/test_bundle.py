@@ -51,12 +51,13 @@ def make_content() -> ManifestContent:
         coordinate_channels=True,
         auxiliary=tuple(ScaledValue(name=f"block_{axis}", centre=0.5, scale=0.1) for axis in "xyz"),
         latent=2,
+        relations=(),
         hidden=(16, 16),
         layer_norm=True,
         state_size=0,
     )
     return ManifestContent(
-        format_version=1,
+        format_version=2,
         task="push",
         actor=actor,
         observation=make_observation_spec(

@@ -17,6 +17,7 @@ from torch import nn
 from fetch_sim2real.observation.normalize import HOLE, normalize_images
 from fetch_sim2real.observation.observe import ACTION_SIZE, ObservationSpec, ScaledValue
 from fetch_sim2real.observation.preprocess import ImageSpec
+from fetch_sim2real.policy.relations import Relation, Relations
 from fetch_sim2real.schema import Record
 
 # Enough for this task's actors; a damaged manifest must not make a loader allocate gigabytes.
@@ -35,7 +36,8 @@ class ActorSpec(Record):
     """The actor's architecture.
 
     ``auxiliary`` names the physical outputs of the bottleneck with the centre and scale that turn them into units;
-    ``latent`` is how many further numbers the bottleneck has. ``coordinate_channels`` adds u and v to the input.
+    ``latent`` is how many further numbers the bottleneck has. ``relations`` are differences of positions that the head
+    gets beside bottleneck and vector. ``coordinate_channels`` adds u and v to the input.
     ``state_size`` is the size of the recurrent state: this version knows feed-forward actors only.
     """
 
@@ -43,6 +45,7 @@ class ActorSpec(Record):
     coordinate_channels: bool
     auxiliary: Annotated[tuple[ScaledValue, ...], Field(max_length=64)]
     latent: Annotated[int, Field(ge=0, le=1024)]
+    relations: Annotated[tuple[Relation, ...], Field(max_length=16)]
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
     layer_norm: bool
     state_size: Literal[0]
@@ -58,7 +61,9 @@ class ActorSpec(Record):
         return len(self.auxiliary) + self.latent
 
 
-def default_actor_spec(auxiliary: tuple[ScaledValue, ...], latent: int = 0) -> ActorSpec:
+def default_actor_spec(
+    auxiliary: tuple[ScaledValue, ...], latent: int = 0, relations: tuple[Relation, ...] = ()
+) -> ActorSpec:
     """The architecture that this project trains."""
     layers = ((16, 5, 2), (32, 3, 2), (32, 3, 1), (32, 3, 1))
     return ActorSpec(
@@ -66,6 +71,7 @@ def default_actor_spec(auxiliary: tuple[ScaledValue, ...], latent: int = 0) -> A
         coordinate_channels=False,
         auxiliary=auxiliary,
         latent=latent,
+        relations=relations,
         hidden=(256, 256),
         layer_norm=True,
         state_size=0,
@@ -186,10 +192,12 @@ class Encoder(nn.Module):
 class Head(nn.Module):
     """Bottleneck and vector -> action. ``trunk`` is separate: a stochastic learner hangs its spread on it."""
 
-    def __init__(self, spec: ActorSpec, vector_size: int) -> None:
+    def __init__(self, spec: ActorSpec, observation: ObservationSpec) -> None:
         super().__init__()
+        latent = tuple(ScaledValue(name=f"latent_{i}", centre=0.0, scale=1.0) for i in range(spec.latent))
+        self.relations = Relations(spec.relations, (*spec.auxiliary, *latent, *observation.vector))
         layers: list[nn.Module] = []
-        width = spec.bottleneck_size + vector_size
+        width = spec.bottleneck_size + observation.vector_size + 3 * len(spec.relations)
         for hidden in spec.hidden:
             layers.append(nn.Linear(width, hidden))
             if spec.layer_norm:
@@ -201,7 +209,8 @@ class Head(nn.Module):
 
     def features(self, bottleneck: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         """The last hidden layer (B, hidden)."""
-        return self.trunk(torch.cat([bottleneck, vector], dim=-1))
+        inputs = torch.cat([bottleneck, vector], dim=-1)
+        return self.trunk(torch.cat([inputs, self.relations(inputs)], dim=-1))
 
     def forward(self, bottleneck: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         """Action (B, 4) in [-1, 1]."""
@@ -219,7 +228,7 @@ class Actor(nn.Module):
         self.spec = spec
         self.observation = observation
         self.encoder = Encoder(spec, observation.image)
-        self.head = Head(spec, observation.vector_size)
+        self.head = Head(spec, observation)
         centre = torch.tensor([value.centre for value in spec.auxiliary])
         scale = torch.tensor([value.scale for value in spec.auxiliary])
         self.register_buffer("auxiliary_centre", centre, persistent=False)

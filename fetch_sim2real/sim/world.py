@@ -320,6 +320,18 @@ class SimWorld:
         return quaternion
 
     @property
+    def object_rotation(self) -> FloatArray:
+        """True rotation (3, 3) of the object in base_link."""
+        rotation: FloatArray = self.data.body(BLOCK).xmat.reshape(3, 3).copy()
+        return rotation
+
+    @property
+    def object_velocity(self) -> FloatArray:
+        """True linear [m/s] and angular [rad/s] velocity (6,) of the object."""
+        velocity: FloatArray = self.data.qvel[self._block_dof : self._block_dof + 6].copy()
+        return velocity
+
+    @property
     def achieved_goal_m(self) -> FloatArray:
         """What a goal is compared with (3,), in the task's goal frame: the goal that has been reached."""
         if self.task.target == "object":

@@ -1,0 +1,78 @@
+"""What learning needs to know of a task beyond its definition: normalization, relations, a demonstrator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fetch_sim2real.graph import BLOCK_FRAME
+from fetch_sim2real.observation.observe import ObservationSpec, ScaledValue, make_observation_spec
+from fetch_sim2real.observation.preprocess import ImageSpec
+from fetch_sim2real.policy.network import ActorSpec, default_actor_spec
+from fetch_sim2real.policy.relations import Relation
+from fetch_sim2real.tasks import Task, find_task
+from fetch_training import demonstrators
+from fetch_training.demonstrators import Demonstrator
+
+# The part of the camera's 42.5 degrees that holds the workspace, with room for an error of the camera's pose.
+IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8)
+# Delays are up to three periods, so these actions tell where the gripper is by now.
+LAST_ACTIONS: Final = 3
+# The bottleneck is where object and gripper are seen: positions in base_link, learned from pictures.
+SEEN: Final = {"seen_object": (0.63, 0.0, 0.745), "seen_grip": (0.63, 0.0, 0.82)}
+_SEEN_SCALE_M: Final = 0.1
+_RELATION_SCALE_M: Final = 0.05
+
+
+@dataclass(frozen=True)
+class LearningTask:
+    """A task with the normalization of its goals (3,) [m] and a demonstrator on true positions."""
+
+    task: Task
+    goal_centre_m: tuple[float, float, float]
+    goal_scale_m: tuple[float, float, float]
+    demonstrate: Demonstrator
+
+    def observation_spec(self, proprioception: bool) -> ObservationSpec:
+        """What the actor sees: image, goal, its last actions, and, if asked for, gripper position and fingers."""
+        return make_observation_spec(
+            IMAGE,
+            proprioception=proprioception,
+            last_actions=LAST_ACTIONS,
+            goal_centre_m=self.goal_centre_m,
+            goal_scale_m=self.goal_scale_m,
+            grip_centre_m=(0.63, 0.0, 0.84),
+            grip_scale_m=(0.1, 0.1, 0.1),
+        )
+
+    def actor_spec(self, proprioception: bool) -> ActorSpec:
+        """The architecture, with the differences of positions that decide the task."""
+        grips = ("grip", "seen_grip") if proprioception else ("seen_grip",)
+        if self.task.goal_frame == BLOCK_FRAME:
+            pairs = [(("goal", "seen_object"), (grip,)) for grip in grips]
+        else:
+            target = "seen_object" if self.task.target == "object" else grips[0]
+            pairs = [(("goal",), (target,))]
+            if self.task.object is not None:
+                pairs += [(("seen_object",), (grip,)) for grip in grips]
+        relations = tuple(Relation(plus=plus, minus=minus, scale_m=_RELATION_SCALE_M) for plus, minus in pairs)
+        return default_actor_spec(_auxiliary(), relations=relations)
+
+
+def _auxiliary() -> tuple[ScaledValue, ...]:
+    return tuple(
+        ScaledValue(name=f"{stem}_{axis}", centre=centre[i], scale=_SEEN_SCALE_M)
+        for stem, centre in SEEN.items()
+        for i, axis in enumerate("xyz")
+    )
+
+
+_TABLE_GOAL: Final = ((0.63, 0.0, 0.78), (0.1, 0.1, 0.1))
+LEARNING_TASKS: Final[dict[str, LearningTask]] = {
+    "reach": LearningTask(find_task("reach"), (0.63, 0.0, 0.85), (0.1, 0.1, 0.1), demonstrators.reach),
+    "reach_block": LearningTask(
+        find_task("reach_block"), (0.0, 0.0, 0.12), (0.1, 0.1, 0.1), demonstrators.reach_block
+    ),
+    "push": LearningTask(find_task("push"), *_TABLE_GOAL, demonstrators.push),
+    "pick_and_place": LearningTask(find_task("pick_and_place"), *_TABLE_GOAL, demonstrators.pick_and_place),
+}

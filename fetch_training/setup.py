@@ -1,0 +1,69 @@
+"""The parts of a training run, built from what identifies them. Picklable, so that a worker can build its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import torch
+from torch import nn
+
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.policy.network import Actor, build_actor
+from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
+from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.world_file import World, load_world
+from fetch_sim2real.tasks import Task
+from fetch_training.demonstrators import ACTION_SCALE_M
+from fetch_training.eye import EncoderEye, Eye, SeeingErrors, TruthEye
+from fetch_training.learning_task import LEARNING_TASKS, LearningTask
+from fetch_training.rollout import Collector
+from fetch_training.stochastic import StochasticActor
+from fetch_training.worker import MakeCollector
+
+# Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
+RENDER_SIZE: Final = (168, 168)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is trained and where: task, world (name or path), and whether the actor is told its gripper's position.
+
+    ``errors`` are those of seen positions where there are no pictures; None: the actor looks at pictures.
+    """
+
+    task: str
+    world: str
+    proprioception: bool
+    errors: SeeingErrors | None
+
+    @property
+    def learning(self) -> LearningTask:
+        return LEARNING_TASKS[self.task]
+
+    def build_actor(self, seed: int) -> Actor:
+        """A new actor."""
+        torch.manual_seed(seed)
+        learning = self.learning
+        return build_actor(learning.actor_spec(self.proprioception), learning.observation_spec(self.proprioception))
+
+    def collector(self) -> MakeCollector:
+        """What a worker builds."""
+        return partial(_make_collector, self)
+
+
+def make_loop(world: World, task: Task, with_pictures: bool) -> ClosedLoop:
+    """The cell that training acts in: pictures at training's size, the default limits."""
+    settings = ActionSettings(ACTION_SCALE_M, task.controls_gripper, limit_profile(DEFAULT_PROFILE))
+    return ClosedLoop(SimWorld(world, task, RENDER_SIZE if with_pictures else None), settings)
+
+
+def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
+    learning = setting.learning
+    policy = StochasticActor(setting.build_actor(0))
+    policy.eval()
+    eye: Eye = EncoderEye(policy.actor) if setting.errors is None else TruthEye(policy.actor, setting.errors)
+    loop = make_loop(load_world(setting.world, worlds_dir()), learning.task, with_pictures=setting.errors is None)
+    return Collector(loop, policy.actor, policy.sample, eye, learning.demonstrate), policy

@@ -1,0 +1,44 @@
+"""First stage: HER with an actor that sees true positions, as old and as wrong as a camera makes them.
+
+Its head takes what the encoder will give, so it is where the actor on pictures starts from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
+from fetch_training.learn import LoopSettings, TrainingLoop
+from fetch_training.replay import HindsightReplay, ReplaySettings
+from fetch_training.rollout import full_state_size
+from fetch_training.run_directory import RunDirectory
+from fetch_training.setup import Setting
+from fetch_training.worker import LocalWorker, ProcessWorker
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """Everything that shapes the stage; see the parts."""
+
+    learner: LearnerSettings = LearnerSettings()
+    replay: ReplaySettings = ReplaySettings()
+    loop: LoopSettings = LoopSettings()
+    worker_process: bool = False
+
+
+def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, run_seed: int) -> float:
+    """Train until done; returns the best success on held-out training seeds, whose learner is in ``run.best``."""
+    learner = make_learner(setting, stage.learner, run_seed)
+    replay = HindsightReplay(setting.learning, stage.replay)
+    worker = (ProcessWorker if stage.worker_process else LocalWorker)(setting.collector())
+    try:
+        warm_up = "demonstrator" if stage.learner.imitation > 0.0 else "random"
+        return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, warm_up).train()
+    finally:
+        worker.close()
+
+
+def make_learner(setting: Setting, settings: LearnerSettings, run_seed: int) -> AsymmetricActorCritic:
+    """A new learner for ``setting``."""
+    actor = setting.build_actor(run_seed)
+    return AsymmetricActorCritic(actor, setting.learning, full_state_size(actor.observation), settings, run_seed)
