@@ -15,10 +15,8 @@ class TrajectoryFollower:
     """Desired state of one group of joints over time; times are seconds of simulated time."""
 
     def __init__(self, position: FloatArray, now_s: float) -> None:
-        position = np.asarray(position, dtype=np.float64)
-        self._times = np.array([now_s])
-        self._positions = position[None].copy()
-        self._velocities = np.zeros((1, len(position)))
+        rest = np.asarray(position, dtype=np.float64)[None].copy()
+        self._follow(np.array([now_s]), rest, np.zeros_like(rest))
 
     def accept(self, trajectory: JointTrajectory, now_s: float) -> None:
         """Replace what is running by ``trajectory``, starting now."""
@@ -26,24 +24,35 @@ class TrajectoryFollower:
         points = trajectory.points
         # Messages carry whole nanoseconds: a trajectory that came in one and one that did not have to act the same.
         times = np.round(np.array([0.0, *(point.time_from_start_s for point in points)]) * 1e9) / 1e9
-        self._times = now_s + times
-        self._positions = np.vstack([start_position, *(point.position for point in points)])
-        self._velocities = np.vstack([start_velocity, *(point.velocity for point in points)])
+        self._follow(
+            now_s + times,
+            np.array([start_position[0], *(point.position for point in points)]),
+            np.array([start_velocity[0], *(point.velocity for point in points)]),
+        )
+
+    def _follow(self, times: FloatArray, positions: FloatArray, velocities: FloatArray) -> None:
+        """Run through the points (k,), (k, joints): every segment's polynomial is made once, here."""
+        self._end_s, self._end_position = times[-1], positions[-1]
+        self._begins, self._durations = times[:-1], times[1:] - times[:-1]
+        duration = self._durations[:, None]
+        p0, p1 = positions[:-1], positions[1:]
+        m0, m1 = velocities[:-1] * duration, velocities[1:] * duration
+        # Hermite basis in powers of the share s of the segment.
+        self._powers = (p0, m0, 3.0 * (p1 - p0) - 2.0 * m0 - m1, 2.0 * (p0 - p1) + m0 + m1)
 
     def desired(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Desired positions and velocities, each (n, joints), at ``times_s`` (n,)."""
-        last = len(self._times) - 1
-        if last == 0:
-            n = len(times_s)
-            return np.repeat(self._positions, n, axis=0), np.zeros((n, self._positions.shape[1]))
-        segment = np.clip(np.searchsorted(self._times, times_s, side="right") - 1, 0, last - 1)
-        duration = (self._times[segment + 1] - self._times[segment])[:, None]
-        s = np.clip((times_s - self._times[segment])[:, None] / duration, 0.0, 1.0)
-        p0, p1 = self._positions[segment], self._positions[segment + 1]
-        m0, m1 = self._velocities[segment] * duration, self._velocities[segment + 1] * duration
-        # Hermite basis in powers of s.
-        c2, c3 = 3.0 * (p1 - p0) - 2.0 * m0 - m1, 2.0 * (p0 - p1) + m0 + m1
+        if not len(self._begins):
+            held = np.repeat(self._end_position[None], len(times_s), axis=0)
+            return held, np.zeros_like(held)
+        segment = np.searchsorted(self._begins[1:], times_s, side="right")
+        duration = self._durations[segment]
+        share = np.minimum(np.maximum((times_s - self._begins[segment]) / duration, 0.0), 1.0)
+        s, duration = share[:, None], duration[:, None]
+        p0, m0, c2, c3 = (power[segment] for power in self._powers)
         position = p0 + s * (m0 + s * (c2 + s * c3))
         velocity = (m0 + s * (2.0 * c2 + s * 3.0 * c3)) / duration
-        done = (times_s >= self._times[last])[:, None]
-        return np.where(done, self._positions[last], position), np.where(done, 0.0, velocity)
+        done = times_s >= self._end_s
+        if done.any():
+            position[done], velocity[done] = self._end_position, 0.0
+        return position, velocity

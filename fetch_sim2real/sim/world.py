@@ -134,6 +134,7 @@ class SimWorld:
         self._command_steps = max(0, steps_of(draw.command_latency_s))
         self._move_step = self._first_step + steps_of(draw.move_at_s) if move_block else None
         self._arm = TrajectoryFollower(self.true_arm_position() + draw.dynamics.joint_offset_rad, self._now_s())
+        self._targets_from, self._targets = self.step, np.zeros((0, len(ARM_JOINTS)))
         self._pending: list[tuple[int, JointTrajectory]] = []
         self._in_flight: list[tuple[int, Truth, Future[Picture] | None]] = []
         self._published = 0
@@ -180,9 +181,10 @@ class SimWorld:
         """Joints as the robot reports them, joint zero errors included."""
         return JointSample(
             stamp_ns=self.now_ns,
-            position=self.true_arm_position() + self.episode.dynamics.joint_offset_rad,
-            velocity=self.data.qvel[self._arm_dof].copy(),
-            finger_position_m=float(self.data.qpos[self._finger_qpos].mean()),
+            position=self.data.qpos[self._arm_qpos] + self.episode.dynamics.joint_offset_rad,
+            velocity=self.data.qvel[self._arm_dof],
+            # Not ndarray.mean(), which takes longer than all the rest.
+            finger_position_m=float(np.add.reduce(self.data.qpos[self._finger_qpos])) / len(GRIPPER_JOINTS),
         )
 
     @property
@@ -245,10 +247,11 @@ class SimWorld:
     def advance_to(self, step: int) -> None:
         """Run physics up to ``step``."""
         while self.step < step:
-            boundary = self.step - self.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS
-            stops = [step, boundary, *(due for due, _ in self._pending if due > self.step)]
             self._accept_due()
-            self._run(min(stops) - self.step)
+            stop = min(step, self.step - self.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS)
+            for due, _ in self._pending:
+                stop = min(stop, due)
+            self._run(stop - self.step)
             if self.step % JOINT_STATE_EVERY_STEPS == 0:
                 self._after_joint_state_step()
 
@@ -260,17 +263,26 @@ class SimWorld:
     def _accept_due(self) -> None:
         while self._pending and self._pending[0][0] <= self.step:
             self._arm.accept(self._pending.pop(0)[1], self._now_s())
+            self._targets = self._targets[:0]
 
     def _run(self, steps: int) -> None:
-        # The servo is given where the arm should be at the end of each physics step.
-        times = (self.step - self._first_step + 1 + np.arange(steps, dtype=np.float64)) * PHYSICS_STEP_S
-        position, velocity = self._arm.desired(times)
-        targets = position + velocity * self._velocity_lead_s - self.episode.dynamics.joint_offset_rad
+        first = self.step - self._targets_from
+        if first + steps > len(self._targets):
+            self._sample_targets()
+            first = 0
         model, data, servo = self.model, self.data, self._arm_servo
-        for target in targets:
+        for target in self._targets[first : first + steps]:
             data.ctrl[servo] = target
             mujoco.mj_step(model, data)
         self.step += steps
+
+    def _sample_targets(self) -> None:
+        """Servo targets of the coming control period, in one go: a trajectory is mostly replaced after that time."""
+        # The servo is given where the arm should be at the end of each physics step.
+        steps = np.arange(PHYSICS_STEPS_PER_PERIOD, dtype=np.float64)
+        position, velocity = self._arm.desired((self.step - self._first_step + 1 + steps) * PHYSICS_STEP_S)
+        self._targets_from = self.step
+        self._targets = position + velocity * self._velocity_lead_s - self.episode.dynamics.joint_offset_rad
 
     def _after_joint_state_step(self) -> None:
         mujoco.mj_kinematics(self.model, self.data)
