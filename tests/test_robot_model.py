@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import mink
 import mujoco
 import numpy as np
 import pytest
@@ -119,6 +120,19 @@ def test_ik_moves_the_gripper_as_asked_and_keeps_it_down(
         after = forward_kinematics(posture + ik.step(posture, wanted), TORSO_M)
         np.testing.assert_allclose(after.grip - before.grip, wanted, atol=1.5e-3)
         np.testing.assert_allclose(after.rotation[-1], GRIPPER_DOWN, atol=0.03)
+
+
+def test_the_hinge_parts_of_ik_are_minks_own(ik: DifferentialIk, workspace_postures: list[FloatArray]) -> None:
+    """Posture task and joint limits that are made once give the same bits as those that mink makes for any joints."""
+    posture = mink.PostureTask(ik._model, cost=0.005)
+    posture.set_target(np.array(HOME_POSITION_RAD))
+    general = ([ik._grip, posture], [mink.ConfigurationLimit(ik._model)])
+    at_a_stop = np.array(HOME_POSITION_RAD)
+    at_a_stop[5] = POSITION_UPPER_RAD[5] - 0.035
+    for start in (*workspace_postures, at_a_stop):
+        step = ik.step(start, np.array([0.02, -0.02, 0.04]))
+        expected = mink.solve_ik(ik._configuration, general[0], 1.0, "daqp", 1e-5, limits=general[1])
+        np.testing.assert_array_equal(step, expected)
 
 
 def test_ik_gives_the_same_step_for_the_same_question(ik: DifferentialIk) -> None:

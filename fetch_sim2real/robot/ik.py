@@ -26,6 +26,32 @@ _STOP_MARGIN_RAD: Final = 0.01
 _LM_DAMPING, _SOLVER_DAMPING = 1e-3, 1e-5
 
 
+class _HomeTask(mink.PostureTask):
+    """mink's posture task for a chain of hinges: what never changes is made once."""
+
+    def __init__(self, model: mujoco.MjModel, cost: float, home_rad: FloatArray) -> None:
+        super().__init__(model, cost=cost)
+        self.set_target(home_rad)
+        self._weighted_jacobian = np.diag(self.cost)
+
+    def compute_qp_residual(self, configuration: mink.Configuration) -> tuple[FloatArray, FloatArray, float]:
+        return self._weighted_jacobian, self.cost * (self.target_q - configuration.data.qpos), 0.0
+
+
+class _StopLimit(mink.ConfigurationLimit):
+    """mink's joint limits for a chain of hinges: what never changes is made once."""
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        super().__init__(model)
+        self._sides = np.vstack([np.eye(model.nv), -np.eye(model.nv)])
+
+    def compute_qp_inequalities(self, configuration: mink.Configuration, dt: float) -> mink.Constraint:
+        del dt
+        q = configuration.data.qpos
+        room = np.concatenate([self.upper - q, q - self.lower])
+        return mink.Constraint(G=self._sides, h=self.gain * room)
+
+
 class DifferentialIk:
     """Joint steps that move the grip site by a displacement and keep the gripper pointing down.
 
@@ -47,24 +73,27 @@ class DifferentialIk:
         self._model = spec.compile()
         self._configuration = mink.Configuration(self._model)
         self._grip = mink.FrameTask(GRIP_SITE, "site", _POSITION_COST, _ORIENTATION_COST, lm_damping=_LM_DAMPING)
-        self._posture = mink.PostureTask(self._model, cost=_POSTURE_COST)
-        self._posture.set_target(np.array(HOME_POSITION_RAD))
-        self._limits = [mink.ConfigurationLimit(self._model)]
+        self._site = self._configuration.data.site(GRIP_SITE)
+        self._tasks = [self._grip, _HomeTask(self._model, _POSTURE_COST, np.array(HOME_POSITION_RAD))]
+        self._limits = [_StopLimit(self._model)]
         self._down = mink.SO3.from_matrix(GRIPPER_DOWN)
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
         """Position (3,) of the grip site in base_link [m] at the joint positions (7,)."""
         self._configuration.update(np.asarray(position, dtype=np.float64))
-        site: FloatArray = self._configuration.data.site(GRIP_SITE).xpos.copy()
+        site: FloatArray = self._site.xpos.copy()
         return site
 
     def step(self, position: FloatArray, displacement_m: FloatArray) -> FloatArray:
         """Joint step (7,) [rad] from ``position`` (7,) that moves the gripper by ``displacement_m`` (3,)."""
-        target = self.grip_position_m(position) + displacement_m
-        self._grip.set_target(mink.SE3.from_rotation_and_translation(self._down, target))
+        return self._step_to(self.grip_position_m(position) + displacement_m)
+
+    def _step_to(self, target_m: FloatArray) -> FloatArray:
+        """Joint step (7,) [rad] towards the gripper's target (3,), from where it was asked for last."""
+        self._grip.set_target(mink.SE3.from_rotation_and_translation(self._down, target_m))
         # With dt = 1 the velocity that mink returns is the step itself.
         step: FloatArray = mink.solve_ik(
-            self._configuration, [self._grip, self._posture], 1.0, _SOLVER, _SOLVER_DAMPING, limits=self._limits
+            self._configuration, self._tasks, 1.0, _SOLVER, _SOLVER_DAMPING, limits=self._limits
         )
         return step
 
@@ -75,9 +104,10 @@ class DifferentialIk:
         """
         position = np.array(start, dtype=np.float64)
         for _ in range(_REACH_ITERATIONS):
-            error = grip_position_m - self.grip_position_m(position)
+            grip = self.grip_position_m(position)
+            error = grip_position_m - grip
             distance = float(np.linalg.norm(error))
-            step = self.step(position, error * min(1.0, _REACH_STEP_M / max(distance, 1e-9)))
+            step = self._step_to(grip + error * min(1.0, _REACH_STEP_M / max(distance, 1e-9)))
             position = position + step
             if distance < tolerance_m and float(np.max(np.abs(step))) < tolerance_m:
                 return position
