@@ -34,6 +34,7 @@ from fetch_sim2real.robot.kinematics import (
     link_coefficients,
     shoulder_pan_origin_m,
 )
+from fetch_sim2real.robot.sphere_pairs import SpherePairs
 from fetch_sim2real.types import FloatArray
 
 # Columns of sphere centres: the fine fingers, the arm from shoulder to gripper, the coarse hand; then the grip site.
@@ -45,12 +46,12 @@ _SHOULDER: Final = len(FINGER_SPHERES)
 _UPPERARM: Final = _SHOULDER + len(SHOULDER_SPHERES)
 _FOREARM: Final = _UPPERARM + len(UPPERARM_SPHERES)
 _WRIST: Final = _FOREARM + len(FOREARM_SPHERES)
-_TABLE_COLUMNS: Final = slice(0, _GRIP_COLUMN - 1)
+_TABLE_COLUMNS: Final = range(0, _GRIP_COLUMN - 1)
 # The shoulder cannot reach the body it is mounted on; the forearm cannot fold onto the upper arm (the elbow stops at
 # 129 degrees). What can touch the upper arm and the shoulder is the wrist and all that follows it.
-_BODY_COLUMNS: Final = slice(_UPPERARM, _GRIP_COLUMN)
-_INNER_COLUMNS: Final = slice(_SHOULDER, _FOREARM)
-_OUTER_COLUMNS: Final = slice(_WRIST, _GRIP_COLUMN)
+_BODY_COLUMNS: Final = range(_UPPERARM, _GRIP_COLUMN)
+_INNER_COLUMNS: Final = range(_SHOULDER, _FOREARM)
+_OUTER_COLUMNS: Final = range(_WRIST, _GRIP_COLUMN)
 # Farther than this from a box around the whole upper body, its parts are not looked at one by one.
 _HULL_MARGIN_M: Final = 0.01
 _PIECE: Final = 256  # configurations
@@ -109,11 +110,12 @@ class CollisionModel:
         self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None]
         radius = np.array([sphere.radius_m for sphere in _SPHERES])
         body = body_boxes(scene.torso_height_m)
-        self._radius = radius
-        self._tables = _corners(scene.tables)
-        self._body = [_corners((box,)) for box in body]
-        self._body_hulls = _corners((body[0], _hull(body[1:])))
-        self._touching = radius[_INNER_COLUMNS, None] + radius[None, _OUTER_COLUMNS]
+        tables = [(column, table) for table in scene.tables for column in _TABLE_COLUMNS]
+        body_hulls = [(column, box) for box in (body[0], _hull(body[1:])) for column in _BODY_COLUMNS]
+        itself = [(inner, outer) for inner in _INNER_COLUMNS for outer in _OUTER_COLUMNS]
+        self._pairs = SpherePairs([*tables, *body_hulls], itself, radius)
+        self._first_body, self._first_itself = len(tables), len(tables) + len(body_hulls)
+        self._body_parts = SpherePairs([(column, box) for box in body for column in _BODY_COLUMNS], [], radius)
         self._workspace_lower = np.array(scene.workspace_lower_m)
         self._workspace_upper = np.array(scene.workspace_upper_m)
 
@@ -148,42 +150,18 @@ class CollisionModel:
 
         grip = centers[..., _GRIP_COLUMN]
         out[0] = np.minimum.reduce(np.minimum(grip - self._workspace_lower, self._workspace_upper - grip), axis=(0, 2))
-        middle, half = centers, np.zeros(())
+        middle, half = centers, None
         if shape[0] > 1:
             middle, half = 0.5 * (centers[1:] + centers[:-1]), 0.5 * (centers[1:] - centers[:-1])
-        out[1] = np.inf
-        if self.scene.tables:
-            out[1] = self._box_clearance(middle, half, _TABLE_COLUMNS, self._tables)
-        out[2] = self._box_clearance(middle, half, _BODY_COLUMNS, self._body_hulls)
-        near = np.flatnonzero(out[2] < _HULL_MARGIN_M)
-        if near.size:
-            middle_near, half_near = middle[:, near], half[:, near] if half.ndim else half
-            # Box by box: all at once would not fit the cache.
-            parts = [self._box_clearance(middle_near, half_near, _BODY_COLUMNS, box) for box in self._body]
-            out[2, near] = np.min(parts, axis=0)
-        between = middle[..., _INNER_COLUMNS, None] - middle[..., None, _OUTER_COLUMNS]
-        if half.ndim:
-            half = half[..., _INNER_COLUMNS, None] - half[..., None, _OUTER_COLUMNS]
-        out[3] = np.minimum.reduce(_chord_distance(between, half, 2) - self._touching, axis=(0, 2, 3))
-
-    def _box_clearance(self, middle: FloatArray, half: FloatArray, columns: slice, box: FloatArray) -> FloatArray:
-        """Clearance (B,) to boxes (2, K, 3, 1) of the spheres in ``columns`` on chords (C, B, 3, N) given by halves."""
-        center = middle[:, :, None, :, columns]
-        gap = center - np.minimum(np.maximum(center, box[0]), box[1])
-        half = half[:, :, None, :, columns] if half.ndim else half
-        clearance = _chord_distance(gap, half, 3) - self._radius[columns]
-        return np.asarray(np.minimum.reduce(clearance, axis=(0, 2, 3)))
-
-
-def _chord_distance(gap: FloatArray, half: FloatArray, axis: int) -> FloatArray:
-    """How far chords stay beyond the plane across ``gap``, the vector from the obstacle to the chord's middle.
-
-    ``half`` is half the chord, or a scalar 0 for single points; the vectors' components are along ``axis``.
-    """
-    distance = np.sqrt(np.add.reduce(gap * gap, axis=axis))
-    if not half.ndim:
-        return distance
-    return np.asarray(distance - np.abs(np.add.reduce(gap * half, axis=axis)) / np.maximum(distance, 1e-12))
+        clearance = self._pairs.clearance(middle, half)
+        first_body, first_itself = self._first_body, self._first_itself
+        out[1] = np.minimum.reduce(clearance[:, :first_body], axis=1) if self.scene.tables else np.inf
+        out[2] = np.minimum.reduce(clearance[:, first_body:first_itself], axis=1)
+        out[3] = np.minimum.reduce(clearance[:, first_itself:], axis=1)
+        near = out[2] < _HULL_MARGIN_M
+        if near.any():
+            parts = self._body_parts.clearance(middle[:, near], half if half is None else half[:, near])
+            out[2, near] = np.minimum.reduce(parts, axis=1)
 
 
 def _center_coefficients() -> FloatArray:
@@ -203,8 +181,3 @@ def _hull(boxes: tuple[Box, ...]) -> Box:
     lower = np.min([box.lower_m for box in boxes], axis=0).tolist()
     upper = np.max([box.upper_m for box in boxes], axis=0).tolist()
     return Box("hull", (lower[0], lower[1], lower[2]), (upper[0], upper[1], upper[2]))
-
-
-def _corners(boxes: tuple[Box, ...]) -> FloatArray:
-    """Lower and upper corners (2, K, 3, 1) of the boxes."""
-    return np.array([[box.lower_m for box in boxes], [box.upper_m for box in boxes]]).reshape(2, -1, 3, 1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fetch_sim2real.types import FloatArray
 
@@ -69,27 +70,43 @@ def chain_rotations(position: FloatArray) -> FloatArray:
     Returned as (B, 3, 4, 3): base_link component, link (``PAN`` ... ``WRIST_ROLL``), axis of that link. In this order
     a point of the arm is one product of (B * 3, 12) with its twelve coefficients.
     """
-    cos, sin = np.cos(position), np.sin(position)
-    rotations = np.zeros((position.shape[0], 3, 4, 3))
-    pan = rotations[:, :, PAN]
-    pan[:, 0, X] = pan[:, 1, Y] = cos[:, 0]
-    pan[:, 1, X] = sin[:, 0]
-    pan[:, 0, Y] = -sin[:, 0]
-    pan[:, 2, Z] = 1.0
-    # A flex about y and the roll about x that follows it, as one rotation: three of them at once.
-    flex_cos, flex_sin, roll_cos, roll_sin = cos[:, 1::2], sin[:, 1::2], cos[:, 2::2], sin[:, 2::2]
-    turn = np.zeros((position.shape[0], 3, 3, 3))
-    turn[:, :, 0, X] = flex_cos
-    turn[:, :, 2, X] = -flex_sin
-    turn[:, :, 0, Y] = flex_sin * roll_sin
-    turn[:, :, 1, Y] = roll_cos
-    turn[:, :, 2, Y] = flex_cos * roll_sin
-    turn[:, :, 0, Z] = flex_sin * roll_cos
-    turn[:, :, 1, Z] = -roll_sin
-    turn[:, :, 2, Z] = flex_cos * roll_cos
+    factors = np.empty((position.shape[0], _ONE + 1))
+    np.cos(position, out=factors[:, :7])
+    np.sin(position, out=factors[:, 7:14])
+    np.negative(factors[:, 7:14], out=factors[:, 14:_ZERO])
+    factors[:, _ZERO], factors[:, _ONE] = 0.0, 1.0
+    # Every link's rotation from the link before, then one after the other from base_link.
+    rotations = (factors.take(_FIRST, axis=1) * factors.take(_SECOND, axis=1)).reshape(-1, 3, 4, 3)
     for link in (UPPERARM_ROLL, FOREARM_ROLL, WRIST_ROLL):
-        rotations[:, :, link] = rotations[:, :, link - 1] @ turn[:, link - 1]
+        rotations[:, :, link] = rotations[:, :, link - 1] @ rotations[:, :, link]
     return rotations
+
+
+# Columns of ``factors`` above: seven cosines, seven sines, seven negative sines, zero, one.
+_ZERO, _ONE = 21, 22
+
+
+def _turn_factors() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which two factors make each entry of a turn, (36,) each, in the order of ``chain_rotations``."""
+    factors = np.empty((3, 4, 3, 2), dtype=np.intp)
+    cos, sin, minus_sin = 0, 7, 14
+    factors[:, PAN] = [
+        [(cos, _ONE), (minus_sin, _ONE), (_ZERO, _ONE)],
+        [(sin, _ONE), (cos, _ONE), (_ZERO, _ONE)],
+        [(_ZERO, _ONE), (_ZERO, _ONE), (_ONE, _ONE)],
+    ]
+    # A flex about y and the roll about x that follows it, as one rotation.
+    for link in (UPPERARM_ROLL, FOREARM_ROLL, WRIST_ROLL):
+        flex, roll = 2 * link - 1, 2 * link
+        factors[:, link] = [
+            [(cos + flex, _ONE), (sin + flex, sin + roll), (sin + flex, cos + roll)],
+            [(_ZERO, _ONE), (cos + roll, _ONE), (minus_sin + roll, _ONE)],
+            [(minus_sin + flex, _ONE), (cos + flex, sin + roll), (cos + flex, cos + roll)],
+        ]
+    return factors[..., 0].ravel(), factors[..., 1].ravel()
+
+
+_FIRST, _SECOND = _turn_factors()
 
 
 def link_coefficients() -> tuple[FloatArray, FloatArray]:

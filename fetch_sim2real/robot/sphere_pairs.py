@@ -1,0 +1,51 @@
+"""Spheres of the arm against what they can touch, all pairs at once: a path has few configurations but many pairs, and
+many small numpy calls would cost more than the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fetch_sim2real.robot.arm_spheres import Box
+from fetch_sim2real.types import FloatArray
+
+
+class SpherePairs:
+    """M pairs of a sphere with a box, and after these of a sphere with a sphere. Immutable.
+
+    Spheres are columns of the arrays of centres; ``radius_m`` (N,) holds their radii.
+    """
+
+    def __init__(
+        self, with_boxes: Sequence[tuple[int, Box]], with_spheres: Sequence[tuple[int, int]], radius_m: FloatArray
+    ) -> None:
+        self._boxes = len(with_boxes)
+        self._sphere = np.array([sphere for sphere, _ in (*with_boxes, *with_spheres)])
+        self._other = np.array([other for _, other in with_spheres], dtype=np.intp)
+        self._lower_m = np.array([box.lower_m for _, box in with_boxes]).T
+        self._upper_m = np.array([box.upper_m for _, box in with_boxes]).T
+        self._touching_m = radius_m[self._sphere]
+        self._touching_m[self._boxes :] += radius_m[self._other]
+
+    def clearance(self, middle: FloatArray, half: FloatArray | None) -> FloatArray:
+        """Least clearance (B, M) [m] on chords (C, B, 3, N) given by their middles and halves, None for points.
+
+        It is how far a chord stays beyond the plane across the gap, which is the vector from the obstacle's nearest
+        point to the chord's middle.
+        """
+        boxes = self._boxes
+        sphere = middle.take(self._sphere, axis=-1)
+        obstacle = np.empty_like(sphere)
+        np.maximum(sphere[..., :boxes], self._lower_m, out=obstacle[..., :boxes])
+        np.minimum(obstacle[..., :boxes], self._upper_m, out=obstacle[..., :boxes])
+        obstacle[..., boxes:] = middle.take(self._other, axis=-1)
+        gap = np.subtract(sphere, obstacle, out=sphere)
+        distance = np.sqrt(np.add.reduce(gap * gap, axis=2))
+        if half is not None:
+            swing = half.take(self._sphere, axis=-1)
+            swing[..., boxes:] -= half.take(self._other, axis=-1)
+            swing *= gap
+            distance -= np.abs(np.add.reduce(swing, axis=2)) / np.maximum(distance, 1e-12)
+        distance -= self._touching_m
+        return np.asarray(np.minimum.reduce(distance, axis=0))
