@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,9 +75,9 @@ def content_refusal(command: JointCommand) -> Refusal | None:
         shapes = [position.shape] if velocity is None else [position.shape, velocity.shape]
         return Refusal("wrong_joints", f"the command's arrays have shapes {shapes}, expected (7,) each")
     if not (
-        np.all(np.isfinite(position))
-        and (velocity is None or np.all(np.isfinite(velocity)))
-        and (finger is None or np.isfinite(finger))
+        np.isfinite(position).all()
+        and (velocity is None or np.isfinite(velocity).all())
+        and (finger is None or math.isfinite(finger))
     ):
         return Refusal("non_finite", "the command holds NaN or infinity")
     return None
@@ -93,7 +94,7 @@ def wanted_velocity(
         with np.errstate(over="ignore"):  # absurd but finite numbers end as a jump
             expected = position_after_step(reference.position, reference.velocity, velocity)
     error = np.abs(command.position - expected)
-    if not np.any(error > settings.jump_rad):
+    if not (error > settings.jump_rad).any():
         return velocity, None
     joint = int(np.argmax(error))
     return velocity, Refusal(

@@ -57,6 +57,7 @@ class SafetyFilter:
     def __init__(self, profile: LimitProfile, scene: Scene, settings: FilterSettings | None = None) -> None:
         self.settings = settings or FilterSettings()
         self.limiter = MotionLimiter(profile.scaled(self.settings.speed_scale), CollisionModel(scene))
+        self._tracking_error_rad = np.array(self.settings.tracking_error_rad)
         self.refusals: Counter[str] = Counter()
         self._machine = StateMachine()
         self._running: RunningTrajectory | None = None
@@ -117,7 +118,7 @@ class SafetyFilter:
 
     def on_joint_sample(self, sample: JointSample) -> None:
         """Take note of measured joints; an excessive tracking error acts at the next tick or command."""
-        if sample.position.shape != (7,) or not np.all(np.isfinite(sample.position)):
+        if sample.position.shape != (7,) or not np.isfinite(sample.position).all():
             return  # as good as none: too long without a usable one is noticed
         if self._sample is not None and sample.stamp_ns < self._sample.stamp_ns:
             return
@@ -127,10 +128,10 @@ class SafetyFilter:
             running = self._before
         if running is None or self.state is not State.ACTIVE:
             return
-        commanded = running.at(sample.stamp_ns).position
+        commanded = running.position_at(sample.stamp_ns)
         error = np.abs(commanded - sample.position)
-        if np.any(error > self.settings.tracking_error_rad):
-            joint = int(np.argmax(error / self.settings.tracking_error_rad))
+        if (error > self._tracking_error_rad).any():
+            joint = int(np.argmax(error / self._tracking_error_rad))
             self._tracking_fault = (
                 f"{ARM_JOINTS[joint]} commanded to {commanded[joint]:.3f} rad, measured "
                 f"{sample.position[joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
@@ -185,7 +186,7 @@ class SafetyFilter:
         )
         rules = Rule(int(result.rules))
         outcome = "limited" if rules else "command"
-        if not result.viable or not (np.any(reference.velocity) or np.any(result.velocity)):
+        if not result.viable or not (reference.velocity.any() or result.velocity.any()):
             # Keep what runs: its own braking tail, or the hold it has come to.
             return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m, rules)
         setpoint = JointSetpoint(result.position, result.velocity)
@@ -247,7 +248,7 @@ class SafetyFilter:
         if running is None:
             return Decision(outcome, NO_SETPOINT, detail=detail)
         reference = running.at(now_ns)
-        if np.any(reference.velocity) and not running.braking:
+        if reference.velocity.any() and not running.braking:
             result = self.limiter.brake(reference.position, reference.velocity, on_path=running.brakes_on_path(now_ns))
             if result.viable:
                 setpoint = JointSetpoint(result.position, result.velocity)

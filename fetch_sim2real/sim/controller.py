@@ -20,14 +20,14 @@ class TrajectoryFollower:
 
     def accept(self, trajectory: JointTrajectory, now_s: float) -> None:
         """Replace what is running by ``trajectory``, starting now."""
-        start_position, start_velocity = self.desired(np.array([now_s]))
+        start_position, start_velocity = self._desired_at(now_s)
         points = trajectory.points
         # Messages carry whole nanoseconds: a trajectory that came in one and one that did not have to act the same.
         times = np.round(np.array([0.0, *(point.time_from_start_s for point in points)]) * 1e9) / 1e9
         self._follow(
             now_s + times,
-            np.array([start_position[0], *(point.position for point in points)]),
-            np.array([start_velocity[0], *(point.velocity for point in points)]),
+            np.array([start_position, *(point.position for point in points)]),
+            np.array([start_velocity, *(point.velocity for point in points)]),
         )
 
     def _follow(self, times: FloatArray, positions: FloatArray, velocities: FloatArray) -> None:
@@ -48,11 +48,26 @@ class TrajectoryFollower:
         segment = np.searchsorted(self._begins[1:], times_s, side="right")
         duration = self._durations[segment]
         share = np.minimum(np.maximum((times_s - self._begins[segment]) / duration, 0.0), 1.0)
-        s, duration = share[:, None], duration[:, None]
-        p0, m0, c2, c3 = (power[segment] for power in self._powers)
-        position = p0 + s * (m0 + s * (c2 + s * c3))
-        velocity = (m0 + s * (2.0 * c2 + s * 3.0 * c3)) / duration
+        powers = [power[segment] for power in self._powers]
+        position, velocity = _on_segment(powers, share[:, None], duration[:, None])
         done = times_s >= self._end_s
         if done.any():
             position[done], velocity[done] = self._end_position, 0.0
         return position, velocity
+
+    def _desired_at(self, time_s: float) -> tuple[FloatArray, FloatArray]:
+        """``desired`` at a single time, (joints,) each."""
+        if time_s >= self._end_s:
+            return self._end_position, np.zeros_like(self._end_position)
+        segment = int(self._begins[1:].searchsorted(time_s, side="right"))
+        duration = float(self._durations[segment])
+        share = min(max((time_s - float(self._begins[segment])) / duration, 0.0), 1.0)
+        return _on_segment([power[segment] for power in self._powers], share, duration)
+
+
+def _on_segment(
+    powers: list[FloatArray], s: float | FloatArray, duration: float | FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Position and velocity at the shares ``s`` of segments with these coefficients of the powers of s."""
+    p0, m0, c2, c3 = powers
+    return p0 + s * (m0 + s * (c2 + s * c3)), (m0 + s * (2.0 * c2 + s * 3.0 * c3)) / duration

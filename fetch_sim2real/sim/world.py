@@ -181,10 +181,10 @@ class SimWorld:
         """Joints as the robot reports them, joint zero errors included."""
         return JointSample(
             stamp_ns=self.now_ns,
-            position=self.data.qpos[self._arm_qpos] + self.episode.dynamics.joint_offset_rad,
-            velocity=self.data.qvel[self._arm_dof],
+            position=self.data.qpos.take(self._arm_qpos) + self.episode.dynamics.joint_offset_rad,
+            velocity=self.data.qvel.take(self._arm_dof),
             # Not ndarray.mean(), which takes longer than all the rest.
-            finger_position_m=float(np.add.reduce(self.data.qpos[self._finger_qpos])) / len(GRIPPER_JOINTS),
+            finger_position_m=float(np.add.reduce(self.data.qpos.take(self._finger_qpos))) / len(GRIPPER_JOINTS),
         )
 
     @property
