@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import daqp
 import mink
 import mujoco
 import numpy as np
@@ -20,7 +21,6 @@ HOME_POSITION_RAD: Final = np.array([0.0, -0.75, 0.0, 1.35, 0.0, np.pi / 2 - 0.6
 HOME_POSITION_RAD.setflags(write=False)
 
 _POSITION_COST, _ORIENTATION_COST, _POSTURE_COST = 1.0, 0.3, 0.005
-_SOLVER: Final = "daqp"
 _STOP_MARGIN_RAD: Final = 0.01
 # Levenberg-Marquardt damping [unitless] keeps steps short near a stretched arm.
 _LM_DAMPING, _SOLVER_DAMPING = 1e-3, 1e-5
@@ -76,6 +76,8 @@ class DifferentialIk:
         self._site = self._configuration.data.site(GRIP_SITE)
         self._tasks = [self._grip, _HomeTask(self._model, _POSTURE_COST, np.array(HOME_POSITION_RAD))]
         self._limits = [_StopLimit(self._model)]
+        self._no_lower = np.full(2 * self._model.nv, -1e30)
+        self._inequalities = np.zeros(2 * self._model.nv, dtype=np.intc)
         self._down = mink.SO3.from_matrix(GRIPPER_DOWN)
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
@@ -91,10 +93,12 @@ class DifferentialIk:
     def _step_to(self, target_m: FloatArray) -> FloatArray:
         """Joint step (7,) [rad] towards the gripper's target (3,), from where it was asked for last."""
         self._grip.set_target(mink.SE3.from_rotation_and_translation(self._down, target_m))
-        # With dt = 1 the velocity that mink returns is the step itself.
-        step: FloatArray = mink.solve_ik(
-            self._configuration, self._tasks, 1.0, _SOLVER, _SOLVER_DAMPING, limits=self._limits
-        )
+        problem = mink.build_ik(self._configuration, self._tasks, 1.0, _SOLVER_DAMPING, limits=self._limits)
+        # As mink.solve_ik does with dt = 1, without checks and copies that take as long as solving.
+        step: FloatArray
+        step, _, flag, _ = daqp.solve(problem.P, problem.q, problem.G, problem.h, self._no_lower, self._inequalities)
+        if flag <= 0:
+            raise mink.NoSolutionFound("daqp")
         return step
 
     def reach(self, start: FloatArray, grip_position_m: FloatArray, tolerance_m: float = 1e-3) -> FloatArray | None:
