@@ -131,14 +131,18 @@ class CollisionModel:
         from these chords on the true path.
         """
         samples = np.asarray(samples, dtype=np.float64)
-        shape, count = samples.shape[:-2], samples.shape[-2]
-        paths = samples.reshape(-1, count, 7)
-        result = np.empty((4, paths.shape[0]))
-        # Pieces that stay in the cache: a large batch in one go is several times slower.
-        step = max(1, _PIECE // count)
-        for first in range(0, paths.shape[0], step):
-            self._piece_clearance(paths[first : first + step], result[:, first : first + step])
+        shape = samples.shape[:-2]
+        result = self.path_clearances(samples.reshape(-1, *samples.shape[-2:]))
         return Clearance(*(values.reshape(shape) for values in result))
+
+    def path_clearances(self, paths: FloatArray) -> FloatArray:
+        """``path_clearance`` of paths (B, P, 7), as rows (4, B) in the order of ``Clearance``."""
+        result = np.empty((4, len(paths)))
+        # Pieces that stay in the cache: a large batch in one go is several times slower.
+        step = max(1, _PIECE // paths.shape[1])
+        for first in range(0, len(paths), step):
+            self._piece_clearance(paths[first : first + step], result[:, first : first + step])
+        return result
 
     def _piece_clearance(self, paths: FloatArray, out: FloatArray) -> None:
         """Fill ``out`` (4, B) with the clearances of ``paths`` (B, P, 7)."""

@@ -59,6 +59,11 @@ REQUIRED_WORKSPACE_M: Final = SAMPLING_ERROR_M
 _CUTBACKS: Final = np.array([0.75, 0.5, 0.25, 0.0])
 _COASTS_S: Final = np.array([COAST_S, COAST_S, COAST_S, 0.0])
 _SAMPLE_COUNTS: Final = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
+_SHARES_OF_TAIL: Final = {count: np.arange(1, count + 1)[:, None] / count for count in _SAMPLE_COUNTS.tolist()}
+# What has to be left of each row of ``CollisionModel.path_clearances``, and the rule that says so.
+_REQUIRED_M: Final = np.array([[REQUIRED_WORKSPACE_M], *[[REQUIRED_CLEARANCE_M]] * 3])
+_CLEARANCE_RULES: Final = np.array([[Rule.WORKSPACE], [Rule.TABLE], [Rule.BODY], [Rule.SELF_COLLISION]], dtype=np.uint8)
+_VELOCITY, _ACCELERATION, _POSITION = (np.uint8(r) for r in (Rule.VELOCITY, Rule.ACCELERATION, Rule.POSITION))
 
 # No point of the arm is farther than this from each joint's axis (fingertip reach, and sideways for the last roll).
 _TIP_X_M, _TIP_Y_M = 0.04, 0.06
@@ -149,14 +154,15 @@ class MotionLimiter:
         excess = np.maximum.reduce(np.abs(wanted) / (self.profile.velocity * speed_scale), axis=-1)
         too_fast = excess > 1.0 + ROUNDING
         if too_fast.any():
-            wanted = np.where(too_fast[:, None], wanted / np.maximum(excess, 1.0)[:, None], wanted)
+            wanted = wanted / np.where(too_fast, excess, 1.0)[:, None]
         change = wanted - velocity
         excess = np.maximum.reduce(np.abs(change) / self._velocity_step, axis=-1)
         too_sudden = excess > 1.0 + ROUNDING
         if too_sudden.any():
+            # Where it is not, adding the change to the velocity would not give the same bits.
             cut = velocity + change / np.maximum(excess, 1.0)[:, None]
             wanted = np.where(too_sudden[:, None], cut, wanted)
-        return wanted, too_fast * np.uint8(Rule.VELOCITY) | too_sudden * np.uint8(Rule.ACCELERATION)
+        return wanted, too_fast * _VELOCITY | too_sudden * _ACCELERATION
 
     def _cut_back(
         self, position: FloatArray, velocity: FloatArray, wanted: FloatArray, on_path: NDArray[np.bool_]
@@ -197,26 +203,29 @@ class MotionLimiter:
         after_step = position_after_step(position, velocity, wanted)
         tail = wanted * tail_lever_s(wanted, self.profile.acceleration, coast_s)[:, None]
         rest = after_step + tail
-        outside = _outside(after_step, self._lower, self._upper) | _outside(rest, self._lower, self._upper)
+        extremes = [after_step, rest]
         turning = velocity * wanted < 0.0
         if turning.any():
             reversal = np.where(turning, velocity - wanted, 1.0)
-            peak = position + np.where(turning, 0.5 * velocity * velocity * CONTROL_PERIOD_S / reversal, 0.0)
-            outside |= _outside(peak, self._lower, self._upper)
-        rules = outside * np.uint8(Rule.POSITION)
+            extremes.append(position + np.where(turning, 0.5 * velocity * velocity * CONTROL_PERIOD_S / reversal, 0.0))
+        rules = self._outside(np.array(extremes)) * _POSITION
 
         counts = _sample_counts(tail)
         if alternatives > 1:
             counts = np.repeat(counts.reshape(-1, alternatives).max(axis=1), alternatives)
-        first = counts[0]
+        first = int(counts[0])
         if len(counts) == 1 or (counts == first).all():
             return rules | self._obstructions(position, velocity, wanted, after_step, tail, first)
-        for count in np.unique(counts):
+        for count in np.unique(counts).tolist():
             rows = np.flatnonzero(counts == count)
             rules[rows] |= self._obstructions(
                 position[rows], velocity[rows], wanted[rows], after_step[rows], tail[rows], count
             )
         return rules
+
+    def _outside(self, positions: FloatArray) -> NDArray[np.bool_]:
+        """Where (B,) any of the positions (k, B, 7) is outside the limits."""
+        return np.asarray(((positions < self._lower) | (positions > self._upper)).any(axis=(0, 2)))
 
     def _obstructions(
         self,
@@ -232,15 +241,9 @@ class MotionLimiter:
         samples[:, 0] = position
         samples[:, 1] = position + (3.0 * velocity + wanted) * (CONTROL_PERIOD_S / 8.0)  # half a period later
         samples[:, 2] = after_step
-        shares = np.arange(1, count + 1)[:, None] / count
-        np.add(after_step[:, None], shares * tail[:, None], out=samples[:, 3:])
-        clearance = self.model.path_clearance(samples)
-        return np.asarray(
-            (clearance.workspace < REQUIRED_WORKSPACE_M) * np.uint8(Rule.WORKSPACE)
-            | (clearance.table < REQUIRED_CLEARANCE_M) * np.uint8(Rule.TABLE)
-            | (clearance.body < REQUIRED_CLEARANCE_M) * np.uint8(Rule.BODY)
-            | (clearance.itself < REQUIRED_CLEARANCE_M) * np.uint8(Rule.SELF_COLLISION)
-        )
+        np.add(after_step[:, None], _SHARES_OF_TAIL[count] * tail[:, None], out=samples[:, 3:])
+        missing = self.model.path_clearances(samples) < _REQUIRED_M
+        return np.asarray(np.bitwise_or.reduce(missing * _CLEARANCE_RULES, axis=0))
 
 
 def _sample_counts(tail: FloatArray) -> NDArray[np.int64]:
@@ -256,10 +259,6 @@ def _rows(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     if values.shape != shape:
         values = np.broadcast_to(values, shape)
     return values.reshape(-1, 7)
-
-
-def _outside(position: FloatArray, lower: FloatArray, upper: FloatArray) -> NDArray[np.bool_]:
-    return np.asarray(((position < lower) | (position > upper)).any(axis=-1))
 
 
 def _result(
