@@ -37,6 +37,8 @@ class LearnerSettings:
     smoothness: float = 0.02
     # Weight on the mean squared distance to the demonstrator's action, where the critics prefer that; 0: none.
     imitation: float = 5.0
+    # So many updates at first only imitate, everywhere, while the critics learn what that is worth.
+    imitation_only_updates: int = 8_000
     critic_hidden: int = 256
 
 
@@ -49,6 +51,7 @@ class AsymmetricActorCritic:
         self.policy = StochasticActor(actor)
         self.settings = settings
         self._learning = learning
+        self._updates = 0
         self._generator = torch.Generator().manual_seed(seed)
         self.critic = TwinCritic(learning, state_size, settings.critic_hidden)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
@@ -96,11 +99,15 @@ class AsymmetricActorCritic:
         value = self.critic.lowest(context, action)
         self.critic.requires_grad_(True)
         change = (mean_action - batch.vector[:, self._last_action]).square().mean()
-        loss = (alpha * log_prob - value).mean() + settings.smoothness * change / (1.0 - settings.gamma)
-        share = 0.0
+        loss = settings.smoothness * change / (1.0 - settings.gamma)
+        share, only_imitate = 0.0, settings.imitation > 0.0 and self._updates < settings.imitation_only_updates
         if settings.imitation > 0.0:
-            imitation, share = self._imitation(batch, context, mean_action)
+            imitation, share = (
+                self._imitation_of_all(batch, action) if only_imitate else self._imitation(batch, context, mean_action)
+            )
             loss = loss + settings.imitation * imitation
+        loss = loss + alpha * log_prob.mean() - (0.0 if only_imitate else 1.0) * value.mean()
+        self._updates += 1
         self._step(self._actor_optimizer, loss)
         alpha_loss = -(self.log_alpha.exp() * (log_prob.detach().mean() + settings.target_entropy))
         self._step(self._alpha_optimizer, alpha_loss)
@@ -111,16 +118,21 @@ class AsymmetricActorCritic:
             "imitated_share": share,
         }
 
+    def _imitation_of_all(self, batch: Batch, action: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Squared distance of the sampled action, so that the spread shrinks to what imitation leaves open."""
+        shown = self._learning.demonstrate(situation(batch.truth, batch.goal))
+        return (action - shown).square().sum(-1).mean(), 1.0
+
     def _imitation(
         self, batch: Batch, context: torch.Tensor, mean_action: torch.Tensor
     ) -> tuple[torch.Tensor, float]:
         """Squared distance to the demonstrator where the critics prefer it, and the share of the batch that is."""
         shown = self._learning.demonstrate(situation(batch.truth, batch.goal))
+        distance = (mean_action - shown).square().sum(-1)
         with torch.no_grad():
             both = torch.cat([shown, mean_action])
             theirs, ours = self.critic.lowest(context.repeat(2, 1), both).chunk(2)
             preferred = (theirs > ours).to(shown.dtype)
-        distance = (mean_action - shown).square().sum(-1)
         return (preferred * distance).mean(), preferred.mean().item()
 
     def _noise(self, batch: Batch) -> torch.Tensor:
@@ -131,6 +143,7 @@ class AsymmetricActorCritic:
         return {name: part.state_dict() for name, part in self._parts().items()} | {
             "log_alpha": self.log_alpha.detach().clone(),
             "generator": self._generator.get_state(),
+            "updates": self._updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -139,6 +152,7 @@ class AsymmetricActorCritic:
             part.load_state_dict(state[name])
         self.log_alpha.data.copy_(state["log_alpha"])
         self._generator.set_state(state["generator"])
+        self._updates = int(state["updates"])
 
     def _parts(self) -> dict[str, Any]:
         return {

@@ -1,93 +1,87 @@
-"""Pictures of the randomized world with the true block and gripper positions: what the encoder is pretrained on."""
+"""Labelled pictures: what a camera showed, and where object and gripper truly were. The encoder learns from them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from fetch_sim2real.observation.preprocess import ImageSpec, preprocess
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.sim.ranges import box_of, draw3
-from fetch_sim2real.sim.world import SimWorld
-from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.sim.world import Captured, SimWorld
 from fetch_sim2real.types import FloatArray
-from fetch_training.seeds import training_seeds
-
-# Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
-RENDER_SIZE: Final = (168, 168)
-# A new world costs a reset; each gives this many pictures with other arm and block poses.
-_PICTURES_PER_WORLD: Final = 4
-# Share of pictures with the gripper where the task brings it, the others anywhere in the workspace.
-_NEAR_GOAL_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True)
 class PoseImages:
     """n labelled images in storage form: rgb (n, S, S, 3), depth_mm (n, S, S).
 
-    ``block_m`` and ``grip_m`` (n, 3) are true positions in base_link, ``block_uv`` and ``grip_uv`` (n, 2) where they
+    ``object_m`` and ``grip_m`` (n, 3) are true positions in base_link, ``object_uv`` and ``grip_uv`` (n, 2) where they
     appear, in pixels of the S x S image.
     """
 
     rgb: NDArray[np.uint8]
     depth_mm: NDArray[np.uint16]
-    block_m: NDArray[np.float32]
+    object_m: NDArray[np.float32]
     grip_m: NDArray[np.float32]
-    block_uv: NDArray[np.float32]
+    object_uv: NDArray[np.float32]
     grip_uv: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.rgb)
 
     def save(self, path: Path) -> None:
-        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+        """Write all arrays, so that an interruption leaves no half file."""
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **{field.name: getattr(self, field.name) for field in fields(self)})
+        partial.replace(path)
 
     @staticmethod
     def load(path: Path) -> PoseImages:
         with np.load(path, allow_pickle=False) as stored:
             return PoseImages(**{field.name: stored[field.name] for field in fields(PoseImages)})
 
+    @staticmethod
+    def concatenate(parts: Sequence[PoseImages]) -> PoseImages:
+        """All of ``parts``, in order."""
+        arrays = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(PoseImages)}
+        return PoseImages(**arrays)
 
-def collect_pose_images(world: World, image: ImageSpec, count: int, run_seed: int, stream: str) -> PoseImages:
-    """``count`` pictures; the same arguments give the same pictures."""
-    sim = SimWorld(world, RENDER_SIZE)
-    rng = np.random.default_rng([run_seed, *stream.encode(), 1])
-    rgb = np.empty((count, image.size, image.size, 3), np.uint8)
-    depth = np.empty((count, image.size, image.size), np.uint16)
-    block, grip = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
-    block_uv, grip_uv = np.empty((count, 2), np.float32), np.empty((count, 2), np.float32)
-    ideal = image.camera()
-    seeds = training_seeds(run_seed, stream)
-    arm = np.array(HOME_POSITION_RAD)
-    for i in track(range(count), description=f"pictures ({stream})"):
-        if i % _PICTURES_PER_WORLD == 0:
-            sim.reset(next(seeds))
-            arm = sim.episode.arm_start_rad
-        block_xy = np.array([world.block.spawn_x_m.draw(rng), world.block.spawn_y_m.draw(rng)])
-        reached = sim.ik.reach(arm, _grip_target(world, block_xy, rng))
-        arm = arm if reached is None else reached
-        frame = sim.snapshot(arm, block_xy, rng.uniform(-np.pi, np.pi))
-        picture = preprocess(frame, sim.camera_model, image)
-        rgb[i], depth[i] = picture.rgb, picture.depth_mm
-        block[i], grip[i] = sim.block_position_m, sim.grip_position_m
-        camera = sim.episode.camera
-        in_camera = (np.stack([sim.block_position_m, sim.grip_position_m]) - camera.position_m) @ camera.rotation
-        block_uv[i], grip_uv[i] = ideal.project(in_camera)
-    sim.close()
-    return PoseImages(rgb, depth, block, grip, block_uv, grip_uv)
+    def first(self, count: int) -> PoseImages:
+        """The first ``count`` images."""
+        return PoseImages(**{field.name: getattr(self, field.name)[:count] for field in fields(PoseImages)})
 
 
-def _grip_target(world: World, block_xy_m: FloatArray, rng: np.random.Generator) -> FloatArray:
-    lower, upper = box_of(world.robot.workspace_m)
-    if rng.random() < _NEAR_GOAL_SHARE:
-        block = np.array([*block_xy_m, world.table.height_m.middle + world.block.half_size_m.middle])
-        wanted = block + draw3(world.goal.offset_m, rng) + rng.normal(0.0, 0.03, 3)
-    else:
-        wanted = rng.uniform(lower, upper)
-    target: FloatArray = np.clip(wanted, lower, upper)
-    return target
+class ImageAlbum:
+    """Gathers labelled images from frames of one world."""
+
+    def __init__(self, sim: SimWorld, image: ImageSpec) -> None:
+        self._sim = sim
+        self._image = image
+        self._ideal = image.camera()
+        self._rows: list[tuple[NDArray[np.uint8], NDArray[np.uint16], FloatArray, FloatArray]] = []
+        self._uv: list[FloatArray] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, captured: Captured) -> None:
+        """Take a frame of the present episode in; one without a picture is passed over."""
+        if captured.frame is None:
+            return
+        picture = preprocess(captured.frame, self._sim.camera_model, self._image)
+        object_m, grip_m = captured.truth.object_m, captured.truth.grip_m
+        self._rows.append((picture.rgb, picture.depth_mm, object_m, grip_m))
+        camera = self._sim.episode.camera
+        in_camera = (np.stack([object_m, grip_m]) - camera.position_m) @ camera.rotation
+        self._uv.append(self._ideal.project(in_camera))
+
+    def images(self) -> PoseImages:
+        """All images so far."""
+        rgb, depth, object_m, grip_m = (np.stack(column) for column in zip(*self._rows, strict=True))
+        uv = np.stack(self._uv).astype(np.float32)
+        return PoseImages(
+            rgb, depth, object_m.astype(np.float32), grip_m.astype(np.float32), uv[:, 0].copy(), uv[:, 1].copy()
+        )

@@ -93,6 +93,8 @@ class Collector:
         self._sample = sample
         self._eye = eye
         self._demonstrate = demonstrate
+        # Called with every frame: for gathering pictures.
+        self.watch: Callable[[Captured], None] | None = None
 
     def collect(self, request: RolloutRequest) -> Episode:
         """Run one episode; observations are those of the delayed frames."""
@@ -104,6 +106,8 @@ class Collector:
         self._held = rng.uniform(-1.0, 1.0, ACTION_SIZE)
         states, bottlenecks, vectors, truths, actions = [], [], [], [], []
         while (captured := loop.next_frame()) is not None:
+            if self.watch is not None:
+                self.watch(captured)
             bottleneck = self._eye.see(captured, loop.sim)
             vector = self._vector(captured, history)
             truth = truth_now(loop)

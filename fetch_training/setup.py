@@ -31,13 +31,15 @@ RENDER_SIZE: Final = (168, 168)
 class Setting:
     """What is trained and where: task, world (name or path), and whether the actor is told its gripper's position.
 
-    ``errors`` are those of seen positions where there are no pictures; None: the actor looks at pictures.
+    ``errors`` are those of seen positions, None where the actor looks at pictures. ``picture_every`` n renders every n-th
+    frame, 0 what the actor needs.
     """
 
     task: str
     world: str
     proprioception: bool
     errors: SeeingErrors | None
+    picture_every: int = 0
 
     @property
     def learning(self) -> LearningTask:
@@ -54,10 +56,11 @@ class Setting:
         return partial(_make_collector, self)
 
 
-def make_loop(world: World, task: Task, with_pictures: bool) -> ClosedLoop:
-    """The cell that training acts in: pictures at training's size, the default limits."""
+def make_loop(world: World, task: Task, picture_every: int) -> ClosedLoop:
+    """The cell that training acts in: pictures at training's size (none with 0), the default limits."""
     settings = ActionSettings(ACTION_SCALE_M, task.controls_gripper, limit_profile(DEFAULT_PROFILE))
-    return ClosedLoop(SimWorld(world, task, RENDER_SIZE if with_pictures else None), settings)
+    size = RENDER_SIZE if picture_every else None
+    return ClosedLoop(SimWorld(world, task, size, picture_every=max(1, picture_every)), settings)
 
 
 def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
@@ -65,5 +68,6 @@ def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
     policy = StochasticActor(setting.build_actor(0))
     policy.eval()
     eye: Eye = EncoderEye(policy.actor) if setting.errors is None else TruthEye(policy.actor, setting.errors)
-    loop = make_loop(load_world(setting.world, worlds_dir()), learning.task, with_pictures=setting.errors is None)
+    picture_every = setting.picture_every or (1 if setting.errors is None else 0)
+    loop = make_loop(load_world(setting.world, worlds_dir()), learning.task, picture_every)
     return Collector(loop, policy.actor, policy.sample, eye, learning.demonstrate), policy

@@ -85,14 +85,21 @@ class SimWorld:
     wall clock except to time rendering."""
 
     def __init__(
-        self, world: World, task: Task, camera_size: tuple[int, int] | None, render_in_background: bool = False
+        self,
+        world: World,
+        task: Task,
+        camera_size: tuple[int, int] | None,
+        render_in_background: bool = False,
+        picture_every: int = 1,
     ) -> None:
-        """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty).
+        """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty); with
+        ``picture_every`` n only every n-th frame has one.
 
         ``render_in_background`` lets a thread render while physics goes on; results are the same.
         """
         self.world = world
         self.task = task
+        self._picture_every = picture_every
         self.task_part = world.task(task.name)
         self.ik = DifferentialIk(world.robot.torso_height_m)
         self.model = scene_spec(world).compile()
@@ -299,7 +306,10 @@ class SimWorld:
     def _capture_if_due(self) -> None:
         if self.step % PHYSICS_STEPS_PER_PERIOD != 0:
             return
-        future = None if self._frames is None else self._frames.request(self.data.qpos, self.now_ns)
+        index = (self.step - self._first_step) // PHYSICS_STEPS_PER_PERIOD
+        future = None
+        if self._frames is not None and index % self._picture_every == 0:
+            future = self._frames.request(self.data.qpos, self.now_ns)
         self._in_flight.append((self.now_ns, self.truth(), future))
 
     # -- ground truth: for critics, evaluation and tests, never for an actor -------------------------------------
