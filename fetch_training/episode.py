@@ -21,7 +21,8 @@ TRUTH_SIZE: Final = 7
 class Episode:
     """One episode of T steps.
 
-    state (T+1, p): full simulator state, for the critics. bottleneck (T+1, b): what the actor sees in the picture.
+    state (T+1, p): full simulator state, for the critics. bottleneck (T+1, b): what the actor sees in the picture;
+    shown (T+1, b): what a perfect encoder would.
     vector (T+1, n): the actor's vector, its goal part included. truth (T+1, 7): present gripper and object position
     [m] in base_link and finger opening [m]. goal (3,) [m] in the task's goal frame. action (T+1, 4), the last one
     without a successor.
@@ -30,6 +31,7 @@ class Episode:
     seed: int
     state: Float32
     bottleneck: Float32
+    shown: Float32
     vector: Float32
     truth: Float32
     goal: Float32
@@ -40,7 +42,7 @@ class Episode:
         return len(self.action) - 1
 
 
-ARRAYS: Final = tuple(f.name for f in fields(Episode) if f.name in ("state", "bottleneck", "vector", "truth", "action"))
+ARRAYS: Final = tuple(f.name for f in fields(Episode) if f.name in ("state", "bottleneck", "shown", "vector", "truth", "action"))
 
 
 def achieved_goal(task: Task, truth: Float32) -> Float32:

@@ -46,6 +46,12 @@ class EncoderEye:
         return self._actor.observation.image
 
 
+def perfect_bottleneck(actor: Actor, captured: Captured, errors_m: FloatArray | float = 0.0) -> torch.Tensor:
+    """The bottleneck (1, b) of an encoder that sees exactly, but for ``errors_m`` (6,)."""
+    seen = np.concatenate([captured.truth.object_m, captured.truth.grip_m]) + errors_m
+    return actor.normalize_auxiliary(torch.from_numpy(seen.astype(np.float32))[None])
+
+
 @dataclass(frozen=True)
 class SeeingErrors:
     """Standard deviations [m] of each axis: of an episode's constant error, which object and gripper share because it
@@ -74,6 +80,5 @@ class TruthEye:
         self._bias = np.concatenate([camera + rng.normal(0.0, 1.0, 3) * self._errors.object_m, camera])
 
     def see(self, captured: Captured, sim: SimWorld) -> torch.Tensor:
-        truth = np.concatenate([captured.truth.object_m, captured.truth.grip_m]) + self._bias
-        seen = truth + self._rng.normal(0.0, 1.0, 6) * self._errors.frame_m
-        return self._actor.normalize_auxiliary(torch.from_numpy(seen.astype(np.float32))[None])
+        errors = self._bias + self._rng.normal(0.0, 1.0, 6) * self._errors.frame_m
+        return perfect_bottleneck(self._actor, captured, errors)

@@ -46,8 +46,8 @@ class PoseImages:
     @staticmethod
     def concatenate(parts: Sequence[PoseImages]) -> PoseImages:
         """All of ``parts``, in order."""
-        arrays = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(PoseImages)}
-        return PoseImages(**arrays)
+        names = [field.name for field in fields(PoseImages)]
+        return PoseImages(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
     def first(self, count: int) -> PoseImages:
         """The first ``count`` images."""

@@ -35,8 +35,8 @@ class PretrainSettings:
 class PoseError:
     """Euclidean errors on held-out images [m]."""
 
-    block_median_m: float
-    block_p95_m: float
+    object_median_m: float
+    object_p95_m: float
     grip_median_m: float
 
 
@@ -74,7 +74,7 @@ def _attention_loss(actor: Actor, features: torch.Tensor, images: PoseImages, in
     cells, step = features.shape[-1], actor.encoder.step
     logits = actor.encoder.softmax.logits(features)
     loss = torch.zeros(())
-    for channel, uv in enumerate((images.block_uv[index], images.grip_uv[index])):
+    for channel, uv in enumerate((images.object_uv[index], images.grip_uv[index])):
         cell = np.rint(uv / step).astype(np.int64)
         inside = torch.from_numpy(np.all((cell >= 0) & (cell < cells), axis=1))
         flat = torch.from_numpy(np.clip(cell[:, 1], 0, cells - 1) * cells + np.clip(cell[:, 0], 0, cells - 1))
@@ -91,9 +91,9 @@ def pose_error(actor: Actor, images: PoseImages) -> PoseError:
             index = np.arange(start, min(start + 256, len(images)))
             parts.append(actor.auxiliary(actor.encode(*_pictures(images, index))).numpy())
     predicted = np.concatenate(parts)
-    block = np.linalg.norm(predicted[:, :3] - images.block_m, axis=1)
+    thing = np.linalg.norm(predicted[:, :3] - images.object_m, axis=1)
     grip = np.linalg.norm(predicted[:, 3:6] - images.grip_m, axis=1)
-    return PoseError(float(np.median(block)), float(np.percentile(block, 95)), float(np.median(grip)))
+    return PoseError(float(np.median(thing)), float(np.percentile(thing, 95)), float(np.median(grip)))
 
 
 def _pictures(images: PoseImages, index: NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,4 +101,4 @@ def _pictures(images: PoseImages, index: NDArray[np.intp]) -> tuple[torch.Tensor
 
 
 def _targets(images: PoseImages, index: NDArray[np.intp]) -> NDArray[np.float32]:
-    return np.concatenate([images.block_m[index], images.grip_m[index]], axis=1)
+    return np.concatenate([images.object_m[index], images.grip_m[index]], axis=1)

@@ -103,7 +103,9 @@ class HindsightReplay:
         achieved = achieved_goal(self._learning.task, self._arrays["truth"][row, hindsight])
         return self._batch(row, step, np.where(relabel[:, None], achieved, self._goals[row]))
 
-    def _hindsight_step(self, step: NDArray[np.int_], length: NDArray[np.int_], share: NDArray[np.float64]) -> NDArray[np.int_]:
+    def _hindsight_step(
+        self, step: NDArray[np.int_], length: NDArray[np.int_], share: NDArray[np.float64]
+    ) -> NDArray[np.int_]:
         if self._settings.strategy == "future":
             return step + 1 + (share * (length - step)).astype(int)
         if self._settings.strategy == "final":

@@ -24,7 +24,7 @@ from fetch_sim2real.sim.world import Captured
 from fetch_sim2real.types import FloatArray
 from fetch_training.demonstrators import Demonstrator
 from fetch_training.episode import Episode, situation
-from fetch_training.eye import EncoderEye, Eye
+from fetch_training.eye import EncoderEye, Eye, perfect_bottleneck
 
 Behaviour = Literal["random", "exploring", "deterministic", "demonstrator"]
 Sampler = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
@@ -104,7 +104,7 @@ class Collector:
         self._eye.start(rng)
         history = ActionHistory(spec.last_actions)
         self._held = rng.uniform(-1.0, 1.0, ACTION_SIZE)
-        states, bottlenecks, vectors, truths, actions = [], [], [], [], []
+        states, bottlenecks, shown, vectors, truths, actions = [], [], [], [], [], []
         while (captured := loop.next_frame()) is not None:
             if self.watch is not None:
                 self.watch(captured)
@@ -115,6 +115,7 @@ class Collector:
             states.append(full_state(loop, history.recent()))
             truths.append(truth)
             bottlenecks.append(bottleneck[0].numpy())
+            shown.append(perfect_bottleneck(self._actor, captured)[0].numpy())
             vectors.append(vector)
             actions.append(action)
             history.push(action)
@@ -123,6 +124,7 @@ class Collector:
             seed=request.seed,
             state=np.array(states, np.float32),
             bottleneck=np.array(bottlenecks, np.float32),
+            shown=np.array(shown, np.float32),
             vector=np.array(vectors, np.float32),
             truth=np.array(truths, np.float32),
             goal=draw.goal_m.astype(np.float32),
