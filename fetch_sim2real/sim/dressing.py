@@ -21,6 +21,8 @@ _GEOM_TYPES: Final = {
     "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
     "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
 }
+_SHADOWS_AROUND_M: Final = np.array([0.65, 0.0, 0.75])
+_LIGHT_DISTANCE_M: Final = 2.0
 
 
 class Dressing:
@@ -44,7 +46,10 @@ class Dressing:
         wall = model.geom(WALL).id
         model.geom_rgba[wall, 3] = 0.0 if draw.wall_distance_m is None else 1.0
         model.geom_pos[wall, 1] = -(draw.wall_distance_m or 0.0)
-        model.vis.headlight.active = 0
+        # The headlight gives the ambient part: that of a light with shadows is missing where these fall.
+        model.vis.headlight.active = 1
+        model.vis.headlight.ambient[:] = draw.ambient
+        model.vis.headlight.diffuse[:] = model.vis.headlight.specular[:] = 0.0
         for name in LIGHTS:
             model.light_active[model.light(name).id] = False
         for name, light in zip(LIGHTS, draw.lights, strict=False):
@@ -72,9 +77,12 @@ class Dressing:
     def _apply_light(self, light: int, draw: LightDraw) -> None:
         model = self._model
         model.light_active[light] = True
-        model.light_dir[light] = draw.direction / np.linalg.norm(draw.direction)
+        direction = draw.direction / np.linalg.norm(draw.direction)
+        model.light_dir[light] = direction
+        # A directional light's position says only where shadows are worked out.
+        model.light_pos[light] = _SHADOWS_AROUND_M - _LIGHT_DISTANCE_M * direction
         model.light_diffuse[light] = draw.diffuse
-        model.light_ambient[light] = draw.ambient
+        model.light_ambient[light] = 0.0
         model.light_specular[light] = draw.specular
         model.light_castshadow[light] = draw.shadows
 

@@ -52,11 +52,10 @@ class LinksPart(Part):
 
 @dataclass(frozen=True)
 class LightDraw:
-    """A directional light: direction (3,), colours (3,), each times its intensity."""
+    """A directional light: direction (3,), colour (3,) times intensity."""
 
     direction: FloatArray
     diffuse: FloatArray
-    ambient: FloatArray
     specular: float
     shadows: bool
 
@@ -77,6 +76,7 @@ class LooksDraw:
     link_brightness: FloatArray
     link_tint: FloatArray
     link_color: FloatArray
+    ambient: FloatArray
     lights: tuple[LightDraw, ...]
     distractors: tuple[DistractorDraw, ...]
 
@@ -103,6 +103,7 @@ def draw_looks(
         link_tint=np.array([links.tint.draw(rng) for _ in range(MAX_LINKS)]),
         # Yellow to violet: a link is not taken for a red block.
         link_color=np.array([rgb_of(np.array([hue, 1.0, 0.8])) for hue in rng.uniform(50.0, 290.0, MAX_LINKS)]),
+        ambient=light.ambient.draw(rng) * _draw_tint(light, rng),
         lights=_draw_lights(light, rng),
         distractors=distractors,
     )
@@ -114,14 +115,12 @@ def _draw_lights(part: LightPart, rng: np.random.Generator) -> tuple[LightDraw, 
     main = LightDraw(
         direction=draw3(part.direction, rng),
         diffuse=part.diffuse.draw(rng) * _draw_tint(part, rng),
-        ambient=part.ambient.draw(rng) * _draw_tint(part, rng),
         specular=part.specular.draw(rng),
         shadows=shadows,
     )
     other = LightDraw(
         direction=draw3(part.direction, rng),
         diffuse=part.second_diffuse.draw(rng) * _draw_tint(part, rng),
-        ambient=np.zeros(3),
         specular=part.specular.draw(rng),
         shadows=shadows,
     )

@@ -24,7 +24,8 @@ DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
 BLOCK_JOINT: Final = "block_joint"
 # Large enough for every camera profile: the offscreen buffer is made once.
 _OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT = 1280, 720
-_SHADOW_MAP_SIZE: Final = 1024
+# Shadows cost more than all else in a picture: only those around the workspace are worked out, half size in m.
+_SHADOW_MAP_SIZE, _SHADOW_REACH_M = 512, 0.7
 # Clip planes as shares of the scene's extent, which is set to 1 m so that they are metres.
 _EXTENT_M, _NEAR_M, _FAR_M = 1.0, 0.05, 10.0
 
@@ -48,7 +49,7 @@ def scene_spec(world: World) -> mujoco.MjSpec:
     spec.visual.map.znear, spec.visual.map.zfar = _NEAR_M, _FAR_M
     # Multisampling would blur depth over edges and doubles the cost of software rendering.
     spec.visual.quality.offsamples = 0
-    spec.visual.quality.shadowsize = _SHADOW_MAP_SIZE
+    spec.visual.quality.shadowsize, spec.visual.map.shadowclip = _SHADOW_MAP_SIZE, _SHADOW_REACH_M
     spec.visual.global_.offwidth, spec.visual.global_.offheight = _OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT
     for texture in list(spec.textures):
         if texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
@@ -111,5 +112,7 @@ def _add_what_is_only_seen(spec: mujoco.MjSpec) -> None:
     )  # fmt: skip
     for name in DISTRACTORS:
         spec.worldbody.add_geom(
-            name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.03] * 3, contype=0, conaffinity=0, rgba=[1, 1, 1, 0]
-        )
+            name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.03] * 3, contype=0, conaffinity=0, rgba=[1, 1, 1, 0],
+            # Compiled where the body's frame is, a geom would stay there whatever its pose is set to.
+            pos=[0.0, 0.0, -1.0], quat=[0.8, 0.0, 0.0, 0.6],
+        )  # fmt: skip

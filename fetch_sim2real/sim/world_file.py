@@ -181,6 +181,7 @@ def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[st
         raise WorldFileError(f"world file {path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise WorldFileError(f"world file {path} holds {type(content).__name__}, expected a mapping of sections")
+    _anchor_images(content, path.parent)
     base_name = content.pop("extends", None)
     if base_name is None:
         return content
@@ -188,6 +189,13 @@ def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[st
     beside = path.parent / f"{base_name}.yaml"
     base = beside if beside.is_file() and beside != path else _locate(str(base_name), directory)
     return _merge(_read_merged(base, directory, (*seen, path)), content)
+
+
+def _anchor_images(content: dict[str, Any], folder: Path) -> None:
+    """Make paths of pictures absolute: they are relative to the file that names them."""
+    for section in content.values():
+        if isinstance(section, dict) and isinstance(section.get("images"), list):
+            section["images"] = [str(folder / str(image)) for image in section["images"]]
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
