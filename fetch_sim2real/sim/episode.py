@@ -7,11 +7,15 @@ from typing import Literal
 
 import numpy as np
 
+from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.sim.distractors import Corridor, corridors, draw_distractors
+from fetch_sim2real.sim.looks import LooksDraw, draw_looks
 from fetch_sim2real.sim.ranges import draw3
 from fetch_sim2real.sim.scene import camera_rotation
-from fetch_sim2real.sim.start import draw_move, draw_start
+from fetch_sim2real.sim.sensor import SensorDraw, draw_sensor
+from fetch_sim2real.sim.start import draw_move, draw_start, target_goal_m
 from fetch_sim2real.sim.world_file import ObjectPart, World
 from fetch_sim2real.tasks import Task
 from fetch_sim2real.types import FloatArray
@@ -25,28 +29,9 @@ class CameraDraw:
     rotation: FloatArray
     vertical_fov_deg: float
 
-
-@dataclass(frozen=True)
-class LooksDraw:
-    """Colours and light."""
-
-    table_color: FloatArray
-    block_color: FloatArray
-    floor_color: FloatArray
-    light_direction: FloatArray
-    diffuse: float
-    ambient: float
-
-
-@dataclass(frozen=True)
-class SensorDraw:
-    """Image noise of the episode, and the seed of its random pixels."""
-
-    depth_noise_m: float
-    depth_dropout: float
-    color_noise: float
-    brightness: float
-    seed: int
+    def intrinsics(self, width: int, height: int) -> CameraModel:
+        """Of its pictures of ``width`` x ``height``."""
+        return CameraModel.from_fovy(width, height, float(np.deg2rad(self.vertical_fov_deg)))
 
 
 @dataclass(frozen=True)
@@ -109,14 +94,22 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
 
     Each section has a generator of its own, so that a change in one does not shift the others.
     """
-    geometry, looks, sensor, camera, dynamics, timing = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(6)
+    geometry, looks, sensor, camera, dynamics, timing, distractors = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(7)
     )
     thing = world.puck if task.object == "puck" else world.block
     dynamics_draw = _draw_dynamics(world, thing, dynamics)
     start = draw_start(world, task, geometry, ik, dynamics_draw.object_rest_z_m)
     yaw = np.deg2rad(thing.yaw_deg.draw(geometry))
     move_at = world.perturbation.move_block_at_s.draw(timing)
+    move_to_xy = draw_move(world, task, geometry, ik, start)
+    moved_m = np.array([*move_to_xy, start.object_m[2]])
+    keep_clear = [
+        corridor
+        for object_m in (start.object_m, moved_m)
+        for corridor in ground_to_keep_clear(world, task, object_m, start.goal_m)
+    ]
+    things = draw_distractors(world.distractors, thing.color_hsv[0], keep_clear, distractors)
     return EpisodeDraw(
         seed=seed,
         task=task,
@@ -125,13 +118,15 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
         object_yaw_rad=float(yaw),
         goal_m=start.goal_m,
         camera=_draw_camera(world, camera),
-        looks=_draw_looks(world, thing, looks),
-        sensor=_draw_sensor(world, sensor),
+        looks=draw_looks(
+            world.table, world.floor, world.wall, world.links, world.light, thing.color_hsv, things, looks
+        ),
+        sensor=draw_sensor(world.sensor, sensor),
         dynamics=dynamics_draw,
         camera_latency_s=world.timing.camera_latency_s.draw(timing),
         command_latency_s=world.timing.command_latency_s.draw(timing),
         move_at_s=move_at,
-        move_to_xy_m=draw_move(world, task, geometry, ik, start),
+        move_to_xy_m=move_to_xy,
     )
 
 
@@ -154,26 +149,12 @@ def _small_rotation(angles_rad: FloatArray) -> FloatArray:
     return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross)
 
 
-def _draw_looks(world: World, thing: ObjectPart, rng: np.random.Generator) -> LooksDraw:
-    return LooksDraw(
-        table_color=draw3(world.table.color, rng),
-        block_color=draw3(thing.color, rng),
-        floor_color=draw3(world.light.floor_color, rng),
-        light_direction=draw3(world.light.direction, rng),
-        diffuse=world.light.diffuse.draw(rng),
-        ambient=world.light.ambient.draw(rng),
-    )
-
-
-def _draw_sensor(world: World, rng: np.random.Generator) -> SensorDraw:
-    part = world.sensor
-    return SensorDraw(
-        depth_noise_m=part.depth_noise_m.draw(rng),
-        depth_dropout=part.depth_dropout.draw(rng),
-        color_noise=part.color_noise.draw(rng),
-        brightness=part.brightness.draw(rng),
-        seed=int(rng.integers(2**31)),
-    )
+def ground_to_keep_clear(world: World, task: Task, object_m: FloatArray, goal_m: FloatArray) -> tuple[Corridor, ...]:
+    """Where no distractor may stand with the object (3,) there and the goal (3,) in the task's frame."""
+    if task.object is None:
+        return ()
+    goal_xy = target_goal_m(task, object_m, goal_m)[:2]
+    return corridors(object_m[:2], goal_xy, np.array(world.camera.position_m[:2]), world.distractors.clearance_m)
 
 
 def _draw_dynamics(world: World, thing: ObjectPart, rng: np.random.Generator) -> DynamicsDraw:

@@ -8,7 +8,7 @@ its place in the order of frames.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +47,10 @@ class FrameMaker:
         self.finish()
         self._sensor = sensor
 
+    def upload_textures(self, textures: Iterable[int]) -> None:
+        """Show the model's present pixels of these textures in the pictures from now on."""
+        self._do(self._renderer.upload_textures, textures)
+
     def request(self, qpos: FloatArray, stamp_ns: int) -> Future[Picture]:
         """The picture of the generalised positions ``qpos``; their order decides the sensor's random pixels."""
         return self._do(self._make, qpos.copy(), stamp_ns)
@@ -70,7 +74,7 @@ class FrameMaker:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         rgb, depth_m = self._renderer.render(self._data)
-        frame = RgbdFrame(stamp_ns, self._sensor.color(rgb), self._sensor.depth_mm(depth_m))
+        frame = RgbdFrame(stamp_ns, *self._sensor.capture(rgb, depth_m))
         return Picture(frame, time.perf_counter() - started, started)
 
     def _do(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:

@@ -7,8 +7,8 @@ import numpy as np
 
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.model import NOMINAL_GAINS
-from fetch_sim2real.sim.episode import CameraDraw, DynamicsDraw, LooksDraw, ObjectDraw
-from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, FLOOR, LIGHT, TABLE
+from fetch_sim2real.sim.episode import CameraDraw, DynamicsDraw, ObjectDraw
+from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, TABLE
 from fetch_sim2real.types import FloatArray
 
 # MuJoCo's cameras look along -z with y up, optical frames along +z with y down.
@@ -21,18 +21,6 @@ def apply_camera(model: mujoco.MjModel, draw: CameraDraw) -> None:
     model.cam_pos[camera] = draw.position_m
     mujoco.mju_mat2Quat(model.cam_quat[camera], (draw.rotation @ _OPTICAL_TO_MUJOCO).ravel())
     model.cam_fovy[camera] = draw.vertical_fov_deg
-
-
-def apply_looks(model: mujoco.MjModel, draw: LooksDraw) -> None:
-    """Colours and light."""
-    for geom, color in ((TABLE, draw.table_color), (BLOCK, draw.block_color), (FLOOR, draw.floor_color)):
-        model.geom_rgba[model.geom(geom).id, :3] = color
-    light = model.light(LIGHT).id
-    model.light_dir[light] = draw.light_direction / np.linalg.norm(draw.light_direction)
-    model.light_diffuse[light] = draw.diffuse
-    model.light_ambient[light] = draw.ambient
-    model.light_specular[light] = 0.2
-    model.vis.headlight.active = 0
 
 
 def apply_dynamics(model: mujoco.MjModel, draw: DynamicsDraw) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
 
 from fetch_sim2real.types import FloatArray
 
@@ -60,3 +62,43 @@ def draw3(vector: tuple[Range, Range, Range], rng: np.random.Generator) -> Float
 def box_of(vector: tuple[Range, Range, Range]) -> tuple[FloatArray, FloatArray]:
     """Lower and upper corner (3,) of the box that a vector of ranges spans."""
     return np.array([axis.low for axis in vector]), np.array([axis.high for axis in vector])
+
+
+@dataclass(frozen=True)
+class Varies:
+    """Marks a value as part of the randomization, and says what is physically possible.
+
+    ``widen`` (see ``sim.widening``) widens marked values only: where things are put for a task is not marked. Limits of
+    a vector are three numbers each.
+    """
+
+    low: float | tuple[float, float, float]
+    high: float | tuple[float, float, float]
+
+    def limits(self) -> list[tuple[float, float]]:
+        """(low, high) of each axis; one entry for a single number."""
+        lows, highs = np.atleast_1d(self.low), np.atleast_1d(self.high)
+        return [(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any) -> Any:
+        axes = (value,) if isinstance(value, Range) else value
+        limits = self.limits() * (len(axes) if len(self.limits()) == 1 else 1)
+        for axis, (low, high) in zip(axes, limits, strict=True):
+            if not low <= axis.low <= axis.high <= high:
+                raise ValueError(f"got [{axis.low:g}, {axis.high:g}], expected values within [{low:g}, {high:g}]")
+        return value
+
+
+Share = Annotated[Range, Varies(0.0, 1.0)]
+# Hue in degrees (0 red, 120 green, 240 blue; negative or above 360 goes round), saturation, value.
+ColorHsv = Annotated[Vector3, Varies((-360.0, 0.0, 0.0), (720.0, 1.0, 1.0))]
+
+
+def rgb_of(hsv: FloatArray) -> FloatArray:
+    """Colour (3,) in 0..1 of hue [deg], saturation and value."""
+    hue, saturation, value = hsv
+    sector = (hue / 60.0 + np.array([0.0, 4.0, 2.0])) % 6.0
+    return value * (1.0 - saturation * (1.0 - np.clip(np.abs(sector - 3.0) - 1.0, 0.0, 1.0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import mujoco
@@ -56,6 +57,12 @@ class RgbdRenderer:
         depth_m = (a / (self._depth + b)).astype(np.float32)
         # OpenGL's rows go from the bottom up.
         return np.ascontiguousarray(self._rgb[::-1]), np.ascontiguousarray(depth_m[::-1])
+
+    def upload_textures(self, textures: Iterable[int]) -> None:
+        """Show the model's present pixels of these textures, given by their ids."""
+        self._gl.make_current()
+        for texture in textures:
+            mujoco.mjr_uploadTexture(self._model, self._context, texture)
 
     def close(self) -> None:
         """Free the OpenGL context."""

@@ -1,44 +1,49 @@
-"""From a rendered image to what a depth camera would give: noise, holes, exposure, 16-bit millimetres."""
+"""From a rendered image to what an RGB-D camera would give."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.sim.episode import SensorDraw
+from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.sim.color_camera import ColorCamera, ColorDraw, ColorPart, draw_color
+from fetch_sim2real.sim.depth_camera import DepthCamera, DepthDraw, DepthPart, draw_depth
+from fetch_sim2real.sim.part import Part
 
-# Beyond this a D435's depth is of no use on a table top: reported as a hole.
-MAX_DEPTH_M: Final = 3.0
-_MM_PER_M: Final = 1000.0
+
+class SensorPart(Part):
+    """The camera's colour and depth."""
+
+    color: ColorPart
+    depth: DepthPart
+
+
+@dataclass(frozen=True)
+class SensorDraw:
+    """Colour and depth of the episode, and the seed of its random pixels."""
+
+    color: ColorDraw
+    depth: DepthDraw
+    seed: int
+
+
+def draw_sensor(part: SensorPart, rng: np.random.Generator) -> SensorDraw:
+    seed = int(rng.integers(2**31))
+    return SensorDraw(draw_color(part.color, rng), draw_depth(part.depth, rng), seed)
 
 
 class SensorModel:
-    """Adds one episode's noise. The random pixels follow from the episode's seed and the order of the frames."""
+    """One episode's camera. The random pixels follow from the episode's seed and the order of the frames."""
 
-    def __init__(self, draw: SensorDraw) -> None:
-        self._draw = draw
-        self._rng = np.random.default_rng(draw.seed)
+    def __init__(self, draw: SensorDraw, camera: CameraModel) -> None:
+        color, depth = (np.random.default_rng(child) for child in np.random.SeedSequence(draw.seed).spawn(2))
+        self._color = ColorCamera(draw.color, camera, color)
+        self._depth = DepthCamera(draw.depth, camera, depth)
 
-    def color(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Exposure and pixel noise on rgb (H, W, 3)."""
-        draw = self._draw
-        if draw.brightness == 1.0 and draw.color_noise == 0.0:
-            return rgb
-        image = rgb.astype(np.float32) * draw.brightness
-        if draw.color_noise > 0.0:
-            image += self._rng.standard_normal(rgb.shape, dtype=np.float32) * (255.0 * draw.color_noise)
-        return np.clip(image, 0.0, 255.0).astype(np.uint8)
-
-    def depth_mm(self, depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
-        """Depth (H, W) [m] -> uint16 [mm] with noise that grows with the square of the distance; 0 is no depth."""
-        draw = self._draw
-        noisy = depth_m
-        if draw.depth_noise_m > 0.0:
-            noise = self._rng.standard_normal(depth_m.shape, dtype=np.float32)
-            noisy = depth_m + noise * (draw.depth_noise_m * depth_m**2)
-        valid = (noisy > 0.0) & (noisy < MAX_DEPTH_M)
-        if draw.depth_dropout > 0.0:
-            valid &= self._rng.random(depth_m.shape, dtype=np.float32) >= draw.depth_dropout
-        return np.where(valid, np.rint(noisy * _MM_PER_M), 0.0).astype(np.uint16)
+    def capture(
+        self, rgb: NDArray[np.uint8], depth_m: NDArray[np.float32]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """Rendered rgb (H, W, 3) and depth (H, W) [m] -> rgb (H, W, 3) and depth (H, W) uint16 [mm], 0 is no depth."""
+        return self._color.rgb(rgb), self._depth.depth_mm(depth_m, rgb)

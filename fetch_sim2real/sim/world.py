@@ -15,9 +15,10 @@ from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.robot.model import GRIP_SITE, NOMINAL_GAINS
 from fetch_sim2real.sim.controller import TrajectoryFollower
-from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode
+from fetch_sim2real.sim.dressing import Dressing
+from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode, ground_to_keep_clear
 from fetch_sim2real.sim.frames import FrameMaker, Picture
-from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics, apply_looks
+from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics
 from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, scene_spec
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.sim.world_file import World
@@ -105,6 +106,7 @@ class SimWorld:
         self.model = scene_spec(world).compile()
         self.data = mujoco.MjData(self.model)
         self._frames = None if camera_size is None else FrameMaker(self.model, camera_size, render_in_background)
+        self._dressing = Dressing(self.model)
         width, height = camera_size or (0, 0)
         self.camera_size = (width, height)
         self._arm_qpos = np.array([self.model.joint(name).qposadr[0] for name in ARM_JOINTS])
@@ -123,10 +125,12 @@ class SimWorld:
         """Start the episode of ``seed``; with ``move_block`` the block is put elsewhere on its way."""
         draw = draw_episode(self.world, self.task, seed, self.ik)
         if self._frames is not None:
-            self._frames.start_episode(SensorModel(draw.sensor))
+            self._frames.start_episode(SensorModel(draw.sensor, draw.camera.intrinsics(*self.camera_size)))
         apply_dynamics(self.model, draw.dynamics)
         apply_camera(self.model, draw.camera)
-        apply_looks(self.model, draw.looks)
+        self._dressing.apply(draw.looks, draw.dynamics.table_height_m)
+        if self._frames is not None:
+            self._frames.upload_textures(self._dressing.paint_textures())
         mujoco.mj_resetData(self.model, self.data)
         self._place_robot(draw)
         self._place_block(self._object_start_m(draw), draw.object_yaw_rad)
@@ -197,8 +201,7 @@ class SimWorld:
     @property
     def camera_model(self) -> CameraModel:
         """Intrinsics of the true camera, as its CameraInfo would state them."""
-        width, height = self.camera_size
-        return CameraModel.from_fovy(width, height, float(np.deg2rad(self.episode.camera.vertical_fov_deg)))
+        return self.episode.camera.intrinsics(*self.camera_size)
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -215,12 +218,14 @@ class SimWorld:
 
         For collecting images: the episode cannot be continued afterwards.
         """
+        if self._frames is None:
+            raise RuntimeError("this SimWorld was made without a camera")
+        self._frames.finish()
+        self._dressing.hide_distractors(ground_to_keep_clear(self.world, self.task, block_m, self.episode.goal_m))
         self.data.qpos[self._arm_qpos] = arm_rad
         self.data.qpos[self._finger_qpos] = finger_m
         self._place_block(block_m, block_yaw_rad)
         mujoco.mj_kinematics(self.model, self.data)
-        if self._frames is None:
-            raise RuntimeError("this SimWorld was made without a camera")
         return self._frames.request(self.data.qpos, self.now_ns).result().frame
 
     # -- time ----------------------------------------------------------------------------------------------------

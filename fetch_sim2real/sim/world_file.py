@@ -10,54 +10,54 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from fetch_sim2real.errors import WorldFileError
-from fetch_sim2real.sim.ranges import Range, Vector3
+from fetch_sim2real.sim.distractors import DistractorsPart
+from fetch_sim2real.sim.looks import LightPart, LinksPart, WallPart
+from fetch_sim2real.sim.part import Part
+from fetch_sim2real.sim.ranges import ColorHsv, Range, Varies, Vector3
+from fetch_sim2real.sim.sensor import SensorPart
+from fetch_sim2real.sim.textures import SurfacePart
 from fetch_sim2real.tasks import TASKS
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RobotPart(_Part):
+class RobotPart(Part):
     """Torso height is fixed for a world; the gripper stays in ``workspace_m``."""
 
     torso_height_m: float
     workspace_m: Vector3
     # Factors on the nominal servo stiffness and joint damping, and a constant error of each joint's zero.
-    servo_stiffness_factor: Range
-    joint_damping_factor: Range
-    joint_offset_deg: Range
+    servo_stiffness_factor: Annotated[Range, Varies(0.1, 10.0)]
+    joint_damping_factor: Annotated[Range, Varies(0.0, 20.0)]
+    joint_offset_deg: Annotated[Range, Varies(-10.0, 10.0)]
 
 
-class TablePart(_Part):
+class TablePart(SurfacePart):
     """A box on the floor; ``height_m`` is its top."""
 
-    height_m: Range
+    height_m: Annotated[Range, Varies(0.1, 1.5)]
     center_xy_m: tuple[float, float]
     size_xy_m: tuple[float, float]
-    color: Vector3
 
 
-class ObjectPart(_Part):
+class ObjectPart(Part):
     """The thing on the table: a box or a cylinder, ``half_size_m`` wide and ``height_factor`` times that high.
 
     ``friction`` is that of every contact of the object (sliding); ``drag`` is a linear damping of its motion [N s/m].
     """
 
     shape: Annotated[tuple[Literal["box", "cylinder"], ...], Field(min_length=1)]
-    half_size_m: Range
-    height_factor: Range
-    mass_kg: Range
-    friction: Range
-    drag: Range
-    color: Vector3
+    half_size_m: Annotated[Range, Varies(0.005, 0.10)]
+    height_factor: Annotated[Range, Varies(0.1, 5.0)]
+    mass_kg: Annotated[Range, Varies(0.005, 5.0)]
+    friction: Annotated[Range, Varies(0.01, 5.0)]
+    drag: Annotated[Range, Varies(0.0, 5.0)]
+    color_hsv: ColorHsv
     yaw_deg: Range
 
 
-class TaskPart(_Part):
+class TaskPart(Part):
     """Starts and goals of one task. The gripper starts in ``start_grip_m``, the object in ``object_x_m`` x
     ``object_y_m``; goals are drawn in ``goal_m``, in the task's goal frame.
     """
@@ -77,56 +77,42 @@ class TaskPart(_Part):
     min_grip_distance_m: float
 
 
-class CameraPart(_Part):
+class CameraPart(Part):
     """Nominal (believed) pose of the camera, and by how far the true one is off."""
 
     position_m: tuple[float, float, float]
     look_at_m: tuple[float, float, float]
     vertical_fov_deg: float
-    position_error_m: Vector3
-    rotation_error_deg: Vector3
-    fov_error_deg: Range
+    position_error_m: Annotated[Vector3, Varies(-0.2, 0.2)]
+    rotation_error_deg: Annotated[Vector3, Varies(-15.0, 15.0)]
+    fov_error_deg: Annotated[Range, Varies(-10.0, 10.0)]
 
 
-class SensorPart(_Part):
-    """Image noise. Depth noise grows with the square of the distance, ``depth_noise`` is its sigma at 1 m."""
-
-    depth_noise_m: Range
-    depth_dropout: Range
-    color_noise: Range
-    brightness: Range
-
-
-class LightPart(_Part):
-    """One directional light and the ambient part."""
-
-    direction: Vector3
-    diffuse: Range
-    ambient: Range
-    floor_color: Vector3
-
-
-class TimingPart(_Part):
+class TimingPart(Part):
     """Delays in simulated time: frame taken -> published, command sent -> in effect."""
 
-    camera_latency_s: Range
-    command_latency_s: Range
+    camera_latency_s: Annotated[Range, Varies(0.0, 1.0)]
+    command_latency_s: Annotated[Range, Varies(0.0, 1.0)]
 
 
-class PerturbationPart(_Part):
+class PerturbationPart(Part):
     """Unplanned changes: the block is put elsewhere at ``move_block_at_s`` if moving is asked for."""
 
     move_block_at_s: Range
     move_block_min_distance_m: float
 
 
-class World(_Part):
+class World(Part):
     """A complete world; see ``worlds/nominal.yaml`` for the meaning in use."""
 
     name: str
     description: str
     robot: RobotPart
     table: TablePart
+    floor: SurfacePart
+    wall: WallPart
+    links: LinksPart
+    distractors: DistractorsPart
     block: ObjectPart
     puck: ObjectPart
     tasks: dict[str, TaskPart]
@@ -195,6 +181,7 @@ def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[st
         raise WorldFileError(f"world file {path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise WorldFileError(f"world file {path} holds {type(content).__name__}, expected a mapping of sections")
+    _anchor_images(content, path.parent)
     base_name = content.pop("extends", None)
     if base_name is None:
         return content
@@ -202,6 +189,13 @@ def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[st
     beside = path.parent / f"{base_name}.yaml"
     base = beside if beside.is_file() and beside != path else _locate(str(base_name), directory)
     return _merge(_read_merged(base, directory, (*seen, path)), content)
+
+
+def _anchor_images(content: dict[str, Any], folder: Path) -> None:
+    """Make paths of pictures absolute: they are relative to the file that names them."""
+    for section in content.values():
+        if isinstance(section, dict) and isinstance(section.get("images"), list):
+            section["images"] = [str(folder / str(image)) for image in section["images"]]
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
