@@ -32,7 +32,7 @@ class LearnerSettings:
     tau: float = 0.01
     learning_rate: float = 5e-4
     target_entropy: float = -4.0
-    initial_alpha: float = 0.05
+    initial_alpha: float = 0.01
     # Weight on the mean squared change between successive actions.
     smoothness: float = 0.02
     # Weight on the mean squared distance to the demonstrator's action, where the critics prefer that; 0: none.
@@ -109,14 +109,18 @@ class AsymmetricActorCritic:
         loss = loss + alpha * log_prob.mean() - (0.0 if only_imitate else 1.0) * value.mean()
         self._updates += 1
         self._step(self._actor_optimizer, loss)
-        alpha_loss = -(self.log_alpha.exp() * (log_prob.detach().mean() + settings.target_entropy))
-        self._step(self._alpha_optimizer, alpha_loss)
+        if not only_imitate:
+            self._adapt_alpha(log_prob.detach())
         return {
             "value": value.mean().item(),
             "alpha": float(alpha),
             "action_change": change.item(),
             "imitated_share": share,
         }
+
+    def _adapt_alpha(self, log_prob: torch.Tensor) -> None:
+        alpha_loss = -(self.log_alpha.exp() * (log_prob.mean() + self.settings.target_entropy))
+        self._step(self._alpha_optimizer, alpha_loss)
 
     def _imitation_of_all(self, batch: Batch, action: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Squared distance of the sampled action, so that the spread shrinks to what imitation leaves open."""
