@@ -49,9 +49,13 @@ class PoseImages:
         names = [field.name for field in fields(PoseImages)]
         return PoseImages(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
-    def first(self, count: int) -> PoseImages:
-        """The first ``count`` images."""
-        return PoseImages(**{field.name: getattr(self, field.name)[:count] for field in fields(PoseImages)})
+    def pick(self, index: NDArray[np.intp]) -> PoseImages:
+        """The images at ``index``."""
+        return PoseImages(**{field.name: getattr(self, field.name)[index] for field in fields(PoseImages)})
+
+    def every(self, nth: int) -> PoseImages:
+        """Every ``nth`` image."""
+        return self.pick(np.arange(0, len(self), nth))
 
 
 class ImageAlbum:

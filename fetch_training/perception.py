@@ -84,16 +84,21 @@ def _attention_loss(actor: Actor, features: torch.Tensor, images: PoseImages, in
 
 def pose_error(actor: Actor, images: PoseImages) -> PoseError:
     """How far the encoder's positions are from the true ones."""
+    predicted = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy()
+    thing = np.linalg.norm(predicted[:, :3] - images.object_m, axis=1)
+    grip = np.linalg.norm(predicted[:, 3:6] - images.grip_m, axis=1)
+    return PoseError(float(np.median(thing)), float(np.percentile(thing, 95)), float(np.median(grip)))
+
+
+def encode_all(actor: Actor, images: PoseImages) -> NDArray[np.float32]:
+    """The bottlenecks (n, b) of all images."""
     actor.eval()
     parts = []
     with torch.inference_mode():
         for start in range(0, len(images), 256):
             index = np.arange(start, min(start + 256, len(images)))
-            parts.append(actor.auxiliary(actor.encode(*_pictures(images, index))).numpy())
-    predicted = np.concatenate(parts)
-    thing = np.linalg.norm(predicted[:, :3] - images.object_m, axis=1)
-    grip = np.linalg.norm(predicted[:, 3:6] - images.grip_m, axis=1)
-    return PoseError(float(np.median(thing)), float(np.percentile(thing, 95)), float(np.median(grip)))
+            parts.append(actor.encode(*_pictures(images, index)).numpy())
+    return np.concatenate(parts)
 
 
 def _pictures(images: PoseImages, index: NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
