@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 # What the shipped actors see.
 _ACTOR_IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8)
-_JPEG_QUALITY: Final = 82
+_JPEG_QUALITY: Final = 75
 
 
 @app.command()
