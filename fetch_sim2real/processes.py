@@ -163,7 +163,7 @@ _BOOLEANS: Final = ("true", "false")
 _DESCRIPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "policy": ("Name of a shipped policy bundle, or the folder of one.", ()),
     "task": ("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
-    "world": ("Name of a shipped world (nominal, randomized), or a YAML file.", ()),
+    "world": ("Name of a shipped world (nominal, randomized, wide, gap), or a YAML file.", ()),
     "camera": ("Size and rate of the simulated camera.", CAMERAS),
     "lockstep": (
         "true: the world waits for the policy, so that results do not depend on the machine; false: it runs against "

@@ -64,7 +64,7 @@ def sim(
     camera: Annotated[str, typer.Option(help=f"Size and rate of the camera: {' or '.join(CAMERAS)}.")] = (
         _DEFAULTS.camera
     ),
-    world: Annotated[str, typer.Option(help="nominal, randomized, or a YAML file.")] = _DEFAULTS.world,
+    world: Annotated[str, typer.Option(help="nominal, randomized, wide, gap, or a YAML file.")] = _DEFAULTS.world,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
     blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
     record: Annotated[

@@ -37,6 +37,11 @@ SUBCOMMANDS: Final = (
         "Print the topics, types, QoS, frames and rates of the stack and compare a running graph with them.",
     ),
     Subcommand(
+        "contact-sheet",
+        "fetch_sim2real.cli.contact_sheet",
+        "Write a picture of a world's episodes as camera and actor see them.",
+    ),
+    Subcommand(
         "doctor",
         "fetch_sim2real.cli.doctor",
         "Say what this machine has and lacks, and the command that gets what is missing.",

@@ -43,6 +43,8 @@ class ObjectDraw:
     mass_kg: float
     friction: float
     drag: float
+    contact_time_s: float
+    contact_impedance: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class DynamicsDraw:
 
     stiffness_factor: FloatArray
     damping_factor: FloatArray
+    armature_factor: FloatArray
     joint_offset_rad: FloatArray
     table_height_m: float
     object: ObjectDraw
@@ -166,6 +169,7 @@ def _draw_dynamics(world: World, thing: ObjectPart, rng: np.random.Generator) ->
         joint_offset_rad=np.deg2rad([robot.joint_offset_deg.draw(rng) for _ in per_joint]),
         table_height_m=world.table.height_m.draw(rng),
         object=_draw_object(thing, rng),
+        armature_factor=np.array([robot.joint_armature_factor.draw(rng) for _ in per_joint]),
     )
 
 
@@ -177,4 +181,6 @@ def _draw_object(part: ObjectPart, rng: np.random.Generator) -> ObjectDraw:
         friction=part.friction.draw(rng),
         drag=part.drag.draw(rng),
         shape=part.shape[int(rng.integers(len(part.shape)))],
+        contact_time_s=part.contact_time_s.draw(rng),
+        contact_impedance=part.contact_impedance.draw(rng),
     )

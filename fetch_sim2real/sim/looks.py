@@ -30,7 +30,7 @@ class LightPart(Part):
     """One or two directional lights and ambient light.
 
     ``tint`` is the saturation of each light's colour, its hue is drawn. A second light is there in
-    ``second_probability`` of the episodes; shadows are thrown in ``shadow_probability`` of them.
+    ``second_probability`` of the episodes; each throws shadows in its share of them.
     """
 
     direction: Annotated[Vector3, Varies(-3.0, 3.0)]
@@ -40,6 +40,7 @@ class LightPart(Part):
     tint: Share
     shadow_probability: Probability
     second_probability: Probability
+    second_shadow_probability: Probability
     second_diffuse: Share
 
 
@@ -110,19 +111,22 @@ def draw_looks(
 
 
 def _draw_lights(part: LightPart, rng: np.random.Generator) -> tuple[LightDraw, ...]:
-    shadows = bool(rng.random() < part.shadow_probability)
-    second = rng.random() < part.second_probability
+    shadows, second, second_shadows = rng.random(3) < [
+        part.shadow_probability,
+        part.second_probability,
+        part.second_shadow_probability,
+    ]
     main = LightDraw(
         direction=draw3(part.direction, rng),
         diffuse=part.diffuse.draw(rng) * _draw_tint(part, rng),
         specular=part.specular.draw(rng),
-        shadows=shadows,
+        shadows=bool(shadows),
     )
     other = LightDraw(
         direction=draw3(part.direction, rng),
         diffuse=part.second_diffuse.draw(rng) * _draw_tint(part, rng),
         specular=part.specular.draw(rng),
-        shadows=shadows,
+        shadows=bool(second_shadows),
     )
     return (main, other) if second else (main,)
 

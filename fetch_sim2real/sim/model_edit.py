@@ -32,6 +32,7 @@ def apply_dynamics(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
         model.actuator_gainprm[servo, 0] = stiffness
         model.actuator_biasprm[servo, 1] = -stiffness
         model.dof_damping[dof] = gains.damping[i] * draw.damping_factor[i]
+        model.dof_armature[dof] = gains.armature[i] * draw.armature_factor[i]
     table = model.geom(TABLE).id
     # The table keeps its size and is raised or sunk into the floor.
     model.body_pos[model.body(TABLE).id, 2] = draw.table_height_m - model.geom_size[table, 2]
@@ -48,6 +49,8 @@ def _apply_object(model: mujoco.MjModel, draw: ObjectDraw) -> None:
     model.geom_rbound[geom] = np.linalg.norm(half) if is_box else np.hypot(half[0], half[2])
     model.geom_aabb[geom, 3:] = half
     model.geom_friction[geom, 0] = draw.friction
+    model.geom_solref[geom, 0] = draw.contact_time_s
+    model.geom_solimp[geom, 0] = draw.contact_impedance
     first = model.joint(BLOCK_JOINT).dofadr[0]
     model.dof_damping[first : first + 3] = draw.drag
     model.body_mass[body] = draw.mass_kg

@@ -1,7 +1,8 @@
 """The description of a world: what is where, and what varies from episode to episode in which range.
 
 Every value may be a number (fixed) or a pair ``[low, high]`` (drawn at each reset). Lengths in metres, in base_link,
-angles in degrees, colours in 0..1. A file may name another in ``extends`` and state only what differs.
+angles in degrees, colours in 0..1. A file may name another in ``extends`` and state only what differs; ``widen: 1.5``
+beside it takes that other world with ranges 1.5 times as wide (``sim.widening``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from fetch_sim2real.sim.part import Part
 from fetch_sim2real.sim.ranges import ColorHsv, Range, Varies, Vector3
 from fetch_sim2real.sim.sensor import SensorPart
 from fetch_sim2real.sim.textures import SurfacePart
+from fetch_sim2real.sim.widening import widen
 from fetch_sim2real.tasks import TASKS
 
 
@@ -27,9 +29,10 @@ class RobotPart(Part):
 
     torso_height_m: float
     workspace_m: Vector3
-    # Factors on the nominal servo stiffness and joint damping, and a constant error of each joint's zero.
+    # Factors on the nominal servo stiffness, joint damping and armature, and a constant error of each joint's zero.
     servo_stiffness_factor: Annotated[Range, Varies(0.1, 10.0)]
     joint_damping_factor: Annotated[Range, Varies(0.0, 20.0)]
+    joint_armature_factor: Annotated[Range, Varies(0.1, 10.0)]
     joint_offset_deg: Annotated[Range, Varies(-10.0, 10.0)]
 
 
@@ -45,6 +48,7 @@ class ObjectPart(Part):
     """The thing on the table: a box or a cylinder, ``half_size_m`` wide and ``height_factor`` times that high.
 
     ``friction`` is that of every contact of the object (sliding); ``drag`` is a linear damping of its motion [N s/m].
+    ``contact_time_s`` and ``contact_impedance`` are the first numbers of its ``solref`` and ``solimp`` in MuJoCo.
     """
 
     shape: Annotated[tuple[Literal["box", "cylinder"], ...], Field(min_length=1)]
@@ -53,6 +57,8 @@ class ObjectPart(Part):
     mass_kg: Annotated[Range, Varies(0.005, 5.0)]
     friction: Annotated[Range, Varies(0.01, 5.0)]
     drag: Annotated[Range, Varies(0.0, 5.0)]
+    contact_time_s: Annotated[Range, Varies(0.005, 0.2)]
+    contact_impedance: Annotated[Range, Varies(0.1, 0.99)]
     color_hsv: ColorHsv
     yaw_deg: Range
 
@@ -150,7 +156,10 @@ def load_world(name_or_path: str, directory: Path) -> World:
         WorldFileError: no such world, not YAML, or a value that is missing, unknown or impossible (it is named).
     """
     path = _locate(name_or_path, directory)
-    merged = _read_merged(path, directory, seen=())
+    return _validated(_read_merged(path, directory, seen=()), path)
+
+
+def _validated(merged: dict[str, Any], path: Path) -> World:
     try:
         return World.model_validate(merged)
     except ValidationError as error:
@@ -183,12 +192,18 @@ def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[st
         raise WorldFileError(f"world file {path} holds {type(content).__name__}, expected a mapping of sections")
     _anchor_images(content, path.parent)
     base_name = content.pop("extends", None)
+    factor = content.pop("widen", None)
+    if factor is not None and (not isinstance(factor, int | float) or not 0.0 < factor <= 10.0 or base_name is None):
+        raise WorldFileError(f"world file {path}: 'widen' is {factor!r}, expected a factor up to 10 beside 'extends'")
     if base_name is None:
         return content
     # A base is looked for beside the file first, so that a folder of one's own worlds is self-contained.
     beside = path.parent / f"{base_name}.yaml"
     base = beside if beside.is_file() and beside != path else _locate(str(base_name), directory)
-    return _merge(_read_merged(base, directory, (*seen, path)), content)
+    inherited = _read_merged(base, directory, (*seen, path))
+    if factor is not None:
+        inherited = widen(_validated(inherited, base), float(factor)).model_dump()
+    return _merge(inherited, content)
 
 
 def _anchor_images(content: dict[str, Any], folder: Path) -> None:

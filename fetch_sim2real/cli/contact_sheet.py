@@ -1,0 +1,40 @@
+"""``fetch-sim2real contact-sheet``: look at a world before anything is trained in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import cv2
+import typer
+
+from fetch_sim2real.errors import SetupError
+from fetch_sim2real.evaluation.contact_sheet import contact_sheet
+from fetch_sim2real.observation.preprocess import ImageSpec
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks import find_task
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+# What the shipped actors see.
+_ACTOR_IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8)
+_JPEG_QUALITY: Final = 75
+
+
+@app.command()
+def main(
+    world: Annotated[str, typer.Option(help="World: a name, or a path ending in .yaml.")] = "randomized",
+    task: Annotated[str, typer.Option(help="Task whose starts are shown.")] = "push",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode.")] = 0,
+    episodes: Annotated[int, typer.Option(min=1, max=99, help="How many episodes.")] = 11,
+    output: Annotated[Path, typer.Option(help="Picture to write, .png or .jpg.")] = Path("contact_sheet.png"),
+) -> None:
+    """Write a picture of a world's episodes: colour and depth of the camera and of the actor, nominal first."""
+    shown = load_world(world, worlds_dir())
+    sheet = contact_sheet(load_world("nominal", worlds_dir()), shown, find_task(task), _ACTOR_IMAGE, seed, episodes)
+    if output.suffix.lower() not in (".png", ".jpg") or not output.parent.is_dir():
+        raise SetupError(f"cannot write {output}; expected a name ending in .png or .jpg in a folder that is there")
+    if not cv2.imwrite(str(output), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
+        raise SetupError(f"{output} could not be written; is its folder writable?")
+    typer.echo(f"{output}: nominal and {episodes} episodes of {shown.name} from seed {seed}")
