@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fetch_sim2real.small_arrays import any_true
 from fetch_sim2real.types import FloatArray, JointTrajectory
 
 
@@ -51,7 +52,7 @@ class TrajectoryFollower:
         powers = [power[segment] for power in self._powers]
         position, velocity = _on_segment(powers, share[:, None], duration[:, None])
         done = times_s >= self._end_s
-        if done.any():
+        if any_true(done):
             position[done], velocity[done] = self._end_position, 0.0
         return position, velocity
 
