@@ -68,6 +68,6 @@ class TrajectoryFollower:
 def _on_segment(
     powers: FloatArray, s: float | FloatArray, duration: float | FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Position and velocity at the shares ``s`` of segments with the coefficients ``powers`` (4, ...) of powers of s."""
+    """Position and velocity at the shares ``s`` of segments whose powers of s have coefficients ``powers`` (4, ...)."""
     p0, m0, c2, c3 = powers
     return p0 + s * (m0 + s * (c2 + s * c3)), (m0 + s * (2.0 * c2 + s * 3.0 * c3)) / duration
