@@ -122,8 +122,7 @@ def test_ik_moves_the_gripper_as_asked_and_keeps_it_down(
         np.testing.assert_allclose(after.rotation[-1], GRIPPER_DOWN, atol=0.03)
 
 
-def test_the_hinge_parts_of_ik_are_minks_own(ik: DifferentialIk, workspace_postures: list[FloatArray]) -> None:
-    """Posture task and joint limits that are made once give the same bits as those that mink makes for any joints."""
+def test_ik_is_minks_bit_for_bit(ik: DifferentialIk, workspace_postures: list[FloatArray]) -> None:
     posture = mink.PostureTask(ik._model, cost=0.005)
     posture.set_target(np.array(HOME_POSITION_RAD))
     general = ([ik._grip, posture], [mink.ConfigurationLimit(ik._model)])

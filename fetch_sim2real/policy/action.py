@@ -7,6 +7,7 @@ import numpy as np
 from fetch_sim2real.errors import CommandError
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.joints import FINGER_MAX_M
+from fetch_sim2real.small_arrays import all_finite
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSetpoint
 
@@ -26,9 +27,9 @@ def action_to_command(
     driver alone owns the commanded state, so a refused or limited command cannot build up in the policy.
     ``stamp_ns`` is the stamp of the observation behind the action.
     """
-    if action.shape != (4,) or not np.all(np.isfinite(action)):
+    if action.shape != (4,) or not all_finite(action):
         raise CommandError(f"the action is {np.array2string(action)}, expected four finite numbers")
-    clipped = np.clip(action, -1.0, 1.0)
+    clipped = np.minimum(np.maximum(action, -1.0), 1.0)
     step = ik.step(setpoint.position, clipped[:3] * scale_m)
     velocity = step / CONTROL_PERIOD_S
     return JointCommand(

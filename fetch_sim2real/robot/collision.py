@@ -35,6 +35,7 @@ from fetch_sim2real.robot.kinematics import (
     shoulder_pan_origin_m,
 )
 from fetch_sim2real.robot.sphere_pairs import SpherePairs
+from fetch_sim2real.small_arrays import any_true
 from fetch_sim2real.types import FloatArray
 
 # Columns of sphere centres: the fine fingers, the arm from shoulder to gripper, the coarse hand; then the grip site.
@@ -163,7 +164,7 @@ class CollisionModel:
         out[2] = np.minimum.reduce(clearance[:, first_body:first_itself], axis=1)
         out[3] = np.minimum.reduce(clearance[:, first_itself:], axis=1)
         near = out[2] < _HULL_MARGIN_M
-        if near.any():
+        if any_true(near):
             parts = self._body_parts.clearance(middle[:, near], half if half is None else half[:, near])
             out[2, near] = np.minimum.reduce(parts, axis=1)
 

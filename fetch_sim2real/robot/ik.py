@@ -24,32 +24,8 @@ _POSITION_COST, _ORIENTATION_COST, _POSTURE_COST = 1.0, 0.3, 0.005
 _STOP_MARGIN_RAD: Final = 0.01
 # Levenberg-Marquardt damping [unitless] keeps steps short near a stretched arm.
 _LM_DAMPING, _SOLVER_DAMPING = 1e-3, 1e-5
-
-
-class _HomeTask(mink.PostureTask):
-    """mink's posture task for a chain of hinges: what never changes is made once."""
-
-    def __init__(self, model: mujoco.MjModel, cost: float, home_rad: FloatArray) -> None:
-        super().__init__(model, cost=cost)
-        self.set_target(home_rad)
-        self._weighted_jacobian = np.diag(self.cost)
-
-    def compute_qp_residual(self, configuration: mink.Configuration) -> tuple[FloatArray, FloatArray, float]:
-        return self._weighted_jacobian, self.cost * (self.target_q - configuration.data.qpos), 0.0
-
-
-class _StopLimit(mink.ConfigurationLimit):
-    """mink's joint limits for a chain of hinges: what never changes is made once."""
-
-    def __init__(self, model: mujoco.MjModel) -> None:
-        super().__init__(model)
-        self._sides = np.vstack([np.eye(model.nv), -np.eye(model.nv)])
-
-    def compute_qp_inequalities(self, configuration: mink.Configuration, dt: float) -> mink.Constraint:
-        del dt
-        q = configuration.data.qpos
-        room = np.concatenate([self.upper - q, q - self.lower])
-        return mink.Constraint(G=self._sides, h=self.gain * room)
+# Share of the way to a stop that one step may go, mink's default.
+_LIMIT_GAIN: Final = 0.95
 
 
 class DifferentialIk:
@@ -74,10 +50,12 @@ class DifferentialIk:
         self._configuration = mink.Configuration(self._model)
         self._grip = mink.FrameTask(GRIP_SITE, "site", _POSITION_COST, _ORIENTATION_COST, lm_damping=_LM_DAMPING)
         self._site = self._configuration.data.site(GRIP_SITE)
-        self._tasks = [self._grip, _HomeTask(self._model, _POSTURE_COST, np.array(HOME_POSITION_RAD))]
-        self._limits = [_StopLimit(self._model)]
-        self._no_lower = np.full(2 * self._model.nv, -1e30)
-        self._inequalities = np.zeros(2 * self._model.nv, dtype=np.intc)
+        joints = self._model.nv
+        # Rows of the grip task, which change, over those of the posture task, which do not.
+        self._jacobians = np.vstack([np.zeros((6, joints)), _POSTURE_COST * np.eye(joints)])
+        self._lower, self._upper = self._model.jnt_range.T.copy()
+        self._sides = np.vstack([np.eye(joints), -np.eye(joints)])
+        self._no_lower, self._inequalities = np.full(2 * joints, -1e30), np.zeros(2 * joints, dtype=np.intc)
         self._down = mink.SO3.from_matrix(GRIPPER_DOWN)
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
@@ -91,12 +69,22 @@ class DifferentialIk:
         return self._step_to(self.grip_position_m(position) + displacement_m)
 
     def _step_to(self, target_m: FloatArray) -> FloatArray:
-        """Joint step (7,) [rad] towards the gripper's target (3,), from where it was asked for last."""
+        """Joint step (7,) [rad] towards the gripper's target (3,), from where it was asked for last.
+
+        It is what ``mink.solve_ik`` with its PostureTask and ConfigurationLimit gives, bit for bit. What these make of
+        an arm of hinges is mostly constant, and making it anew takes longer than solving.
+        """
         self._grip.set_target(mink.SE3.from_rotation_and_translation(self._down, target_m))
-        problem = mink.build_ik(self._configuration, self._tasks, 1.0, _SOLVER_DAMPING, limits=self._limits)
-        # As mink.solve_ik does with dt = 1, without checks and copies that take as long as solving.
+        self._jacobians[:6], error, damping = self._grip.compute_qp_residual(self._configuration)
+        position = self._configuration.data.qpos
+        errors = np.concatenate([error, _POSTURE_COST * (HOME_POSITION_RAD - position)])
+        hessian = self._jacobians.T @ self._jacobians
+        hessian.reshape(-1)[:: len(position) + 1] += _SOLVER_DAMPING + damping
+        room = _LIMIT_GAIN * np.concatenate([self._upper - position, position - self._lower])
         step: FloatArray
-        step, _, flag, _ = daqp.solve(problem.P, problem.q, problem.G, problem.h, self._no_lower, self._inequalities)
+        step, _, flag, _ = daqp.solve(
+            hessian, -(errors @ self._jacobians), self._sides, room, self._no_lower, self._inequalities
+        )
         if flag <= 0:
             raise mink.NoSolutionFound("daqp")
         return step

@@ -13,6 +13,7 @@ from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.limits import LimitProfile
 from fetch_sim2real.safety.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M
 from fetch_sim2real.safety.trajectory import position_after_step
+from fetch_sim2real.small_arrays import all_finite, any_true
 from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint
 
@@ -75,8 +76,8 @@ def content_refusal(command: JointCommand) -> Refusal | None:
         shapes = [position.shape] if velocity is None else [position.shape, velocity.shape]
         return Refusal("wrong_joints", f"the command's arrays have shapes {shapes}, expected (7,) each")
     if not (
-        np.isfinite(position).all()
-        and (velocity is None or np.isfinite(velocity).all())
+        all_finite(position)
+        and (velocity is None or all_finite(velocity))
         and (finger is None or math.isfinite(finger))
     ):
         return Refusal("non_finite", "the command holds NaN or infinity")
@@ -94,7 +95,7 @@ def wanted_velocity(
         with np.errstate(over="ignore"):  # absurd but finite numbers end as a jump
             expected = position_after_step(reference.position, reference.velocity, velocity)
     error = np.abs(command.position - expected)
-    if not (error > settings.jump_rad).any():
+    if not any_true(error > settings.jump_rad):
         return velocity, None
     joint = int(np.argmax(error))
     return velocity, Refusal(

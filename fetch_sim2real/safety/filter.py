@@ -26,6 +26,7 @@ from fetch_sim2real.safety.checks import (
 from fetch_sim2real.safety.limiter import MotionLimiter, Rule
 from fetch_sim2real.safety.states import Event, State, StateMachine
 from fetch_sim2real.safety.trajectory import RunningTrajectory, stopping_trajectory
+from fetch_sim2real.small_arrays import all_finite, any_true
 from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
 
@@ -118,7 +119,7 @@ class SafetyFilter:
 
     def on_joint_sample(self, sample: JointSample) -> None:
         """Take note of measured joints; an excessive tracking error acts at the next tick or command."""
-        if sample.position.shape != (7,) or not np.isfinite(sample.position).all():
+        if sample.position.shape != (7,) or not all_finite(sample.position):
             return  # as good as none: too long without a usable one is noticed
         if self._sample is not None and sample.stamp_ns < self._sample.stamp_ns:
             return
@@ -130,7 +131,7 @@ class SafetyFilter:
             return
         commanded = running.position_at(sample.stamp_ns)
         error = np.abs(commanded - sample.position)
-        if (error > self._tracking_error_rad).any():
+        if any_true(error > self._tracking_error_rad):
             joint = int(np.argmax(error / self._tracking_error_rad))
             self._tracking_fault = (
                 f"{ARM_JOINTS[joint]} commanded to {commanded[joint]:.3f} rad, measured "
@@ -186,7 +187,7 @@ class SafetyFilter:
         )
         rules = Rule(int(result.rules))
         outcome = "limited" if rules else "command"
-        if not result.viable or not (reference.velocity.any() or result.velocity.any()):
+        if not result.viable or not (any_true(reference.velocity) or any_true(result.velocity)):
             # Keep what runs: its own braking tail, or the hold it has come to.
             return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m, rules)
         setpoint = JointSetpoint(result.position, result.velocity)
@@ -248,7 +249,7 @@ class SafetyFilter:
         if running is None:
             return Decision(outcome, NO_SETPOINT, detail=detail)
         reference = running.at(now_ns)
-        if reference.velocity.any() and not running.braking:
+        if any_true(reference.velocity) and not running.braking:
             result = self.limiter.brake(reference.position, reference.velocity, on_path=running.brakes_on_path(now_ns))
             if result.viable:
                 setpoint = JointSetpoint(result.position, result.velocity)

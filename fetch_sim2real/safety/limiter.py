@@ -33,6 +33,7 @@ from fetch_sim2real.safety.trajectory import (
     position_after_step,
     tail_lever_s,
 )
+from fetch_sim2real.small_arrays import any_true
 from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray
 
@@ -118,14 +119,16 @@ class MotionLimiter:
         the reference state stays on a path checked before (see ``LimitResult.viable``). ``speed_scale`` in (0, 1]
         multiplies the velocity limit.
         """
-        shape = np.broadcast_shapes(position.shape, velocity.shape, wanted_velocity.shape)
+        shape = position.shape
+        if not shape == velocity.shape == wanted_velocity.shape:
+            shape = np.broadcast_shapes(shape, velocity.shape, wanted_velocity.shape)
         position, velocity = _rows(position, shape), _rows(velocity, shape)
         wanted, rules = self._within_rates(velocity, _rows(wanted_velocity, shape), speed_scale)
 
         violations = self._violations(position, velocity, wanted, COAST_S)
         rules |= violations
         viable, braking = np.ones(len(position), dtype=bool), np.zeros(len(position), dtype=bool)
-        if violations.any():
+        if any_true(violations):
             blocked = np.flatnonzero(violations)
             trusted = np.broadcast_to(on_path, shape[:-1]).reshape(-1)[blocked]
             wanted = wanted.copy()
@@ -153,12 +156,12 @@ class MotionLimiter:
         """``wanted`` cut to the velocity and then the acceleration limit, by one factor each, and the flags."""
         excess = np.maximum.reduce(np.abs(wanted) / (self.profile.velocity * speed_scale), axis=-1)
         too_fast = excess > 1.0 + ROUNDING
-        if too_fast.any():
+        if any_true(too_fast):
             wanted = wanted / np.where(too_fast, excess, 1.0)[:, None]
         change = wanted - velocity
         excess = np.maximum.reduce(np.abs(change) / self._velocity_step, axis=-1)
         too_sudden = excess > 1.0 + ROUNDING
-        if too_sudden.any():
+        if any_true(too_sudden):
             # Where it is not, adding the change to the velocity would not give the same bits.
             cut = velocity + change / np.maximum(excess, 1.0)[:, None]
             wanted = np.where(too_sudden[:, None], cut, wanted)
@@ -205,7 +208,7 @@ class MotionLimiter:
         rest = after_step + tail
         extremes = [after_step, rest]
         turning = velocity * wanted < 0.0
-        if turning.any():
+        if any_true(turning):
             reversal = np.where(turning, velocity - wanted, 1.0)
             extremes.append(position + np.where(turning, 0.5 * velocity * velocity * CONTROL_PERIOD_S / reversal, 0.0))
         rules = self._outside(np.array(extremes)) * _POSITION
@@ -225,7 +228,7 @@ class MotionLimiter:
 
     def _outside(self, positions: FloatArray) -> NDArray[np.bool_]:
         """Where (B,) any of the positions (k, B, 7) is outside the limits."""
-        return np.asarray(((positions < self._lower) | (positions > self._upper)).any(axis=(0, 2)))
+        return np.asarray(np.logical_or.reduce((positions < self._lower) | (positions > self._upper), axis=(0, 2)))
 
     def _obstructions(
         self,

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.small_arrays import any_true
 from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory, TrajectoryPoint
 
@@ -51,7 +52,7 @@ def stopping_trajectory(setpoint: JointSetpoint, acceleration: FloatArray, coast
     checked already.
     """
     points = [TrajectoryPoint(CONTROL_PERIOD_S, setpoint.position, setpoint.velocity)]
-    if setpoint.velocity.any():
+    if any_true(setpoint.velocity):
         coasted = setpoint.position + setpoint.velocity * coast_s
         if coast_s:
             points.append(TrajectoryPoint(CONTROL_PERIOD_S + coast_s, coasted, setpoint.velocity))
@@ -137,7 +138,7 @@ class RunningTrajectory:
         elapsed_s = (now_ns - self.sent_ns) * 1e-9
         coast_end_s = CONTROL_PERIOD_S if self.braking else CONTROL_PERIOD_S + COAST_S
         if elapsed_s < CONTROL_PERIOD_S - POINT_TOLERANCE_S:
-            return not self.at(now_ns).velocity.any()
+            return not any_true(self.at(now_ns).velocity)
         if elapsed_s <= coast_end_s or elapsed_s >= self.trajectory.points[-1].time_from_start_s:
             return True
         periods = round(elapsed_s / CONTROL_PERIOD_S)

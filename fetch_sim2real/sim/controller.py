@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fetch_sim2real.small_arrays import any_true
 from fetch_sim2real.types import FloatArray, JointTrajectory
 
 
@@ -38,7 +39,7 @@ class TrajectoryFollower:
         p0, p1 = positions[:-1], positions[1:]
         m0, m1 = velocities[:-1] * duration, velocities[1:] * duration
         # Hermite basis in powers of the share s of the segment.
-        self._powers = (p0, m0, 3.0 * (p1 - p0) - 2.0 * m0 - m1, 2.0 * (p0 - p1) + m0 + m1)
+        self._powers = np.array([p0, m0, 3.0 * (p1 - p0) - 2.0 * m0 - m1, 2.0 * (p0 - p1) + m0 + m1])
 
     def desired(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Desired positions and velocities, each (n, joints), at ``times_s`` (n,)."""
@@ -48,10 +49,9 @@ class TrajectoryFollower:
         segment = np.searchsorted(self._begins[1:], times_s, side="right")
         duration = self._durations[segment]
         share = np.minimum(np.maximum((times_s - self._begins[segment]) / duration, 0.0), 1.0)
-        powers = [power[segment] for power in self._powers]
-        position, velocity = _on_segment(powers, share[:, None], duration[:, None])
+        position, velocity = _on_segment(self._powers[:, segment], share[:, None], duration[:, None])
         done = times_s >= self._end_s
-        if done.any():
+        if any_true(done):
             position[done], velocity[done] = self._end_position, 0.0
         return position, velocity
 
@@ -62,12 +62,12 @@ class TrajectoryFollower:
         segment = int(self._begins[1:].searchsorted(time_s, side="right"))
         duration = float(self._durations[segment])
         share = min(max((time_s - float(self._begins[segment])) / duration, 0.0), 1.0)
-        return _on_segment([power[segment] for power in self._powers], share, duration)
+        return _on_segment(self._powers[:, segment], share, duration)
 
 
 def _on_segment(
-    powers: list[FloatArray], s: float | FloatArray, duration: float | FloatArray
+    powers: FloatArray, s: float | FloatArray, duration: float | FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Position and velocity at the shares ``s`` of segments with these coefficients of the powers of s."""
+    """Position and velocity at the shares ``s`` of segments whose powers of s have coefficients ``powers`` (4, ...)."""
     p0, m0, c2, c3 = powers
     return p0 + s * (m0 + s * (c2 + s * c3)), (m0 + s * (2.0 * c2 + s * 3.0 * c3)) / duration

@@ -31,6 +31,7 @@ HOLD_S: Final = 0.5
 # Where the object lies in tasks without one.
 _ASIDE_XY_M: Final = (-2.0, 0.0)
 _NS_PER_STEP: Final = PHYSICS_STEP_S * 1e9
+_STEPS_AHEAD: Final = np.arange(1.0, PHYSICS_STEPS_PER_PERIOD + 1)
 _STEPS_PER_S: Final = CONTROL_RATE_HZ * PHYSICS_STEPS_PER_PERIOD
 
 
@@ -149,7 +150,7 @@ class SimWorld:
         self._pending: list[tuple[int, JointTrajectory]] = []
         self._in_flight: list[tuple[int, Truth, Future[Picture] | None]] = []
         self._published = 0
-        self._joint_samples: list[JointSample] = [self.measured()]
+        self._joint_records = [self._joint_record()]
         self._hold_distance_m = 0.0
         self._capture_if_due()
         return draw
@@ -190,13 +191,21 @@ class SimWorld:
 
     def measured(self) -> JointSample:
         """Joints as the robot reports them, joint zero errors included."""
-        return JointSample(
-            stamp_ns=self.now_ns,
-            position=self.data.qpos.take(self._arm_qpos) + self.episode.dynamics.joint_offset_rad,
-            velocity=self.data.qvel.take(self._arm_dof),
-            # Not ndarray.mean(), which takes longer than all the rest.
-            finger_position_m=float(np.add.reduce(self.data.qpos.take(self._finger_qpos))) / len(GRIPPER_JOINTS),
-        )
+        return self._as_measured([self._joint_record()])[0]
+
+    def _joint_record(self) -> tuple[int, FloatArray, FloatArray]:
+        """Stamp and the whole state now: all that has to be taken while physics runs."""
+        return self.now_ns, self.data.qpos.copy(), self.data.qvel.copy()
+
+    def _as_measured(self, records: list[tuple[int, FloatArray, FloatArray]]) -> list[JointSample]:
+        """Several records at once, which takes little longer than one."""
+        stamps = [stamp_ns for stamp_ns, _, _ in records]
+        qpos = np.array([qpos for _, qpos, _ in records])
+        qvel = np.array([qvel for _, _, qvel in records])
+        position = qpos.take(self._arm_qpos, axis=1) + self.episode.dynamics.joint_offset_rad
+        velocity = qvel.take(self._arm_dof, axis=1)
+        finger_m = np.add.reduce(qpos.take(self._finger_qpos, axis=1), axis=1) / len(GRIPPER_JOINTS)
+        return [JointSample(*sample) for sample in zip(stamps, position, velocity, finger_m.tolist(), strict=True)]
 
     @property
     def camera_model(self) -> CameraModel:
@@ -269,8 +278,8 @@ class SimWorld:
 
     def take_joint_samples(self) -> list[JointSample]:
         """Joint states (120 Hz) since the last call."""
-        taken, self._joint_samples = self._joint_samples, []
-        return taken
+        taken, self._joint_records = self._joint_records, []
+        return self._as_measured(taken) if taken else []
 
     def _accept_due(self) -> None:
         while self._pending and self._pending[0][0] <= self.step:
@@ -291,8 +300,8 @@ class SimWorld:
     def _sample_targets(self) -> None:
         """Servo targets of the coming control period, in one go: a trajectory is mostly replaced after that time."""
         # The servo is given where the arm should be at the end of each physics step.
-        steps = np.arange(PHYSICS_STEPS_PER_PERIOD, dtype=np.float64)
-        position, velocity = self._arm.desired((self.step - self._first_step + 1 + steps) * PHYSICS_STEP_S)
+        times = (self.step - self._first_step + _STEPS_AHEAD) * PHYSICS_STEP_S
+        position, velocity = self._arm.desired(times)
         self._targets_from = self.step
         self._targets = position + velocity * self._velocity_lead_s - self.episode.dynamics.joint_offset_rad
 
@@ -303,7 +312,7 @@ class SimWorld:
             height = self.block_position_m[2]
             self._place_block(np.array([*self.episode.move_to_xy_m, height]), self.episode.object_yaw_rad)
             mujoco.mj_kinematics(self.model, self.data)
-        self._joint_samples.append(self.measured())
+        self._joint_records.append(self._joint_record())
         if self.step >= self._end_step - steps_of(HOLD_S):
             self._hold_distance_m = max(self._hold_distance_m, self.distance_m())
         self._capture_if_due()
