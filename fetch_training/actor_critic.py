@@ -38,7 +38,11 @@ class LearnerSettings:
     # Weight on the mean squared distance to the demonstrator's action, where the critics prefer that; 0: none.
     imitation: float = 5.0
     # So many updates at first only imitate, everywhere, while the critics learn what that is worth.
-    imitation_only_updates: int = 8_000
+    imitation_only_updates: int = 12_000
+    # Critics are wrong before they are right: at first the demonstrator is imitated whatever they prefer, and this
+    # decays over so many updates to a floor.
+    imitation_decay_updates: int = 30_000
+    imitation_floor: float = 0.1
     critic_hidden: int = 256
 
 
@@ -137,7 +141,14 @@ class AsymmetricActorCritic:
             both = torch.cat([shown, mean_action])
             theirs, ours = self.critic.lowest(context.repeat(2, 1), both).chunk(2)
             preferred = (theirs > ours).to(shown.dtype)
-        return (preferred * distance).mean(), preferred.mean().item()
+        weight = torch.maximum(preferred, torch.tensor(self._trust()))
+        return (weight * distance).mean(), preferred.mean().item()
+
+    def _trust(self) -> float:
+        """How much the demonstrator is imitated where the critics do not prefer it."""
+        settings = self.settings
+        share = (self._updates - settings.imitation_only_updates) / settings.imitation_decay_updates
+        return max(settings.imitation_floor, 1.0 - share)
 
     def _noise(self, batch: Batch) -> torch.Tensor:
         return torch.randn(batch.action.shape, generator=self._generator)

@@ -42,6 +42,8 @@ class _TwinNorm(nn.Module):
 class TwinCritic(nn.Module):
     """Q(full state, goal, action) -> (2, B)."""
 
+    _centre: torch.Tensor
+
     def __init__(self, learning: LearningTask, state_size: int, hidden: int, layers: int = 3) -> None:
         super().__init__()
         self._learning = learning

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -42,7 +42,7 @@ class Episode:
         return len(self.action) - 1
 
 
-ARRAYS: Final = tuple(f.name for f in fields(Episode) if f.name in ("state", "bottleneck", "shown", "vector", "truth", "action"))
+ARRAYS: Final = ("state", "bottleneck", "shown", "vector", "truth", "action")
 
 
 def achieved_goal(task: Task, truth: Float32) -> Float32:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fetch_sim2real import __version__
-from fetch_sim2real.graph import BLOCK_FRAME
+from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
 from fetch_sim2real.observation.camera import Pose
 from fetch_sim2real.observation.observe import Observation
 from fetch_sim2real.policy.bundle import save_bundle
@@ -28,8 +28,10 @@ from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.sim.ranges import Range, box_of
 from fetch_sim2real.sim.scene import camera_rotation
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
-from fetch_training.reach_block_task import ACTION_SCALE_M, TASK
+from fetch_sim2real.types import FloatArray
+from fetch_training.demonstrators import ACTION_SCALE_M
 from fetch_training.rollout import observations_of_episode
 from fetch_training.seeds import training_seeds
 
@@ -49,13 +51,12 @@ def export_bundle(
         episode = observations_of_episode(loop, actor, next(seeds), _GOLDEN_STEPS)
         observations += episode
         reset += [index == 0 for index in range(len(episode))]
-    save_bundle(
-        output, _manifest(actor, world, run_seed, command, steps), actor, record_golden(actor, observations, reset)
-    )
+    manifest = _manifest(actor, world, loop.sim.task, run_seed, command, steps)
+    save_bundle(output, manifest, actor, record_golden(actor, observations, reset))
 
 
-def _manifest(actor: Actor, world: World, run_seed: int, command: str, steps: int) -> ManifestContent:
-    lower, upper = box_of(world.goal.offset_m)
+def _manifest(actor: Actor, world: World, task: Task, run_seed: int, command: str, steps: int) -> ManifestContent:
+    lower, upper = goal_box(world, task)
     camera = world.camera
     believed = Pose(
         np.array(camera.position_m), camera_rotation(np.array(camera.position_m), np.array(camera.look_at_m))
@@ -63,7 +64,7 @@ def _manifest(actor: Actor, world: World, run_seed: int, command: str, steps: in
     rotation = np.deg2rad([_reach(axis) for axis in camera.rotation_error_deg])
     return ManifestContent(
         format_version=2,
-        task=TASK,
+        task=task.name,
         actor=actor.spec,
         observation=actor.observation,
         camera=CameraRecord(
@@ -72,13 +73,14 @@ def _manifest(actor: Actor, world: World, run_seed: int, command: str, steps: in
             rotation_range_rad=float(np.linalg.norm(rotation)),
         ),
         goal=GoalRecord(
-            frame=BLOCK_FRAME,
-            accepted_frames=(BLOCK_FRAME,),
+            frame=task.goal_frame,
+            # A goal in the camera's frame can be turned into one in base_link, not into an offset from a block.
+            accepted_frames=(BASE_FRAME, COLOR_OPTICAL_FRAME) if task.goal_frame == BASE_FRAME else (task.goal_frame,),
             lower_m=tuple(lower.tolist()),
             upper_m=tuple(upper.tolist()),
         ),
         joint_order=ARM_JOINTS,
-        action=ActionRecord(scale_m=ACTION_SCALE_M, gripper="blocked"),
+        action=ActionRecord(scale_m=ACTION_SCALE_M, gripper="controlled" if task.controls_gripper else "blocked"),
         control_rate_hz=CONTROL_RATE_HZ,
         limit_profile=DEFAULT_PROFILE,
         latency=LatencyRecord(
@@ -90,6 +92,15 @@ def _manifest(actor: Actor, world: World, run_seed: int, command: str, steps: in
         ),
         success=None,
     )
+
+
+def goal_box(world: World, task: Task) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper corner (3,) [m] of the goals that ``world`` draws, heights in the air included."""
+    part = world.task(task.name)
+    lower, upper = box_of(part.goal_m)
+    if part.air_share > 0.0:
+        lower[2], upper[2] = min(lower[2], part.air_z_m.low), max(upper[2], part.air_z_m.high)
+    return lower, upper
 
 
 def _reach(axis: Range) -> float:

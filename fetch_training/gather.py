@@ -14,7 +14,6 @@ from fetch_sim2real.robot.joints import FINGER_MAX_M
 from fetch_sim2real.sim.ranges import box_of
 from fetch_sim2real.sim.world import Captured, SimWorld
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.types import FloatArray
 from fetch_training.images import ImageAlbum, PoseImages
 from fetch_training.learning_task import IMAGE, LEARNING_TASKS
 from fetch_training.rollout import Collector, RolloutRequest

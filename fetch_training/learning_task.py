@@ -48,6 +48,7 @@ class LearningTask:
     def actor_spec(self, proprioception: bool) -> ActorSpec:
         """The architecture, with the differences of positions that decide the task."""
         grips = ("grip", "seen_grip") if proprioception else ("seen_grip",)
+        pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]
         if self.task.goal_frame == BLOCK_FRAME:
             pairs = [(("goal", "seen_object"), (grip,)) for grip in grips]
         else:

@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """``hindsight_share`` of every batch gets a goal from its own episode: 0.8 is four of those per true one.
+    """``hindsight_share`` of every batch gets a goal from its own episode: 0.5 is one of those per true one.
 
     ``still_weight``: how often, relative to others, episodes are drawn in which what has to be at the goal never moved;
     hindsight has nothing to teach there.
@@ -48,7 +48,7 @@ class ReplaySettings:
 
     capacity: int = 2_000
     tolerance_m: float = 0.03
-    hindsight_share: float = 0.8
+    hindsight_share: float = 0.5
     strategy: Strategy = "future"
     still_weight: float = 0.25
 

@@ -23,7 +23,7 @@ from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.sim.world import Captured
 from fetch_sim2real.types import FloatArray
 from fetch_training.demonstrators import Demonstrator
-from fetch_training.episode import Episode, situation
+from fetch_training.episode import Episode, Float32, situation
 from fetch_training.eye import EncoderEye, Eye, perfect_bottleneck
 
 Behaviour = Literal["random", "exploring", "deterministic", "demonstrator"]
@@ -132,7 +132,7 @@ class Collector:
             success=loop.sim.outcome().success,
         )
 
-    def _vector(self, captured: Captured, history: ActionHistory) -> FloatArray:
+    def _vector(self, captured: Captured, history: ActionHistory) -> Float32:
         loop = self.loop
         joints = loop.joints_at(captured)
         return observation_vector(
@@ -141,7 +141,7 @@ class Collector:
         )  # fmt: skip
 
     def _choose(
-        self, request: RolloutRequest, rng: np.random.Generator, bottleneck: torch.Tensor, vector: FloatArray,
+        self, request: RolloutRequest, rng: np.random.Generator, bottleneck: torch.Tensor, vector: Float32,
         truth: FloatArray, goal_m: FloatArray,
     ) -> FloatArray:  # fmt: skip
         if request.behaviour == "random":

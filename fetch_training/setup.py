@@ -31,8 +31,8 @@ RENDER_SIZE: Final = (168, 168)
 class Setting:
     """What is trained and where: task, world (name or path), and whether the actor is told its gripper's position.
 
-    ``errors`` are those of seen positions, None where the actor looks at pictures. ``picture_every`` n renders every n-th
-    frame, 0 what the actor needs.
+    ``errors`` are those of seen positions, None where the actor looks at pictures. ``picture_every`` n renders every
+    n-th frame, 0 what the actor needs.
     """
 
     task: str

@@ -5,12 +5,12 @@ Its head takes what the encoder will give, so it is where the actor on pictures 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_training.learn import LoopSettings, TrainingLoop
 from fetch_training.replay import HindsightReplay, ReplaySettings
-from fetch_training.rollout import full_state_size
+from fetch_training.rollout import Behaviour, full_state_size
 from fetch_training.run_directory import RunDirectory
 from fetch_training.setup import Setting
 from fetch_training.worker import LocalWorker, ProcessWorker
@@ -20,9 +20,9 @@ from fetch_training.worker import LocalWorker, ProcessWorker
 class StageSettings:
     """Everything that shapes the stage; see the parts."""
 
-    learner: LearnerSettings = LearnerSettings()
-    replay: ReplaySettings = ReplaySettings()
-    loop: LoopSettings = LoopSettings()
+    learner: LearnerSettings = field(default_factory=LearnerSettings)
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+    loop: LoopSettings = field(default_factory=LoopSettings)
     worker_process: bool = False
 
 
@@ -32,7 +32,7 @@ def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, ru
     replay = HindsightReplay(setting.learning, stage.replay)
     worker = (ProcessWorker if stage.worker_process else LocalWorker)(setting.collector())
     try:
-        warm_up = "demonstrator" if stage.learner.imitation > 0.0 else "random"
+        warm_up: Behaviour = "demonstrator" if stage.learner.imitation > 0.0 else "random"
         return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, warm_up).train()
     finally:
         worker.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,8 @@ class DaggerSettings:
     keep_every: int = 4
     # Refitting the encoder: on the new pictures and as many of the old ones as there are new ones times this.
     old_per_new: float = 2.0
-    refit: PretrainSettings = PretrainSettings(epochs=2, learning_rate=5e-4)
-    distil: DistilSettings = DistilSettings()
+    refit: PretrainSettings = field(default_factory=lambda: PretrainSettings(epochs=2, learning_rate=5e-4))
+    distil: DistilSettings = field(default_factory=DistilSettings)
     random_share: float = 0.05
     move_block_share: float = 0.2
 
