@@ -27,13 +27,13 @@ Worker = LocalWorker | ProcessWorker
 class LoopSettings:
     """Counts are in environment steps unless said otherwise."""
 
-    steps: int = 100_000
+    steps: int = 90_000
     # Before learning starts: by the demonstrator where there is imitation, else at random.
     warm_up_steps: int = 5_000
-    batch: int = 256
+    batch: int = 128
     updates_per_step: float = 1.0
     move_block_share: float = 0.0
-    evaluate_every: int = 10_000
+    evaluate_every: int = 6_000
     evaluation_episodes: int = 50
     # Exploration: this share of actions is uniformly random, on top of the actor's own spread.
     random_share: float = 0.1

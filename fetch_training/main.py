@@ -1,82 +1,155 @@
-"""``python -m fetch_training.main reach-block``: from nothing to a policy bundle, in stages that can be resumed."""
+"""``python -m fetch_training.main``: train actors, and measure them without ROS."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(
-    help="Train the shipped actors.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    help="Train actors, and measure them without ROS.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
+
+_TASKS = "reach, reach_block, push or pick_and_place"
 
 
 @app.callback()
 def _common() -> None:
-    """Train the shipped actors. Each run has a folder; a run that was interrupted goes on when called again."""
-
-
-@app.command("reach-block")
-def reach_block(
-    run: Annotated[
-        Path, typer.Option(help="The run's folder: pictures, checkpoints, progress.csv, learning_curve.png.")
-    ],
-    output: Annotated[Path, typer.Option(help="Where the finished policy bundle goes.")] = Path("policies/reach_block"),
-    seed: Annotated[int, typer.Option(help="Everything random in training follows from it.")] = 0,
-    world: Annotated[str, typer.Option(help="World to train in: a name, or a path ending in .yaml.")] = "randomized",
-    pictures: Annotated[int, typer.Option(help="Labelled pictures for the encoder.")] = 40_000,
-    steps: Annotated[int, typer.Option(help="Environment steps of reinforcement learning (30 a second).")] = 30_000,
-    proprioception: Annotated[
-        bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
-    ] = True,
-    threads: Annotated[int, typer.Option(help="Threads for torch.")] = 1,
-) -> None:
-    """Train the reach_block actor: encoder on pictures, then HER with an asymmetric actor-critic, then export.
-
-    About 45 minutes on two cores.
-    """
+    """Each training run has a folder; a run that was interrupted goes on when called again."""
     if sys.platform == "linux":
         os.environ.setdefault("MUJOCO_GL", "egl")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    import torch
-
-    from fetch_training.reach_block import ReachBlockRun, train_reach_block
-
-    torch.set_num_threads(threads)
-    command = "python -m fetch_training.main " + " ".join(sys.argv[1:])
-    request = ReachBlockRun(run, output, seed, world, pictures, steps, proprioception, command)
-    train_reach_block(request)
 
 
-@app.command("foreign-pictures")
-def foreign_pictures(
-    policy: Annotated[str, typer.Option(help="Name of a shipped policy, or folder of a bundle.")] = "reach_block",
-    world: Annotated[str, typer.Option(help="World: a name, or a path ending in .yaml.")] = "randomized",
-    episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 60,
-    seed: Annotated[int, typer.Option(min=1, help="Seed of the first; the others follow.")] = 4000,
+@app.command("train")
+def train_command(
+    task: Annotated[str, typer.Argument(help=f"What to learn: {_TASKS}.")],
+    run: Annotated[Path, typer.Option(help="The run's folder: checkpoints, progress.csv, learning_curve.png.")],
+    encoder_run: Annotated[
+        Path | None,
+        typer.Option(help="Folder of pictures and encoder, which runs can share.", show_default="<run>/encoder"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where the finished policy bundle goes.", show_default="policies/<task>")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Everything random in training follows from it.")] = 0,
+    world: Annotated[str, typer.Option(help="World to train in: a name, or a path ending in .yaml.")] = "randomized",
+    pictures: Annotated[int, typer.Option(help="Labelled pictures for the encoder.")] = 48_000,
+    expert_steps: Annotated[int, typer.Option(help="Environment steps of the expert on true positions.")] = 90_000,
+    tuning_steps: Annotated[int, typer.Option(help="Environment steps of fine-tuning on pictures.")] = 25_000,
+    proprioception: Annotated[
+        bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
+    ] = True,
+    worker: Annotated[
+        bool, typer.Option(help="Collect episodes in a process of its own: two cores for one run.")
+    ] = True,
 ) -> None:
-    """Control experiment: the actor is shown another episode's pictures. It must fail. A minute or two."""
-    if sys.platform == "linux":
-        os.environ.setdefault("MUJOCO_GL", "egl")
-    import torch
+    """Train an actor that looks at pictures: expert with HER, encoder, DAgger, fine-tuning, bundle."""
+    _one_thread()
+    from fetch_training.pipeline import TrainingRun, train
 
+    request = TrainingRun(
+        task=task,
+        run=run,
+        encoder_run=encoder_run or run / "encoder",
+        output=output or Path("policies") / task,
+        seed=seed,
+        world=world,
+        proprioception=proprioception,
+        command="python -m fetch_training.main " + " ".join(sys.argv[1:]),
+        pictures=pictures,
+    )
+    expert, tuning = request.expert, request.tuning
+    expert = replace(expert, loop=replace(expert.loop, steps=expert_steps), worker_process=worker)
+    tuning = replace(tuning, loop=replace(tuning.loop, steps=tuning_steps), worker_process=worker)
+    train(replace(request, expert=expert, tuning=tuning))
+
+
+@app.command("state")
+def state_command(
+    task: Annotated[str, typer.Argument(help=f"What to learn: {_TASKS}.")],
+    run: Annotated[Path, typer.Option(help="The run's folder.")],
+    seed: Annotated[int, typer.Option(help="Everything random in training follows from it.")] = 0,
+    world: Annotated[str, typer.Option(help="World to train in.")] = "randomized",
+    steps: Annotated[int, typer.Option(help="Environment steps (30 a second of simulated time).")] = 90_000,
+    demonstrator: Annotated[bool, typer.Option(help="Imitate the scripted demonstrator, or plain HER.")] = True,
+    worker: Annotated[bool, typer.Option(help="Collect episodes in a process of its own.")] = True,
+) -> None:
+    """Train on true positions by HER, without pictures: the first stage alone."""
+    _one_thread()
+    from fetch_training.eye import NO_ERRORS
+    from fetch_training.run_directory import RunDirectory
+    from fetch_training.setup import Setting
+    from fetch_training.state_stage import StageSettings, train_with_her
+
+    stage = StageSettings(worker_process=worker)
+    learner = stage.learner if demonstrator else replace(stage.learner, imitation=0.0)
+    stage = replace(stage, learner=learner, loop=replace(stage.loop, steps=steps))
+    best = train_with_her(Setting(task, world, True, NO_ERRORS), RunDirectory(run), stage, seed)
+    typer.echo(f"best success on held-out training seeds: {best:.2f}")
+
+
+@app.command("measure")
+def measure_command(
+    policy: Annotated[str, typer.Argument(help="Name of a shipped policy, or folder of a bundle.")],
+    world: Annotated[str, typer.Option(help="World: a name, or a path ending in .yaml.")] = "randomized",
+    episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 500,
+    seed: Annotated[int, typer.Option(min=1, help="Seed of the first; the others follow.")] = 10_000,
+    control: Annotated[
+        str, typer.Option(help="none, blank-image, foreign-pictures or do-nothing; all but the first must fail.")
+    ] = "none",
+    move_block: Annotated[bool, typer.Option("--move-block", help="Move the object during each episode.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="One JSON line per episode goes here; those that are there are not run again.")
+    ] = None,
+) -> None:
+    """Measure a bundle's success in one process, without ROS; the graph in lockstep gives the same episodes."""
+    _one_thread()
+    from rich.progress import track
+
+    from fetch_sim2real.errors import FetchSim2RealError
     from fetch_sim2real.evaluation.statistics import wilson_interval
     from fetch_sim2real.paths import find_policy, worlds_dir
     from fetch_sim2real.policy.bundle import load_bundle
     from fetch_sim2real.sim.world_file import load_world
-    from fetch_training.control import succeeds_on_foreign_pictures
+    from fetch_training.measure import CONTROLS, Case, measure
+
+    if control not in CONTROLS:
+        raise FetchSim2RealError(f"control is '{control}', expected one of {', '.join(CONTROLS)}")
+    done = {}
+    if output is not None and output.exists():
+        lines = [json.loads(line) for line in output.read_text().splitlines()]
+        done = {line["seed"]: bool(line["success"]) for line in lines}
+    seeds = range(seed, seed + episodes)
+    left = [each for each in seeds if each not in done]
+    case = Case(load_world(world, worlds_dir()), control, move_block)  # type: ignore[arg-type]  # checked above
+    if left:
+        bundle = load_bundle(find_policy(policy))
+        for outcome in track(measure(bundle, case, left), description=f"{policy} in {world}", total=len(left)):
+            done[outcome.seed] = outcome.success
+            if output is not None:
+                with output.open("a", encoding="utf-8") as stream:
+                    line = {"seed": outcome.seed, "success": outcome.success, "distance_m": outcome.final_distance_m}
+                    stream.write(json.dumps(line) + "\n")
+    successes = sum(done[each] for each in seeds)
+    low, high = wilson_interval(successes, episodes)
+    typer.echo(f"{successes} of {episodes} succeed ({low:.3f} to {high:.3f})")
+
+
+def _one_thread() -> None:
+    # One thread for torch: rollouts have the other core.
+    import torch
 
     torch.set_num_threads(1)
-    seeds = range(seed, seed + episodes)
-    results = succeeds_on_foreign_pictures(load_bundle(find_policy(policy)), load_world(world, worlds_dir()), seeds)
-    low, high = wilson_interval(sum(results), len(results))
-    typer.echo(
-        f"{sum(results)} of {len(results)} episodes succeed on another episode's pictures ({low:.3f} to {high:.3f})"
-    )
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Collector:
         self, loop: ClosedLoop, actor: Actor, sample: Sampler, eye: Eye, demonstrate: Demonstrator
     ) -> None:
         self.loop = loop
-        self._actor = actor
+        self.actor = actor
         self._sample = sample
         self._eye = eye
         self._demonstrate = demonstrate
@@ -98,7 +98,7 @@ class Collector:
 
     def collect(self, request: RolloutRequest) -> Episode:
         """Run one episode; observations are those of the delayed frames."""
-        loop, spec = self.loop, self._actor.observation
+        loop, spec = self.loop, self.actor.observation
         rng = np.random.default_rng([request.seed, 7])
         draw = loop.reset(request.seed, request.move_block)
         self._eye.start(rng)
@@ -115,7 +115,7 @@ class Collector:
             states.append(full_state(loop, history.recent()))
             truths.append(truth)
             bottlenecks.append(bottleneck[0].numpy())
-            shown.append(perfect_bottleneck(self._actor, captured)[0].numpy())
+            shown.append(perfect_bottleneck(self.actor, captured)[0].numpy())
             vectors.append(vector)
             actions.append(action)
             history.push(action)
@@ -136,7 +136,7 @@ class Collector:
         loop = self.loop
         joints = loop.joints_at(captured)
         return observation_vector(
-            self._actor.observation, loop.sim.episode.goal_m, loop.grip_position_m(joints.position),
+            self.actor.observation, loop.sim.episode.goal_m, loop.grip_position_m(joints.position),
             joints.finger_position_m, history.recent(),
         )  # fmt: skip
 

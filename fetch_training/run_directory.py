@@ -33,6 +33,11 @@ class RunDirectory:
         return self.path / "encoder.pt"
 
     @property
+    def finished(self) -> Path:
+        """Exists once the stage has come to its end."""
+        return self.path / "finished"
+
+    @property
     def log(self) -> Path:
         return self.path / "progress.csv"
 

@@ -1,0 +1,161 @@
+"""One actor from nothing to a bundle, in stages whose results the run's folder keeps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.sim.world_file import load_world
+from fetch_training.actor_critic import LearnerSettings
+from fetch_training.export import export_bundle
+from fetch_training.eye import NO_ERRORS, SeeingErrors
+from fetch_training.gather import pictures_of_episodes, scattered_pictures
+from fetch_training.images import PoseImages
+from fetch_training.learn import LoopSettings
+from fetch_training.perception import PretrainSettings, pretrain_encoder
+from fetch_training.rollout import RolloutRequest
+from fetch_training.run_directory import RunDirectory
+from fetch_training.seeds import training_seeds
+from fetch_training.setup import Setting, make_loop
+from fetch_training.state_stage import StageSettings, make_learner, train_with_her
+from fetch_training.vision_stage import DaggerSettings, fine_tune, learner_from, run_dagger
+
+_log = logging.getLogger(__name__)
+
+# Shares of the pictures: of episodes of these tasks, the rest scattered poses.
+_EPISODE_SHARES: Final = {"push": 0.33, "pick_and_place": 0.38, "reach_block": 0.08}
+_PICTURE_EVERY: Final = 6
+# Shares of random actions in the demonstrator's episodes that pictures are taken of.
+_RANDOM_SHARES: Final = (0.05, 0.3, 0.6)
+HELD_OUT_SHARE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What to train and where; ``command`` is written into the bundle's provenance.
+
+    ``encoder_run`` is the folder of pictures and encoder, which all tasks can share.
+    """
+
+    task: str
+    run: Path
+    encoder_run: Path
+    output: Path
+    seed: int
+    world: str
+    proprioception: bool
+    command: str
+    pictures: int = 48_000
+    expert: StageSettings = field(default_factory=StageSettings)
+    pretrain: PretrainSettings = field(default_factory=PretrainSettings)
+    dagger: DaggerSettings = field(default_factory=DaggerSettings)
+    tuning: StageSettings = field(
+        default_factory=lambda: StageSettings(
+            learner=LearnerSettings(),
+            loop=LoopSettings(steps=25_000, warm_up_steps=0, evaluate_every=5_000, random_share=0.05),
+        )
+    )
+
+
+def train(request: TrainingRun) -> None:
+    """Run the stages that the run's folder does not hold yet, then write the bundle."""
+    seeing = Setting(request.task, request.world, request.proprioception, None)
+    expert_run = RunDirectory(request.run / "expert")
+    if not expert_run.finished.exists():
+        train_with_her(replace(seeing, errors=SeeingErrors()), expert_run, request.expert, request.seed)
+        expert_run.finished.touch()
+    expert = expert_run.load(expert_run.best)["learner"]
+    encoder, images = fit_encoder(request)
+    distilled = RunDirectory(request.run / "dagger")
+    if not distilled.best.exists():
+        _distil(request, seeing, expert, encoder, images, distilled)
+    tuned = RunDirectory(request.run / "tuned")
+    start = distilled.load(distilled.best)["learner"]
+    learner = learner_from(start, seeing, request.tuning, request.seed)
+    fine_tune(learner, seeing, (), tuned, request.tuning, request.seed)
+    export(request, seeing, tuned)
+
+
+def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
+    """The pretrained encoder's weights, and the pictures that it learned from."""
+    run = RunDirectory(request.encoder_run)
+    held_out = _pictures(run, request, "held", round(request.pictures * HELD_OUT_SHARE))
+    images = _pictures(run, request, "train", request.pictures)
+    if not run.encoder.exists():
+        actor = Setting(request.task, request.world, request.proprioception, None).build_actor(request.seed)
+        error = pretrain_encoder(actor, images, held_out, request.pretrain, request.seed)
+        _log.info("encoder on held-out pictures: %s", error)
+        run.save(run.encoder, actor.encoder.state_dict())
+    return run.load(run.encoder), images
+
+
+def _pictures(run: RunDirectory, request: TrainingRun, stream: str, count: int) -> PoseImages:
+    """Pictures of scattered poses and of the demonstrators' episodes."""
+    parts = []
+    for task, share in (*_EPISODE_SHARES.items(), ("scattered", 1.0 - sum(_EPISODE_SHARES.values()))):
+        path = run.images(f"{stream}_{task}")
+        if not path.exists():
+            _gather(request, stream, task, round(count * share)).save(path)
+        parts.append(PoseImages.load(path))
+    return PoseImages.concatenate(parts)
+
+
+def _gather(request: TrainingRun, stream: str, task: str, count: int) -> PoseImages:
+    name = f"{stream}-{task}"
+    if task == "scattered":
+        return scattered_pictures(request.world, count, request.seed, name)
+    setting = Setting(task, request.world, True, NO_ERRORS, picture_every=_PICTURE_EVERY)
+    collector, _ = setting.collector()()
+    images = pictures_of_episodes(collector, _demonstrations(request.seed, name), count, name)
+    collector.loop.sim.close()
+    return images
+
+
+def _demonstrations(run_seed: int, stream: str) -> Iterator[RolloutRequest]:
+    rng = np.random.default_rng([run_seed, *stream.encode(), 11])
+    for seed in training_seeds(run_seed, stream):
+        yield RolloutRequest(seed, "demonstrator", bool(rng.random() < 0.3), float(rng.choice(_RANDOM_SHARES)))
+
+
+def _distil(
+    request: TrainingRun,
+    seeing: Setting,
+    expert: dict[str, Any],
+    encoder: dict[str, Any],
+    images: PoseImages,
+    run: RunDirectory,
+) -> None:
+    collector, policy = seeing.collector()()
+    learner = make_learner(seeing, request.tuning.learner, request.seed)
+    learner.load_state_dict(expert)
+    policy.load_state_dict(learner.policy.state_dict())
+    actor: Actor = collector.actor
+    actor.encoder.load_state_dict(encoder)
+    teacher = learner.policy.actor
+    run_dagger(actor, teacher, collector, images, request.dagger, request.seed)
+    collector.loop.sim.close()
+    learner.policy.load_state_dict(policy.state_dict())
+    run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
+
+
+def export(request: TrainingRun, seeing: Setting, run: RunDirectory) -> None:
+    """Write the bundle of the best actor in ``run``."""
+    stored = run.load(run.best)
+    learner = make_learner(seeing, request.tuning.learner, request.seed)
+    learner.load_state_dict(stored["learner"])
+    world = load_world(request.world, worlds_dir())
+    loop = make_loop(world, seeing.learning.task, 1)
+    torch.set_grad_enabled(False)
+    export_bundle(
+        request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"])
+    )
+    loop.sim.close()
+    _log.info("wrote %s", request.output)
