@@ -60,6 +60,7 @@ REQUIRED_WORKSPACE_M: Final = SAMPLING_ERROR_M
 _CUTBACKS: Final = np.array([0.75, 0.5, 0.25, 0.0])
 _COASTS_S: Final = np.array([COAST_S, COAST_S, COAST_S, 0.0])
 _SAMPLE_COUNTS: Final = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
+_COUNT_STEPS: Final = _SAMPLE_COUNTS[:-1].astype(np.float64)
 _SHARES_OF_TAIL: Final = {count: np.arange(1, count + 1)[:, None] / count for count in _SAMPLE_COUNTS.tolist()}
 # What has to be left of each row of ``CollisionModel.path_clearances``, and the rule that says so.
 _REQUIRED_M: Final = np.array([[REQUIRED_WORKSPACE_M], *[[REQUIRED_CLEARANCE_M]] * 3])
@@ -254,7 +255,7 @@ def _sample_counts(tail: FloatArray) -> NDArray[np.int64]:
     swept = np.abs(tail)
     bending = np.add.reduce((swept @ _BENDING_M) * swept, axis=1)
     needed = np.sqrt(bending * (1.0 / (8.0 * SAMPLING_ERROR_M)))
-    return np.asarray(_SAMPLE_COUNTS[np.searchsorted(_SAMPLE_COUNTS[:-1], needed)])
+    return np.asarray(_SAMPLE_COUNTS[_COUNT_STEPS.searchsorted(needed)])
 
 
 def _rows(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:

@@ -33,7 +33,7 @@ class TrajectoryFollower:
 
     def _follow(self, times: FloatArray, positions: FloatArray, velocities: FloatArray) -> None:
         """Run through the points (k,), (k, joints): every segment's polynomial is made once, here."""
-        self._end_s, self._end_position = times[-1], positions[-1]
+        self._end_s, self._end_position = float(times[-1]), positions[-1]
         self._begins, self._durations = times[:-1], times[1:] - times[:-1]
         duration = self._durations[:, None]
         p0, p1 = positions[:-1], positions[1:]
