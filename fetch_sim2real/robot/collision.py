@@ -108,7 +108,7 @@ class CollisionModel:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self._coefficients = _center_coefficients()
-        self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None]
+        self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None, None, None]
         radius = np.array([sphere.radius_m for sphere in _SPHERES])
         body = body_boxes(scene.torso_height_m)
         tables = [(column, table) for table in scene.tables for column in _TABLE_COLUMNS]
@@ -117,8 +117,8 @@ class CollisionModel:
         self._pairs = SpherePairs([*tables, *body_hulls], itself, radius)
         self._first_body, self._first_itself = len(tables), len(tables) + len(body_hulls)
         self._body_parts = SpherePairs([(column, box) for box in body for column in _BODY_COLUMNS], [], radius)
-        self._workspace_lower = np.array(scene.workspace_lower_m)
-        self._workspace_upper = np.array(scene.workspace_upper_m)
+        self._workspace_lower = np.array(scene.workspace_lower_m)[:, None, None]
+        self._workspace_upper = np.array(scene.workspace_upper_m)[:, None, None]
 
     def clearance(self, position: FloatArray) -> Clearance:
         """Clearances (...,) of the configurations (..., 7) [rad]."""
@@ -151,13 +151,15 @@ class CollisionModel:
         ordered = paths.transpose(1, 0, 2)
         shape = ordered.shape[:2]
         chain = chain_rotations(ordered.reshape(-1, 7)).reshape(-1, 12)
-        centers = (chain @ self._coefficients).reshape(*shape, 3, -1) + self._start
+        # Coordinates before all else: sums over them are then sums of whole blocks.
+        centers = (chain @ self._coefficients).reshape(*shape, 3, -1).transpose(2, 0, 1, 3)
+        centers = np.add(centers, self._start, order="C")
 
         grip = centers[..., _GRIP_COLUMN]
-        out[0] = np.minimum.reduce(np.minimum(grip - self._workspace_lower, self._workspace_upper - grip), axis=(0, 2))
+        out[0] = np.minimum.reduce(np.minimum(grip - self._workspace_lower, self._workspace_upper - grip), axis=(0, 1))
         middle, half = centers, None
         if shape[0] > 1:
-            middle, half = 0.5 * (centers[1:] + centers[:-1]), 0.5 * (centers[1:] - centers[:-1])
+            middle, half = 0.5 * (centers[:, 1:] + centers[:, :-1]), 0.5 * (centers[:, 1:] - centers[:, :-1])
         clearance = self._pairs.clearance(middle, half)
         first_body, first_itself = self._first_body, self._first_itself
         out[1] = np.minimum.reduce(clearance[:, :first_body], axis=1) if self.scene.tables else np.inf
@@ -165,7 +167,7 @@ class CollisionModel:
         out[3] = np.minimum.reduce(clearance[:, first_itself:], axis=1)
         near = out[2] < _HULL_MARGIN_M
         if any_true(near):
-            parts = self._body_parts.clearance(middle[:, near], half if half is None else half[:, near])
+            parts = self._body_parts.clearance(middle[:, :, near], half if half is None else half[:, :, near])
             out[2, near] = np.minimum.reduce(parts, axis=1)
 
 

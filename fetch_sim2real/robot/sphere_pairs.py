@@ -23,13 +23,13 @@ class SpherePairs:
         self._boxes = len(with_boxes)
         self._sphere = np.array([sphere for sphere, _ in (*with_boxes, *with_spheres)])
         self._other = np.array([other for _, other in with_spheres], dtype=np.intp)
-        self._lower_m = np.array([box.lower_m for _, box in with_boxes]).T
-        self._upper_m = np.array([box.upper_m for _, box in with_boxes]).T
+        corners = np.array([[box.lower_m, box.upper_m] for _, box in with_boxes])
+        self._lower_m, self._upper_m = corners.transpose(1, 2, 0)[:, :, None, None]
         self._touching_m = radius_m[self._sphere]
         self._touching_m[self._boxes :] += radius_m[self._other]
 
     def clearance(self, middle: FloatArray, half: FloatArray | None) -> FloatArray:
-        """Least clearance (B, M) [m] on chords (C, B, 3, N) given by their middles and halves, None for points.
+        """Least clearance (B, M) [m] on chords (3, C, B, N) given by their middles and halves, None for points.
 
         It is how far a chord stays beyond the plane across the gap, which is the vector from the obstacle's nearest
         point to the chord's middle.
@@ -41,11 +41,11 @@ class SpherePairs:
         np.minimum(obstacle[..., :boxes], self._upper_m, out=obstacle[..., :boxes])
         obstacle[..., boxes:] = middle.take(self._other, axis=-1)
         gap = np.subtract(sphere, obstacle, out=sphere)
-        distance = np.sqrt(np.add.reduce(gap * gap, axis=2))
+        distance = np.sqrt(np.add.reduce(gap * gap, axis=0))
         if half is not None:
             swing = half.take(self._sphere, axis=-1)
             swing[..., boxes:] -= half.take(self._other, axis=-1)
             swing *= gap
-            distance -= np.abs(np.add.reduce(swing, axis=2)) / np.maximum(distance, 1e-12)
+            distance -= np.abs(np.add.reduce(swing, axis=0)) / np.maximum(distance, 1e-12)
         distance -= self._touching_m
         return np.asarray(np.minimum.reduce(distance, axis=0))
