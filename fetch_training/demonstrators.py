@@ -46,59 +46,77 @@ _CLEAR_M: Final = 0.06  # how far above its centre the gripper passes over the o
 _LOW_M: Final = 0.012  # height of the pushing gripper above the object's centre
 # Never aims below this: at the bottom of its workspace the safety filter holds the whole arm back.
 _LOWEST_M: Final = 0.757
+_PUSH_GAIN: Final = 0.25
 
 
 def push(now: Situation) -> torch.Tensor:
-    """Go over the object to the side away from the goal, come down, push, and leave it when it is there."""
+    """Go over the object to the side away from the goal, come down, push, and leave it when it is there.
+
+    One phase blends into the next, so that an actor with errors of a centimetre does not waver between two of them.
+    """
     way = (now.goal_m - now.object_m)[:, :2]
-    left_m = way.norm(dim=-1, keepdim=True)
+    left_m = _length(way)
     direction = way / left_m.clamp(min=1e-6)
     offset = (now.grip_m - now.object_m)[:, :2]
     along = (offset * direction).sum(-1, keepdim=True)
     across = offset - along * direction
-    behind = (along < -0.035) & (across.norm(dim=-1, keepdim=True) < 0.025)
+    behind = _rises(-along, 0.028, 0.040)
+    in_line = behind * _falls(_length(across), 0.012, 0.035)
+    over_line = behind * _falls(_length(across), 0.025, 0.050)
     low = (now.object_m[:, 2:] + _LOW_M).clamp(min=_LOWEST_M)
+    height = low + (_CLEAR_M - _LOW_M) * (1.0 - over_line)
+    above_object = now.grip_m[:, 2:] - now.object_m[:, 2:]
     # Pushing: ahead by what is left of the way, and back onto the line if the object slips to a side.
-    ahead = direction * (left_m.clamp(max=0.06) + 0.005) - across * 1.5
-    pushing = torch.cat([ahead, low - now.grip_m[:, 2:]], dim=-1)
-    # Approaching: to a place behind the object, high where the way there would run into it.
+    ahead = direction * left_m.clamp(max=0.05) - across * 1.5
+    pushing = in_line * _falls(above_object, 0.025, 0.050)
+    # Approaching: to a place behind the object; up first where the way there would run into it.
     to_behind = -direction * _BEHIND_M - offset
-    far = to_behind.norm(dim=-1, keepdim=True)
-    height = torch.where(far < 0.02, low, now.object_m[:, 2:] + _CLEAR_M)
-    too_low = (now.grip_m[:, 2:] < now.object_m[:, 2:] + 0.045) & (far > 0.02)
-    near = offset.norm(dim=-1, keepdim=True) < 0.075
-    sideways = torch.where(too_low & near, torch.zeros_like(to_behind), to_behind)
-    approaching = torch.cat([sideways, height - now.grip_m[:, 2:]], dim=-1)
-    ready = behind & (now.grip_m[:, 2:] < now.object_m[:, 2:] + 0.035)
-    step = torch.where(ready, pushing, approaching)
-    # There already: stay.
-    step = torch.where(left_m < 0.012, torch.zeros_like(step), step)
-    return _move(step, _CLOSED, gain=0.2)
+    free = torch.maximum(_rises(above_object, 0.035, 0.050), _rises(_length(offset), 0.065, 0.085))
+    sideways = pushing * ahead + (1.0 - pushing) * torch.maximum(free, in_line) * to_behind
+    step = torch.cat([sideways, height - now.grip_m[:, 2:]], dim=-1)
+    # There, or nearly: stay, lest correcting a centimetre takes the object away again.
+    return _move(step * _rises(left_m, 0.012, 0.030), _CLOSED, _PUSH_GAIN)
 
 
 # Fingers that have closed this far have the object between them.
-_HOLDING_M: Final = 0.036
+_HOLDING_M: Final = 0.034
+_ABOVE_M: Final = 0.07
+_PICK_GAIN: Final = 0.2
 
 
 def pick_and_place(now: Situation) -> torch.Tensor:
-    """Over the object with open fingers, down, close, carry, and let go only by never having to."""
+    """Over the object with open fingers, down, close, carry to the goal and hold there."""
     to_object = now.object_m - now.grip_m
-    sideways_m = to_object[:, :2].norm(dim=-1, keepdim=True)
-    at_object = (sideways_m < 0.015) & (to_object[:, 2:].abs() < 0.02)
-    held = at_object & (now.finger_m[:, None] < _HOLDING_M)
-    above = torch.cat([to_object[:, :2], to_object[:, 2:] + 0.07], dim=-1)
-    reaching = torch.where(sideways_m < 0.015, to_object, above)
+    sideways_m, below_m = _length(to_object[:, :2]), to_object[:, 2:].abs()
+    aligned = _falls(sideways_m, 0.010, 0.025)
+    there = _falls(sideways_m, 0.014, 0.022) * _falls(below_m, 0.016, 0.026)
+    held = there * _falls(now.finger_m[:, None], _HOLDING_M, _HOLDING_M + 0.005)
+    lift = torch.zeros_like(to_object)
+    lift[:, 2:] = _ABOVE_M * (1.0 - aligned)
     way = now.goal_m - now.object_m
     # Along the table the object is lifted first.
-    far = way[:, :2].norm(dim=-1, keepdim=True) > 0.03
-    lift = torch.where(far, way[:, 2:].clamp(min=0.02), way[:, 2:])
-    carrying = torch.cat([way[:, :2], lift], dim=-1)
-    step = torch.where(held, carrying, torch.where(at_object, torch.zeros_like(reaching), reaching))
-    finger = torch.where(at_object, _CLOSED, _OPEN).to(step.dtype)
-    return torch.cat([(step * (0.2 / ACTION_SCALE_M)).clamp(-1.0, 1.0), finger], dim=-1)
+    carrying = way.clone()
+    far = _rises(_length(way[:, :2]), 0.02, 0.04)
+    carrying[:, 2:] = torch.maximum(way[:, 2:], 0.02 * far + way[:, 2:] * (1.0 - far))
+    step = held * carrying + (1.0 - held) * (1.0 - there) * (to_object + lift)
+    finger = _OPEN + (_CLOSED - _OPEN) * there
+    return torch.cat([(step * (_PICK_GAIN / ACTION_SCALE_M)).clamp(-1.0, 1.0), finger], dim=-1)
+
+
+def _length(vector: torch.Tensor) -> torch.Tensor:
+    return vector.norm(dim=-1, keepdim=True)
+
+
+def _rises(value: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """0 up to ``low``, 1 from ``high`` on, straight between."""
+    return ((value - low) / (high - low)).clamp(0.0, 1.0)
+
+
+def _falls(value: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """1 up to ``low``, 0 from ``high`` on, straight between."""
+    return 1.0 - _rises(value, low, high)
 
 
 def _move(step_m: torch.Tensor, finger: float, gain: float = _GAIN) -> torch.Tensor:
     action = (step_m * (gain / ACTION_SCALE_M)).clamp(-1.0, 1.0)
     return torch.nn.functional.pad(action, (0, 1), value=finger)
-
