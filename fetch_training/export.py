@@ -24,6 +24,7 @@ from fetch_sim2real.policy.manifest import (
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE
+from fetch_sim2real.safety.scene import target_box_of_world
 from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.sim.ranges import Range, box_of
 from fetch_sim2real.sim.scene import camera_rotation
@@ -57,6 +58,7 @@ def export_bundle(
 
 def _manifest(actor: Actor, world: World, task: Task, run_seed: int, command: str, steps: int) -> ManifestContent:
     lower, upper = goal_box(world, task)
+    target_lower, target_upper = target_box_of_world(world)
     camera = world.camera
     believed = Pose(
         np.array(camera.position_m), camera_rotation(np.array(camera.position_m), np.array(camera.look_at_m))
@@ -80,7 +82,12 @@ def _manifest(actor: Actor, world: World, task: Task, run_seed: int, command: st
             upper_m=tuple(upper.tolist()),
         ),
         joint_order=ARM_JOINTS,
-        action=ActionRecord(scale_m=ACTION_SCALE_M, gripper="controlled" if task.controls_gripper else "blocked"),
+        action=ActionRecord(
+            scale_m=ACTION_SCALE_M,
+            gripper="controlled" if task.controls_gripper else "blocked",
+            lower_m=tuple(target_lower.tolist()),
+            upper_m=tuple(target_upper.tolist()),
+        ),
         control_rate_hz=CONTROL_RATE_HZ,
         limit_profile=DEFAULT_PROFILE,
         latency=LatencyRecord(

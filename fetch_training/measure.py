@@ -16,7 +16,6 @@ from fetch_sim2real.observation.observe import ACTION_SIZE, Observation, observe
 from fetch_sim2real.observation.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.runner import Policy
-from fetch_sim2real.robot.limits import limit_profile
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import Outcome, SimWorld
 from fetch_sim2real.sim.world_file import World
@@ -43,10 +42,7 @@ class Case:
 
 def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int]) -> Iterator[Outcome]:
     """The outcome of each seed's episode, as it ends."""
-    action = bundle.manifest.action
-    settings = ActionSettings(
-        action.scale_m, action.gripper == "controlled", limit_profile(bundle.manifest.limit_profile)
-    )
+    settings = ActionSettings.of_bundle(bundle.manifest)
     size = None if case.control == "do-nothing" else _CAMERA_SIZE
     loop = ClosedLoop(SimWorld(case.world, find_task(bundle.manifest.task), size), settings)
     pictures: list[Image] = []

@@ -12,6 +12,7 @@ from torch import nn
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor, build_actor
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.safety.scene import target_box_of_world
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
@@ -58,7 +59,9 @@ class Setting:
 
 def make_loop(world: World, task: Task, picture_every: int) -> ClosedLoop:
     """The cell that training acts in: pictures at training's size (none with 0), the default limits."""
-    settings = ActionSettings(ACTION_SCALE_M, task.controls_gripper, limit_profile(DEFAULT_PROFILE))
+    settings = ActionSettings(
+        ACTION_SCALE_M, task.controls_gripper, target_box_of_world(world), limit_profile(DEFAULT_PROFILE)
+    )
     size = RENDER_SIZE if picture_every else None
     return ClosedLoop(SimWorld(world, task, size, picture_every=max(1, picture_every)), settings)
 

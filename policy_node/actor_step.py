@@ -46,6 +46,7 @@ class ActorStep:
             self._ik,
             manifest.action.scale_m,
             manifest.action.gripper == "controlled",
+            manifest.action.target_box_m,
             messages.stamp_ns,
         )
 

@@ -88,7 +88,9 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
             upper_m=(0.06, 0.06, 0.18),
         ),
         joint_order=ARM_JOINTS,
-        action=ActionRecord(scale_m=0.02, gripper="controlled"),
+        action=ActionRecord(
+            scale_m=0.02, gripper="controlled", lower_m=(0.47, -0.31, 0.755), upper_m=(0.81, 0.31, 0.99)
+        ),
         control_rate_hz=30,
         limit_profile=profile,
         latency=LatencyRecord(camera_s=(0.0, 0.1), command_s=(0.0, 0.02)),

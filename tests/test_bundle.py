@@ -72,7 +72,9 @@ def make_content() -> ManifestContent:
             frame="block", accepted_frames=("block",), lower_m=(-0.15, -0.15, 0.0), upper_m=(0.15, 0.15, 0.0)
         ),
         joint_order=ARM_JOINTS,
-        action=ActionRecord(scale_m=0.02, gripper="blocked"),
+        action=ActionRecord(
+            scale_m=0.02, gripper="blocked", lower_m=(0.4, -0.3, 0.7), upper_m=(0.8, 0.3, 1.0)
+        ),
         control_rate_hz=30,
         limit_profile="default",
         latency=LatencyRecord(camera_s=(0.03, 0.07), command_s=(0.0, 0.02)),

@@ -20,7 +20,6 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runner import Policy
 from fetch_sim2real.processes import SimGraphOptions
-from fetch_sim2real.robot.limits import limit_profile
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
@@ -95,9 +94,7 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
     policy = Policy(load_bundle(bundle))
     loop = ClosedLoop(
         SimWorld(world(), find_task("reach_block"), (424, 240)),
-        ActionSettings(
-            manifest.action.scale_m, manifest.action.gripper == "controlled", limit_profile(manifest.limit_profile)
-        ),
+        ActionSettings.of_bundle(manifest),
     )
     draw = loop.reset(SEED)
     decisions = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fetch_sim2real.errors import CommandError
-from fetch_sim2real.robot.ik import DifferentialIk
+from fetch_sim2real.robot.ik import DifferentialIk, TargetBox
 from fetch_sim2real.robot.joints import FINGER_MAX_M
 from fetch_sim2real.small_arrays import all_finite
 from fetch_sim2real.timing import CONTROL_PERIOD_S
@@ -18,19 +18,21 @@ def action_to_command(
     ik: DifferentialIk,
     scale_m: float,
     controls_gripper: bool,
+    target_box_m: TargetBox,
     stamp_ns: int,
 ) -> JointCommand:
     """The command for one control period.
 
     ``action`` (4,) in [-1, 1]: gripper displacement per period along base_link's axes in units of ``scale_m``, and
-    gripper opening. ``setpoint`` is the arm's commanded state at the period's start, as the driver reported it: the
+    gripper opening. The gripper is not asked to leave ``target_box_m``, lower and upper corner (3,): at the end of its
+    workspace the safety filter would hold the whole arm back, sideways motion included. ``setpoint`` is the arm's commanded state at the period's start, as the driver reported it: the
     driver alone owns the commanded state, so a refused or limited command cannot build up in the policy.
     ``stamp_ns`` is the stamp of the observation behind the action.
     """
     if action.shape != (4,) or not all_finite(action):
         raise CommandError(f"the action is {np.array2string(action)}, expected four finite numbers")
     clipped = np.minimum(np.maximum(action, -1.0), 1.0)
-    step = ik.step(setpoint.position, clipped[:3] * scale_m)
+    step = ik.step(setpoint.position, clipped[:3] * scale_m, target_box_m)
     velocity = step / CONTROL_PERIOD_S
     return JointCommand(
         stamp_ns=stamp_ns,

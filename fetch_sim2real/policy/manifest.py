@@ -16,6 +16,7 @@ from fetch_sim2real.graph import BASE_FRAME, BLOCK_FRAME, COLOR_OPTICAL_FRAME
 from fetch_sim2real.observation.camera import Pose
 from fetch_sim2real.observation.observe import ObservationSpec
 from fetch_sim2real.policy.network import ActorSpec
+from fetch_sim2real.robot.ik import TargetBox
 from fetch_sim2real.robot.joints import ARM_JOINTS, TORSO_RANGE_M
 from fetch_sim2real.robot.limits import PROFILES
 from fetch_sim2real.schema import PositiveFloat, Record, Vector3
@@ -103,10 +104,26 @@ class GoalRecord(Record):
 
 
 class ActionRecord(Record):
-    """action[:3] * scale_m is the gripper's displacement per control period; "blocked": the fingers stay closed."""
+    """action[:3] * scale_m is the gripper's displacement per control period; "blocked": the fingers stay closed.
+
+    The gripper is never asked to leave the box from ``lower_m`` to ``upper_m`` in base_link.
+    """
 
     scale_m: PositiveFloat
     gripper: Literal["blocked", "controlled"]
+    lower_m: Vector3
+    upper_m: Vector3
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ActionRecord:
+        if any(low >= high for low, high in zip(self.lower_m, self.upper_m, strict=True)):
+            raise ValueError(f"lower_m {self.lower_m} is not below upper_m {self.upper_m}")
+        return self
+
+    @property
+    def target_box_m(self) -> TargetBox:
+        """Lower and upper corner (3,)."""
+        return np.array(self.lower_m), np.array(self.upper_m)
 
 
 class LatencyRecord(Record):

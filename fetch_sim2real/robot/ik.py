@@ -28,6 +28,9 @@ _LM_DAMPING, _SOLVER_DAMPING = 1e-3, 1e-5
 _LIMIT_GAIN: Final = 0.95
 
 
+TargetBox = tuple[FloatArray, FloatArray]
+
+
 class DifferentialIk:
     """Joint steps that move the grip site by a displacement and keep the gripper pointing down.
 
@@ -64,9 +67,15 @@ class DifferentialIk:
         site: FloatArray = self._site.xpos.copy()
         return site
 
-    def step(self, position: FloatArray, displacement_m: FloatArray) -> FloatArray:
-        """Joint step (7,) [rad] from ``position`` (7,) that moves the gripper by ``displacement_m`` (3,)."""
-        return self._step_to(self.grip_position_m(position) + displacement_m)
+    def step(self, position: FloatArray, displacement_m: FloatArray, within_m: TargetBox | None = None) -> FloatArray:
+        """Joint step (7,) [rad] from ``position`` (7,) that moves the gripper by ``displacement_m`` (3,).
+
+        With ``within_m``, the lower and upper corner (3,) of a box, it is not asked to leave the box.
+        """
+        target_m = self.grip_position_m(position) + displacement_m
+        if within_m is not None:
+            target_m = np.minimum(np.maximum(target_m, within_m[0]), within_m[1])
+        return self._step_to(target_m)
 
     def _step_to(self, target_m: FloatArray) -> FloatArray:
         """Joint step (7,) [rad] towards the gripper's target (3,), from where it was asked for last.

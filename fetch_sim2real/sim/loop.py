@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fetch_sim2real.policy.action import action_to_command
-from fetch_sim2real.robot.ik import DifferentialIk
+from fetch_sim2real.policy.manifest import Manifest
+from fetch_sim2real.robot.ik import DifferentialIk, TargetBox
 from fetch_sim2real.robot.kinematics import grip_position
-from fetch_sim2real.robot.limits import LimitProfile
+from fetch_sim2real.robot.limits import LimitProfile, limit_profile
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
 from fetch_sim2real.safety.scene import scene_of_world
 from fetch_sim2real.sim.episode import EpisodeDraw
@@ -21,11 +22,21 @@ from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 
 @dataclass(frozen=True)
 class ActionSettings:
-    """How actions become motion: gripper displacement [m] per period of a full action, and whether it opens fingers."""
+    """How actions become motion: gripper displacement [m] per period of a full action, whether it opens fingers, and
+    the box that the gripper is not asked to leave."""
 
     scale_m: float
     controls_gripper: bool
+    target_box_m: TargetBox
     profile: LimitProfile
+
+    @staticmethod
+    def of_bundle(manifest: Manifest) -> ActionSettings:
+        """As the bundle was trained."""
+        action = manifest.action
+        return ActionSettings(
+            action.scale_m, action.gripper == "controlled", action.target_box_m, limit_profile(manifest.limit_profile)
+        )
 
 
 class ClosedLoop:
@@ -71,8 +82,15 @@ class ClosedLoop:
 
     def act(self, action: FloatArray, captured: Captured) -> Decision:
         """Act (4,) on ``captured``, as policy node and driver do together."""
+        settings = self._settings
         command = action_to_command(
-            action, self._setpoint, self._ik, self._settings.scale_m, self._settings.controls_gripper, captured.stamp_ns
+            action,
+            self._setpoint,
+            self._ik,
+            settings.scale_m,
+            settings.controls_gripper,
+            settings.target_box_m,
+            captured.stamp_ns,
         )
         decision = self._filter.on_command(self.sim.now_ns, command)
         self._obey(decision)
