@@ -38,7 +38,7 @@ class LearnerSettings:
     # Weight on the mean squared distance to the demonstrator's action, where the critics prefer that; 0: none.
     imitation: float = 5.0
     # So many updates at first only imitate, everywhere, while the critics learn what that is worth.
-    imitation_only_updates: int = 12_000
+    imitation_only_updates: int = 8_000
     # Critics are wrong before they are right: at first the demonstrator is imitated whatever they prefer, and this
     # decays over so many updates to a floor.
     imitation_decay_updates: int = 30_000

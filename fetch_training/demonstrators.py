@@ -46,7 +46,9 @@ _CLEAR_M: Final = 0.06  # how far above its centre the gripper passes over the o
 _LOW_M: Final = 0.012  # height of the pushing gripper above the object's centre
 # Never aims below this: at the bottom of its workspace the safety filter holds the whole arm back.
 _LOWEST_M: Final = 0.757
-_PUSH_GAIN: Final = 0.25
+_PUSH_GAIN: Final = 0.2
+# Slow enough that what is seen a tenth of a second late does not make the object overshoot its goal.
+_PUSH_STEP_M: Final = 0.032
 
 
 def push(now: Situation) -> torch.Tensor:
@@ -60,14 +62,17 @@ def push(now: Situation) -> torch.Tensor:
     offset = (now.grip_m - now.object_m)[:, :2]
     along = (offset * direction).sum(-1, keepdim=True)
     across = offset - along * direction
-    behind = _rises(-along, 0.028, 0.040)
-    in_line = behind * _falls(_length(across), 0.012, 0.035)
-    over_line = behind * _falls(_length(across), 0.025, 0.050)
+    above_object = now.grip_m[:, 2:] - now.object_m[:, 2:]
+    # Once down behind the object, the gripper stays down unless it is clearly out of line.
+    down = _falls(above_object, 0.030, 0.045)
+    behind = _rises(-along + 0.015 * down, 0.028, 0.040)
+    out_m = _length(across) - 0.012 * down
+    in_line = behind * _falls(out_m, 0.012, 0.035)
+    over_line = behind * _falls(out_m, 0.020, 0.045)
     low = (now.object_m[:, 2:] + _LOW_M).clamp(min=_LOWEST_M)
     height = low + (_CLEAR_M - _LOW_M) * (1.0 - over_line)
-    above_object = now.grip_m[:, 2:] - now.object_m[:, 2:]
     # Pushing: ahead by what is left of the way, and back onto the line if the object slips to a side.
-    ahead = direction * left_m.clamp(max=0.05) - across * 1.5
+    ahead = direction * left_m.clamp(max=_PUSH_STEP_M) - across
     pushing = in_line * _falls(above_object, 0.025, 0.050)
     # Approaching: to a place behind the object; up first where the way there would run into it.
     to_behind = -direction * _BEHIND_M - offset
@@ -75,13 +80,13 @@ def push(now: Situation) -> torch.Tensor:
     sideways = pushing * ahead + (1.0 - pushing) * torch.maximum(free, in_line) * to_behind
     step = torch.cat([sideways, height - now.grip_m[:, 2:]], dim=-1)
     # There, or nearly: stay, lest correcting a centimetre takes the object away again.
-    return _move(step * _rises(left_m, 0.012, 0.030), _CLOSED, _PUSH_GAIN)
+    return _move(step * _rises(left_m, 0.016, 0.034), _CLOSED, _PUSH_GAIN)
 
 
 # Fingers that have closed this far have the object between them.
 _HOLDING_M: Final = 0.034
 _ABOVE_M: Final = 0.07
-_PICK_GAIN: Final = 0.2
+_PICK_GAIN: Final = 0.12
 
 
 def pick_and_place(now: Situation) -> torch.Tensor:
@@ -89,8 +94,10 @@ def pick_and_place(now: Situation) -> torch.Tensor:
     to_object = now.object_m - now.grip_m
     sideways_m, below_m = _length(to_object[:, :2]), to_object[:, 2:].abs()
     aligned = _falls(sideways_m, 0.010, 0.025)
-    there = _falls(sideways_m, 0.014, 0.022) * _falls(below_m, 0.016, 0.026)
-    held = there * _falls(now.finger_m[:, None], _HOLDING_M, _HOLDING_M + 0.005)
+    # Fingers that have stopped on something near the object hold it, whatever the positions say in detail.
+    stopped = _falls(now.finger_m[:, None], _HOLDING_M, _HOLDING_M + 0.005) * _rises(now.finger_m[:, None], 0.014, 0.018)
+    held = stopped * _falls(_length(to_object), 0.050, 0.070)
+    there = torch.maximum(held, _falls(sideways_m, 0.014, 0.022) * _falls(below_m, 0.022, 0.034))
     lift = torch.zeros_like(to_object)
     lift[:, 2:] = _ABOVE_M * (1.0 - aligned)
     way = now.goal_m - now.object_m
