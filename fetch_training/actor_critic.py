@@ -18,7 +18,7 @@ from torch import nn
 from fetch_sim2real.observation.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
 from fetch_training.critic import TwinCritic
-from fetch_training.episode import situation
+from fetch_training.demonstrators import Situation
 from fetch_training.learning_task import LearningTask
 from fetch_training.replay import Batch
 from fetch_training.stochastic import StochasticActor
@@ -128,14 +128,14 @@ class AsymmetricActorCritic:
 
     def _imitation_of_all(self, batch: Batch, action: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Squared distance of the sampled action, so that the spread shrinks to what imitation leaves open."""
-        shown = self._learning.demonstrate(situation(batch.truth, batch.goal))
+        shown = self._demonstrated(batch)
         return (action - shown).square().sum(-1).mean(), 1.0
 
     def _imitation(
         self, batch: Batch, context: torch.Tensor, mean_action: torch.Tensor
     ) -> tuple[torch.Tensor, float]:
         """Squared distance to the demonstrator where the critics prefer it, and the share of the batch that is."""
-        shown = self._learning.demonstrate(situation(batch.truth, batch.goal))
+        shown = self._demonstrated(batch)
         distance = (mean_action - shown).square().sum(-1)
         with torch.no_grad():
             both = torch.cat([shown, mean_action])
@@ -143,6 +143,13 @@ class AsymmetricActorCritic:
             preferred = (theirs > ours).to(shown.dtype)
         weight = torch.maximum(preferred, torch.tensor(self._trust()))
         return (weight * distance).mean(), preferred.mean().item()
+
+    def _demonstrated(self, batch: Batch) -> torch.Tensor:
+        """The demonstrator's action on what a perfect encoder would show: as old as the picture, like all the actor
+        knows. On what is true by now it would ask for what the actor cannot tell, and be imitated on average only."""
+        positions = self.policy.actor.auxiliary(batch.shown)
+        seen = Situation(positions[:, 3:6], positions[:, :3], batch.goal, batch.truth[:, 6])
+        return self._learning.demonstrate(seen)
 
     def _trust(self) -> float:
         """How much the demonstrator is imitated where the critics do not prefer it."""
