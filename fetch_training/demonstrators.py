@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 import torch
 
-ACTION_SCALE_M: Final = 0.02
+from fetch_sim2real.sim.cell import ACTION_SCALE_M
+
 # Share of the remaining way that is gone in a period: with delays of three periods more would overshoot.
 _GAIN: Final = 0.15
 _CLOSED: Final = -1.0
@@ -95,7 +96,8 @@ def pick_and_place(now: Situation) -> torch.Tensor:
     sideways_m, below_m = _length(to_object[:, :2]), to_object[:, 2:].abs()
     aligned = _falls(sideways_m, 0.010, 0.025)
     # Fingers that have stopped on something near the object hold it, whatever the positions say in detail.
-    stopped = _falls(now.finger_m[:, None], _HOLDING_M, _HOLDING_M + 0.005) * _rises(now.finger_m[:, None], 0.014, 0.018)
+    finger_m = now.finger_m[:, None]
+    stopped = _falls(finger_m, _HOLDING_M, _HOLDING_M + 0.005) * _rises(finger_m, 0.014, 0.018)
     held = stopped * _falls(_length(to_object), 0.050, 0.070)
     there = torch.maximum(held, _falls(sideways_m, 0.014, 0.022) * _falls(below_m, 0.022, 0.034))
     lift = torch.zeros_like(to_object)

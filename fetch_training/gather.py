@@ -11,14 +11,14 @@ from rich.progress import track
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
 from fetch_sim2real.robot.joints import FINGER_MAX_M
+from fetch_sim2real.sim.cell import IMAGE, RENDER_SIZE
 from fetch_sim2real.sim.ranges import box_of
 from fetch_sim2real.sim.world import Captured, SimWorld
 from fetch_sim2real.sim.world_file import load_world
 from fetch_training.images import ImageAlbum, PoseImages
-from fetch_training.learning_task import IMAGE, LEARNING_TASKS
+from fetch_training.learning_task import LEARNING_TASKS
 from fetch_training.rollout import Collector, RolloutRequest
 from fetch_training.seeds import training_seeds
-from fetch_training.setup import RENDER_SIZE
 
 # A new world costs a reset; each gives this many pictures with other arm and object poses.
 _PICTURES_PER_WORLD: Final = 4

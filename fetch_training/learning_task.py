@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from fetch_sim2real.graph import BLOCK_FRAME
-from fetch_sim2real.observation.observe import ObservationSpec, ScaledValue, make_observation_spec
-from fetch_sim2real.observation.preprocess import ImageSpec
+from fetch_sim2real.observation.observe import ObservationSpec, ScaledValue
 from fetch_sim2real.policy.network import ActorSpec, default_actor_spec
 from fetch_sim2real.policy.relations import Relation
+from fetch_sim2real.sim.cell import observation_spec
 from fetch_sim2real.tasks import Task, find_task
 from fetch_training import demonstrators
 from fetch_training.demonstrators import Demonstrator
 
-# The part of the camera's 42.5 degrees that holds the workspace, with room for an error of the camera's pose.
-IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8)
-# Delays are up to three periods, so these actions tell where the gripper is by now.
-LAST_ACTIONS: Final = 3
 # The bottleneck is where object and gripper are seen: positions in base_link, learned from pictures.
 SEEN: Final = {"seen_object": (0.63, 0.0, 0.745), "seen_grip": (0.63, 0.0, 0.82)}
 _SEEN_SCALE_M: Final = 0.1
@@ -35,15 +31,7 @@ class LearningTask:
 
     def observation_spec(self, proprioception: bool) -> ObservationSpec:
         """What the actor sees: image, goal, its last actions, and, if asked for, gripper position and fingers."""
-        return make_observation_spec(
-            IMAGE,
-            proprioception=proprioception,
-            last_actions=LAST_ACTIONS,
-            goal_centre_m=self.goal_centre_m,
-            goal_scale_m=self.goal_scale_m,
-            grip_centre_m=(0.63, 0.0, 0.84),
-            grip_scale_m=(0.1, 0.1, 0.1),
-        )
+        return observation_spec(proprioception, self.goal_centre_m, self.goal_scale_m)
 
     def actor_spec(self, proprioception: bool) -> ActorSpec:
         """The architecture, with the differences of positions that decide the task."""

@@ -13,6 +13,7 @@ import torch
 
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.sim.cell import make_loop
 from fetch_sim2real.sim.world_file import load_world
 from fetch_training.actor_critic import LearnerSettings
 from fetch_training.export import export_bundle
@@ -24,7 +25,7 @@ from fetch_training.perception import PretrainSettings, pretrain_encoder
 from fetch_training.rollout import RolloutRequest
 from fetch_training.run_directory import RunDirectory
 from fetch_training.seeds import training_seeds
-from fetch_training.setup import Setting, make_loop
+from fetch_training.setup import Setting
 from fetch_training.state_stage import StageSettings, make_learner, train_with_her
 from fetch_training.vision_stage import DaggerSettings, fine_tune, learner_from, run_dagger
 

@@ -13,12 +13,11 @@ from fetch_sim2real.observation.observe import (
     ACTION_SIZE,
     ActionHistory,
     Observation,
-    ObservationSpec,
     observation_vector,
     observe,
 )
 from fetch_sim2real.policy.network import Actor
-from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M
+from fetch_sim2real.sim.full_state import full_state, truth_now
 from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.sim.world import Captured
 from fetch_sim2real.types import FloatArray
@@ -30,11 +29,6 @@ Behaviour = Literal["random", "exploring", "deterministic", "demonstrator"]
 Sampler = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 """``AsymmetricActorCritic.sample_action``."""
 
-# The critic's positions are centred here and in units of 20 cm, its velocities in rad/s and 0.2 m/s, its delays in
-# 0.1 s.
-_CENTRE_M: Final = np.array([0.63, 0.0, 0.80])
-_POSITION_UNIT_M, _DELAY_UNIT_S = 0.2, 0.1
-_OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
 # A random direction kept for a while explores further than white noise.
 _NEW_DIRECTION_SHARE: Final = 0.1
 
@@ -47,39 +41,6 @@ class RolloutRequest:
     behaviour: Behaviour
     move_block: bool = False
     random_share: float = 0.0
-
-
-def full_state(loop: ClosedLoop, last_actions: FloatArray) -> FloatArray:
-    """The full simulator state (p,) that the critic sees: positions, motion, commands, delays, the object's nature."""
-    sim, draw = loop.sim, loop.sim.episode
-    measured, thing = sim.measured(), draw.dynamics.object
-    return np.concatenate(
-        [
-            (sim.grip_position_m - _CENTRE_M) / _POSITION_UNIT_M,
-            (sim.block_position_m - _CENTRE_M) / _POSITION_UNIT_M,
-            sim.object_rotation[:2].ravel(),
-            sim.object_velocity / _POSITION_UNIT_M,
-            [2.0 * measured.finger_position_m / FINGER_MAX_M - 1.0],
-            sim.true_arm_position(),
-            measured.velocity,
-            loop.setpoint.position - measured.position,
-            loop.setpoint.velocity,
-            last_actions.ravel(),
-            np.array([draw.camera_latency_s, draw.command_latency_s]) / _DELAY_UNIT_S,
-            [thing.half_extents_m[0] / _OBJECT_SIZE_M, thing.mass_kg / _OBJECT_MASS_KG, thing.friction],
-        ]
-    )
-
-
-def full_state_size(spec: ObservationSpec) -> int:
-    """Length p of ``full_state``."""
-    return 3 + 3 + 6 + 6 + 1 + 4 * len(ARM_JOINTS) + spec.last_actions * ACTION_SIZE + 2 + 3
-
-
-def truth_now(loop: ClosedLoop) -> FloatArray:
-    """Present gripper and object position [m] and finger opening [m], (7,)."""
-    truth = loop.sim.truth()
-    return np.concatenate([truth.grip_m, truth.object_m, [loop.sim.measured().finger_position_m]])
 
 
 class Collector:

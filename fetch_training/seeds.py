@@ -1,18 +1,16 @@
-"""Which episode seeds training may use. Evaluation uses seeds below ``FIRST_TRAINING_SEED``, training those above."""
+"""Endless streams of episode seeds for training; which seeds those are, ``fetch_sim2real.sim.seeds`` says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 
-FIRST_TRAINING_SEED: Final = 1_000_000_000
-_LAST_TRAINING_SEED: Final = 2**62
+from fetch_sim2real.sim.seeds import draw_training_seed
 
 
 def training_seeds(run_seed: int, stream: str) -> Iterator[int]:
     """Endless episode seeds for one use (``stream``) within one training run; two streams never follow each other."""
     rng = np.random.default_rng([run_seed, *stream.encode()])
     while True:
-        yield int(rng.integers(FIRST_TRAINING_SEED, _LAST_TRAINING_SEED))
+        yield draw_training_seed(rng)

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 import torch
 from torch import nn
 
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor, build_actor
-from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
-from fetch_sim2real.safety.scene import target_box_of_world
-from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
-from fetch_sim2real.sim.world import SimWorld
-from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import Task
-from fetch_training.demonstrators import ACTION_SCALE_M
+from fetch_sim2real.sim.cell import make_loop
+from fetch_sim2real.sim.world_file import load_world
 from fetch_training.eye import EncoderEye, Eye, SeeingErrors, TruthEye
 from fetch_training.learning_task import LEARNING_TASKS, LearningTask
 from fetch_training.rollout import Collector
 from fetch_training.stochastic import StochasticActor
 from fetch_training.worker import MakeCollector
-
-# Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
-RENDER_SIZE: Final = (168, 168)
 
 
 @dataclass(frozen=True)
@@ -55,15 +46,6 @@ class Setting:
     def collector(self) -> MakeCollector:
         """What a worker builds."""
         return partial(_make_collector, self)
-
-
-def make_loop(world: World, task: Task, picture_every: int) -> ClosedLoop:
-    """The cell that training acts in: pictures at training's size (none with 0), the default limits."""
-    settings = ActionSettings(
-        ACTION_SCALE_M, task.controls_gripper, target_box_of_world(world), limit_profile(DEFAULT_PROFILE)
-    )
-    size = RENDER_SIZE if picture_every else None
-    return ClosedLoop(SimWorld(world, task, size, picture_every=max(1, picture_every)), settings)
 
 
 def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fetch_sim2real.sim.full_state import full_state_size
 from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_training.learn import LoopSettings, TrainingLoop
 from fetch_training.replay import HindsightReplay, ReplaySettings
-from fetch_training.rollout import Behaviour, full_state_size
+from fetch_training.rollout import Behaviour
 from fetch_training.run_directory import RunDirectory
 from fetch_training.setup import Setting
 from fetch_training.worker import LocalWorker, ProcessWorker

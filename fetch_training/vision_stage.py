@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.sim.cell import IMAGE
 from fetch_training.actor_critic import AsymmetricActorCritic
 from fetch_training.distil import DistilSettings, distil
 from fetch_training.episode import Episode
 from fetch_training.images import ImageAlbum, PoseImages
 from fetch_training.learn import TrainingLoop
-from fetch_training.learning_task import IMAGE
 from fetch_training.perception import PretrainSettings, encode_all, pose_error, pretrain_encoder
 from fetch_training.replay import HindsightReplay
 from fetch_training.rollout import Collector, RolloutRequest

@@ -10,7 +10,6 @@ from fetch_sim2real.robot.ik import TargetBox
 from fetch_sim2real.sim.ranges import box_of
 from fetch_sim2real.sim.world_file import World
 
-
 # How far inside of its workspace the gripper is aimed at most.
 _TARGET_MARGIN_M: Final = 0.01
 

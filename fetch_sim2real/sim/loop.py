@@ -68,13 +68,23 @@ class ClosedLoop:
     def next_frame(self) -> Captured | None:
         """Run until the next frame is there; None when the episode is over (``sim.outcome`` tells how)."""
         captured = self.sim.advance_to_next_frame()
+        self._notice()
+        return captured
+
+    def frame_after_end(self) -> Captured:
+        """After the last frame, the one that would have come if the episode went on (``SimWorld.frame_after_end``)."""
+        captured = self.sim.frame_after_end()
+        self._notice()
+        return captured
+
+    def _notice(self) -> None:
+        """The driver has heard the joint states and looks at the time."""
         for sample in self.sim.take_joint_samples():
             self._filter.on_joint_sample(sample)
             self._samples[sample.stamp_ns] = sample
         noticed = self._filter.tick(self.sim.now_ns)
         if noticed is not None:
             self._obey(noticed)
-        return captured
 
     def joints_at(self, captured: Captured) -> JointSample:
         """The joint state of the frame's own time."""

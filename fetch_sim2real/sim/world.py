@@ -256,6 +256,14 @@ class SimWorld:
             return None
         return self.take_frame()
 
+    def frame_after_end(self) -> Captured:
+        """The frame that would come next if the episode went on: time runs past its end. Take ``outcome`` before.
+
+        Learners estimate from it what an episode that was cut off would still have been worth.
+        """
+        self.advance_to(self._first_step + self._published * PHYSICS_STEPS_PER_PERIOD + self._latency_steps)
+        return self.take_frame()
+
     def take_frame(self) -> Captured:
         """The next frame, once time has come to ``next_publication_step``."""
         self._published += 1

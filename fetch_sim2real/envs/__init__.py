@@ -1,0 +1,22 @@
+"""Gymnasium environments of the tasks, with the control path that is deployed: see docs/environments.md.
+
+Importing this package registers ``FetchSim2Real/Reach-v0``, ``ReachBlock-v0``, ``Push-v0``, ``Slide-v0`` and
+``PickAndPlace-v0``.
+"""
+
+from __future__ import annotations
+
+import gymnasium
+
+from fetch_sim2real.tasks import TASKS
+
+
+def environment_id(task: str) -> str:
+    """The id under which the environment of ``task`` is registered: reach_block's is FetchSim2Real/ReachBlock-v0."""
+    return f"FetchSim2Real/{''.join(word.capitalize() for word in task.split('_'))}-v0"
+
+
+for _task in TASKS:
+    gymnasium.register(
+        environment_id(_task), entry_point="fetch_sim2real.envs.environment:FetchEnvironment", kwargs={"task": _task}
+    )

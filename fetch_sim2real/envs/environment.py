@@ -1,0 +1,132 @@
+"""One task as a Gymnasium goal environment: the deployed control path behind ``reset`` and ``step``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from fetch_sim2real.envs.observations import Observation, make_observation, observation_space, require_mode
+from fetch_sim2real.envs.view import GoalView
+from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.observation.observe import ACTION_SIZE, ActionHistory
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.sim.cell import LAST_ACTIONS, make_loop
+from fetch_sim2real.sim.seeds import draw_training_seed
+from fetch_sim2real.sim.world import Captured
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks import find_task
+from fetch_sim2real.timing import CONTROL_RATE_HZ
+
+Goals = NDArray[np.float32]
+
+
+class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
+    """Goal-conditioned, 30 Hz, never terminated, truncated when the episode's time is over.
+
+    An observation is that of a camera frame as it comes, delayed by the camera's latency. ``step`` acts on it through
+    inverse kinematics and safety filter, and runs until the next frame has come.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_RATE_HZ}  # noqa: RUF012
+
+    def __init__(
+        self,
+        task: str,
+        world: str = "randomized",
+        observation_mode: str = "state",
+        render_mode: str | None = None,
+    ) -> None:
+        """``world`` is the name of a world or the path of a world file; ``observation_mode`` see docs/environments.md.
+
+        FetchSim2RealError (also as WorldFileError, SetupError) for unknown names and where pictures cannot be made.
+        """
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise FetchSim2RealError(f"render_mode is '{render_mode}', expected None or 'rgb_array'")
+        self.render_mode = render_mode
+        self._mode = require_mode(observation_mode)
+        cell = load_world(world, worlds_dir())
+        self._loop = make_loop(cell, find_task(task), picture_every=int(self._mode != "state"))
+        self.tolerance_m = self._loop.sim.task_part.tolerance_m
+        self.observation_space = observation_space(self._mode)
+        self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
+        self._history = ActionHistory(LAST_ACTIONS)
+        self._captured: Captured | None = None
+        self._view: GoalView | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """The first frame of the episode ``seed``; without one, of an episode that evaluation never uses."""
+        super().reset(seed=seed)
+        draw = self._loop.reset(draw_training_seed(self.np_random) if seed is None else seed)
+        self._history.reset()
+        self._captured = self._loop.next_frame()
+        if self._captured is None:
+            raise FetchSim2RealError(
+                f"the episode of {self._loop.sim.task_part.episode_s} s ends before the camera's first frame has come "
+                f"({draw.camera_latency_s:.3f} s); make the task's episode_s longer"
+            )
+        observation, info = self._observe(self._captured)
+        return observation, info | {"seed": draw.seed}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Act (4,) on the last observation and wait for the next.
+
+        ``info["is_success"]`` is whether the goal is reached now; when the episode is cut off, whether it was held for
+        the whole last half second, which is what success means for this project's results.
+        """
+        if self._captured is None:
+            raise FetchSim2RealError("step needs an episode that is not over: call reset first")
+        chosen = np.clip(np.asarray(action, np.float64), -1.0, 1.0)
+        self._loop.act(chosen, self._captured)
+        self._history.push(chosen)
+        self._captured = self._loop.next_frame()
+        if self._captured is not None:
+            observation, info = self._observe(self._captured)
+        else:
+            success = self._loop.sim.outcome().success
+            observation, info = self._observe(self._loop.frame_after_end())
+            info["is_success"] = success
+        reward = 0.0 if info["distance_m"] <= self.tolerance_m else -1.0
+        return observation, reward, False, self._captured is None, info
+
+    def compute_reward(self, achieved_goal: Goals, desired_goal: Goals, info: Any) -> Any:
+        """0 where the goal is within the task's tolerance, else -1: a float for goals (3,), (...) for (..., 3)."""
+        reward = np.where(_distance_m(achieved_goal, desired_goal) <= self.tolerance_m, 0.0, -1.0)
+        return reward if reward.ndim else float(reward)
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """What the camera would see now (240, 424, 3), the goal marked; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        if self._view is None:
+            self._view = GoalView(self._loop.sim)
+        return self._view.draw()
+
+    def close(self) -> None:
+        """Free what pictures need."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+        self._loop.sim.close()
+
+    def _observe(self, captured: Captured) -> tuple[Observation, dict[str, Any]]:
+        achieved = self._loop.sim.achieved_goal_m
+        observation = make_observation(self._mode, self._loop, captured, self._history.recent(), achieved)
+        info: dict[str, Any] = {}
+        if self._mode == "rgbd":
+            # Training may use it for hindsight, but no policy gets it by accident.
+            info["achieved_goal"] = achieved.astype(np.float32)
+        distance_m = float(_distance_m(achieved.astype(np.float32), observation["desired_goal"]))
+        return observation, info | {"distance_m": distance_m, "is_success": distance_m <= self.tolerance_m}
+
+
+def _distance_m(achieved_goal: Goals, desired_goal: Goals) -> NDArray[np.float64]:
+    # In double precision and in one order of summing, so that one goal and a batch give the same reward.
+    away = np.asarray(achieved_goal, np.float64) - np.asarray(desired_goal, np.float64)
+    distance: NDArray[np.float64] = np.sqrt(away[..., 0] ** 2 + away[..., 1] ** 2 + away[..., 2] ** 2)
+    return distance
