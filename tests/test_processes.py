@@ -24,7 +24,7 @@ LAUNCH_FILE = Path(__file__).resolve().parent.parent / "launch" / "sim.launch.py
 def policy(tmp_path: Path) -> str:
     folder = tmp_path / "policy"
     folder.mkdir()
-    (folder / "manifest.json").write_text("{}")
+    (folder / "manifest.json").write_text('{"task": "push"}')
     return str(folder)
 
 

@@ -152,7 +152,10 @@ def _load_actor(data: bytes, manifest: Manifest) -> Actor:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise BundleError(ACTOR_FILE, f"not a safetensors file ({error}). Export the bundle again") from error
-    actor = build_actor(manifest.actor, manifest.observation)
+    try:
+        actor = build_actor(manifest.actor, manifest.observation)
+    except ValueError as error:
+        raise BundleError("actor.relations", str(error)) from error
     expected = actor.state_dict()
     if missing := sorted(expected.keys() - tensors.keys()):
         raise BundleError(f"{ACTOR_FILE}/{missing[0]}", f"the architecture needs tensors that are missing: {missing}")
