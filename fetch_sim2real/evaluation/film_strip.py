@@ -114,7 +114,7 @@ def _legend(width: int) -> Picture:
     _write(bar, "goal", _GAP_PX + 34, middle + 5, _FAINT)
     cv2.rectangle(bar, (100, middle - 9), (126, middle + 9), _FAINT, -1)
     _draw_ring(bar, 113, middle)
-    _write(bar, "gripper (by joint angles)", 134, middle + 5, _FAINT)
+    _write(bar, "gripper or block", 134, middle + 5, _FAINT)
     near, far = _DEPTH_RANGE_M
     ramp_mm = np.tile(np.linspace(near, far, 160) * 1e3, (16, 1)).astype(np.uint16)
     left = width - _GAP_PX - 160 - 60
