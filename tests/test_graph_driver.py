@@ -289,7 +289,7 @@ def test_parameters_are_checked_at_start_and_when_set(stage: Stage) -> None:
     assert not taken and "read-only" in reason
     wrong = {
         "speed_scale:=1.5": "expected 0.01 to 1",
-        "world:=nowhere": "available: nominal",
+        "world:=nowhere": "available: gap, nominal",
         "sped_scale:=0.5": "there is no parameter 'sped_scale'",
     }
     started = {
