@@ -159,6 +159,23 @@ def test_the_reward_of_a_step_is_that_of_its_goals(push: FetchEnvironment) -> No
         assert truncated or info["is_success"] == (reward == 0.0)
 
 
+def test_rewards_may_be_stricter_than_success() -> None:
+    env = FetchEnvironment("reach", reward_tolerance_m=0.01)
+    goal = np.zeros(3, np.float32)
+    achieved = np.array([[0.009, 0.0, 0.0], [0.011, 0.0, 0.0]], np.float32)
+    assert env.compute_reward(achieved, goal, {}).tolist() == [0.0, -1.0]
+    # Straight to the goal, by what the observation says.
+    observation, _ = env.reset(seed=0)
+    between = 0
+    for _ in range(60):
+        way = observation["desired_goal"] - observation["achieved_goal"]
+        observation, reward, _, _, info = env.step(np.array([*(way * 5.0), 0.0], np.float32))
+        between += bool(info["is_success"]) and reward == -1.0
+    assert between > 0
+    assert info["distance_m"] < 0.05
+    env.close()
+
+
 @pytest.mark.gl
 def test_pictures_come_without_anything_that_only_a_simulator_knows() -> None:
     """Gripper by measured joints, fingers and last actions beside the picture, as the deployed actor gets them."""

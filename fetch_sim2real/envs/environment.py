@@ -39,8 +39,10 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         world: str = "randomized",
         observation_mode: str = "state",
         render_mode: str | None = None,
+        reward_tolerance_m: float | None = None,
     ) -> None:
-        """``world`` is the name of a world or the path of a world file; ``observation_mode`` see docs/environments.md.
+        """``world`` is the name of a world or the path of a world file; ``observation_mode`` see docs/environments.md;
+        ``reward_tolerance_m`` is for rewards alone, None: the task's.
 
         FetchSim2RealError (also as WorldFileError, SetupError) for unknown names and where pictures cannot be made.
         """
@@ -51,6 +53,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         cell = load_world(world, worlds_dir())
         self._loop = make_loop(cell, find_task(task), picture_every=int(self._mode != "state"))
         self.tolerance_m = self._loop.sim.task_part.tolerance_m
+        self.reward_tolerance_m = self.tolerance_m if reward_tolerance_m is None else reward_tolerance_m
         self.observation_space = observation_space(self._mode)
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self._history = ActionHistory(LAST_ACTIONS)
@@ -91,12 +94,12 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
             success = self._loop.sim.outcome().success
             observation, info = self._observe(self._loop.frame_after_end())
             info["is_success"] = success
-        reward = 0.0 if info["distance_m"] <= self.tolerance_m else -1.0
+        reward = 0.0 if info["distance_m"] <= self.reward_tolerance_m else -1.0
         return observation, reward, False, self._captured is None, info
 
     def compute_reward(self, achieved_goal: Goals, desired_goal: Goals, info: Any) -> Any:
-        """0 where the goal is within the task's tolerance, else -1: a float for goals (3,), (...) for (..., 3)."""
-        reward = np.where(_distance_m(achieved_goal, desired_goal) <= self.tolerance_m, 0.0, -1.0)
+        """0 within ``reward_tolerance_m`` of the goal, else -1: a float for goals (3,), (...) for (..., 3)."""
+        reward = np.where(_distance_m(achieved_goal, desired_goal) <= self.reward_tolerance_m, 0.0, -1.0)
         return reward if reward.ndim else float(reward)
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]

@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.sim.episode import EpisodeDraw
 from fetch_sim2real.sim.render import RgbdRenderer
 from fetch_sim2real.sim.scene import CAMERA
 from fetch_sim2real.sim.start import target_goal_m
@@ -27,18 +28,21 @@ class GoalView:
         self._renderer = RgbdRenderer(sim.model, CAMERA, _WIDTH, _HEIGHT)
         # Its own: drawing must not change what physics goes on from.
         self._data = mujoco.MjData(sim.model)
+        self._painted: EpisodeDraw | None = None
 
     def draw(self) -> NDArray[np.uint8]:
         """RGB (240, 424, 3) of the true state, without noise and latency."""
         sim = self._sim
+        if sim.episode is not self._painted:
+            self._renderer.upload_textures(sim.paint_textures())
+            self._painted = sim.episode
         self._data.qpos[:] = sim.data.qpos
         mujoco.mj_kinematics(sim.model, self._data)
         mujoco.mj_camlight(sim.model, self._data)
         picture, _ = self._renderer.render(self._data)
         true = sim.episode.camera
         goal_m = target_goal_m(sim.task, sim.block_position_m, sim.episode.goal_m)
-        camera = CameraModel.from_fovy(_WIDTH, _HEIGHT, float(np.deg2rad(true.vertical_fov_deg)))
-        u, v = camera.project(Pose(true.position_m, true.rotation).inverse().apply(goal_m))
+        u, v = true.intrinsics(_WIDTH, _HEIGHT).project(Pose(true.position_m, true.rotation).inverse().apply(goal_m))
         if np.isfinite(u) and np.isfinite(v):
             cv2.drawMarker(picture, (round(u), round(v)), _MARK_COLOR, cv2.MARKER_CROSS, 14, 2)
         return picture

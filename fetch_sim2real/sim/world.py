@@ -237,6 +237,10 @@ class SimWorld:
         mujoco.mj_kinematics(self.model, self.data)
         return self._frames.request(self.data.qpos, self.now_ns).result().frame
 
+    def paint_textures(self) -> tuple[int, ...]:
+        """Paint the episode's surfaces into the model and return the textures' ids: for a renderer of one's own."""
+        return self._dressing.paint_textures()
+
     # -- time ----------------------------------------------------------------------------------------------------
 
     @property
