@@ -39,7 +39,7 @@ COLUMNS: Final = ("who", "steps", "wall_s", "success")
 _ZOO_LEARNING_STARTS: Final = 1_000
 
 
-def make_learner(who: str, env: gymnasium.Env[Any, Any], seed: int) -> Any:
+def make_learner(who: str, env: gymnasium.Env[Any, Any], seed: int, device: str) -> Any:
     """A new learner, ``zoo`` or ``same``."""
     from sb3_contrib import TQC
     from stable_baselines3 import HerReplayBuffer
@@ -49,11 +49,11 @@ def make_learner(who: str, env: gymnasium.Env[Any, Any], seed: int) -> Any:
             "MultiInputPolicy", env, buffer_size=1_000_000, batch_size=2_048, gamma=0.95, learning_rate=1e-3, tau=0.05,
             learning_starts=_ZOO_LEARNING_STARTS, replay_buffer_class=HerReplayBuffer,
             replay_buffer_kwargs={"n_sampled_goal": 4, "goal_selection_strategy": "future"},
-            policy_kwargs={"net_arch": [512, 512, 512], "n_critics": 2}, seed=seed, device="cpu",
+            policy_kwargs={"net_arch": [512, 512, 512], "n_critics": 2}, seed=seed, device=device,
         )  # fmt: skip
     from benchmarks.her_policy import RelationalPolicy, same_settings
 
-    return TQC(RelationalPolicy, env, replay_buffer_class=HerReplayBuffer, seed=seed, device="cpu", **same_settings())
+    return TQC(RelationalPolicy, env, replay_buffer_class=HerReplayBuffer, seed=seed, device=device, **same_settings())
 
 
 def success_on(model: Any, env: gymnasium.Env[Any, Any], seeds: Sequence[int]) -> float:
@@ -104,7 +104,7 @@ def train(options: argparse.Namespace) -> None:
     tolerance_m = ReplaySettings().tolerance_m if options.who == "same" else None
     env = gymnasium.make(TASK, world=options.world, reward_tolerance_m=tolerance_m)
     # The learner hands its seed to the first reset: it must not be one of evaluation's.
-    model = make_learner(options.who, env, FIRST_TRAINING_SEED + options.seed)
+    model = make_learner(options.who, env, FIRST_TRAINING_SEED + options.seed, options.device)
     with options.output.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
@@ -122,6 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("--every", type=int, default=LoopSettings().evaluate_every, help="env steps between evaluations")
     made.add_argument("--episodes", type=int, default=LoopSettings().evaluation_episodes, help="of an evaluation")
     made.add_argument("--threads", type=int, help="torch's threads (torch's own choice if not given)")
+    made.add_argument("--device", default="cpu", help="torch's device; the zoo's networks and batch ask for a GPU")
     made.add_argument("--plot", type=Path, nargs="+", metavar="CSV", help="runs to draw, ours (progress.csv) too")
     made.add_argument("--output", type=Path, required=True, help="CSV to write, or PNG with --plot")
     options = made.parse_args(arguments)
