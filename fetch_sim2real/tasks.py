@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.graph import BASE_FRAME, BLOCK_FRAME
 
+
+class SupportsDifference(Protocol):
+    """What numpy's arrays and torch's tensors have in common here."""
+
+    def __sub__(self, other: Any, /) -> Any: ...
+
+
 Object = Literal["block", "puck"]
 Target = Literal["gripper", "object"]
+Position = TypeVar("Position", bound=SupportsDifference)
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,15 @@ class Task:
     goal_frame: str
     controls_gripper: bool
     object: Object | None
+
+    def achieved_goal(self, grip_m: Position, object_m: Position) -> Position:
+        """The goal (..., 3) [m] that gripper and object (..., 3) in base_link reach, in the task's goal frame.
+
+        Arrays or tensors alike.
+        """
+        if self.target == "object":
+            return object_m
+        return grip_m - object_m if self.goal_frame == BLOCK_FRAME else grip_m
 
 
 _ALL: Final = (

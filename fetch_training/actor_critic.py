@@ -19,7 +19,7 @@ from fetch_sim2real.observation.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
 from fetch_training.critic import TwinCritic
 from fetch_training.demonstrators import Situation
-from fetch_training.learning_task import LearningTask
+from fetch_training.learning_task import SEEN_GRIP, SEEN_OBJECT, LearningTask
 from fetch_training.replay import Batch
 from fetch_training.stochastic import StochasticActor
 
@@ -99,9 +99,6 @@ class AsymmetricActorCritic:
         alpha = self.log_alpha.exp().detach()
         action, log_prob, mean_action = self.policy.sample(batch.bottleneck, batch.vector, self._noise(batch))
         context = self.critic.context(batch.state, batch.truth, batch.goal)
-        self.critic.requires_grad_(False)
-        value = self.critic.lowest(context, action)
-        self.critic.requires_grad_(True)
         change = (mean_action - batch.vector[:, self._last_action]).square().mean()
         loss = settings.smoothness * change / (1.0 - settings.gamma)
         share, only_imitate = 0.0, settings.imitation > 0.0 and self._updates < settings.imitation_only_updates
@@ -110,17 +107,29 @@ class AsymmetricActorCritic:
                 self._imitation_of_all(batch, action) if only_imitate else self._imitation(batch, context, mean_action)
             )
             loss = loss + settings.imitation * imitation
-        loss = loss + alpha * log_prob.mean() - (0.0 if only_imitate else 1.0) * value.mean()
+        loss = loss + alpha * log_prob.mean()
+        judged: dict[str, float] = {}
+        if not only_imitate:
+            value = self._value(context, action)
+            loss, judged["value"] = loss - value, value.item()
+            self._adapt_alpha(log_prob.detach())
         self._updates += 1
         self._step(self._actor_optimizer, loss)
-        if not only_imitate:
-            self._adapt_alpha(log_prob.detach())
-        return {
-            "value": value.mean().item(),
+        return judged | {
             "alpha": float(alpha),
             "action_change": change.item(),
             "imitated_share": share,
         }
+
+    def renew_trust(self) -> None:
+        """Imitate the demonstrator again as when the critics began to judge: the actor has got other eyes."""
+        self._updates = self.settings.imitation_only_updates
+
+    def _value(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        self.critic.requires_grad_(False)
+        value = self.critic.lowest(context, action).mean()
+        self.critic.requires_grad_(True)
+        return value
 
     def _adapt_alpha(self, log_prob: torch.Tensor) -> None:
         alpha_loss = -(self.log_alpha.exp() * (log_prob.mean() + self.settings.target_entropy))
@@ -148,7 +157,7 @@ class AsymmetricActorCritic:
         """The demonstrator's action on what a perfect encoder would show: as old as the picture, like all the actor
         knows. On what is true by now it would ask for what the actor cannot tell, and be imitated on average only."""
         positions = self.policy.actor.auxiliary(batch.shown)
-        seen = Situation(positions[:, 3:6], positions[:, :3], batch.goal, batch.truth[:, 6])
+        seen = Situation(positions[:, SEEN_GRIP], positions[:, SEEN_OBJECT], batch.goal, batch.truth[:, 6])
         return self._learning.demonstrate(seen)
 
     def _trust(self) -> float:

@@ -7,7 +7,6 @@ import math
 import torch
 from torch import nn
 
-from fetch_sim2real.graph import BLOCK_FRAME
 from fetch_sim2real.observation.observe import ACTION_SIZE
 from fetch_training.learning_task import LearningTask
 
@@ -58,10 +57,7 @@ class TwinCritic(nn.Module):
     def context(self, state: torch.Tensor, truth: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
         """Everything but the action (B, p + 9): the way to the goal and to the object are given beside the state."""
         grip, thing = truth[:, :3], truth[:, 3:6]
-        if self._learning.task.target == "object":
-            achieved = thing
-        else:
-            achieved = grip - thing if self._learning.task.goal_frame == BLOCK_FRAME else grip
+        achieved = self._learning.task.achieved_goal(grip, thing)
         ways = torch.cat([goal - self._centre, achieved - goal, grip - thing], dim=-1) / _UNIT_M
         return torch.cat([state, ways], dim=-1)
 

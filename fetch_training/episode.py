@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fetch_sim2real.graph import BLOCK_FRAME
 from fetch_sim2real.tasks import Task
 from fetch_training.demonstrators import Situation
 
@@ -47,10 +46,7 @@ ARRAYS: Final = ("state", "bottleneck", "shown", "vector", "truth", "action")
 
 def achieved_goal(task: Task, truth: Float32) -> Float32:
     """The goals (..., 3) that the true positions (..., 7) reach, in the task's goal frame."""
-    grip, thing = truth[..., :3], truth[..., 3:6]
-    if task.target == "object":
-        return thing
-    return grip - thing if task.goal_frame == BLOCK_FRAME else grip
+    return task.achieved_goal(truth[..., :3], truth[..., 3:6])
 
 
 def situation(truth: torch.Tensor, goal: torch.Tensor) -> Situation:

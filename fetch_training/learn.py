@@ -12,6 +12,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fetch_training.actor_critic import AsymmetricActorCritic
+from fetch_training.amounts import EXPERT_STEPS
 from fetch_training.curve import plot_learning_curve
 from fetch_training.episode import Episode
 from fetch_training.replay import HindsightReplay
@@ -27,7 +28,7 @@ Worker = LocalWorker | ProcessWorker
 class LoopSettings:
     """Counts are in environment steps unless said otherwise."""
 
-    steps: int = 90_000
+    steps: int = EXPERT_STEPS
     # Before learning starts: by the demonstrator where there is imitation, else at random.
     warm_up_steps: int = 5_000
     batch: int = 128

@@ -16,6 +16,9 @@ from fetch_training.demonstrators import Demonstrator
 
 # The bottleneck is where object and gripper are seen: positions in base_link, learned from pictures.
 SEEN: Final = {"seen_object": (0.63, 0.0, 0.745), "seen_grip": (0.63, 0.0, 0.82)}
+# Where the two stand in the bottleneck.
+SEEN_OBJECT: Final = slice(0, 3)
+SEEN_GRIP: Final = slice(3, 6)
 _SEEN_SCALE_M: Final = 0.1
 _RELATION_SCALE_M: Final = 0.05
 

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from fetch_training.amounts import EXPERT_STEPS, PICTURES, TUNING_STEPS
+
 app = typer.Typer(
     help="Train actors, and measure them without ROS.",
     no_args_is_help=True,
@@ -43,9 +45,9 @@ def train_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Everything random in training follows from it.")] = 0,
     world: Annotated[str, typer.Option(help="World to train in: a name, or a path ending in .yaml.")] = "randomized",
-    pictures: Annotated[int, typer.Option(help="Labelled pictures for the encoder.")] = 48_000,
-    expert_steps: Annotated[int, typer.Option(help="Environment steps of the expert on true positions.")] = 90_000,
-    tuning_steps: Annotated[int, typer.Option(help="Environment steps of fine-tuning on pictures.")] = 25_000,
+    pictures: Annotated[int, typer.Option(help="Labelled pictures for the encoder.")] = PICTURES,
+    expert_steps: Annotated[int, typer.Option(help="Environment steps of the expert.")] = EXPERT_STEPS,
+    tuning_steps: Annotated[int, typer.Option(help="Environment steps of fine-tuning on pictures.")] = TUNING_STEPS,
     proprioception: Annotated[
         bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
     ] = True,
@@ -80,7 +82,7 @@ def state_command(
     run: Annotated[Path, typer.Option(help="The run's folder.")],
     seed: Annotated[int, typer.Option(help="Everything random in training follows from it.")] = 0,
     world: Annotated[str, typer.Option(help="World to train in.")] = "randomized",
-    steps: Annotated[int, typer.Option(help="Environment steps (30 a second of simulated time).")] = 90_000,
+    steps: Annotated[int, typer.Option(help="Environment steps (30 a second of simulated time).")] = EXPERT_STEPS,
     demonstrator: Annotated[bool, typer.Option(help="Imitate the scripted demonstrator, or plain HER.")] = True,
     worker: Annotated[bool, typer.Option(help="Collect episodes in a process of its own.")] = True,
 ) -> None:

@@ -16,6 +16,7 @@ from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.cell import make_loop
 from fetch_sim2real.sim.world_file import load_world
 from fetch_training.actor_critic import LearnerSettings
+from fetch_training.amounts import PICTURES, TUNING_STEPS
 from fetch_training.export import export_bundle
 from fetch_training.eye import NO_ERRORS, SeeingErrors
 from fetch_training.gather import pictures_of_episodes, scattered_pictures
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 _EPISODE_SHARES: Final = {"push": 0.33, "pick_and_place": 0.38, "reach_block": 0.08}
 _PICTURE_EVERY: Final = 6
 # Shares of random actions in the demonstrator's episodes that pictures are taken of.
+_MOVED_SHARE: Final = 0.3  # of these episodes have the object moved
 _RANDOM_SHARES: Final = (0.05, 0.3, 0.6)
 HELD_OUT_SHARE: Final = 0.05
 
@@ -54,14 +56,14 @@ class TrainingRun:
     world: str
     proprioception: bool
     command: str
-    pictures: int = 48_000
+    pictures: int = PICTURES
     expert: StageSettings = field(default_factory=StageSettings)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     dagger: DaggerSettings = field(default_factory=DaggerSettings)
     tuning: StageSettings = field(
         default_factory=lambda: StageSettings(
             learner=LearnerSettings(),
-            loop=LoopSettings(steps=25_000, warm_up_steps=0, evaluate_every=5_000, random_share=0.05),
+            loop=LoopSettings(steps=TUNING_STEPS, warm_up_steps=0, evaluate_every=5_000, random_share=0.05),
         )
     )
 
@@ -123,7 +125,7 @@ def _gather(request: TrainingRun, stream: str, task: str, count: int) -> PoseIma
 def _demonstrations(run_seed: int, stream: str) -> Iterator[RolloutRequest]:
     rng = np.random.default_rng([run_seed, *stream.encode(), 11])
     for seed in training_seeds(run_seed, stream):
-        yield RolloutRequest(seed, "demonstrator", bool(rng.random() < 0.3), float(rng.choice(_RANDOM_SHARES)))
+        yield RolloutRequest(seed, "demonstrator", bool(rng.random() < _MOVED_SHARE), float(rng.choice(_RANDOM_SHARES)))
 
 
 def _distil(
@@ -154,9 +156,9 @@ def export(request: TrainingRun, seeing: Setting, run: RunDirectory) -> None:
     learner.load_state_dict(stored["learner"])
     world = load_world(request.world, worlds_dir())
     loop = make_loop(world, seeing.learning.task, 1)
-    torch.set_grad_enabled(False)
-    export_bundle(
-        request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"])
-    )
+    with torch.no_grad():
+        export_bundle(
+            request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"])
+        )
     loop.sim.close()
     _log.info("wrote %s", request.output)

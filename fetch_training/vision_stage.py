@@ -54,8 +54,7 @@ def run_dagger(
 ) -> list[Episode]:
     """Improve ``actor`` in place, which ``collector`` acts with; returns the episodes of the last round.
 
-    Each round's episodes are seen through the encoder as it was before that round's refit, so the head is fitted on
-    bottlenecks that are computed anew.
+    An episode's bottlenecks are from before its round's refit of the encoder; they are computed anew for the head.
     """
     rng = np.random.default_rng([run_seed, 5])
     seeds = training_seeds(run_seed, "dagger")
@@ -123,4 +122,5 @@ def learner_from(
     """A learner for pictures with head, spread, critics and temperature of the expert's."""
     learner = make_learner(setting, stage.learner, seed)
     learner.load_state_dict(expert_state)
+    learner.renew_trust()
     return learner

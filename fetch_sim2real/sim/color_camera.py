@@ -48,18 +48,6 @@ class ColorDraw:
     shot_noise: float
 
 
-def draw_color(part: ColorPart, rng: np.random.Generator) -> ColorDraw:
-    return ColorDraw(
-        exposure=part.exposure.draw(rng),
-        gamma=part.gamma.draw(rng),
-        white_balance=(part.white_balance[0].draw(rng), part.white_balance[1].draw(rng)),
-        vignetting=part.vignetting.draw(rng),
-        blur_px=part.blur_px.draw(rng),
-        read_noise=part.read_noise.draw(rng),
-        shot_noise=part.shot_noise.draw(rng),
-    )
-
-
 class ColorCamera:
     """One episode's colour camera; ``rng`` gives the noise, frame by frame."""
 

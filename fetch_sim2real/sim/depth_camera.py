@@ -79,24 +79,6 @@ class DepthDraw:
     glare_hole_share: float
 
 
-def draw_depth(part: DepthPart, rng: np.random.Generator) -> DepthDraw:
-    return DepthDraw(
-        noise_px=part.noise_px.draw(rng),
-        noise_size_px=part.noise_size_px.draw(rng),
-        step_px=part.step_px.draw(rng),
-        shadow_factor=part.shadow_factor.draw(rng),
-        edge_jitter_px=part.edge_jitter_px.draw(rng),
-        flying_share=part.flying_share.draw(rng),
-        misalignment_px=(part.misalignment_px[0].draw(rng), part.misalignment_px[1].draw(rng)),
-        hole_share=part.hole_share.draw(rng),
-        hole_size_px=part.hole_size_px.draw(rng),
-        dark_level=part.dark_level.draw(rng),
-        dark_hole_share=part.dark_hole_share.draw(rng),
-        glare_level=part.glare_level.draw(rng),
-        glare_hole_share=part.glare_hole_share.draw(rng),
-    )
-
-
 class DepthCamera:
     """One episode's depth camera. ``rng`` decides what stays in the episode and then, frame by frame, the rest."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from fetch_sim2real.types import FloatArray
+
+Draw = TypeVar("Draw")
 
 
 class Range(BaseModel):
@@ -57,6 +59,15 @@ Vector3 = Annotated[tuple[Range, Range, Range], BeforeValidator(_three)]
 def draw3(vector: tuple[Range, Range, Range], rng: np.random.Generator) -> FloatArray:
     """One draw (3,) of a vector of ranges."""
     return np.array([axis.draw(rng) for axis in vector])
+
+
+def draw_all(into: type[Draw], part: BaseModel, rng: np.random.Generator) -> Draw:
+    """A dataclass of draws: each field, in order, from the range or the tuple of ranges of that name in ``part``."""
+    values: dict[str, Any] = {}
+    for field in fields(into):  # type: ignore[arg-type]  # "a dataclass" has no type of its own
+        axes = getattr(part, field.name)
+        values[field.name] = axes.draw(rng) if isinstance(axes, Range) else tuple(axis.draw(rng) for axis in axes)
+    return into(**values)
 
 
 def box_of(vector: tuple[Range, Range, Range]) -> tuple[FloatArray, FloatArray]:

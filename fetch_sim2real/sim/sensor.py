@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.sim.color_camera import ColorCamera, ColorDraw, ColorPart, draw_color
-from fetch_sim2real.sim.depth_camera import DepthCamera, DepthDraw, DepthPart, draw_depth
+from fetch_sim2real.sim.color_camera import ColorCamera, ColorDraw, ColorPart
+from fetch_sim2real.sim.depth_camera import DepthCamera, DepthDraw, DepthPart
 from fetch_sim2real.sim.part import Part
+from fetch_sim2real.sim.ranges import draw_all
 
 
 class SensorPart(Part):
@@ -31,7 +32,7 @@ class SensorDraw:
 
 def draw_sensor(part: SensorPart, rng: np.random.Generator) -> SensorDraw:
     seed = int(rng.integers(2**31))
-    return SensorDraw(draw_color(part.color, rng), draw_depth(part.depth, rng), seed)
+    return SensorDraw(draw_all(ColorDraw, part.color, rng), draw_all(DepthDraw, part.depth, rng), seed)
 
 
 class SensorModel:

@@ -9,7 +9,6 @@ from typing import Final
 import mujoco
 import numpy as np
 
-from fetch_sim2real.graph import BLOCK_FRAME
 from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
@@ -382,10 +381,7 @@ class SimWorld:
     @property
     def achieved_goal_m(self) -> FloatArray:
         """What a goal is compared with (3,), in the task's goal frame: the goal that has been reached."""
-        if self.task.target == "object":
-            return self.block_position_m
-        grip = self.grip_position_m
-        return grip - self.block_position_m if self.task.goal_frame == BLOCK_FRAME else grip
+        return self.task.achieved_goal(self.grip_position_m, self.block_position_m)
 
     def distance_m(self) -> float:
         """What is to be at the goal, from there [m]."""
