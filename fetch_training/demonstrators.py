@@ -63,14 +63,16 @@ def push(now: Situation) -> torch.Tensor:
     offset = (now.grip_m - now.object_m)[:, :2]
     along = (offset * direction).sum(-1, keepdim=True)
     across = offset - along * direction
-    above_object = now.grip_m[:, 2:] - now.object_m[:, 2:]
+    # The object lies on the table, as its goal does, and the goal's height is known where the object's is only seen.
+    height_m = now.goal_m[:, 2:]
+    above_object = now.grip_m[:, 2:] - height_m
     # Once down behind the object, the gripper stays down unless it is clearly out of line.
     down = _falls(above_object, 0.030, 0.045)
     behind = _rises(-along + 0.015 * down, 0.028, 0.040)
     out_m = _length(across) - 0.012 * down
     in_line = behind * _falls(out_m, 0.012, 0.035)
     over_line = behind * _falls(out_m, 0.020, 0.045)
-    low = (now.object_m[:, 2:] + _LOW_M).clamp(min=_LOWEST_M)
+    low = (height_m + _LOW_M).clamp(min=_LOWEST_M)
     height = low + (_CLEAR_M - _LOW_M) * (1.0 - over_line)
     # Pushing: ahead by what is left of the way, and back onto the line if the object slips to a side.
     ahead = direction * left_m.clamp(max=_PUSH_STEP_M) - across
