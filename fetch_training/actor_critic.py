@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -44,6 +44,8 @@ class LearnerSettings:
     imitation_decay_updates: int = 30_000
     imitation_floor: float = 0.1
     critic_hidden: int = 256
+    # What the critics judge by: the full simulator state, or, for comparison, only what the actor sees too.
+    critic_sees: Literal["state", "observation"] = "state"
 
 
 class AsymmetricActorCritic:
@@ -57,6 +59,8 @@ class AsymmetricActorCritic:
         self._learning = learning
         self._updates = 0
         self._generator = torch.Generator().manual_seed(seed)
+        if settings.critic_sees == "observation":
+            state_size = actor.spec.bottleneck_size + actor.observation.vector_size
         self.critic = TwinCritic(learning, state_size, settings.critic_hidden)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.log_alpha = torch.tensor(settings.initial_alpha).log().requires_grad_(True)
@@ -84,11 +88,11 @@ class AsymmetricActorCritic:
         alpha = self.log_alpha.exp().detach()
         with torch.no_grad():
             action, log_prob, _ = self.policy.sample(batch.next_bottleneck, batch.next_vector, self._noise(batch))
-            after = self.target.context(batch.next_state, batch.next_truth, batch.goal)
+            after = self._next_context(batch)
             value = self.target.lowest(after, action)
             target = batch.reward + settings.gamma * (value - alpha * log_prob)
             target = target.clamp(-1.0 / (1.0 - settings.gamma), 1.0)
-        predicted = self.critic(self.critic.context(batch.state, batch.truth, batch.goal), batch.action)
+        predicted = self.critic(self._context(batch), batch.action)
         loss = 2.0 * nn.functional.mse_loss(predicted, target.expand(predicted.shape))
         self._step(self._critic_optimizer, loss)
         return {"critic_loss": loss.item()}
@@ -98,7 +102,7 @@ class AsymmetricActorCritic:
         settings = self.settings
         alpha = self.log_alpha.exp().detach()
         action, log_prob, mean_action = self.policy.sample(batch.bottleneck, batch.vector, self._noise(batch))
-        context = self.critic.context(batch.state, batch.truth, batch.goal)
+        context = self._context(batch)
         change = (mean_action - batch.vector[:, self._last_action]).square().mean()
         loss = settings.smoothness * change / (1.0 - settings.gamma)
         share, only_imitate = 0.0, settings.imitation > 0.0 and self._updates < settings.imitation_only_updates
@@ -124,6 +128,22 @@ class AsymmetricActorCritic:
     def renew_trust(self) -> None:
         """Imitate the demonstrator again as when the critics began to judge: the actor has got other eyes."""
         self._updates = self.settings.imitation_only_updates
+
+    def _context(self, batch: Batch) -> torch.Tensor:
+        if self.settings.critic_sees == "observation":
+            return self._seen_context(batch.bottleneck, batch.vector, batch.goal)
+        return self.critic.context(batch.state, batch.truth, batch.goal)
+
+    def _next_context(self, batch: Batch) -> torch.Tensor:
+        if self.settings.critic_sees == "observation":
+            return self._seen_context(batch.next_bottleneck, batch.next_vector, batch.goal)
+        return self.critic.context(batch.next_state, batch.next_truth, batch.goal)
+
+    def _seen_context(self, bottleneck: torch.Tensor, vector: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
+        """What a critic without the simulator's state judges by: the actor's inputs."""
+        seen = self.policy.actor.auxiliary(bottleneck)
+        positions = torch.cat([seen[:, SEEN_GRIP], seen[:, SEEN_OBJECT]], dim=-1)
+        return self.critic.context(torch.cat([bottleneck, vector], dim=-1), positions, goal)
 
     def _value(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         self.critic.requires_grad_(False)

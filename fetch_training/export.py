@@ -13,6 +13,7 @@ from fetch_sim2real.observation.observe import Observation
 from fetch_sim2real.policy.bundle import save_bundle
 from fetch_sim2real.policy.golden import record_golden
 from fetch_sim2real.policy.manifest import (
+    FORMAT_VERSION,
     ActionRecord,
     CameraRecord,
     GoalRecord,
@@ -65,7 +66,7 @@ def _manifest(actor: Actor, world: World, task: Task, run_seed: int, command: st
     )
     rotation = np.deg2rad([_reach(axis) for axis in camera.rotation_error_deg])
     return ManifestContent(
-        format_version=2,
+        format_version=FORMAT_VERSION,
         task=task.name,
         actor=actor.spec,
         observation=actor.observation,

@@ -7,9 +7,10 @@ from typing import Final
 
 from fetch_sim2real.graph import BLOCK_FRAME
 from fetch_sim2real.observation.observe import ObservationSpec, ScaledValue
+from fetch_sim2real.observation.preprocess import Channels
 from fetch_sim2real.policy.network import ActorSpec, default_actor_spec
 from fetch_sim2real.policy.relations import Relation
-from fetch_sim2real.sim.cell import observation_spec
+from fetch_sim2real.sim.cell import IMAGE, observation_spec
 from fetch_sim2real.tasks import Task, find_task
 from fetch_training import demonstrators
 from fetch_training.demonstrators import Demonstrator
@@ -32,9 +33,10 @@ class LearningTask:
     goal_scale_m: tuple[float, float, float]
     demonstrate: Demonstrator
 
-    def observation_spec(self, proprioception: bool) -> ObservationSpec:
+    def observation_spec(self, proprioception: bool, channels: Channels = "rgbd") -> ObservationSpec:
         """What the actor sees: image, goal, its last actions, and, if asked for, gripper position and fingers."""
-        return observation_spec(proprioception, self.goal_centre_m, self.goal_scale_m)
+        image = IMAGE.model_copy(update={"channels": channels})
+        return observation_spec(proprioception, self.goal_centre_m, self.goal_scale_m, image)
 
     def actor_spec(self, proprioception: bool) -> ActorSpec:
         """The architecture, with the differences of positions that decide the task."""

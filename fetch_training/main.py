@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -51,14 +52,17 @@ def train_command(
     proprioception: Annotated[
         bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
     ] = True,
+    channels: Annotated[str, typer.Option(help="What the actor sees of a picture: rgbd, rgb or depth.")] = "rgbd",
     worker: Annotated[
         bool, typer.Option(help="Collect episodes in a process of its own: two cores for one run.")
     ] = True,
 ) -> None:
     """Train an actor that looks at pictures: expert with HER, encoder, DAgger, fine-tuning, bundle."""
     _one_thread()
+    from fetch_sim2real.observation.preprocess import CHANNELS
     from fetch_training.pipeline import TrainingRun, train
 
+    _check("channels", channels, CHANNELS)
     request = TrainingRun(
         task=task,
         run=run,
@@ -68,6 +72,7 @@ def train_command(
         world=world,
         proprioception=proprioception,
         command="python -m fetch_training.main " + " ".join(sys.argv[1:]),
+        channels=channels,  # type: ignore[arg-type]  # checked above
         pictures=pictures,
     )
     expert, tuning = request.expert, request.tuning
@@ -118,15 +123,13 @@ def measure_command(
     _one_thread()
     from rich.progress import track
 
-    from fetch_sim2real.errors import FetchSim2RealError
     from fetch_sim2real.evaluation.statistics import wilson_interval
     from fetch_sim2real.paths import find_policy, worlds_dir
     from fetch_sim2real.policy.bundle import load_bundle
     from fetch_sim2real.sim.world_file import load_world
     from fetch_training.measure import CONTROLS, Case, measure
 
-    if control not in CONTROLS:
-        raise FetchSim2RealError(f"control is '{control}', expected one of {', '.join(CONTROLS)}")
+    _check("control", control, CONTROLS)
     done = {}
     if output is not None and output.exists():
         lines = [json.loads(line) for line in output.read_text().splitlines()]
@@ -145,6 +148,13 @@ def measure_command(
     successes = sum(done[each] for each in seeds)
     low, high = wilson_interval(successes, episodes)
     typer.echo(f"{successes} of {episodes} succeed ({low:.3f} to {high:.3f})")
+
+
+def _check(name: str, value: str, known: Sequence[str]) -> None:
+    from fetch_sim2real.errors import FetchSim2RealError
+
+    if value not in known:
+        raise FetchSim2RealError(f"{name} is '{value}', expected one of {', '.join(known)}")
 
 
 def _one_thread() -> None:

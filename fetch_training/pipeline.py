@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from fetch_sim2real.observation.preprocess import Channels
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.cell import make_loop
@@ -56,6 +57,7 @@ class TrainingRun:
     world: str
     proprioception: bool
     command: str
+    channels: Channels = "rgbd"
     pictures: int = PICTURES
     expert: StageSettings = field(default_factory=StageSettings)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
@@ -70,7 +72,7 @@ class TrainingRun:
 
 def train(request: TrainingRun) -> None:
     """Run the stages that the run's folder does not hold yet, then write the bundle."""
-    seeing = Setting(request.task, request.world, request.proprioception, None)
+    seeing = _seeing(request)
     expert_run = RunDirectory(request.run / "expert")
     if not expert_run.finished.exists():
         train_with_her(replace(seeing, errors=SeeingErrors()), expert_run, request.expert, request.seed)
@@ -87,13 +89,17 @@ def train(request: TrainingRun) -> None:
     export(request, seeing, tuned)
 
 
+def _seeing(request: TrainingRun) -> Setting:
+    return Setting(request.task, request.world, request.proprioception, None, channels=request.channels)
+
+
 def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
     """The pretrained encoder's weights, and the pictures that it learned from."""
     run = RunDirectory(request.encoder_run)
     held_out = _pictures(run, request, "held", round(request.pictures * HELD_OUT_SHARE))
     images = _pictures(run, request, "train", request.pictures)
     if not run.encoder.exists():
-        actor = Setting(request.task, request.world, request.proprioception, None).build_actor(request.seed)
+        actor = _seeing(request).build_actor(request.seed)
         error = pretrain_encoder(actor, images, held_out, request.pretrain, request.seed)
         _log.info("encoder on held-out pictures: %s", error)
         run.save(run.encoder, actor.encoder.state_dict())

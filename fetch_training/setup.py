@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 import torch
 from torch import nn
 
+from fetch_sim2real.observation.preprocess import Channels
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor, build_actor
+from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
 from fetch_sim2real.sim.cell import make_loop
 from fetch_sim2real.sim.world_file import load_world
 from fetch_training.eye import EncoderEye, Eye, SeeingErrors, TruthEye
@@ -18,13 +21,17 @@ from fetch_training.rollout import Collector
 from fetch_training.stochastic import StochasticActor
 from fetch_training.worker import MakeCollector
 
+# Factor on the limits of a robot without limits: more than any action asks for.
+_UNLIMITED: Final = 100.0
+
 
 @dataclass(frozen=True)
 class Setting:
     """What is trained and where: task, world (name or path), and whether the actor is told its gripper's position.
 
     ``errors`` are those of seen positions, None where the actor looks at pictures. ``picture_every`` n renders every
-    n-th frame, 0 what the actor needs.
+    n-th frame, 0 what the actor needs. ``channels`` is what the actor sees of a picture. ``limited`` False takes the
+    limits of velocity and acceleration away, which only a simulated robot stands: for comparison.
     """
 
     task: str
@@ -32,6 +39,8 @@ class Setting:
     proprioception: bool
     errors: SeeingErrors | None
     picture_every: int = 0
+    channels: Channels = "rgbd"
+    limited: bool = True
 
     @property
     def learning(self) -> LearningTask:
@@ -41,7 +50,8 @@ class Setting:
         """A new actor."""
         torch.manual_seed(seed)
         learning = self.learning
-        return build_actor(learning.actor_spec(self.proprioception), learning.observation_spec(self.proprioception))
+        observation = learning.observation_spec(self.proprioception, self.channels)
+        return build_actor(learning.actor_spec(self.proprioception), observation)
 
     def collector(self) -> MakeCollector:
         """What a worker builds."""
@@ -54,5 +64,10 @@ def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
     policy.eval()
     eye: Eye = EncoderEye(policy.actor) if setting.errors is None else TruthEye(policy.actor, setting.errors)
     picture_every = setting.picture_every or (1 if setting.errors is None else 0)
-    loop = make_loop(load_world(setting.world, worlds_dir()), learning.task, picture_every)
+    profile = limit_profile(DEFAULT_PROFILE)
+    if not setting.limited:
+        profile = replace(
+            profile, velocity=profile.velocity * _UNLIMITED, acceleration=profile.acceleration * _UNLIMITED
+        )
+    loop = make_loop(load_world(setting.world, worlds_dir()), learning.task, picture_every, profile)
     return Collector(loop, policy.actor, policy.sample, eye, learning.demonstrate), policy

@@ -51,7 +51,7 @@ _CLIENTS: WeakKeyDictionary[Node, dict[str, Client]] = WeakKeyDictionary()
 
 def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBundle:
     """A bundle whose actor looks at everything and moves with purpose, but has learned nothing."""
-    image = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8)
+    image = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd")
     spec = ActorSpec(
         conv=(ConvLayer(channels=8, kernel=5, stride=2), ConvLayer(channels=16, kernel=3, stride=2)),
         coordinate_channels=False,
@@ -72,7 +72,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         grip_scale_m=(0.1, 0.1, 0.1),
     )
     content = ManifestContent(
-        format_version=2,
+        format_version=3,
         task="reach_block",
         actor=spec,
         observation=observation,

@@ -45,7 +45,7 @@ FILES = ("manifest.json", "actor.safetensors", "golden.npz")
 
 
 def make_content() -> ManifestContent:
-    image = ImageSpec(size=32, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6)
+    image = ImageSpec(size=32, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")
     actor = ActorSpec(
         conv=(ConvLayer(channels=4, kernel=5, stride=2), ConvLayer(channels=6, kernel=3, stride=1)),
         coordinate_channels=True,
@@ -57,7 +57,7 @@ def make_content() -> ManifestContent:
         state_size=0,
     )
     return ManifestContent(
-        format_version=2,
+        format_version=3,
         task="push",
         actor=actor,
         observation=make_observation_spec(
@@ -331,13 +331,13 @@ def test_every_unknown_field_is_named(folder: Path) -> None:
         assert refusal(folder).field == ".".join(str(part) for part in (*path, "surprise"))
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", 2.0, True, None])
+@pytest.mark.parametrize("version", [0, 2, 4, "3", 3.0, True, None])
 def test_other_versions_are_refused_before_all_else(folder: Path, version: object) -> None:
     manifest = read_manifest(folder)
     write_manifest(folder, {"format_version": version, "files": manifest["files"]})
     error = refusal(folder)
     assert error.field == "format_version"
-    assert repr(version) in str(error) and "version 2" in str(error)
+    assert repr(version) in str(error) and "version 3" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_noise_differs_from_frame_to_frame() -> None:
 
 
 def test_averaged_to_the_actors_image_noise_and_blur_are_the_same_from_every_resolution() -> None:
-    spec = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.3, depth_far_m=2.0)
+    spec = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.3, depth_far_m=2.0, channels="rgbd")
     noise, slope = {}, {}
     for camera in (D435, TRAINING):
         empty = np.zeros((camera.height, camera.width), np.uint16)

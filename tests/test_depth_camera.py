@@ -156,7 +156,7 @@ def test_dark_and_glaring_places_lose_depth() -> None:
 
 
 def test_the_actor_sees_the_same_statistics_from_training_and_from_the_camera() -> None:
-    spec = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.3, depth_far_m=2.0)
+    spec = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.3, depth_far_m=2.0, channels="rgbd")
     changes = {"noise_px": 0.12, "noise_size_px": 4.0, "hole_share": 0.03, "hole_size_px": 6.0}
     seen = {}
     for camera in (D435, TRAINING):

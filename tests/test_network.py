@@ -12,7 +12,7 @@ from fetch_sim2real.observation.observe import ObservationSpec, ScaledValue, mak
 from fetch_sim2real.observation.preprocess import ImageSpec
 from fetch_sim2real.policy.network import Actor, ActorSpec, SpatialSoftmax, build_actor, default_actor_spec
 
-IMAGE = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6)
+IMAGE = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")
 BLOCK = tuple(
     ScaledValue(name=f"block_{axis}", centre=centre, scale=scale)
     for axis, centre, scale in (("x", 0.8, 0.1), ("y", 0.0, 0.2), ("z", 0.7, 0.05))
@@ -131,7 +131,7 @@ def test_features_and_depth_and_coordinates_belong_to_the_same_pixel(row: int, c
 
 def test_encoder_learns_where_a_block_is() -> None:
     """The point of the architecture: positions in metres from few images, by the auxiliary loss alone."""
-    image = ImageSpec(size=42, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6)
+    image = ImageSpec(size=42, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")
     torch.manual_seed(0)
     actor = build_actor(default_actor_spec(BLOCK), observation_spec(image))
     rng, camera = np.random.default_rng(0), image.camera()

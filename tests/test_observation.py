@@ -23,7 +23,7 @@ from fetch_sim2real.observation.observe import (
 from fetch_sim2real.observation.preprocess import ImageSpec, preprocess
 from fetch_sim2real.types import JointSample, RgbdFrame
 
-IMAGE = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6)
+IMAGE = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")
 CAMERA = CameraModel.from_fovy(168, 168, np.deg2rad(40.0))
 RNG = np.random.default_rng(5)
 FRAME = RgbdFrame(

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.observation.normalize import HOLE, normalize_images, to_tensor
-from fetch_sim2real.observation.preprocess import CropWindow, Image, ImageSpec, crop_window, preprocess
+from fetch_sim2real.observation.preprocess import Channels, CropWindow, Image, ImageSpec, crop_window, preprocess
 from fetch_sim2real.types import RgbdFrame
 
-SPEC = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6)
+SPEC = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")
 HALF = np.tan(np.deg2rad(20.0))
 TRAINING = CameraModel.from_fovy(168, 168, np.deg2rad(40.0))
 CAMERAS = {
@@ -95,7 +95,7 @@ def test_fine_stripes_become_their_mean(name: str) -> None:
 def test_window_of_a_known_camera() -> None:
     # 100 px focal length, 45 degrees: tan(22.5) * 100 = 41.42 px each side of the axis at column 100.0, row 60.0.
     camera = CameraModel(200, 120, 100.0, 100.0, 99.5, 59.5)
-    spec = ImageSpec(size=32, fov_deg=45.0, depth_near_m=0.4, depth_far_m=1.6)
+    spec = ImageSpec(size=32, fov_deg=45.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")
     assert crop_window(camera, spec) == CropWindow(left=59, top=19, width=82, height=82)
 
 
@@ -153,6 +153,21 @@ def test_normalized_values() -> None:
     torch.testing.assert_close(tensor[:3, 5, 7], torch.tensor([-0.5, -0.3, 0.5]))
 
 
+@pytest.mark.parametrize(("channels", "blind"), [("rgb", slice(3, 4)), ("depth", slice(0, 3))])
+def test_channels_that_are_left_out_do_not_show(channels: Channels, blind: slice) -> None:
+    rng = np.random.default_rng(0)
+    image = Image(rng.integers(0, 256, (84, 84, 3), np.uint8), rng.integers(400, 1600, (84, 84), np.uint16))
+    spec = SPEC.model_copy(update={"channels": channels})
+    both, part, nothing = (to_tensor(*x) for x in ((image, SPEC), (image, spec), (_dark(), SPEC)))
+    torch.testing.assert_close(part[blind], nothing[blind], rtol=0, atol=0)
+    seen = slice(0, 3) if channels == "rgb" else slice(3, 4)
+    torch.testing.assert_close(part[seen], both[seen], rtol=0, atol=0)
+
+
+def _dark() -> Image:
+    return Image(np.zeros((84, 84, 3), np.uint8), np.zeros((84, 84), np.uint16))
+
+
 def test_a_hole_looks_like_no_distance() -> None:
     every_mm = torch.arange(65536).to(torch.uint16).reshape(1, 256, 256)
     rgb = torch.zeros(1, 256, 256, 3, dtype=torch.uint8)
@@ -175,4 +190,4 @@ def test_batches_and_single_images_are_normalized_alike() -> None:
 
 def test_an_empty_depth_range_is_refused() -> None:
     with pytest.raises(ValidationError, match="depth_near_m"):
-        ImageSpec(size=84, fov_deg=40.0, depth_near_m=1.0, depth_far_m=1.0)
+        ImageSpec(size=84, fov_deg=40.0, depth_near_m=1.0, depth_far_m=1.0, channels="rgbd")

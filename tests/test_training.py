@@ -128,6 +128,34 @@ def test_critics_learn_from_hindsight(world: World) -> None:
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 
+def test_critics_of_a_symmetric_learner_judge_by_what_the_actor_sees(world: World) -> None:
+    learner = make_learner(BLIND, LearnerSettings(critic_sees="observation"), 0)
+    replay = HindsightReplay(LEARNING_TASKS["push"], ReplaySettings(capacity=10))
+    replay.add(_collector(world, learner, sees=False).collect(RolloutRequest(FIRST_SEED, "random")))
+    batch = replay.sample(32, np.random.default_rng(0))
+    blinded = batch._replace(state=batch.state * 0, next_state=batch.next_state * 0, truth=batch.truth * 0)
+    blinded = blinded._replace(next_truth=batch.next_truth * 0)
+    other = make_learner(BLIND, LearnerSettings(critic_sees="observation"), 0)
+    assert learner.update_critic(batch) == other.update_critic(blinded)
+    assert _learner().update_critic(batch) != _learner().update_critic(blinded)
+
+
+def test_a_robot_without_limits_moves_faster() -> None:
+    lengths = []
+    for limited in (True, False):
+        collector, _ = Setting("push", "nominal", True, NO_ERRORS, limited=limited).collector()()
+        start = collector.loop.reset(FIRST_SEED)
+        assert start is not None
+        before = None
+        for _ in range(4):
+            captured = collector.loop.next_frame()
+            assert captured is not None
+            before = captured.truth.grip_m if before is None else before
+            collector.loop.act(np.array([0.0, 0.0, 1.0, -1.0]), captured)
+        lengths.append(float(np.linalg.norm(collector.loop.sim.truth().grip_m - before)))
+    assert lengths[1] > 1.3 * lengths[0]
+
+
 def test_an_interrupted_learner_goes_on_exactly(world: World, tmp_path: Path) -> None:
     learner = _learner()
     replay = HindsightReplay(LEARNING_TASKS["push"], ReplaySettings(capacity=10))

@@ -10,15 +10,13 @@ import typer
 
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.evaluation.contact_sheet import contact_sheet
-from fetch_sim2real.observation.preprocess import ImageSpec
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.sim.cell import IMAGE
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks import find_task
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-# What the shipped actors see.
-_ACTOR_IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8)
 _JPEG_QUALITY: Final = 75
 
 
@@ -32,7 +30,7 @@ def main(
 ) -> None:
     """Write a picture of a world's episodes: colour and depth of the camera and of the actor, nominal first."""
     shown = load_world(world, worlds_dir())
-    sheet = contact_sheet(load_world("nominal", worlds_dir()), shown, find_task(task), _ACTOR_IMAGE, seed, episodes)
+    sheet = contact_sheet(load_world("nominal", worlds_dir()), shown, find_task(task), IMAGE, seed, episodes)
     if output.suffix.lower() not in (".png", ".jpg") or not output.parent.is_dir():
         raise SetupError(f"cannot write {output}; expected a name ending in .png or .jpg in a folder that is there")
     if not cv2.imwrite(str(output), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):

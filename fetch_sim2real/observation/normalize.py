@@ -14,7 +14,12 @@ def normalize_images(rgb: torch.Tensor, depth_mm: torch.Tensor, spec: ImageSpec)
     """float32 (B, 4, S, S), channels last in memory, from rgb (B, S, S, 3) uint8 and depth (B, S, S) uint16 [mm].
 
     Colour is in [-0.5, 0.5]; depth is clipped to the spec's range and scaled to [-0.5, 0.5], HOLE where it is 0.
+    What the spec's channels leave out looks like black colour, or like holes.
     """
+    if spec.channels == "depth":
+        rgb = torch.zeros_like(rgb)
+    if spec.channels == "rgb":
+        depth_mm = torch.zeros_like(depth_mm)
     colour = rgb.to(torch.float32) / 255.0 - 0.5
     depth_m = depth_mm.to(torch.float32) * 1e-3
     scaled = (depth_m.clamp(spec.depth_near_m, spec.depth_far_m) - spec.depth_near_m) / (

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import cv2
 import numpy as np
@@ -24,14 +24,21 @@ from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.schema import PositiveFloat, Record
 from fetch_sim2real.types import RgbdFrame
 
+Channels = Literal["rgbd", "rgb", "depth"]
+CHANNELS: Final[tuple[Channels, ...]] = ("rgbd", "rgb", "depth")
+
 
 class ImageSpec(Record):
-    """The actor's image: size x size pixels over fov_deg x fov_deg, depth clipped to [near, far]."""
+    """The actor's image: size x size pixels over fov_deg x fov_deg, depth clipped to [near, far].
+
+    ``channels`` says what of it the actor sees; the rest is blanked.
+    """
 
     size: Annotated[int, Field(ge=16, le=512)]
     fov_deg: Annotated[float, Field(gt=0, lt=170)]
     depth_near_m: PositiveFloat
     depth_far_m: Annotated[float, Field(gt=0, le=65.0)]  # uint16 millimetres end at 65.535 m
+    channels: Channels
 
     @model_validator(mode="after")
     def _near_before_far(self) -> ImageSpec:

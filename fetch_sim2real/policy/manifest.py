@@ -22,7 +22,7 @@ from fetch_sim2real.robot.limits import PROFILES
 from fetch_sim2real.schema import PositiveFloat, Record, Vector3
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 ACTOR_FILE: Final = "actor.safetensors"
 GOLDEN_FILE: Final = "golden.npz"
 MANIFEST_FILE: Final = "manifest.json"
@@ -170,7 +170,7 @@ class SuccessRecord(Record):
 class ManifestContent(Record):
     """The manifest but for the hashes, which ``save_bundle`` adds. ``success`` is null until it is measured."""
 
-    format_version: Literal[2]
+    format_version: Literal[3]
     task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     actor: ActorSpec
     observation: ObservationSpec

@@ -6,7 +6,7 @@ from typing import Final
 
 from fetch_sim2real.observation.observe import ObservationSpec, make_observation_spec
 from fetch_sim2real.observation.preprocess import ImageSpec
-from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.robot.limits import DEFAULT_PROFILE, LimitProfile, limit_profile
 from fetch_sim2real.safety.scene import target_box_of_world
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import SimWorld
@@ -14,7 +14,7 @@ from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks import Task
 
 # The part of the camera's 42.5 degrees that holds the workspace, with room for an error of the camera's pose.
-IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8)
+IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd")
 # Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
 RENDER_SIZE: Final = (168, 168)
 # Delays are up to three periods, so these actions tell where the gripper is by now.
@@ -24,11 +24,14 @@ ACTION_SCALE_M: Final = 0.02
 
 
 def observation_spec(
-    proprioception: bool, goal_centre_m: tuple[float, float, float], goal_scale_m: tuple[float, float, float]
+    proprioception: bool,
+    goal_centre_m: tuple[float, float, float],
+    goal_scale_m: tuple[float, float, float],
+    image: ImageSpec = IMAGE,
 ) -> ObservationSpec:
     """What the actor sees: image, goal, its last actions, and, if asked for, gripper position and fingers."""
     return make_observation_spec(
-        IMAGE,
+        image,
         proprioception=proprioception,
         last_actions=LAST_ACTIONS,
         goal_centre_m=goal_centre_m,
@@ -38,10 +41,11 @@ def observation_spec(
     )
 
 
-def make_loop(world: World, task: Task, picture_every: int) -> ClosedLoop:
-    """The closed loop of ``task``: pictures at training's size of every n-th frame (0: none), the default limits."""
+def make_loop(world: World, task: Task, picture_every: int, profile: LimitProfile | None = None) -> ClosedLoop:
+    """The closed loop of ``task``: pictures at training's size of every n-th frame (0: none), the default limits unless
+    others are given."""
     settings = ActionSettings(
-        ACTION_SCALE_M, task.controls_gripper, target_box_of_world(world), limit_profile(DEFAULT_PROFILE)
+        ACTION_SCALE_M, task.controls_gripper, target_box_of_world(world), profile or limit_profile(DEFAULT_PROFILE)
     )
     size = RENDER_SIZE if picture_every else None
     return ClosedLoop(SimWorld(world, task, size, picture_every=max(1, picture_every)), settings)
