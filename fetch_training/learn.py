@@ -70,7 +70,7 @@ class TrainingLoop:
         self._seeds = training_seeds(run_seed, "rollouts")
         held_out = training_seeds(run_seed, "held-out")
         self._held_out = [next(held_out) for _ in range(settings.evaluation_episodes)]
-        self._steps, self._wall_s = 0, 0.0
+        self._steps, self._evaluated_at, self._wall_s = 0, -1, 0.0
         self._bests: list[float] = []
         self._recent: deque[bool] = deque(maxlen=40)
 
@@ -109,6 +109,9 @@ class TrainingLoop:
                 best = max(self._bests, default=float("nan"))
                 text = f"success {float(np.mean(self._recent)):.2f} best {best:.2f} {rate:.0f} steps/s"
                 progress.update(bar, completed=self._steps, description=text)
+            pending.cancel()
+        if self._steps != self._evaluated_at:
+            self._evaluate(metrics)
         return max(self._bests, default=float("nan"))
 
     def _ask(self, warming_up: bool) -> Future[Episode]:
@@ -137,6 +140,7 @@ class TrainingLoop:
         if success >= max(self._bests, default=-1.0):
             self._run.save(self._run.best, {"learner": learner, "steps": self._steps, "success": success})
         self._bests.append(success)
+        self._evaluated_at = self._steps
         state = {"learner": learner, "steps": self._steps, "bests": self._bests, "wall_s": self._wall_s}
         self._run.save(self._run.last, state)
         _log.info("steps %d, %.0f s: success %.2f, %s", self._steps, self._wall_s, success, metrics)
@@ -146,7 +150,8 @@ class TrainingLoop:
             return
         stored = self._run.load(self._run.last)
         self._learner.load_state_dict(stored["learner"])
-        self._steps, self._wall_s = int(stored["steps"]), float(stored["wall_s"])
+        self._steps = self._evaluated_at = int(stored["steps"])
+        self._wall_s = float(stored["wall_s"])
         self._bests = [float(value) for value in stored["bests"]]
         # Other episodes than before: what was learned from is not stored.
         self._seeds = training_seeds(self._steps, "rollouts-resumed")

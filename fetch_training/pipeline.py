@@ -98,12 +98,13 @@ def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
     run = RunDirectory(request.encoder_run)
     held_out = _pictures(run, request, "held", round(request.pictures * HELD_OUT_SHARE))
     images = _pictures(run, request, "train", request.pictures)
-    if not run.encoder.exists():
+    encoder = run.encoder(request.channels)
+    if not encoder.exists():
         actor = _seeing(request).build_actor(request.seed)
         error = pretrain_encoder(actor, images, held_out, request.pretrain, request.seed)
         _log.info("encoder on held-out pictures: %s", error)
-        run.save(run.encoder, actor.encoder.state_dict())
-    return run.load(run.encoder), images
+        run.save(encoder, actor.encoder.state_dict())
+    return run.load(encoder), images
 
 
 def _pictures(run: RunDirectory, request: TrainingRun, stream: str, count: int) -> PoseImages:

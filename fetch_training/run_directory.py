@@ -28,9 +28,9 @@ class RunDirectory:
     def last(self) -> Path:
         return self.path / "last.pt"
 
-    @property
-    def encoder(self) -> Path:
-        return self.path / "encoder.pt"
+    def encoder(self, channels: str) -> Path:
+        """Of an actor that sees ``channels`` of a picture; the pictures are the same for all."""
+        return self.path / f"encoder_{channels}.pt"
 
     @property
     def finished(self) -> Path:
