@@ -51,9 +51,12 @@ class FrameMaker:
         """Show the model's present pixels of these textures in the pictures from now on."""
         self._do(self._renderer.upload_textures, textures)
 
-    def request(self, qpos: FloatArray, stamp_ns: int) -> Future[Picture]:
-        """The picture of the generalised positions ``qpos``; their order decides the sensor's random pixels."""
-        return self._do(self._make, qpos.copy(), stamp_ns)
+    def request(self, qpos: FloatArray, stamp_ns: int, depth_qpos: FloatArray | None = None) -> Future[Picture]:
+        """The picture of the generalised positions ``qpos``, its depth that of ``depth_qpos`` if given.
+
+        The order of requests decides the sensor's random pixels. The arrays must not be changed afterwards.
+        """
+        return self._do(self._make, qpos, stamp_ns, depth_qpos)
 
     def finish(self) -> None:
         """Wait until every picture asked for is made."""
@@ -66,16 +69,24 @@ class FrameMaker:
         if self._thread is not None:
             self._thread.shutdown()
 
-    def _make(self, qpos: FloatArray, stamp_ns: int) -> Picture:
+    def _make(self, qpos: FloatArray, stamp_ns: int, depth_qpos: FloatArray | None) -> Picture:
         if self._sensor is None:
             raise RuntimeError("FrameMaker.start_episode has not been called")
         started = time.perf_counter()
+        self._place(qpos)
+        if depth_qpos is None:
+            rgb, depth_m = self._renderer.render(self._data)
+        else:
+            rgb = self._renderer.render_color(self._data)
+            self._place(depth_qpos)
+            depth_m = self._renderer.render_depth(self._data)
+        frame = RgbdFrame(stamp_ns, *self._sensor.capture(rgb, depth_m))
+        return Picture(frame, time.perf_counter() - started, started)
+
+    def _place(self, qpos: FloatArray) -> None:
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
-        rgb, depth_m = self._renderer.render(self._data)
-        frame = RgbdFrame(stamp_ns, *self._sensor.capture(rgb, depth_m))
-        return Picture(frame, time.perf_counter() - started, started)
 
     def _do(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         if self._thread is not None:

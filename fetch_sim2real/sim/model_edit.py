@@ -23,8 +23,8 @@ def apply_camera(model: mujoco.MjModel, draw: CameraDraw) -> None:
     model.cam_fovy[camera] = draw.vertical_fov_deg
 
 
-def apply_dynamics(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
-    """Servos, table height, and the object's shape, mass and contact."""
+def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, draw: DynamicsDraw) -> None:
+    """Servos, table height, and the object's shape, mass and contact. ``data`` is scratch: it has to be reset after."""
     gains = NOMINAL_GAINS
     for i, name in enumerate(ARM_JOINTS):
         servo, dof = model.actuator(name).id, model.joint(name).dofadr[0]
@@ -37,7 +37,7 @@ def apply_dynamics(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
     # The table keeps its size and is raised or sunk into the floor.
     model.body_pos[model.body(TABLE).id, 2] = draw.table_height_m - model.geom_size[table, 2]
     _apply_object(model, draw.object)
-    mujoco.mj_setConst(model, mujoco.MjData(model))
+    mujoco.mj_setConst(model, data)
 
 
 def _apply_object(model: mujoco.MjModel, draw: ObjectDraw) -> None:
