@@ -84,7 +84,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         """
         if self._captured is None:
             raise FetchSim2RealError("step needs an episode that is not over: call reset first")
-        chosen = np.clip(np.asarray(action, np.float64), -1.0, 1.0)
+        chosen = np.minimum(np.maximum(np.asarray(action, np.float64), -1.0), 1.0)
         self._loop.act(chosen, self._captured)
         self._history.push(chosen)
         self._captured = self._loop.next_frame()

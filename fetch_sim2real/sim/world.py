@@ -11,7 +11,7 @@ from fetch_sim2real.robot.model import NOMINAL_GAINS
 from fetch_sim2real.sim.dressing import Dressing
 from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode, ground_to_keep_clear
 from fetch_sim2real.sim.frames import FrameMaker
-from fetch_sim2real.sim.joint_readings import JointReadings, JointRecord
+from fetch_sim2real.sim.joint_readings import JointReadings
 from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics
 from fetch_sim2real.sim.outcome import HOLD_S, Outcome
 from fetch_sim2real.sim.sensor import SensorModel
@@ -89,8 +89,11 @@ class SimWorld(SimState):
             NOMINAL_GAINS.kv / self.model.actuator_gainprm[self._arm_servo, 0],
             max(0, steps_of(draw.command_latency_s)),
         )
-        self._readings = JointReadings(self._arm_qpos, self._arm_dof, self._finger_qpos, zero_error_rad)
-        self._joint_records = [self._joint_record()]
+        qpos, qvel = self.data.qpos, self.data.qvel
+        self._readings = JointReadings(
+            qpos[self._arm_qpos], qvel[self._arm_dof], qpos[self._finger_qpos], zero_error_rad
+        )
+        self._joint_samples = [self.measured()]
 
     # -- what a robot and a camera give --------------------------------------------------------------------------
 
@@ -101,15 +104,12 @@ class SimWorld(SimState):
 
     def measured(self) -> JointSample:
         """Joints as the robot reports them, joint zero errors included."""
-        return self._readings.samples([self._joint_record()])[0]
-
-    def _joint_record(self) -> JointRecord:
-        return self.step, self.data.qpos.copy(), self.data.qvel.copy()
+        return self._readings.at(self.step)
 
     def take_joint_samples(self) -> list[JointSample]:
         """Joint states (120 Hz) since the last call."""
-        taken, self._joint_records = self._joint_records, []
-        return self._readings.samples(taken) if taken else []
+        taken, self._joint_samples = self._joint_samples, []
+        return taken
 
     @property
     def camera_model(self) -> CameraModel:
@@ -206,7 +206,7 @@ class SimWorld(SimState):
             height = self.block_position_m[2]
             self._place_block(np.array([*self.episode.move_to_xy_m, height]), self.episode.object_yaw_rad)
             self._is_stale = True
-        self._joint_records.append(self._joint_record())
+        self._joint_samples.append(self.measured())
         if self.step >= self._hold_step:
             self._hold_distance_m = max(self._hold_distance_m, self.distance_m())
 
