@@ -1,16 +1,14 @@
-"""When the camera takes its pictures and when they come: colour, depth a little earlier or later, publication."""
+"""The camera in time: takes colour, and depth a little earlier or later, and hands frames out when they come."""
 
 from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-import numpy as np
-
+from fetch_sim2real.sim.frame_times import FrameTimes
 from fetch_sim2real.sim.frames import FrameMaker, Picture
 from fetch_sim2real.sim.state import Truth
 from fetch_sim2real.sim.steps import stamp_of_step
-from fetch_sim2real.timing import PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, RgbdFrame
 
 
@@ -24,32 +22,6 @@ class Captured:
     truth: Truth
     render_s: float = 0.0
     render_started_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class FrameTimes:
-    """An episode's instants, in physics steps. A frame's stamp is the instant of its colour.
-
-    Depth is taken ``depth_steps`` after colour, before it if negative. A frame comes ``latency_steps`` after its
-    colour, give or take its entry of ``jitter_steps`` (frames,), which starts anew where it is over.
-    """
-
-    first_step: int
-    latency_steps: int
-    depth_steps: int
-    jitter_steps: tuple[int, ...]
-
-    def color_step(self, index: int) -> int:
-        return self.first_step + index * PHYSICS_STEPS_PER_PERIOD
-
-    def depth_step(self, index: int) -> int:
-        """Never before the episode: the first depth may be less skewed than the others."""
-        return max(self.first_step, self.color_step(index) + self.depth_steps)
-
-    def publication_step(self, index: int) -> int:
-        """Not before the frame is taken."""
-        late_steps = self.latency_steps + self.jitter_steps[index % len(self.jitter_steps)]
-        return self.color_step(index) + max(late_steps, self.depth_steps, 0)
 
 
 class Shutter:
@@ -124,10 +96,3 @@ class Shutter:
             return
         stamp_ns = stamp_of_step(self._times.color_step(index))
         self._pictures[index] = self._frames.request(self._color_qpos.pop(index), stamp_ns, depth_qpos)
-
-
-def jitter_steps(amplitude_steps: int, frames: int, rng: np.random.Generator) -> tuple[int, ...]:
-    """How many physics steps each of ``frames`` frames comes late, evenly within +-``amplitude_steps``."""
-    if amplitude_steps == 0:
-        return (0,)
-    return tuple(rng.integers(-amplitude_steps, amplitude_steps, frames, endpoint=True).tolist())

@@ -10,13 +10,14 @@ from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.model import NOMINAL_GAINS
 from fetch_sim2real.sim.dressing import Dressing
 from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode, ground_to_keep_clear
+from fetch_sim2real.sim.frame_times import frame_times
 from fetch_sim2real.sim.frames import FrameMaker
 from fetch_sim2real.sim.joint_readings import JointReadings
 from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics
 from fetch_sim2real.sim.outcome import HOLD_S, Outcome
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.sim.servos import ArmServos
-from fetch_sim2real.sim.shutter import Captured, FrameTimes, Shutter
+from fetch_sim2real.sim.shutter import Captured, Shutter
 from fetch_sim2real.sim.state import SimState
 from fetch_sim2real.sim.steps import first_step_after, stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import World
@@ -76,7 +77,7 @@ class SimWorld(SimState):
         self._hold_distance_m = 0.0
         self._move_step = self._first_step + steps_of(draw.move_at_s) if move_block else None
         self._start_arm(draw)
-        times = FrameTimes(self._first_step, max(0, steps_of(draw.camera_latency_s)), 0, (0,))
+        times = frame_times(draw, self._first_step, self._end_step)
         self._shutter = Shutter(times, self._frames, self._picture_every)
         self._shutter.take(self.step, self.data.qpos, self.truth())
         return draw
@@ -90,8 +91,9 @@ class SimWorld(SimState):
             max(0, steps_of(draw.command_latency_s)),
         )
         qpos, qvel = self.data.qpos, self.data.qvel
+        arm_rad, arm_rad_s, fingers_m = qpos[self._arm_qpos], qvel[self._arm_dof], qpos[self._finger_qpos]
         self._readings = JointReadings(
-            qpos[self._arm_qpos], qvel[self._arm_dof], qpos[self._finger_qpos], zero_error_rad
+            arm_rad, arm_rad_s, fingers_m, zero_error_rad, draw.encoders, self._first_step
         )
         self._joint_samples = [self.measured()]
 
@@ -103,7 +105,7 @@ class SimWorld(SimState):
         return stamp_of_step(self.step)
 
     def measured(self) -> JointSample:
-        """Joints as the robot reports them, joint zero errors included."""
+        """Joints as the robot reports them, errors included."""
         return self._readings.at(self.step)
 
     def take_joint_samples(self) -> list[JointSample]:
