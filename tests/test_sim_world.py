@@ -125,8 +125,9 @@ def test_doing_nothing_is_no_success(blind: SimWorld) -> None:
 def test_joint_zero_errors_show_in_what_is_measured_and_not_in_the_motion(seeing: SimWorld) -> None:
     draw = seeing.reset(11)
     assert np.abs(draw.dynamics.joint_offset_rad).max() > 0.0
+    # To within the encoders' steps and noise.
     np.testing.assert_allclose(
-        seeing.measured().position - seeing.true_arm_position(), draw.dynamics.joint_offset_rad, atol=1e-12
+        seeing.measured().position - seeing.true_arm_position(), draw.dynamics.joint_offset_rad, atol=2e-3
     )
     before = seeing.true_arm_position()
     seeing.advance_to(seeing.step + 240)

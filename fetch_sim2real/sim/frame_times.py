@@ -15,8 +15,9 @@ from fetch_sim2real.timing import PHYSICS_STEPS_PER_PERIOD
 class FrameTimes:
     """Instants of one episode. A frame's stamp is the instant of its colour.
 
-    Depth is taken ``depth_steps`` after colour, before it if negative. A frame comes ``latency_steps`` after its
-    colour, give or take its entry of ``jitter_steps`` (frames,), which starts anew where it is over.
+    Depth is taken ``depth_steps`` after colour, before it if negative, by less than a control period. A frame comes
+    ``latency_steps`` after its colour, give or take its entry of ``jitter_steps`` (frames,), which starts anew where it
+    is over.
     """
 
     first_step: int
