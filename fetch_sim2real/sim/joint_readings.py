@@ -20,7 +20,8 @@ class JointReadings:
     """Reads one episode's joints. ``arm_rad`` (7,), ``arm_rad_s`` (7,) and ``fingers_m`` (2,) are views of the present
     state.
 
-    Noise follows from the time since ``first_step`` alone: to ask twice, or more often in one run than in another, changes nothing.
+    Noise follows from the time since ``first_step`` alone: to ask twice, or more often in one run than in another,
+    changes nothing.
     """
 
     def __init__(
@@ -49,7 +50,10 @@ class JointReadings:
         position, velocity = self._arm_rad + self._zero_error_rad, self._arm_rad_s.copy()
         if self._noise is not None:
             noise = self._noise[(step - self._first_step) // JOINT_STATE_EVERY_STEPS % _NOISY_SAMPLES]
-            position, velocity = position + noise[0], velocity + noise[1]
+            position += noise[0]
+            velocity += noise[1]
         if self._step_rad > 0.0:
-            position = np.rint(position / self._step_rad) * self._step_rad
+            position /= self._step_rad
+            np.rint(position, out=position)
+            position *= self._step_rad
         return JointSample(stamp_of_step(step), position, velocity, (left_m + right_m) / 2)
