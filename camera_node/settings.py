@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from camera_node.profile import Profile, ProfileTextError
+from fetch_sim2real.processes import CAMERA_REALSENSE, CAMERA_SOFTWARE
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from node_support.parameters import Parameter, ParameterError, Parameters
 
@@ -15,7 +16,13 @@ _DEPTH_PROFILE: Final = "depth_module.depth_profile"
 _ALIGN: Final = "align_depth.enable"
 _EXPOSURE_PRIORITY: Final = "rgb_camera.auto_exposure_priority"
 
+_SOURCE: Final = "source"
+
 TABLE: Final = (
+    Parameter(
+        _SOURCE, CAMERA_REALSENSE, "a camera or a recording; or the SDK's software device, fed by a simulation",
+        choices=(CAMERA_REALSENSE, CAMERA_SOFTWARE),
+    ),
     Parameter("serial_no", "", "serial number, written _0123456789 lest it be taken for a number; empty: the only one"),
     Parameter(_COLOR_PROFILE, "424x240x30", "size and rate of the colour images, WIDTHxHEIGHTxRATE"),
     Parameter(_DEPTH_PROFILE, "424x240x30", "size and rate of the depth images before they are aligned"),
