@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from camera_node.profile import Profile, ProfileTextError
+from camera_node.simulated_source import SimulatedFault
 from fetch_sim2real.processes import CAMERA_REALSENSE, CAMERA_SOFTWARE
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from node_support.parameters import Parameter, ParameterError, Parameters
@@ -17,10 +18,13 @@ _ALIGN: Final = "align_depth.enable"
 _EXPOSURE_PRIORITY: Final = "rgb_camera.auto_exposure_priority"
 
 _SOURCE: Final = "source"
+FAULT: Final = "simulated_fault"
 
 TABLE: Final = (
     Parameter(
-        _SOURCE, CAMERA_REALSENSE, "a camera or a recording; or the SDK's software device, fed by a simulation",
+        _SOURCE,
+        CAMERA_REALSENSE,
+        "a camera or a recording; or the SDK's software device, fed by a simulation",
         choices=(CAMERA_REALSENSE, CAMERA_SOFTWARE),
     ),
     Parameter("serial_no", "", "serial number, written _0123456789 lest it be taken for a number; empty: the only one"),
@@ -33,15 +37,23 @@ TABLE: Final = (
     Parameter("wait_for_device_timeout", -1.0, "give up if there is no camera for so long; -1: never", "s", low=-1.0),
     Parameter("reconnect_timeout", 6.0, "pause between two attempts to open the camera", "s", low=0.1, high=600.0),
     Parameter("frame_timeout", 1.0, "a camera without a new pair for so long is opened anew", "s", low=0.1, high=60.0),
+    Parameter(
+        FAULT,
+        SimulatedFault.NONE.value,
+        "what the software device suffers from",
+        choices=tuple(fault.value for fault in SimulatedFault),
+        changeable=True,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What is wanted of a camera or a recording, whichever ``recording`` says."""
+    """What is wanted of a camera, of a recording if ``recording`` names one, or of a software device."""
 
     color: Profile
     depth: Profile
+    is_software: bool = False
     serial: str = ""
     recording: Path | None = None
     initial_reset: bool = False
@@ -64,6 +76,7 @@ def camera_settings(parameters: Parameters) -> CameraSettings:
     return CameraSettings(
         color=color,
         depth=depth,
+        is_software=parameters.text(_SOURCE) == CAMERA_SOFTWARE,
         # realsense2_camera's way to keep a launch file from making a number of it.
         serial=parameters.text("serial_no").strip().lstrip("_"),
         recording=Path(recording).expanduser() if recording else None,

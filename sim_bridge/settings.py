@@ -17,8 +17,10 @@ TABLE: Final = (
     Parameter("lockstep", False, "true: wait for the driver's answer to each frame; false: run against the wall clock"),
     Parameter("camera", "424x240@30", "size and rate of the camera", choices=tuple(CAMERA_PROFILES)),
     Parameter(
-        "camera_source", CAMERA_SIM, "who publishes the camera's topics: the bridge if it is sim; otherwise another node "
-        "from the unaligned pictures under /sim/camera", choices=SIM_CAMERA_SOURCES,
+        "camera_source",
+        CAMERA_SIM,
+        "who publishes the camera's topics: sim: the bridge; otherwise a node that takes what is under /sim/camera",
+        choices=SIM_CAMERA_SOURCES,
     ),
     Parameter("seed", 0, "seed of the next episode", low=0, high=_MAX_SEED, changeable=True),
     Parameter("move_block", False, "put the block elsewhere during the next episode", changeable=True),

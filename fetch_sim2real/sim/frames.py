@@ -16,7 +16,7 @@ from typing import Any
 import mujoco
 
 from fetch_sim2real.sim.render import RgbdRenderer
-from fetch_sim2real.sim.scene import CAMERA
+from fetch_sim2real.sim.scene import CAMERA, DEPTH_CAMERA
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.types import FloatArray, RgbdFrame
 
@@ -31,12 +31,18 @@ class Picture:
 
 
 class FrameMaker:
-    """Renders one model's camera. The model may be edited only between ``finish`` and the next ``request``."""
+    """Renders one model's camera. The model may be edited only between ``finish`` and the next ``request``.
 
-    def __init__(self, model: mujoco.MjModel, size: tuple[int, int], background: bool) -> None:
+    With ``separate_depth`` depth is what the depth sensor sees from its own place: nobody has aligned it to colour.
+    """
+
+    def __init__(
+        self, model: mujoco.MjModel, size: tuple[int, int], background: bool, separate_depth: bool = False
+    ) -> None:
         self._model = model
         self._data = mujoco.MjData(model)
         self._sensor: SensorModel | None = None
+        self._separate_depth = separate_depth
         # An OpenGL context belongs to the thread that made it.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="render") if background else None
         self._last: Future[Any] | None = None
@@ -74,7 +80,10 @@ class FrameMaker:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         rgb, depth_m = self._renderer.render(self._data)
-        frame = RgbdFrame(stamp_ns, *self._sensor.capture(rgb, depth_m))
+        seen_by_depth = None
+        if self._separate_depth:
+            seen_by_depth, depth_m = self._renderer.render(self._data, DEPTH_CAMERA)
+        frame = RgbdFrame(stamp_ns, *self._sensor.capture(rgb, depth_m, seen_by_depth))
         return Picture(frame, time.perf_counter() - started, started)
 
     def _do(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:

@@ -14,6 +14,7 @@ from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.robot.model import GRIP_SITE, NOMINAL_GAINS
 from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.depth_sensor import depth_sensor_model
 from fetch_sim2real.sim.dressing import Dressing
 from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode, ground_to_keep_clear
 from fetch_sim2real.sim.frames import FrameMaker, Picture
@@ -92,11 +93,13 @@ class SimWorld:
         camera_size: tuple[int, int] | None,
         render_in_background: bool = False,
         picture_every: int = 1,
+        separate_depth: bool = False,
     ) -> None:
         """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty); with
         ``picture_every`` n only every n-th frame has one.
 
-        ``render_in_background`` lets a thread render while physics goes on; results are the same.
+        ``render_in_background`` lets a thread render while physics goes on; results are the same. With
+        ``separate_depth`` the frames' depth is the depth sensor's own picture, not aligned to colour.
         """
         self.world = world
         self.task = task
@@ -105,7 +108,12 @@ class SimWorld:
         self.ik = DifferentialIk(world.robot.torso_height_m)
         self.model = scene_spec(world).compile()
         self.data = mujoco.MjData(self.model)
-        self._frames = None if camera_size is None else FrameMaker(self.model, camera_size, render_in_background)
+        self._separate_depth = separate_depth
+        self._frames = (
+            None
+            if camera_size is None
+            else FrameMaker(self.model, camera_size, render_in_background, separate_depth)
+        )
         self._dressing = Dressing(self.model)
         width, height = camera_size or (0, 0)
         self.camera_size = (width, height)
@@ -125,7 +133,9 @@ class SimWorld:
         """Start the episode of ``seed``; with ``move_block`` the block is put elsewhere on its way."""
         draw = draw_episode(self.world, self.task, seed, self.ik)
         if self._frames is not None:
-            self._frames.start_episode(SensorModel(draw.sensor, draw.camera.intrinsics(*self.camera_size)))
+            depth_camera = depth_sensor_model(*self.camera_size) if self._separate_depth else None
+            camera = draw.camera.intrinsics(*self.camera_size)
+            self._frames.start_episode(SensorModel(draw.sensor, camera, depth_camera))
         apply_dynamics(self.model, draw.dynamics)
         apply_camera(self.model, draw.camera)
         self._dressing.apply(draw.looks, draw.dynamics.table_height_m)
@@ -210,6 +220,11 @@ class SimWorld:
     def camera_model(self) -> CameraModel:
         """Intrinsics of the true camera, as its CameraInfo would state them."""
         return self.episode.camera.intrinsics(*self.camera_size)
+
+    @property
+    def depth_camera_model(self) -> CameraModel:
+        """Intrinsics of the frames' depth: the colour camera's, unless depth is separate."""
+        return depth_sensor_model(*self.camera_size) if self._separate_depth else self.camera_model
 
     # -- commands ------------------------------------------------------------------------------------------------
 
