@@ -27,7 +27,7 @@ from fetch_sim2real.timing import CONTROL_PERIOD_NS
 _WAITING_PICTURES: Final = 2
 _GAP_NS: Final = round(1.5 * CONTROL_PERIOD_NS)
 # Without pictures for so long, the simulation stands still.
-_PAUSED_S: Final = 0.1
+_PAUSED_S: Final = 0.5
 # A pair takes milliseconds; a machine that has better things to do takes longer.
 _PAIR_LIMIT_S: Final = 1.0
 
