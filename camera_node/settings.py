@@ -14,7 +14,8 @@ from node_support.parameters import Parameter, ParameterError, Parameters
 
 _COLOR_PROFILE: Final = "rgb_camera.color_profile"
 _DEPTH_PROFILE: Final = "depth_module.depth_profile"
-_ALIGN: Final = "align_depth.enable"
+# What realsense2_camera lets one switch off, and the graph cannot do without.
+_INDISPENSABLE: Final = ("enable_color", "enable_depth", "enable_sync", "align_depth.enable")
 _EXPOSURE_PRIORITY: Final = "rgb_camera.auto_exposure_priority"
 
 _SOURCE: Final = "source"
@@ -30,7 +31,7 @@ TABLE: Final = (
     Parameter("serial_no", "", "serial number, written _0123456789 lest it be taken for a number; empty: the only one"),
     Parameter(_COLOR_PROFILE, "424x240x30", "size and rate of the colour images, WIDTHxHEIGHTxRATE"),
     Parameter(_DEPTH_PROFILE, "424x240x30", "size and rate of the depth images before they are aligned"),
-    Parameter(_ALIGN, True, "depth seen from the colour camera; the graph has no other depth"),
+    *(Parameter(name, True, "as in realsense2_camera; the graph needs it true") for name in _INDISPENSABLE),
     Parameter(_EXPOSURE_PRIORITY, False, "let colour slow down in the dark"),
     Parameter("rosbag_filename", "", "play this recording of the SDK (.bag, .db3) instead of opening a camera"),
     Parameter("initial_reset", False, "reset the camera before it is first opened"),
@@ -66,11 +67,12 @@ class CameraSettings:
 def camera_settings(parameters: Parameters) -> CameraSettings:
     """The settings; ParameterError if they cannot be met by any camera."""
     color, depth = (_profile(parameters, name) for name in (_COLOR_PROFILE, _DEPTH_PROFILE))
-    if not parameters.flag(_ALIGN):
-        raise ParameterError(
-            f"parameter '{_ALIGN}' is false, but the graph's depth is the aligned one: leave it true, or run "
-            "realsense2_camera for other topics"
-        )
+    for name in _INDISPENSABLE:
+        if not parameters.flag(name):
+            raise ParameterError(
+                f"parameter '{name}' is false, but the graph lives on pairs of colour and aligned depth: leave it "
+                "true, or run realsense2_camera for other topics"
+            )
     wait_s = parameters.number("wait_for_device_timeout")
     recording = parameters.text("rosbag_filename")
     return CameraSettings(

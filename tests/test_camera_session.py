@@ -500,6 +500,7 @@ def test_parameters_are_those_of_realsense2_camera() -> None:
         ({"rgb_camera__color_profile": "hd"}, "rgb_camera.color_profile.*expected WIDTHxHEIGHTxRATE"),
         ({"depth_module__depth_profile": "424x240x60"}, "depth_module.depth_profile.*expected a rate of 30"),
         ({"align_depth__enable": False}, "align_depth.enable"),
+        ({"enable_sync": False}, "enable_sync"),
     ],
 )
 def test_parameters_that_no_camera_can_meet_are_refused(given_value: dict[str, object], expected: str) -> None:

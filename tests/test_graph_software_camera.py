@@ -12,8 +12,10 @@ pytest.importorskip("rclpy")
 pytest.importorskip("pyrealsense2", exc_type=ImportError)
 
 from graph_harness import (
+    START_LIMIT_S,
     SimulatedGraph,
     run_episode,
+    running,
     set_parameter,
     simulated_graph,
     values_of,
@@ -23,11 +25,13 @@ from graph_motion import COMMAND_TIMEOUT_S, assert_brakes_to_rest, newest_ns, st
 from rclpy.parameter import Parameter
 
 from fetch_sim2real import graph
-from fetch_sim2real.processes import CAMERA_SOFTWARE, SimGraphOptions
+from fetch_sim2real.processes import CAMERA_SOFTWARE, SimGraphOptions, sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from node_support.camera_info import camera_model_of
 from node_support.images import color_of, depth_of
 from node_support.stamps import stamp_ns_of
+from node_support.topics import publish_to, subscribe_to
+from operator_cli.operator import Operator
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 
@@ -71,6 +75,20 @@ def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_moti
             assert camera_model_of(info).fx == pytest.approx(rendered.fx, rel=1e-6)
         models = {m.k[0] for m in cell.taps[graph.COLOR_INFO].messages}
         assert len(models) == 2, "one for each of two seeds"
+
+
+def test_with_an_external_camera_the_topics_are_left_to_another_node(tmp_path: Path) -> None:
+    """Here one that passes on what the sensors see, each message as it comes."""
+    write_untrained_bundle(tmp_path / "bundle")
+    chosen = SimGraphOptions(policy=str(tmp_path / "bundle"), camera_source="external", episode_s=0.3)
+    with running(sim_graph(chosen), tmp_path / "log") as (_, session):
+        for seen, shown in zip(graph.SIM_CAMERA, CAMERA, strict=True):
+            subscribe_to(session.node, seen, publish_to(session.node, shown).publish)
+        operator = Operator(session)
+        operator.wait_for_graph(START_LIMIT_S, False, chosen.camera_source)
+        operator.refuse_strangers(chosen.camera_source)
+        outcome = run_episode(operator, SEED)
+    assert outcome["missed"] == 0 and set(outcome["decisions"]) <= {"command", "limited"}
 
 
 @pytest.fixture(scope="module")
