@@ -15,6 +15,15 @@ from fetch_sim2real.tasks import TASKS, find_task
 
 ROS_PACKAGE: Final = "fetch_sim2real"
 CAMERAS: Final = ("424x240@30", "640x480@30")
+# Where a graph's RGB-D pairs come from: sim_bridge's renders as they are; the same renders through the RealSense SDK's
+# software device; a camera on this machine; or a node that is none of this project's, such as realsense2_camera.
+CAMERA_SIM: Final = "sim"
+CAMERA_SOFTWARE: Final = "software-device"
+CAMERA_REALSENSE: Final = "realsense"
+CAMERA_EXTERNAL: Final = "external"
+CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_REALSENSE, CAMERA_EXTERNAL)
+# A camera on this machine stamps by the wall clock, which a simulated robot does not live by.
+SIM_CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_EXTERNAL)
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
 
 # Every process of the stack needs it, and so does every other process that exchanges images with it.
@@ -59,6 +68,7 @@ class SimGraphOptions:
     task: str = ""
     world: str = "nominal"
     camera: str = CAMERAS[0]
+    camera_source: str = CAMERA_SIM
     lockstep: bool = True
     seed: int = 0
     move_block: bool = False
@@ -76,8 +86,12 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
 
     Raises ``SetupError`` for an unknown policy, ``GraphError`` for an impossible choice.
     """
-    if options.camera not in CAMERAS:
-        raise GraphError(f"camera profile is '{options.camera}', available: {', '.join(CAMERAS)}")
+    if options.camera_source not in SIM_CAMERA_SOURCES:
+        raise GraphError(
+            f"camera source of a simulated robot is '{options.camera_source}', available: "
+            f"{', '.join(SIM_CAMERA_SOURCES)}"
+        )
+    cameras = camera_processes(options.camera_source, options.camera)
     if options.profile not in PROFILES:
         raise GraphError(f"limit profile is '{options.profile}', available: {', '.join(PROFILES)}")
     world = absolute_world(options.world)
@@ -96,6 +110,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "task": task,
             "world": world,
             "camera": options.camera,
+            "camera_source": options.camera_source,
             "lockstep": options.lockstep,
             "seed": options.seed,
             "move_block": options.move_block,
@@ -120,7 +135,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         stop_rank=2,
     )
     # The slowest to start first: it has the longest way to its first answer.
-    processes = (policy, bridge, driver)
+    processes = (policy, bridge, *cameras, driver)
     if not options.record_to:
         return processes
     recorder = NodeProcess(
@@ -133,6 +148,34 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         stop_rank=1,
     )
     return (*processes, recorder)
+
+
+def camera_processes(
+    source: str, camera: str = CAMERAS[0], serial_no: str = "", rosbag_filename: str = ""
+) -> tuple[NodeProcess, ...]:
+    """The processes that publish the camera's topics, for any graph: none if ``source`` is the bridge or external.
+
+    ``source`` is one of ``CAMERA_SOURCES``, ``camera`` one of ``CAMERAS``. ``serial_no`` chooses among several cameras,
+    ``rosbag_filename`` plays a recording of the SDK instead; both only with ``realsense``. Raises ``GraphError`` for an
+    impossible choice.
+    """
+    if camera not in CAMERAS:
+        raise GraphError(f"camera profile is '{camera}', available: {', '.join(CAMERAS)}")
+    if source not in CAMERA_SOURCES:
+        raise GraphError(f"camera source is '{source}', available: {', '.join(CAMERA_SOURCES)}")
+    if source in (CAMERA_SIM, CAMERA_EXTERNAL):
+        return ()
+    profile = camera.replace("@", "x")  # as realsense2_camera writes it
+    parameters: dict[str, ParameterValue] = {
+        "source": source,
+        "rgb_camera.color_profile": profile,
+        "depth_module.depth_profile": profile,
+    }
+    if source == CAMERA_SOFTWARE:
+        parameters["use_sim_time"] = True
+    else:
+        parameters |= {"serial_no": serial_no, "rosbag_filename": rosbag_filename}
+    return (NodeProcess("camera_node", graph.CAMERA_NODE, parameters, stop_rank=1),)
 
 
 def rendering_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -165,6 +208,11 @@ _DESCRIPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "task": ("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
     "world": ("Name of a shipped world (nominal, randomized, wide, gap), or a YAML file.", ()),
     "camera": ("Size and rate of the simulated camera.", CAMERAS),
+    "camera_source": (
+        "sim: the bridge publishes the camera's topics; software-device: camera_node does, by way of the RealSense "
+        "SDK's software device; external: a node of yours does.",
+        SIM_CAMERA_SOURCES,
+    ),
     "lockstep": (
         "true: the world waits for the policy, so that results do not depend on the machine; false: it runs against "
         "the wall clock.",

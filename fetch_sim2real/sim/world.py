@@ -8,6 +8,7 @@ import numpy as np
 from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.model import NOMINAL_GAINS
+from fetch_sim2real.sim.depth_sensor import depth_sensor_model
 from fetch_sim2real.sim.dressing import Dressing
 from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode, ground_to_keep_clear
 from fetch_sim2real.sim.frame_times import frame_times
@@ -37,17 +38,24 @@ class SimWorld(SimState):
         camera_size: tuple[int, int] | None,
         render_in_background: bool = False,
         picture_every: int = 1,
+        separate_depth: bool = False,
     ) -> None:
         """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty); with
         ``picture_every`` n only every n-th frame has one.
 
-        ``render_in_background`` lets a thread render while physics goes on; results are the same.
+        ``render_in_background`` lets a thread render while physics goes on; results are the same. With
+        ``separate_depth`` the frames' depth is the depth sensor's own picture, not aligned to colour.
         """
         super().__init__(world, task)
         self._picture_every = picture_every
         self.task_part = world.task(task.name)
         self.ik = DifferentialIk(world.robot.torso_height_m)
-        self._frames = None if camera_size is None else FrameMaker(self.model, camera_size, render_in_background)
+        self._separate_depth = separate_depth
+        self._frames = (
+            None
+            if camera_size is None
+            else FrameMaker(self.model, camera_size, render_in_background, separate_depth)
+        )
         self._dressing = Dressing(self.model)
         width, height = camera_size or (0, 0)
         self.camera_size = (width, height)
@@ -59,7 +67,9 @@ class SimWorld(SimState):
         """Start the episode of ``seed``; with ``move_block`` the block is put elsewhere on its way."""
         draw = draw_episode(self.world, self.task, seed, self.ik)
         if self._frames is not None:
-            self._frames.start_episode(SensorModel(draw.sensor, draw.camera.intrinsics(*self.camera_size)))
+            depth_camera = depth_sensor_model(*self.camera_size) if self._separate_depth else None
+            camera = draw.camera.intrinsics(*self.camera_size)
+            self._frames.start_episode(SensorModel(draw.sensor, camera, depth_camera))
         apply_dynamics(self.model, self.data, draw.dynamics)
         apply_camera(self.model, draw.camera)
         self._dressing.apply(draw.looks, draw.dynamics.table_height_m)
@@ -117,6 +127,11 @@ class SimWorld(SimState):
     def camera_model(self) -> CameraModel:
         """Intrinsics of the true camera, as its CameraInfo would state them."""
         return self.episode.camera.intrinsics(*self.camera_size)
+
+    @property
+    def depth_camera_model(self) -> CameraModel:
+        """Intrinsics of the frames' depth: the colour camera's, unless depth is separate."""
+        return depth_sensor_model(*self.camera_size) if self._separate_depth else self.camera_model
 
     # -- commands ------------------------------------------------------------------------------------------------
 
