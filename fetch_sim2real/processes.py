@@ -15,6 +15,7 @@ from fetch_sim2real.tasks import TASKS, find_task
 
 ROS_PACKAGE: Final = "fetch_sim2real"
 CAMERAS: Final = ("424x240@30", "640x480@30")
+MODES: Final = ("live", "shadow")
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
 
 # Every process of the stack needs it, and so does every other process that exchanges images with it.
@@ -67,6 +68,7 @@ class SimGraphOptions:
     ack_timeout_s: float = 10.0
     profile: str = DEFAULT_PROFILE
     speed_scale: float = 1.0
+    mode: str = MODES[0]
     record_to: str = ""
     record_metadata: str = "{}"
 
@@ -80,6 +82,8 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         raise GraphError(f"camera profile is '{options.camera}', available: {', '.join(CAMERAS)}")
     if options.profile not in PROFILES:
         raise GraphError(f"limit profile is '{options.profile}', available: {', '.join(PROFILES)}")
+    if options.mode not in MODES:
+        raise GraphError(f"mode is '{options.mode}', available: {', '.join(MODES)}")
     world = absolute_world(options.world)
     folder = paths.find_policy(options.policy).resolve()
     task = find_task(options.task or paths.policy_task(folder)).name
@@ -116,6 +120,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "world": world,
             "profile": options.profile,
             "speed_scale": options.speed_scale,
+            "mode": options.mode,
         },
         stop_rank=2,
     )
@@ -177,6 +182,7 @@ _DESCRIPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "ack_timeout_s": ("Lockstep: how long [s] the world waits for the driver's answer before the run fails.", ()),
     "profile": ("Limit profile of the arm driver.", tuple(PROFILES)),
     "speed_scale": ("Cap on the arm's speed, as a share of the profile's, in (0, 1].", ()),
+    "mode": ("live: the arm moves; shadow: the driver only publishes what it would have sent.", MODES),
     "record_to": ("Folder for a bag of everything, which must not exist yet; empty records nothing.", ()),
     "record_metadata": ("JSON text that is stored in the bag.", ()),
 }

@@ -16,7 +16,7 @@ from fetch_sim2real import __version__, graph
 from fetch_sim2real.errors import GraphError
 from node_support.main_loop import StackNode
 from node_support.parameters import Parameter
-from node_support.topics import message_class, qos_profile
+from node_support.topics import local_name, message_class, qos_profile
 from recorder.bag import SUMMARY_FILE, Bag
 
 EVERY_S: Final = 1.0
@@ -44,12 +44,12 @@ class RecorderNode(StackNode):
         metadata = {"fetch_sim2real": __version__, **_texts(self.parameters.text("metadata"))}
         path = Path(output).expanduser()
         try:
-            self._bag = Bag(path, graph.CONTRACT, metadata, self.parameters.flag("compress"))
+            self._bag = Bag(path, graph.RECORDED, metadata, self.parameters.flag("compress"))
         except OSError as error:
             raise GraphError(f"the bag {path} cannot be made: {error}") from error
-        self._ears = {topic.name: self._subscribe(topic, topic.publish.reliability) for topic in graph.CONTRACT}
+        self._ears = {topic.name: self._subscribe(topic, topic.publish.reliability) for topic in graph.RECORDED}
         self.create_timer(EVERY_S, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.get_logger().info(f"recording {len(graph.CONTRACT)} topics to {path}")
+        self.get_logger().info(f"recording {len(graph.RECORDED)} topics to {path}")
 
     def close(self) -> None:
         """Finish the bag and say what is in it."""
@@ -64,12 +64,12 @@ class RecorderNode(StackNode):
         is_image = topic.type == "sensor_msgs/msg/Image"
         qos = graph.Qos(reliability, _IMAGE_DEPTH if is_image else _OTHER_DEPTH)
         return self.create_subscription(
-            message_class(topic.type), topic.name, self._writer_of(topic.name), qos_profile(qos), raw=True
+            message_class(topic.type), local_name(self, topic.name), self._writer_of(topic.name), qos_profile(qos), raw=True
         )
 
     def _every_second(self) -> None:
         self._flush()
-        for topic in graph.CONTRACT:
+        for topic in graph.RECORDED:
             self._humour(topic)
 
     def _humour(self, topic: graph.Topic) -> None:
@@ -77,10 +77,10 @@ class RecorderNode(StackNode):
         ear = self._ears[topic.name]
         if ear.qos_profile.reliability != ReliabilityPolicy.RELIABLE:
             return
-        for publisher in self.get_publishers_info_by_topic(topic.name):
+        for publisher in self.get_publishers_info_by_topic(ear.topic_name):
             if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
                 self.get_logger().warning(
-                    f"{publisher.node_name} publishes {topic.name} best effort, the contract says reliable: recorded "
+                    f"{publisher.node_name} publishes {ear.topic_name} best effort, the contract says reliable: recorded "
                     "best effort too, messages may be missing"
                 )
                 self.destroy_subscription(ear)
