@@ -16,7 +16,7 @@ TABLE: Final = (
     Parameter(
         "mode",
         "live",
-        "live: what passes the filter goes to the robot; shadow: it is published under ~/shadow instead, nothing is sent",
+        "live: what passes the filter goes to the robot; shadow: it is only published, under ~/shadow",
         choices=MODES,
     ),
     Parameter("lockstep", False, "true: time is the simulation's, which waits for this node"),

@@ -17,7 +17,6 @@ from std_srvs.srv import Trigger
 from fetch_sim2real import graph
 from fetch_sim2real.graph import Qos, Topic
 
-
 # The same for all robots of a network, whatever namespace they are in.
 _GLOBAL: Final = frozenset({graph.DIAGNOSTICS.name, graph.CLOCK.name})
 

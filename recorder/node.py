@@ -63,9 +63,8 @@ class RecorderNode(StackNode):
     def _subscribe(self, topic: graph.Topic, reliability: Reliability) -> Subscription:
         is_image = topic.type == "sensor_msgs/msg/Image"
         qos = graph.Qos(reliability, _IMAGE_DEPTH if is_image else _OTHER_DEPTH)
-        return self.create_subscription(
-            message_class(topic.type), local_name(self, topic.name), self._writer_of(topic.name), qos_profile(qos), raw=True
-        )
+        name, write = local_name(self, topic.name), self._writer_of(topic.name)
+        return self.create_subscription(message_class(topic.type), name, write, qos_profile(qos), raw=True)
 
     def _every_second(self) -> None:
         self._flush()
@@ -80,8 +79,8 @@ class RecorderNode(StackNode):
         for publisher in self.get_publishers_info_by_topic(ear.topic_name):
             if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
                 self.get_logger().warning(
-                    f"{publisher.node_name} publishes {ear.topic_name} best effort, the contract says reliable: recorded "
-                    "best effort too, messages may be missing"
+                    f"{publisher.node_name} publishes {ear.topic_name} best effort, the contract says reliable: "
+                    "recorded best effort too, messages may be missing"
                 )
                 self.destroy_subscription(ear)
                 self._ears[topic.name] = self._subscribe(topic, "best_effort")
