@@ -35,8 +35,8 @@ def launch(
 def write_parameters(process: NodeProcess, folder: Path) -> Path:
     """Write the node's parameter file, which ``ros2 run`` takes too, and return its path."""
     path = folder.absolute() / f"{process.node_name}.yaml"
-    place = f"/{process.namespace.strip('/')}" if process.namespace else ""
-    content = {f"{place}/{process.node_name}": {"ros__parameters": dict(process.parameters)}}
+    place = f"/{process.namespace.strip('/')}/" if process.namespace else ""
+    content = {f"{place}{process.node_name}": {"ros__parameters": dict(process.parameters)}}
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path
 
