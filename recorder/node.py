@@ -15,9 +15,9 @@ from rclpy.subscription import Subscription
 from fetch_sim2real import __version__, graph
 from fetch_sim2real.errors import GraphError
 from node_support.main_loop import StackNode
-from node_support.parameters import Parameter
 from node_support.topics import local_name, message_class, qos_profile
 from recorder.bag import SUMMARY_FILE, Bag
+from recorder.settings import TABLE
 
 EVERY_S: Final = 1.0
 # Half a second of images may wait while the disk is busy; more would be many megabytes.
@@ -26,18 +26,12 @@ _OTHER_DEPTH: Final = 200
 
 Reliability = Literal["reliable", "best_effort"]
 
-PARAMETERS: Final = (
-    Parameter("output", "", "Folder of the bag, made by the recorder; it must not exist yet."),
-    Parameter("metadata", "{}", "JSON object of texts to store in the bag: what was run, with which policy."),
-    Parameter("compress", True, "Compress with zstd: a fraction of the size for a few percent of a core."),
-)
-
 
 class RecorderNode(StackNode):
     """Subscribes to every topic of the contract and writes what comes."""
 
     def __init__(self) -> None:
-        super().__init__(graph.RECORDER, PARAMETERS)
+        super().__init__(graph.RECORDER, TABLE)
         output = self.parameters.text("output")
         if not output:
             raise GraphError("parameter 'output' is empty, expected a folder: -p output:=runs/my_bag")

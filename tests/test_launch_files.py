@@ -21,7 +21,7 @@ pytest.importorskip("rclpy")
 import arm_driver.settings
 import camera_node.settings
 import policy_node.settings
-import recorder.node
+import recorder.settings
 import sim_bridge.settings
 from arm_driver.backends import BACKENDS
 from fetch_sim2real import graph, paths, processes, robot_processes
@@ -37,7 +37,7 @@ TABLES = {
     graph.ARM_DRIVER: arm_driver.settings.TABLE,
     graph.CAMERA_NODE: camera_node.settings.TABLE,
     graph.POLICY_NODE: policy_node.settings.TABLE,
-    graph.RECORDER: recorder.node.PARAMETERS,
+    graph.RECORDER: recorder.settings.TABLE,
     graph.SIM_BRIDGE: sim_bridge.settings.TABLE,
 }
 GRAPHS = {
