@@ -12,9 +12,10 @@ import torch
 import typer
 from torch import nn
 
+from fetch_sim2real.envs.environment import FetchEnvironment
 from fetch_sim2real.errors import BundleError, SetupError
 from fetch_sim2real.policy.network import Squash
-from fetch_training.imported import import_bundle, require_mode
+from fetch_training.imported import MODE, import_bundle, require_mode
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -54,10 +55,23 @@ def main(
         raise SetupError(f"algorithm is '{algorithm}', available: {', '.join(ALGORITHMS)}")
     if not model.is_file():
         raise SetupError(f"there is no file {model}: name the one that model.save() wrote")
-    trained = getattr(importlib.import_module(ALGORITHMS[algorithm][0]), algorithm).load(model, device="cpu")
+    trained = load_trained(model, algorithm, task, world)
     command = f"import-policy {model.name} --algorithm {algorithm} --task {task} --world {world} --seed {seed}"
     bundle = import_trained(output, trained, task, world, command, seed)
     typer.echo(f"{output}: {task}, sha256 {bundle.sha256[:12]}, {algorithm}'s actions reproduced")
+
+
+def load_trained(file: Path, algorithm: str, task: str, world: str) -> Any:
+    """The object that the library reads from ``file``; BundleError if it was trained in another environment."""
+    learner = getattr(importlib.import_module(ALGORITHMS[algorithm][0]), algorithm)
+    # A hindsight buffer is only made with an environment; none is used here.
+    env = FetchEnvironment(task, world, MODE)
+    try:
+        return learner.load(file, env=env, device="cpu")
+    except ValueError as error:
+        raise BundleError("observation", f"{file} is not from {task} with observation_mode='{MODE}': {error}") from error
+    finally:
+        env.close()
 
 
 def import_trained(output: Path, model: Any, task: str, world: str, command: str, seed: int) -> Any:
