@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import runpy
@@ -211,7 +212,11 @@ def test_a_colcon_workspace_builds_tests_and_runs(source_copy: Path, tmp_path: P
         assert os.access(prefix / "lib" / fetch_sim2real.__name__ / executable, os.X_OK)
     assert (prefix / "share/ament_index/resource_index/packages" / fetch_sim2real.__name__).is_file()
     # What `source install/setup.bash` puts in front; a first episode runs on installed nodes, policy and world.
-    setup = f"source {tmp_path / 'install' / 'local_setup.bash'} && export AMENT_PREFIX_PATH=$AMENT_PREFIX_PATH:{ament}"
+    purelib = sysconfig.get_path("purelib", vars={"base": str(prefix), "platbase": str(prefix)})
+    script = tmp_path / "install" / "setup.bash"
+    assert script.is_file() is (importlib.util.find_spec("colcon_bash") is not None)
+    put_in_front = f"source {script}" if script.is_file() else f"export PYTHONPATH={purelib} AMENT_PREFIX_PATH={prefix}"
+    setup = f"{put_in_front} && export AMENT_PREFIX_PATH=$AMENT_PREFIX_PATH:{ament}"
     shell = ["bash", "-c"]
     command = f"{setup} && {prefix}/lib/fetch_sim2real/fetch-sim2real sim --episodes 1 --no-record --json run.json"
     run([*shell, command], tmp_path)
