@@ -29,8 +29,8 @@ class DeviceClock:
         self._last_ns: int | None = None
 
     def stamp_ns(self, tag: FrameTag) -> int:
-        """The frame's stamp by the host's clock; for a recording, by the clock of that day."""
-        if tag.domain is TimeDomain.RECORDED:
+        """The frame's stamp by the host's clock; a recording's by the clock of that day, a simulation's by its own."""
+        if tag.domain in (TimeDomain.RECORDED, TimeDomain.SIMULATED):
             return tag.device_ns - tag.mid_exposure_ns
         device_ns = tag.device_ns
         if tag.domain is TimeDomain.HARDWARE:

@@ -58,6 +58,14 @@ class DeviceSource:
             raise CameraError(Fault.STALLED, "the camera is not open: open it first")
         return self._stream.read(timeout_s)
 
+    def missing(self) -> str | None:
+        """Which half of the pairs does not come."""
+        return None if self._stream is None else self._stream.missing()
+
+    def is_paused(self) -> bool:
+        """Never: a camera streams without a pause."""
+        return False
+
     def is_connected(self) -> bool:
         """Whether the opened camera is still listed."""
         return any(

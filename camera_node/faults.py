@@ -24,6 +24,8 @@ class Fault(Enum):
     STALLED = "no_frames"
     FROZEN = "frozen"
     UNPAIRED = "no_pairs"
+    NO_COLOR = "no_color"
+    NO_DEPTH = "no_depth"
     CLOCK = "clock"
     RECORDING = "recording_unreadable"
     RECORDING_OVER = "recording_over"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from camera_node.device import DeviceSource
 from camera_node.faults import CameraError, Fault
 from camera_node.outputs import Outputs
 from camera_node.recording import RecordingSource
 from camera_node.report import report
 from camera_node.session import CameraSession, Timing
-from camera_node.settings import TABLE, CameraSettings, camera_settings
+from camera_node.settings import FAULT, TABLE, CameraSettings, camera_settings
+from camera_node.simulated_source import SimulatedFault, SimulatedPicture, SimulatedSource
+from camera_node.simulation_input import SimulationInput
 from camera_node.source import CameraDescription, RgbdSource
 from fetch_sim2real import graph
+from fetch_sim2real.sim.depth_sensor import COLOR_T_DEPTH
 from fetch_sim2real.types import RgbdFrame
 from node_support.diagnostics import Diagnostics
 from node_support.main_loop import IDLE_S, StackNode
@@ -22,21 +27,33 @@ class CameraNode(StackNode):
 
     def __init__(self) -> None:
         super().__init__(graph.CAMERA_NODE, TABLE)
-        if self.get_parameter(USE_SIM_TIME).value:
-            raise ParameterError(
-                f"parameter '{USE_SIM_TIME}' is true, but a camera lives by the wall clock: leave it false, or run "
-                f"{graph.SIM_BRIDGE} for a simulated camera"
-            )
         settings = camera_settings(self.parameters)
+        if self.get_parameter(USE_SIM_TIME).value is not settings.is_software:
+            raise ParameterError(
+                f"parameter '{USE_SIM_TIME}' is {not settings.is_software}, expected {settings.is_software}: a camera "
+                "lives by the wall clock, a software device by the clock of the simulation that feeds it"
+            )
         self._outputs = Outputs(self)
-        self._session = CameraSession(source_for(settings), self, timing_of(settings), settings.initial_reset)
+        source = source_for(settings)
+        self._simulated = source if isinstance(source, SimulatedSource) else None
+        if self._simulated is not None:
+            self._input = SimulationInput(self, self._on_picture)
+        self._session = CameraSession(
+            source,
+            self,
+            timing_of(settings),
+            settings.initial_reset,
+            host_ns=time.time_ns if self._simulated is None else lambda: self.get_clock().now().nanoseconds,
+        )
         # What nobody hears of a recording is lost: it is played only once.
         self._waits_for_listeners = settings.recording is not None
         self._diagnostics = Diagnostics(self, lambda: report(self._session.status, self._session.statistics.take()))
 
     def work(self) -> float:
         """Start the session, and notice that it has failed: frames are published by its thread."""
-        if not self._waits_for_listeners or self._outputs.are_heard:
+        if self._simulated is not None:
+            self._simulated.fault = SimulatedFault(self.parameters.text(FAULT))
+        if self._can_start():
             self._session.start()
         self._session.raise_failure()
         return IDLE_S
@@ -44,6 +61,16 @@ class CameraNode(StackNode):
     def close(self) -> None:
         """Let go of the camera."""
         self._session.stop()
+
+    def _can_start(self) -> bool:
+        if self._simulated is not None:
+            return self._simulated.is_ready
+        return not self._waits_for_listeners or self._outputs.are_heard
+
+    def _on_picture(self, picture: SimulatedPicture) -> None:
+        # A simulation that waits in vain for its frame's answer publishes it again: somebody has lost it.
+        if self._simulated is not None and not self._outputs.is_repeated(picture.stamp_ns):
+            self._simulated.put(picture)
 
     # -- what the session tells, in its thread -------------------------------------------------------------------
 
@@ -66,7 +93,9 @@ class CameraNode(StackNode):
 
 
 def source_for(settings: CameraSettings) -> RgbdSource:
-    """The recording or the camera that is asked for."""
+    """The software device, the recording or the camera that is asked for."""
+    if settings.is_software:
+        return SimulatedSource(COLOR_T_DEPTH)
     if settings.recording is not None:
         return RecordingSource(settings.recording, settings.color, settings.depth)
     return DeviceSource(settings.color, settings.depth, settings.serial, settings.auto_exposure_priority)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Image
 
 from camera_node.source import CameraDescription
 from fetch_sim2real import graph
@@ -21,6 +21,7 @@ class Outputs:
         self._color_info = publish_to(node, graph.COLOR_INFO)
         self._depth = publish_to(node, graph.DEPTH)
         self._depth_info = publish_to(node, graph.DEPTH_INFO)
+        self._last: tuple[int, Image, Image, CameraInfo] | None = None
 
     @property
     def are_heard(self) -> bool:
@@ -31,7 +32,18 @@ class Outputs:
         """A pair and its intrinsics, all of one stamp; the pixels are copied once."""
         color = color_message(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
         depth = depth_message(frame.depth_mm, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
-        info = info_message(camera, frame.stamp_ns)
+        self._last = frame.stamp_ns, color, depth, info_message(camera, frame.stamp_ns)
+        self._publish(*self._last)
+
+    def is_repeated(self, stamp_ns: int) -> bool:
+        """Publish the last pair again if it is of this stamp."""
+        last = self._last
+        if last is None or last[0] != stamp_ns:
+            return False
+        self._publish(*last)
+        return True
+
+    def _publish(self, _stamp_ns: int, color: Image, depth: Image, info: CameraInfo) -> None:
         self._color_info.publish(info)
         self._depth_info.publish(info)
         self._color.publish(color)

@@ -57,6 +57,14 @@ class RecordingSource:
                 raise CameraError(Fault.RECORDING_OVER, f"{self._path} has been played: start the node anew to play it")
         return pair
 
+    def missing(self) -> str | None:
+        """Which half of the pairs does not come."""
+        return None if self._stream is None else self._stream.missing()
+
+    def is_paused(self) -> bool:
+        """Never: it plays at its own speed."""
+        return False
+
     def is_connected(self) -> bool:
         """A file stays."""
         return True

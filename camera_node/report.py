@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from camera_node.session import State, Status
+from camera_node.source import TimeDomain
 from camera_node.statistics import Summary
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from node_support.diagnostics import Level, Report
@@ -24,7 +25,7 @@ def _judgement(status: Status, summary: Summary) -> tuple[Level, str]:
         return Level.WARN, "a recording is played once somebody listens"
     if status.state is not State.STREAMING:
         return Level.WARN, status.state.value
-    if summary.rate_hz < _LOWEST_RATE_HZ:
+    if summary.rate_hz < _LOWEST_RATE_HZ and status.time_domain is not TimeDomain.SIMULATED:
         return Level.WARN, f"low rate: {summary.rate_hz:.1f} Hz, expected {CONTROL_RATE_HZ} Hz"
     if status.camera is not None and status.camera.is_usb2:
         return Level.WARN, f"on USB {status.camera.usb_type}: use a USB 3 port"
@@ -42,6 +43,7 @@ def _values(status: Status, summary: Summary) -> dict[str, object]:
         "depth_drops": status.depth_drops,
         **{f"refused_{refusal.value}": count for refusal, count in summary.refusals.items()},
         **summary.ages_ms,
+        **summary.align_ms,
     }
     if status.clock_offset_ms is not None:
         values["clock_offset_ms"] = status.clock_offset_ms

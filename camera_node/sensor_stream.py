@@ -30,6 +30,7 @@ class SensorStream:
         self._to_millimetres: DepthConverter | None = None
         self._align = rs.align(rs.stream.color)
         self._syncer = rs.syncer(_QUEUE)
+        self._lone: set[str] = set()
         with sdk_errors("looking for the camera's streams"):
             self._color, self._depth = find_streams(rs, device, color, depth)
             self._color_T_depth = pose_of(self._depth.sdk.get_extrinsics_to(self._color.sdk))
@@ -63,14 +64,17 @@ class SensorStream:
             with sdk_errors("waiting for frames"):
                 found, frames = self._syncer.try_wait_for_frames(round(left_s * 1e3))
                 if found:
-                    whole = frames.as_frameset()
-                    newest = whole if whole.get_color_frame() and whole.get_depth_frame() else newest
+                    newest = self._whole(frames.as_frameset()) or newest
                     continue
             if newest is not None:
                 with sdk_errors("aligning depth"):
                     return self._pair(newest)
             if left_s == 0.0:
                 return None
+
+    def missing(self) -> str | None:
+        """Which one of "color" and "depth" has not come since the last pair although the other one has."""
+        return ({"color", "depth"} - self._lone).pop() if len(self._lone) == 1 else None
 
     def close(self) -> None:
         """Stop what runs. The SDK's errors are of no more use: the device may be gone."""
@@ -81,19 +85,35 @@ class SensorStream:
                 except RuntimeError:
                     continue
 
+    def _whole(self, frames: Any) -> Any | None:
+        """``frames`` if colour and depth are among them: the syncer gives up on a partner that does not come."""
+        there = {
+            name
+            for name, frame in (("color", frames.get_color_frame()), ("depth", frames.get_depth_frame()))
+            if frame
+        }
+        if len(there) == 2:
+            self._lone.clear()
+            return frames
+        self._lone |= there
+        return None
+
     def _pair(self, frames: Any) -> RawPair:
         arrival_ns = time.time_ns()
+        began_s = time.perf_counter()
         aligned = self._align.process(frames)
         color, depth = aligned.get_color_frame(), aligned.get_depth_frame()
         unit_m = depth.get_units()
         if self._to_millimetres is None or self._to_millimetres.unit_m != unit_m:
             # The unit is an option of the camera, which others may change while it runs.
             self._to_millimetres = DepthConverter(unit_m, self.description.camera, self._color_T_depth)
+        depth_mm = self._to_millimetres(np.asanyarray(depth.get_data()))
         return RawPair(
             rgb=np.asanyarray(color.get_data()),
-            depth_mm=self._to_millimetres(np.asanyarray(depth.get_data())),
+            depth_mm=depth_mm,
             color=self._tag(frames.get_color_frame(), arrival_ns),
             depth=self._tag(frames.get_depth_frame(), arrival_ns),
+            align_s=time.perf_counter() - began_s,
         )
 
     def _tag(self, frame: Any, arrival_ns: int) -> FrameTag:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from camera_node.clock import DeviceClock
 from camera_node.faults import CameraError, Fault
 from camera_node.pairs import PairFilter, Refusal
-from camera_node.source import CameraDescription, RawPair, RgbdSource, TimeDomain
+from camera_node.source import CameraChangedError, CameraDescription, RawPair, RgbdSource, TimeDomain
 from camera_node.statistics import Statistics
 from fetch_sim2real.types import RgbdFrame
 
@@ -36,6 +36,9 @@ _FAULT_OF: Final = {
     Refusal.LATE: Fault.CLOCK,
     Refusal.NOT_ADVANCING: Fault.CLOCK,
 }
+_FAULT_WITHOUT: Final = {"color": Fault.NO_COLOR, "depth": Fault.NO_DEPTH}
+# Stamps by other clocks than the host's say nothing of how old a pair is.
+_OWN_TIME: Final = (TimeDomain.RECORDED, TimeDomain.SIMULATED)
 
 
 class State(Enum):
@@ -172,6 +175,8 @@ class CameraSession:
         while not self._stop.is_set():
             try:
                 self._stream()
+            except CameraChangedError:
+                continue
             except CameraError as error:
                 self._error = error
                 is_final = error.is_final or self._is_given_up(started_s)
@@ -219,6 +224,8 @@ class CameraSession:
                 raise self._stalled(refusals)
             pair = self._source.read(min(left_s, _READ_S))
             if pair is None:
+                if self._source.is_paused():
+                    deadline_s = time.monotonic() + self._limit_s
                 continue
             refusal = self._take(pair)
             if refusal is None:
@@ -232,7 +239,7 @@ class CameraSession:
             return refusal
         stamp_ns = self._clock.stamp_ns(pair.color)
         age_ns = self._host_ns() - stamp_ns
-        if pair.color.domain is not TimeDomain.RECORDED:
+        if pair.color.domain not in _OWN_TIME:
             # A stamp from the future would make old pairs look young.
             if age_ns < -MAX_AHEAD_NS:
                 return Refusal.FUTURE
@@ -248,7 +255,7 @@ class CameraSession:
             self._limit_s = self._timing.frame_timeout_s
             self._listener.on_opened(self._camera)
         self._listener.on_frame(RgbdFrame(stamp_ns, pair.rgb, pair.depth_mm), self._camera)
-        self.statistics.accepted(age_ns * 1e-6)
+        self.statistics.accepted(age_ns * 1e-6, pair.align_s * 1e3)
         return None
 
     def _stalled(self, refusals: Counter[Refusal]) -> CameraError:
@@ -258,9 +265,11 @@ class CameraSession:
         self._reset_next = self._stalls >= _STALLS_BEFORE_RESET
         then = "it is reset" if self._reset_next else "it is opened anew"
         if not refusals:
+            missing = self._source.missing()
             return CameraError(
-                Fault.STALLED,
-                f"no pair for {self._limit_s:g} s: {then}. If that does not help, try another cable or port",
+                Fault.STALLED if missing is None else _FAULT_WITHOUT[missing],
+                f"no {missing or 'pair'} for {self._limit_s:g} s: {then}. If that does not help, try another cable or "
+                "port",
             )
         worst = refusals.most_common(1)[0][0]
         counts = ", ".join(f"{count} {refusal.value}" for refusal, count in refusals.most_common())

@@ -7,34 +7,54 @@ from pathlib import Path
 from typing import Final
 
 from camera_node.profile import Profile, ProfileTextError
+from camera_node.simulated_source import SimulatedFault
+from fetch_sim2real.processes import CAMERA_REALSENSE, CAMERA_SOFTWARE
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from node_support.parameters import Parameter, ParameterError, Parameters
 
 _COLOR_PROFILE: Final = "rgb_camera.color_profile"
 _DEPTH_PROFILE: Final = "depth_module.depth_profile"
-_ALIGN: Final = "align_depth.enable"
+# What realsense2_camera lets one switch off, and the graph cannot do without.
+_INDISPENSABLE: Final = ("enable_color", "enable_depth", "enable_sync", "align_depth.enable")
 _EXPOSURE_PRIORITY: Final = "rgb_camera.auto_exposure_priority"
 
+_SOURCE: Final = "source"
+FAULT: Final = "simulated_fault"
+
 TABLE: Final = (
+    Parameter(
+        _SOURCE,
+        CAMERA_REALSENSE,
+        "a camera or a recording; or the SDK's software device, fed by a simulation",
+        choices=(CAMERA_REALSENSE, CAMERA_SOFTWARE),
+    ),
     Parameter("serial_no", "", "serial number, written _0123456789 lest it be taken for a number; empty: the only one"),
     Parameter(_COLOR_PROFILE, "424x240x30", "size and rate of the colour images, WIDTHxHEIGHTxRATE"),
     Parameter(_DEPTH_PROFILE, "424x240x30", "size and rate of the depth images before they are aligned"),
-    Parameter(_ALIGN, True, "depth seen from the colour camera; the graph has no other depth"),
+    *(Parameter(name, True, "as in realsense2_camera; the graph needs it true") for name in _INDISPENSABLE),
     Parameter(_EXPOSURE_PRIORITY, False, "let colour slow down in the dark"),
     Parameter("rosbag_filename", "", "play this recording of the SDK (.bag, .db3) instead of opening a camera"),
     Parameter("initial_reset", False, "reset the camera before it is first opened"),
     Parameter("wait_for_device_timeout", -1.0, "give up if there is no camera for so long; -1: never", "s", low=-1.0),
     Parameter("reconnect_timeout", 6.0, "pause between two attempts to open the camera", "s", low=0.1, high=600.0),
     Parameter("frame_timeout", 1.0, "a camera without a new pair for so long is opened anew", "s", low=0.1, high=60.0),
+    Parameter(
+        FAULT,
+        SimulatedFault.NONE.value,
+        "what the software device suffers from",
+        choices=tuple(fault.value for fault in SimulatedFault),
+        changeable=True,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What is wanted of a camera or a recording, whichever ``recording`` says."""
+    """What is wanted of a camera, of a recording if ``recording`` names one, or of a software device."""
 
     color: Profile
     depth: Profile
+    is_software: bool = False
     serial: str = ""
     recording: Path | None = None
     initial_reset: bool = False
@@ -47,16 +67,18 @@ class CameraSettings:
 def camera_settings(parameters: Parameters) -> CameraSettings:
     """The settings; ParameterError if they cannot be met by any camera."""
     color, depth = (_profile(parameters, name) for name in (_COLOR_PROFILE, _DEPTH_PROFILE))
-    if not parameters.flag(_ALIGN):
-        raise ParameterError(
-            f"parameter '{_ALIGN}' is false, but the graph's depth is the aligned one: leave it true, or run "
-            "realsense2_camera for other topics"
-        )
+    for name in _INDISPENSABLE:
+        if not parameters.flag(name):
+            raise ParameterError(
+                f"parameter '{name}' is false, but the graph lives on pairs of colour and aligned depth: leave it "
+                "true, or run realsense2_camera for other topics"
+            )
     wait_s = parameters.number("wait_for_device_timeout")
     recording = parameters.text("rosbag_filename")
     return CameraSettings(
         color=color,
         depth=depth,
+        is_software=parameters.text(_SOURCE) == CAMERA_SOFTWARE,
         # realsense2_camera's way to keep a launch file from making a number of it.
         serial=parameters.text("serial_no").strip().lstrip("_"),
         recording=Path(recording).expanduser() if recording else None,

@@ -19,7 +19,7 @@ from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 _NO_DISTORTION: Final = (0.0,) * 5
 # The SDK refers to the pixels that it was given for as long as it holds a frame of them.
-_KEPT_FRAMES: Final = 64
+_KEPT_FRAMES: Final = 128
 _RGB, _Z16 = 3, 2
 
 
@@ -43,7 +43,7 @@ class SoftwareSource:
     def __init__(self, camera: SoftwareCamera) -> None:
         self._rs = realsense()
         self._camera = camera
-        self._kept: deque[tuple[NDArray[np.uint8], NDArray[np.uint16]]] = deque(maxlen=_KEPT_FRAMES)
+        self._kept: deque[NDArray[Any]] = deque(maxlen=_KEPT_FRAMES)
         self.device = self._rs.software_device()
         self.device.register_info(self._rs.camera_info.name, "software device")
         self.device.register_info(self._rs.camera_info.serial_number, camera.serial)
@@ -72,6 +72,14 @@ class SoftwareSource:
             raise CameraError(Fault.STALLED, "the software device is not open: open it first")
         return self._stream.read(timeout_s)
 
+    def missing(self) -> str | None:
+        """Which half of the pairs does not come."""
+        return None if self._stream is None else self._stream.missing()
+
+    def is_paused(self) -> bool:
+        """Never: who opens it is to feed it."""
+        return False
+
     def is_connected(self) -> bool:
         """What ``is_plugged_in`` was set to."""
         return self.is_plugged_in
@@ -84,19 +92,21 @@ class SoftwareSource:
 
     def feed(
         self,
-        rgb: NDArray[np.uint8],
-        raw_depth: NDArray[np.uint16],
+        rgb: NDArray[np.uint8] | None,
+        raw_depth: NDArray[np.uint16] | None,
         number: int,
         device_ns: int,
         mid_exposure_ns: int = 0,
     ) -> None:
-        """Put in one pair: rgb (H, W, 3) and raw depth (H, W) in units, each of its camera's size."""
-        rgb, raw_depth = np.ascontiguousarray(rgb), np.ascontiguousarray(raw_depth)
-        self._kept.append((rgb, raw_depth))
-        for sensor, profile, pixels, size in (
+        """Put in one pair, each of its camera's size: rgb (H, W, 3) and raw depth (H, W) in units. None gives none."""
+        for sensor, profile, given, size in (
             (self._depth_sensor, self._depth, raw_depth, _Z16),
             (self._color_sensor, self._color, rgb, _RGB),
         ):
+            if given is None:
+                continue
+            pixels = np.ascontiguousarray(given)
+            self._kept.append(pixels)
             self._set_metadata(sensor, device_ns, mid_exposure_ns)
             frame = self._rs.software_video_frame()
             frame.pixels = pixels

@@ -1,4 +1,4 @@
-"""What the node needs of a camera, whatever it is: a device, a recording, or arrays fed by a test."""
+"""What the node needs of a camera, whatever it is: a device, a recording, a simulation, or arrays fed by a test."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class TimeDomain(Enum):
     HARDWARE = "hardware"  # the device's own, which began anywhere and runs at its own speed
     SYSTEM = "system"  # the host's when the frame arrived: metadata is not available
     RECORDED = "recorded"  # of another day
+    SIMULATED = "simulated"  # the simulated world's, which is the graph's own
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,18 @@ class RawPair:
     """A colour frame and the depth that was aligned to it.
 
     rgb (H, W, 3) uint8 and depth_mm (H, W) uint16, 0 where there is none. Both may be views of the source's buffers,
-    of which there are few: who keeps pairs copies them.
+    of which there are few: who keeps pairs copies them. ``align_s`` is what alignment took.
     """
 
     rgb: NDArray[np.uint8]
     depth_mm: NDArray[np.uint16]
     color: FrameTag
     depth: FrameTag
+    align_s: float = 0.0
+
+
+class CameraChangedError(Exception):
+    """Another camera is there now, or the same with other intrinsics: no fault, but it has to be opened anew."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,18 @@ class RgbdSource(Protocol):
         ...
 
     def read(self, timeout_s: float) -> RawPair | None:
-        """The newest pair, or None if none came in time. CameraError if no more can come."""
+        """The newest pair, or None if none came in time.
+
+        CameraError if no more can come, CameraChangedError if they will be of another camera.
+        """
+        ...
+
+    def missing(self) -> str | None:
+        """Which one of "color" and "depth" has not come since the last pair although the other one has."""
+        ...
+
+    def is_paused(self) -> bool:
+        """Whether no pairs are due: a simulation stands still."""
         ...
 
     def is_connected(self) -> bool:

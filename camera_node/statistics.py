@@ -17,6 +17,7 @@ class Summary:
     rate_hz: float
     pairs: int
     ages_ms: dict[str, float]
+    align_ms: dict[str, float]
     refusals: dict[Refusal, int]
 
 
@@ -27,15 +28,17 @@ class Statistics:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _rate: Rate = field(default_factory=Rate)
     _ages: Latencies = field(default_factory=Latencies)
+    _alignments: Latencies = field(default_factory=Latencies)
     _pairs: int = 0
     _refusals: Counter[Refusal] = field(default_factory=Counter)
 
-    def accepted(self, age_ms: float) -> None:
-        """A pair that left ``age_ms`` after its exposure."""
+    def accepted(self, age_ms: float, align_ms: float) -> None:
+        """A pair that left ``age_ms`` after its exposure and took ``align_ms`` to align."""
         with self._lock:
             self._pairs += 1
             self._rate.event()
             self._ages.add(age_ms)
+            self._alignments.add(align_ms)
 
     def refused(self, refusal: Refusal) -> None:
         """A pair that goes no further."""
@@ -45,4 +48,10 @@ class Statistics:
     def take(self) -> Summary:
         """A summary; the rate starts anew."""
         with self._lock:
-            return Summary(self._rate.take_hz(), self._pairs, self._ages.summary("age"), dict(self._refusals))
+            return Summary(
+                self._rate.take_hz(),
+                self._pairs,
+                self._ages.summary("age"),
+                self._alignments.summary("align"),
+                dict(self._refusals),
+            )

@@ -17,6 +17,7 @@ CAMERA: Final = "camera"  # a camera node, or the bridge in its place
 OPERATOR: Final = "operator"
 
 COLOR_OPTICAL_FRAME: Final = "camera_color_optical_frame"
+DEPTH_OPTICAL_FRAME: Final = "camera_depth_optical_frame"
 BASE_FRAME: Final = "base_link"
 BLOCK_FRAME: Final = "block"  # goals that are offsets from the block, along the axes of base_link
 
@@ -141,6 +142,25 @@ SHADOW_GRIPPER: Final = Topic(
     RELIABLE_1, RELIABLE_1,
 )  # fmt: skip
 RECORDED: Final[tuple[Topic, ...]] = (*CONTRACT, SHADOW_ARM, SHADOW_GRIPPER)
+# Between the bridge and what stands for the camera, if that is another node: what the colour camera and the depth
+# sensor beside it see, not aligned. Not in the contract: a robot has nothing like it, and a bag would double.
+SIM_COLOR: Final = Topic(
+    "/sim/camera/color/image_raw", "sensor_msgs/msg/Image", SIM_BRIDGE, (CAMERA_NODE,),
+    RELIABLE_5, RELIABLE_5, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ, simulation_only=True,
+)  # fmt: skip
+SIM_COLOR_INFO: Final = Topic(
+    "/sim/camera/color/camera_info", "sensor_msgs/msg/CameraInfo", SIM_BRIDGE, (CAMERA_NODE,),
+    RELIABLE_5, RELIABLE_5, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ, simulation_only=True,
+)  # fmt: skip
+SIM_DEPTH: Final = Topic(
+    "/sim/camera/depth/image_rect_raw", "sensor_msgs/msg/Image", SIM_BRIDGE, (CAMERA_NODE,),
+    RELIABLE_5, RELIABLE_5, DEPTH_OPTICAL_FRAME, CONTROL_RATE_HZ, simulation_only=True,
+)  # fmt: skip
+SIM_DEPTH_INFO: Final = Topic(
+    "/sim/camera/depth/camera_info", "sensor_msgs/msg/CameraInfo", SIM_BRIDGE, (CAMERA_NODE,),
+    RELIABLE_5, RELIABLE_5, DEPTH_OPTICAL_FRAME, CONTROL_RATE_HZ, simulation_only=True,
+)  # fmt: skip
+SIM_CAMERA: Final[tuple[Topic, ...]] = (SIM_COLOR, SIM_COLOR_INFO, SIM_DEPTH, SIM_DEPTH_INFO)
 
 # Services (std_srvs/srv/Trigger); private names live under their node.
 DRIVER_ENABLE: Final = f"/{ARM_DRIVER}/enable"

@@ -20,6 +20,15 @@ from fetch_sim2real.tasks import TASKS, find_task
 
 ROS_PACKAGE: Final = "fetch_sim2real"
 CAMERAS: Final = ("424x240@30", "640x480@30")
+# Where a graph's RGB-D pairs come from: sim_bridge's renders as they are; the same renders through the RealSense SDK's
+# software device; a camera on this machine; or a node that is none of this project's, such as realsense2_camera.
+CAMERA_SIM: Final = "sim"
+CAMERA_SOFTWARE: Final = "software-device"
+CAMERA_REALSENSE: Final = "realsense"
+CAMERA_EXTERNAL: Final = "external"
+CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_REALSENSE, CAMERA_EXTERNAL)
+# A camera on this machine stamps by the wall clock, which a simulated robot does not live by.
+SIM_CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_EXTERNAL)
 MODES: Final = ("live", "shadow")
 _NAMESPACE: Final = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
@@ -71,6 +80,7 @@ class SimGraphOptions:
     task: str = ""
     world: str = "nominal"
     camera: str = CAMERAS[0]
+    camera_source: str = CAMERA_SIM
     lockstep: bool = True
     seed: int = 0
     move_block: bool = False
@@ -90,6 +100,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     Raises ``SetupError`` for an unknown policy, ``GraphError`` for an impossible choice.
     """
     require_choices(options, MEANINGS)
+    cameras = camera_processes(options.camera_source, options.camera)
     world = absolute_world(options.world)
     folder = paths.find_policy(options.policy).resolve()
     task = find_task(options.task or paths.policy_task(folder)).name
@@ -106,6 +117,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "task": task,
             "world": world,
             "camera": options.camera,
+            "camera_source": options.camera_source,
             "lockstep": options.lockstep,
             "seed": options.seed,
             "move_block": options.move_block,
@@ -131,10 +143,38 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         stop_rank=2,
     )
     # The slowest to start first: it has the longest way to its first answer.
-    processes = (policy, bridge, driver)
+    processes = (policy, bridge, *cameras, driver)
     if not options.record_to:
         return processes
     return (*processes, recorder_process(options.record_to, options.record_metadata))
+
+
+def camera_processes(
+    source: str, camera: str = CAMERAS[0], serial_no: str = "", rosbag_filename: str = ""
+) -> tuple[NodeProcess, ...]:
+    """The processes that publish the camera's topics, for any graph: none if ``source`` is the bridge or external.
+
+    ``source`` is one of ``CAMERA_SOURCES``, ``camera`` one of ``CAMERAS``. ``serial_no`` chooses among several cameras,
+    ``rosbag_filename`` plays a recording of the SDK instead; both only with ``realsense``. Raises ``GraphError`` for an
+    impossible choice.
+    """
+    if camera not in CAMERAS:
+        raise GraphError(f"camera profile is '{camera}', available: {', '.join(CAMERAS)}")
+    if source not in CAMERA_SOURCES:
+        raise GraphError(f"camera source is '{source}', available: {', '.join(CAMERA_SOURCES)}")
+    if source in (CAMERA_SIM, CAMERA_EXTERNAL):
+        return ()
+    profile = camera.replace("@", "x")  # as realsense2_camera writes it
+    parameters: dict[str, ParameterValue] = {
+        "source": source,
+        "rgb_camera.color_profile": profile,
+        "depth_module.depth_profile": profile,
+    }
+    if source == CAMERA_SOFTWARE:
+        parameters["use_sim_time"] = True
+    else:
+        parameters |= {"serial_no": serial_no, "rosbag_filename": rosbag_filename}
+    return (NodeProcess("camera_node", graph.CAMERA_NODE, parameters, stop_rank=1),)
 
 
 def recorder_process(folder: str, metadata: str = "{}", compress: bool = True) -> NodeProcess:
@@ -206,6 +246,11 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "task": Meaning("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
     "world": Meaning("Name of a shipped world (nominal, randomized, wide, gap), or a YAML file."),
     "camera": Meaning("Size and rate of the simulated camera.", CAMERAS),
+    "camera_source": Meaning(
+        "sim: the bridge publishes the camera's topics; software-device: camera_node does, by way of the RealSense "
+        "SDK's software device; external: a node of yours does.",
+        SIM_CAMERA_SOURCES,
+    ),
     "lockstep": Meaning(
         "true: the world waits for the policy, so that results do not depend on the machine; false: it runs against "
         "the wall clock.",

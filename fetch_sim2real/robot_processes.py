@@ -10,18 +10,23 @@ from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import BOOLEANS, Meaning, require_choices
 from fetch_sim2real.processes import (
+    CAMERA_EXTERNAL,
+    CAMERA_REALSENSE,
+    CAMERA_SIM,
+    CAMERA_SOFTWARE,
     CAMERAS,
     MEANINGS,
     MODES,
     NodeProcess,
     SimGraphOptions,
     absolute_world,
+    camera_processes,
     recorder_process,
     sim_graph,
 )
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE
 
-ROBOT_CAMERAS: Final = ("realsense", "external", "sim")
+ROBOT_CAMERAS: Final = (CAMERA_REALSENSE, CAMERA_EXTERNAL, CAMERA_SIM, CAMERA_SOFTWARE)
 BACKENDS: Final = ("joint_trajectory",)
 SHADOW: Final = MODES[1]
 
@@ -39,6 +44,7 @@ class RobotGraphOptions:
     speed_scale: float = 0.25
     camera_profile: str = CAMERAS[0]
     serial_no: str = ""
+    rosbag_filename: str = ""
     lockstep: bool = False
     record: str = ""
 
@@ -48,7 +54,8 @@ ROBOT_MEANINGS: Final[Mapping[str, Meaning]] = {
     "mode": Meaning("shadow: everything runs and nothing is sent to the arm; live: the arm moves.", MODES),
     "camera": Meaning(
         "realsense: this launch opens the camera; external: another node publishes it, realsense2_camera for example; "
-        "sim: the simulation stands in for robot and camera.",
+        "sim: the simulation stands in for robot and camera; software-device: the same, its pictures by way of the "
+        "RealSense SDK.",
         ROBOT_CAMERAS,
     ),
     "backend": Meaning("Way to the robot; without meaning for camera:=sim.", BACKENDS),
@@ -57,6 +64,7 @@ ROBOT_MEANINGS: Final[Mapping[str, Meaning]] = {
     "speed_scale": MEANINGS["speed_scale"],
     "camera_profile": Meaning("Size and rate of the camera that this launch opens or simulates.", CAMERAS),
     "serial_no": Meaning("realsense: serial number, written _0123456789; empty takes the only camera there is."),
+    "rosbag_filename": Meaning("realsense: play this recording of the SDK instead of opening a camera."),
     "lockstep": Meaning("sim: the world waits for the policy. A robot does not wait: leave it false there.", BOOLEANS),
     "record": MEANINGS["record_to"],
 }
@@ -68,12 +76,13 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
     Raises ``SetupError`` for an unknown policy, ``GraphError`` for an impossible choice.
     """
     require_choices(options, ROBOT_MEANINGS)
-    if options.camera == "sim":
+    if options.camera in (CAMERA_SIM, CAMERA_SOFTWARE):
         return sim_graph(
             SimGraphOptions(
                 policy=options.policy,
                 world=options.world,
                 camera=options.camera_profile,
+                camera_source=options.camera,
                 lockstep=options.lockstep,
                 profile=options.profile,
                 speed_scale=options.speed_scale,
@@ -101,24 +110,9 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
         },
         stop_rank=2,
     )
-    camera = (camera_process(options),) if options.camera == "realsense" else ()
+    cameras = camera_processes(options.camera, options.camera_profile, options.serial_no, options.rosbag_filename)
     recorder = (recorder_process(options.record),) if options.record else ()
-    return (policy, *camera, driver, *recorder)
-
-
-def camera_process(options: RobotGraphOptions) -> NodeProcess:
-    """The camera that this graph opens itself."""
-    profile = options.camera_profile.replace("@", "x")
-    return NodeProcess(
-        executable="camera_node",
-        node_name=graph.CAMERA_NODE,
-        parameters={
-            "rgb_camera.color_profile": profile,
-            "depth_module.depth_profile": profile,
-            "serial_no": options.serial_no,
-        },
-        stop_rank=1,
-    )
+    return (policy, *cameras, driver, *recorder)
 
 
 @dataclass(frozen=True)

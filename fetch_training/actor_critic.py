@@ -18,9 +18,9 @@ from torch import nn
 from fetch_sim2real.observation.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
 from fetch_training.critic import TwinCritic
-from fetch_training.demonstrators import Situation
 from fetch_training.learning_task import SEEN_GRIP, SEEN_OBJECT, LearningTask
 from fetch_training.replay import Batch
+from fetch_training.seen import seen_situation
 from fetch_training.stochastic import StochasticActor
 
 
@@ -174,11 +174,10 @@ class AsymmetricActorCritic:
         return (weight * distance).mean(), preferred.mean().item()
 
     def _demonstrated(self, batch: Batch) -> torch.Tensor:
-        """The demonstrator's action on what a perfect encoder would show: as old as the picture, like all the actor
-        knows. On what is true by now it would ask for what the actor cannot tell, and be imitated on average only."""
-        positions = self.policy.actor.auxiliary(batch.shown)
-        seen = Situation(positions[:, SEEN_GRIP], positions[:, SEEN_OBJECT], batch.goal, batch.truth[:, 6])
-        return self._learning.demonstrate(seen)
+        """The demonstrator's action on what the actor sees."""
+        with torch.no_grad():
+            seen = seen_situation(self.policy.actor, batch.bottleneck, batch.vector, batch.goal, batch.truth[:, 6])
+            return self._learning.demonstrate(seen)
 
     def _trust(self) -> float:
         """How much the demonstrator is imitated where the critics do not prefer it."""

@@ -13,7 +13,8 @@ from fetch_sim2real.robot.ik import HOME_POSITION_RAD
 from fetch_sim2real.robot.joints import FINGER_MAX_M
 from fetch_sim2real.sim.cell import IMAGE, RENDER_SIZE
 from fetch_sim2real.sim.ranges import box_of
-from fetch_sim2real.sim.world import Captured, SimWorld
+from fetch_sim2real.sim.shutter import Captured
+from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import load_world
 from fetch_training.images import ImageAlbum, PoseImages
 from fetch_training.learning_task import LEARNING_TASKS

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.observation.preprocess import ImageSpec, preprocess
-from fetch_sim2real.sim.world import Captured, SimWorld
+from fetch_sim2real.sim.shutter import Captured
+from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.types import FloatArray
 
 

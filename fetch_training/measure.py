@@ -17,7 +17,8 @@ from fetch_sim2real.observation.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.runner import Policy
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
-from fetch_sim2real.sim.world import Outcome, SimWorld
+from fetch_sim2real.sim.outcome import Outcome
+from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks import find_task
 from fetch_sim2real.types import RgbdFrame

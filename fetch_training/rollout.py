@@ -19,7 +19,7 @@ from fetch_sim2real.observation.observe import (
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.full_state import full_state, truth_now
 from fetch_sim2real.sim.loop import ClosedLoop
-from fetch_sim2real.sim.world import Captured
+from fetch_sim2real.sim.shutter import Captured
 from fetch_sim2real.types import FloatArray
 from fetch_training.demonstrators import Demonstrator
 from fetch_training.episode import Episode, Float32, situation

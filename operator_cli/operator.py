@@ -19,6 +19,7 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.processes import CAMERA_SIM, CAMERA_SOFTWARE
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, subscribe_to
 from operator_cli.session import RosSession
@@ -31,7 +32,7 @@ _SERVICES: Final = (
 )  # fmt: skip
 _SET_BRIDGE: Final = f"/{graph.SIM_BRIDGE}/set_parameters"
 _MAX_NAMED: Final = 3
-_STANDS_FOR: Final = {graph.ROBOT: graph.SIM_BRIDGE, graph.CAMERA: graph.SIM_BRIDGE}
+_CAMERA_NODES: Final = {CAMERA_SIM: graph.SIM_BRIDGE, CAMERA_SOFTWARE: graph.CAMERA_NODE}
 _MAY_LISTEN: Final = (graph.SIM_BRIDGE, graph.RECORDER, graph.OPERATOR, "check_graph", "rosbag2_recorder")
 # The driver's answers that mean: the policy has commanded the arm.
 _ACTIVATED: Final = "activated"
@@ -70,15 +71,18 @@ class Operator:
 
     # -- the graph -----------------------------------------------------------------------------------------------
 
-    def wait_for_graph(self, limit_s: float, recording: bool) -> None:
-        """Wait until all nodes, with ``recording`` the recorder too, are there and subscribed to their topics."""
+    def wait_for_graph(self, limit_s: float, recording: bool, camera_source: str = CAMERA_SIM) -> None:
+        """Wait until all nodes, with ``recording`` the recorder too, are there and subscribed to their topics.
+
+        ``camera_source`` is one of ``SIM_CAMERA_SOURCES``.
+        """
 
         def missing() -> list[str]:
-            return self._missing_here() or self._missing_between(recording)
+            return self._missing_here() or self._missing_between(recording, camera_source)
 
         self._session.wait_until(lambda: not missing(), limit_s, lambda: _shortened(missing()))
 
-    def refuse_strangers(self) -> None:
+    def refuse_strangers(self, camera_source: str = CAMERA_SIM) -> None:
         """Raise ``GraphError`` if nodes that are not of this graph share its topics: a second graph, or a real robot.
 
         Simulated commands must reach nothing but the simulation.
@@ -87,9 +91,9 @@ class Operator:
         for topic in graph.CONTRACT:
             if topic.publisher == "*":
                 continue
-            expected = _STANDS_FOR.get(topic.publisher, topic.publisher)
+            expected = _node_of(topic.publisher, camera_source)
             publishers = [info.node_name for info in node.get_publishers_info_by_topic(topic.name)]
-            strangers = [name for name in publishers if name != expected] or publishers[1:]
+            strangers = [name for name in publishers if expected not in (None, name)] or publishers[1:]
             if topic in (graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY):
                 subscribers = [info.node_name for info in node.get_subscriptions_info_by_topic(topic.name)]
                 strangers += [name for name in subscribers if name not in _MAY_LISTEN and not name.startswith("_")]
@@ -101,14 +105,18 @@ class Operator:
                     "ROS_DOMAIN_ID=42 fetch-sim2real sim"
                 )
 
-    def _missing_between(self, recording: bool) -> list[str]:
+    def _missing_between(self, recording: bool, camera_source: str) -> list[str]:
         missing = []
-        for topic in graph.CONTRACT:
-            expected = {_STANDS_FOR.get(role, role) for role in topic.subscribers} - {graph.OPERATOR}
-            if recording:
+        node = self._session.node
+        private = graph.SIM_CAMERA if camera_source == CAMERA_SOFTWARE else ()
+        for topic in (*graph.CONTRACT, *private):
+            expected = {_node_of(role, camera_source) for role in topic.subscribers} - {graph.OPERATOR, None}
+            if topic.publisher == graph.CAMERA and not node.get_publishers_info_by_topic(topic.name):
+                missing.append(f"publisher of {topic.name}")
+            if recording and topic not in private:
                 expected.add(graph.RECORDER)
-            there = {info.node_name for info in self._session.node.get_subscriptions_info_by_topic(topic.name)}
-            missing += [f"subscription of {name} to {topic.name}" for name in sorted(expected - there)]
+            there = {info.node_name for info in node.get_subscriptions_info_by_topic(topic.name)}
+            missing += [f"subscription of {name} to {topic.name}" for name in expected if name not in there]
         return missing
 
     def _missing_here(self) -> list[str]:
@@ -236,6 +244,13 @@ class Operator:
             self._answered_ns.add(stamp_ns_of(message.header.stamp))
         if self.first_command_s is None and message.header.frame_id in _COMMANDED:
             self.first_command_s = time.monotonic()
+
+
+def _node_of(role: str, camera_source: str) -> str | None:
+    """The node that plays a role in the simulated graph; None for a camera that is none of the project's."""
+    if role == graph.CAMERA:
+        return _CAMERA_NODES.get(camera_source)
+    return graph.SIM_BRIDGE if role == graph.ROBOT else role
 
 
 def _shortened(missing: list[str]) -> str:

@@ -22,7 +22,7 @@ from operator_cli.episodes import Episode, Run, run_episodes
 from operator_cli.operator import Operator
 from operator_cli.provenance import git_revision, policy_sha256
 from operator_cli.session import RosSession
-from operator_cli.settings import SimSettings, attached
+from operator_cli.settings import BRIDGE_PARAMETERS, SimSettings, attached
 
 RESULT_FILE: Final = "result.json"
 _LOGS: Final = "logs"
@@ -96,8 +96,8 @@ def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console:
         with RosSession(graph.OPERATOR, watch) as session:
             operator = Operator(session)
             with console.status("starting the graph"):
-                operator.wait_for_graph(_GRAPH_LIMIT_S, recording=bool(options.record_to))
-            operator.refuse_strangers()
+                operator.wait_for_graph(_GRAPH_LIMIT_S, bool(options.record_to), options.camera_source)
+            operator.refuse_strangers(options.camera_source)
             _run_row(settings, operator, console, run)
 
 
@@ -105,9 +105,10 @@ def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, ru
     with RosSession(graph.OPERATOR, stop.check) as session:
         operator = Operator(session)
         with console.status("looking for the graph"):
-            operator.wait_for_graph(_ATTACH_LIMIT_S, recording=False)
-        operator.refuse_strangers()
-        bridge = operator.read_parameters(graph.SIM_BRIDGE, ("task", "world", "camera", "lockstep", "blank_image"))
+            bridge = operator.read_parameters(graph.SIM_BRIDGE, BRIDGE_PARAMETERS)
+            camera_source = str(bridge["camera_source"])
+            operator.wait_for_graph(_ATTACH_LIMIT_S, recording=False, camera_source=camera_source)
+        operator.refuse_strangers(camera_source)
         policy = str(operator.read_parameters(graph.POLICY_NODE, ("policy",))["policy"])
         settings = attached(settings, bridge, policy)
         _run_row(settings, operator, console, run)
@@ -156,6 +157,7 @@ def _metadata(settings: SimSettings) -> str:
             "world": options.world,
             "world_description": settings.world.model_dump_json(),
             "camera": options.camera,
+            "camera_source": options.camera_source,
             "lockstep": json.dumps(options.lockstep),
             "first_seed": str(options.seed),
             "move_block": json.dumps(options.move_block),
@@ -177,6 +179,7 @@ def _result(settings: SimSettings, run: Run, started_s: float) -> RunResult:
         policy_sha256=policy_sha256(settings.policy_folder),
         world=options.world,
         camera=options.camera,
+        camera_source=options.camera_source,
         clock="lockstep" if options.lockstep else "realtime",
         control="blank_image" if options.blank_image else "none",
         move_block=options.move_block,

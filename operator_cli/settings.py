@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from fetch_sim2real import paths
 from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.processes import SimGraphOptions
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import Task, find_task
+
+# What a graph that is there already is asked for.
+BRIDGE_PARAMETERS: Final = ("task", "world", "camera", "camera_source", "lockstep", "blank_image")
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def attached(settings: SimSettings, bridge: Mapping[str, bool | str], policy: st
         task=str(bridge["task"]),
         world=str(bridge["world"]),
         camera=str(bridge["camera"]),
+        camera_source=str(bridge["camera_source"]),
         lockstep=bool(bridge["lockstep"]),
         blank_image=bool(bridge["blank_image"]),
     )

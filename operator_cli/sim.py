@@ -35,6 +35,7 @@ Examples:
   fetch-sim2real sim --move-block                         the block is put elsewhere on the way
   fetch-sim2real sim --blank-image                        control experiment: does the policy look at all?
   fetch-sim2real sim --realtime --duration 60             latencies and rate against the wall clock
+  fetch-sim2real sim --camera-source software-device      pictures take the way of a RealSense camera's
   fetch-sim2real sim --policy out/my_policy --json r.json --video e.mp4
   fetch-sim2real sim --attach                             in a graph that was started with ros2 launch
 """
@@ -64,6 +65,13 @@ def sim(
     camera: Annotated[str, typer.Option(help=f"Size and rate of the camera: {' or '.join(CAMERAS)}.")] = (
         _DEFAULTS.camera
     ),
+    camera_source: Annotated[
+        str,
+        typer.Option(
+            help="Where RGB-D comes from: sim, straight from the bridge; software-device, through the RealSense SDK "
+            "and camera_node; external, from a node of yours.",
+        ),
+    ] = _DEFAULTS.camera_source,
     world: Annotated[str, typer.Option(help="nominal, randomized, wide, gap, or a YAML file.")] = _DEFAULTS.world,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
     blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
@@ -96,6 +104,7 @@ def sim(
                 task=task,
                 world=world,
                 camera=camera,
+                camera_source=camera_source,
                 lockstep=lockstep,
                 seed=seed,
                 move_block=move_block,

@@ -54,7 +54,7 @@ class Cell:
         frame = blank(captured.frame) if self._blank else captured.frame
         self._last_frame = frame
         self.log.frame(frame.stamp_ns, captured.render_s)
-        self._outputs.frame(frame, self.sim.camera_model)
+        self._outputs.frame(frame, self.sim.camera_model, self.sim.depth_camera_model)
         self._outputs.block(self.sim.block_position_m, self.sim.block_quaternion_wxyz, self.sim.now_ns)
         return frame.stamp_ns
 
@@ -62,7 +62,7 @@ class Cell:
         """For a subscriber that lost it or was not there yet; who has it already ignores it by its stamp."""
         if self._last_frame is not None:
             self.log.republished += 1
-            self._outputs.frame(self._last_frame, self.sim.camera_model)
+            self._outputs.frame(self._last_frame, self.sim.camera_model, self.sim.depth_camera_model)
 
     def publish_outcome(self) -> None:
         """The result of the episode, which is over."""

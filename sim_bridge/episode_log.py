@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fetch_sim2real.sim.world import Outcome
+from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.types import JointSetpoint
 
 

@@ -13,6 +13,7 @@ from trajectory_msgs.msg import JointTrajectory
 from fetch_sim2real import graph
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.processes import CAMERA_SIM
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
@@ -42,8 +43,10 @@ class SimBridge(StackNode):
         world = self._world()
         self._is_lockstep = self.parameters.flag("lockstep")
         task = find_task(self.parameters.text("task"))
-        sim = SimWorld(world, task, CAMERA_PROFILES[self.parameters.text("camera")], render_in_background=True)
-        self._cell = Cell(sim, Outputs(self, world.robot.torso_height_m))
+        is_camera = self.parameters.text("camera_source") == CAMERA_SIM
+        size = CAMERA_PROFILES[self.parameters.text("camera")]
+        sim = SimWorld(world, task, size, render_in_background=True, separate_depth=not is_camera)
+        self._cell = Cell(sim, Outputs(self, world.robot.torso_height_m, is_camera))
         self._pace: Lockstep | RealTime = (
             Lockstep(self._cell, self.parameters.number("ack_timeout_s")) if self._is_lockstep else RealTime(self._cell)
         )

@@ -23,14 +23,16 @@ from node_support.topics import publish_to
 class Outputs:
     """The bridge's publishers."""
 
-    def __init__(self, node: Node, torso_height_m: float) -> None:
+    def __init__(self, node: Node, torso_height_m: float, is_camera: bool) -> None:
+        """``is_camera``: frames go to the camera's topics; otherwise to those that a software device is fed from."""
         self._torso_height_m = torso_height_m
+        self._depth_frame_id = graph.COLOR_OPTICAL_FRAME if is_camera else graph.DEPTH_OPTICAL_FRAME
         self._joint_states = publish_to(node, graph.JOINT_STATES)
         self._clock = publish_to(node, graph.CLOCK)
-        self._color = publish_to(node, graph.COLOR)
-        self._color_info = publish_to(node, graph.COLOR_INFO)
-        self._depth = publish_to(node, graph.DEPTH)
-        self._depth_info = publish_to(node, graph.DEPTH_INFO)
+        self._color = publish_to(node, graph.COLOR if is_camera else graph.SIM_COLOR)
+        self._color_info = publish_to(node, graph.COLOR_INFO if is_camera else graph.SIM_COLOR_INFO)
+        self._depth = publish_to(node, graph.DEPTH if is_camera else graph.SIM_DEPTH)
+        self._depth_info = publish_to(node, graph.DEPTH_INFO if is_camera else graph.SIM_DEPTH_INFO)
         self._block_pose = publish_to(node, graph.SIM_BLOCK_POSE)
         self._outcome = publish_to(node, graph.SIM_OUTCOME)
 
@@ -43,13 +45,12 @@ class Outputs:
         for sample in samples:
             self._joint_states.publish(joint_state_message(sample, self._torso_height_m))
 
-    def frame(self, frame: RgbdFrame, camera: CameraModel) -> None:
-        """An RGB-D pair and its intrinsics, all of one stamp."""
+    def frame(self, frame: RgbdFrame, camera: CameraModel, depth_camera: CameraModel) -> None:
+        """An RGB-D pair and the intrinsics of both, all of one stamp."""
         color = color_message(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
-        depth = depth_message(frame.depth_mm, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
-        info = camera_info_message(camera, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
-        self._color_info.publish(info)
-        self._depth_info.publish(info)
+        depth = depth_message(frame.depth_mm, frame.stamp_ns, self._depth_frame_id)
+        self._color_info.publish(camera_info_message(camera, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME))
+        self._depth_info.publish(camera_info_message(depth_camera, frame.stamp_ns, self._depth_frame_id))
         self._color.publish(color)
         self._depth.publish(depth)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from fetch_sim2real.processes import CAMERA_SIM, SIM_CAMERA_SOURCES
 from fetch_sim2real.tasks import TASKS
 from node_support.parameters import Parameter
 
@@ -15,6 +16,12 @@ TABLE: Final = (
     Parameter("task", "reach_block", "what to do: decides starts, goals and success", choices=tuple(TASKS)),
     Parameter("lockstep", False, "true: wait for the driver's answer to each frame; false: run against the wall clock"),
     Parameter("camera", "424x240@30", "size and rate of the camera", choices=tuple(CAMERA_PROFILES)),
+    Parameter(
+        "camera_source",
+        CAMERA_SIM,
+        "who publishes the camera's topics: sim: the bridge; otherwise a node that takes what is under /sim/camera",
+        choices=SIM_CAMERA_SOURCES,
+    ),
     Parameter("seed", 0, "seed of the next episode", low=0, high=_MAX_SEED, changeable=True),
     Parameter("move_block", False, "put the block elsewhere during the next episode", changeable=True),
     Parameter("blank_image", False, "control experiment: black images without depth", changeable=True),

@@ -5,7 +5,7 @@ ROS domain and transport come from ``conftest.py``, which sets them for the whol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ from fetch_sim2real.policy.manifest import (
     TrainingRecord,
 )
 from fetch_sim2real.policy.network import ActorSpec, ConvLayer, build_actor
-from fetch_sim2real.processes import NodeProcess, SimGraphOptions, sim_graph
+from fetch_sim2real.processes import NodeProcess, ParameterValue, SimGraphOptions, sim_graph
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.supervision import Patience, Supervisor
 from node_support.topics import message_class, qos_profile
@@ -149,15 +149,29 @@ def running(processes: Sequence[NodeProcess], folder: Path) -> Iterator[tuple[Su
 
 @contextmanager
 def simulated_graph(
-    options: SimGraphOptions, folder: Path, *tapped: graph.Topic, may_end: Sequence[str] = ()
+    options: SimGraphOptions,
+    folder: Path,
+    *tapped: graph.Topic,
+    may_end: Sequence[str] = (),
+    parameters: Mapping[str, Mapping[str, ParameterValue]] | None = None,
 ) -> Iterator[SimulatedGraph]:
-    """The whole simulated graph, connected, with taps on some topics; nodes of ``may_end`` may end before it does."""
-    processes = [replace(process, required=process.node_name not in may_end) for process in sim_graph(options)]
+    """The whole simulated graph, connected, with taps on some topics; nodes of ``may_end`` may end before it does.
+
+    ``parameters`` by node name replace those of the table.
+    """
+    processes = [
+        replace(
+            process,
+            required=process.node_name not in may_end,
+            parameters={**process.parameters, **(parameters or {}).get(process.node_name, {})},
+        )
+        for process in sim_graph(options)
+    ]
     with running(processes, folder) as (supervisor, session):
         # Before everything else is connected, so that they miss nothing.
         taps = {topic: Tap(session, topic) for topic in tapped}
         operator = Operator(session)
-        operator.wait_for_graph(START_LIMIT_S, recording=False)
+        operator.wait_for_graph(START_LIMIT_S, False, options.camera_source)
         yield SimulatedGraph(supervisor, session, operator, taps)
 
 

@@ -352,6 +352,20 @@ def test_a_recording_plays_once_with_its_own_stamps(recording: Path) -> None:
     assert heard.depths_mm == {1000}
 
 
+def test_a_bag_of_an_earlier_sdk_plays() -> None:
+    """Thirty frames of a software device, recorded by SDK 2.55, which wrote ROS 1 bags."""
+    size = Profile(64, 48, 30)
+    heard = Heard()
+    session = CameraSession(RecordingSource(ROOT / "tests" / "data" / "camera.bag", size, size), heard, Timing())
+    session.start()
+    try:
+        wait_for(lambda: session.status.state is State.OVER)
+    finally:
+        session.stop()
+    assert len(heard.stamps_ns) > 15
+    assert min(heard.stamps_ns) > 10**18 and heard.depths_mm == {1000}
+
+
 def test_files_that_are_no_recordings_are_refused(tmp_path: Path, recording: Path) -> None:
     junk = tmp_path / "junk.bag"
     junk.write_bytes(b"#ROSBAG V2.0\n" + bytes(100))

@@ -18,7 +18,7 @@ from camera_node.faults import CameraError, Fault, sdk_errors
 from camera_node.pairs import MAX_SKEW_NS, PairFilter, Refusal
 from camera_node.profile import Profile, ProfileTextError
 from camera_node.session import MAX_AGE_NS, CameraSession, State, Status, Timing
-from camera_node.source import CameraDescription, Distortion, FrameTag, RawPair, TimeDomain
+from camera_node.source import CameraChangedError, CameraDescription, Distortion, FrameTag, RawPair, TimeDomain
 from camera_node.streams import list_profiles
 from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -187,6 +187,8 @@ class Script:
 
     openings: list[CameraError | Callable[[int], RawPair | None]]
     is_plugged_in: bool = True
+    lacks: str | None = None
+    pauses: bool = False
     resets: list[bool] = field(default_factory=list)
     closings: int = 0
     _reads: int = 0
@@ -204,6 +206,12 @@ class Script:
         time.sleep(min(timeout_s, 0.003))
         self._reads += 1
         return self._give(self._reads)
+
+    def missing(self) -> str | None:
+        return self.lacks
+
+    def is_paused(self) -> bool:
+        return self.pauses
 
     def is_connected(self) -> bool:
         return self.is_plugged_in
@@ -297,6 +305,37 @@ def test_a_stalled_camera_is_opened_anew_and_then_reset() -> None:
         wait_for(lambda: len(heard.stamps_ns) > 3)
     assert heard.faults == [Fault.STALLED, Fault.STALLED]
     assert source.resets == [False, False, True]
+
+
+@pytest.mark.parametrize(("lacks", "fault"), [("color", Fault.NO_COLOR), ("depth", Fault.NO_DEPTH)])
+def test_half_a_camera_is_named(lacks: str, fault: Fault) -> None:
+    heard = Heard()
+    with running(CameraSession(Script([lambda _: None], lacks=lacks), heard, replace(QUICK, reconnect_s=5.0))):
+        wait_for(lambda: bool(heard.errors))
+    assert heard.faults == [fault] and f"no {lacks} for" in str(heard.errors[0])
+
+
+def test_a_simulation_that_stands_still_is_no_stalled_camera() -> None:
+    heard = Heard()
+    source = Script([lambda n: live(n) if n == 1 else None], pauses=True)
+    session = CameraSession(source, heard, replace(QUICK, frame_timeout_s=0.1))
+    with running(session):
+        wait_for(lambda: source._reads > 100)
+        assert (heard.faults, session.status.state) == ([], State.STREAMING)
+        source.pauses = False
+        wait_for(lambda: heard.faults == [Fault.STALLED])
+
+
+def test_another_camera_is_opened_at_once_and_without_an_error() -> None:
+    def until_changed(read: int) -> RawPair:
+        if read == 3:
+            raise CameraChangedError
+        return live(read)
+
+    heard = Heard()
+    with running(CameraSession(Script([until_changed, live]), heard, replace(QUICK, reconnect_s=60.0))):
+        wait_for(lambda: heard.openings == 2)
+    assert not heard.errors
 
 
 @pytest.mark.parametrize(
@@ -404,10 +443,13 @@ def test_reports_say_what_is_wrong() -> None:
     from node_support.diagnostics import Level
 
     good = Status(State.STREAMING, CAMERA, None, 1, 0, 2, 31.5, TimeDomain.GLOBAL)
-    full = Summary(30.0, 900, {"age_p50_ms": 40.0}, {Refusal.LATE: 1})
+    full = Summary(30.0, 900, {"age_p50_ms": 40.0}, {"align_p50_ms": 1.0}, {Refusal.LATE: 1})
     ok = report(good, full)
     assert (ok.level, ok.message) == (Level.OK, "streaming")
-    wanted = {"rate_hz": 30.0, "depth_drops": 2, "clock_offset_ms": 31.5, "usb_type": "3.2", "refused_late": 1}
+    wanted = {
+        "rate_hz": 30.0, "depth_drops": 2, "clock_offset_ms": 31.5, "usb_type": "3.2", "refused_late": 1,
+        "align_p50_ms": 1.0,
+    }  # fmt: skip
     assert wanted.items() <= ok.values.items()
     slow = report(good, replace(full, rate_hz=15.0))
     assert slow.level is Level.WARN and "15.0 Hz" in slow.message
@@ -458,6 +500,7 @@ def test_parameters_are_those_of_realsense2_camera() -> None:
         ({"rgb_camera__color_profile": "hd"}, "rgb_camera.color_profile.*expected WIDTHxHEIGHTxRATE"),
         ({"depth_module__depth_profile": "424x240x60"}, "depth_module.depth_profile.*expected a rate of 30"),
         ({"align_depth__enable": False}, "align_depth.enable"),
+        ({"enable_sync": False}, "enable_sync"),
     ],
 )
 def test_parameters_that_no_camera_can_meet_are_refused(given_value: dict[str, object], expected: str) -> None:

@@ -97,6 +97,8 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
         ActionSettings.of_bundle(manifest),
     )
     draw = loop.reset(SEED)
+    # Also with depth of another moment, frames that come unevenly and noisy joint states.
+    assert abs(draw.depth_skew_s) > 0.005 and draw.publication_jitter_s > 0.0015 and draw.encoders.noise_rad > 0.0
     decisions = []
     while (captured := loop.next_frame()) is not None:
         assert captured.frame is not None

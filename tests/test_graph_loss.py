@@ -13,56 +13,28 @@ import pytest
 pytest.importorskip("rclpy")
 
 from graph_harness import SimulatedGraph, running, simulated_graph, values_of, write_untrained_bundle
+from graph_motion import (
+    AT_REST_RAD_S,
+    COMMAND_TIMEOUT_S,
+    STOPPED_AFTER_S,
+    assert_brakes_to_rest,
+    motion,
+    newest_ns,
+    run_on,
+    start_moving,
+    wait_until_moving,
+)
 
 from fetch_sim2real import graph
 from fetch_sim2real.processes import SimGraphOptions, sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S
-from fetch_sim2real.types import FloatArray
-from node_support.stamps import stamp_ns_of
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
-
-MOVING_RAD_S, AT_REST_RAD_S = 0.15, 0.01
-COMMAND_TIMEOUT_S = 0.1
-# Command latency of the nominal world, and how far the servos are behind what they are told.
-LAG_S = 0.06
-# From full speed, at the slowest joint's acceleration.
-STOPPED_AFTER_S = 1.0
 
 
 def options(folder: Path) -> SimGraphOptions:
     write_untrained_bundle(folder / "bundle")
     return SimGraphOptions(policy=str(folder / "bundle"), lockstep=False, episode_s=60.0)
-
-
-def motion(cell: SimulatedGraph, since_ns: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Stamps [s] (n,), the fastest joint's speed (n,) and positions (n, 7), of joint states from ``since_ns`` on."""
-    states = {stamp_ns_of(m.header.stamp): m for m in cell.taps[graph.JOINT_STATES].messages}
-    chosen = sorted(stamp for stamp in states if stamp >= since_ns)
-    velocity = np.array([states[stamp].velocity[:7] for stamp in chosen]).reshape(-1, 7)
-    position = np.array([states[stamp].position[:7] for stamp in chosen]).reshape(-1, 7)
-    return np.array(chosen) * 1e-9, np.abs(velocity).max(axis=1), position
-
-
-def newest_ns(cell: SimulatedGraph) -> int:
-    return stamp_ns_of(cell.taps[graph.JOINT_STATES].messages[-1].header.stamp)
-
-
-def wait_until_moving(cell: SimulatedGraph) -> None:
-    def moving() -> bool:
-        states, setpoints = cell.taps[graph.JOINT_STATES].messages, cell.taps[graph.SETPOINT].messages
-        commanded = bool(setpoints) and setpoints[-1].header.frame_id in ("command", "limited")
-        return commanded and bool(states) and np.abs(states[-1].velocity[:7]).max() > MOVING_RAD_S
-
-    cell.session.wait_until(moving, 10.0, lambda: "motion")
-
-
-def start_moving(cell: SimulatedGraph) -> None:
-    start = cell.operator.reset(0, False)
-    cell.operator.state_goal(start)
-    cell.operator.enable_driver()
-    cell.operator.call(graph.SIM_RESUME)
-    wait_until_moving(cell)
 
 
 def kill(cell: SimulatedGraph, name: str) -> int:
@@ -71,22 +43,6 @@ def kill(cell: SimulatedGraph, name: str) -> int:
     os.kill(cell.supervisor.pids()[name], signal.SIGKILL)
     cell.session.spin(0.02)
     return newest_ns(cell)
-
-
-def run_on(cell: SimulatedGraph, since_ns: int, simulated_s: float) -> None:
-    cell.session.wait_until(lambda: newest_ns(cell) > since_ns + simulated_s * 1e9, 20.0, lambda: "simulated time")
-
-
-def assert_brakes_to_rest(cell: SimulatedGraph, killed_ns: int, begins_within_s: float) -> None:
-    run_on(cell, killed_ns, STOPPED_AFTER_S + 0.5)
-    stamps_s, speed, position = motion(cell, killed_ns)
-    elapsed_s = stamps_s - killed_ns * 1e-9
-    braking = speed[elapsed_s >= begins_within_s + LAG_S]
-    # Servos settle with a ripple.
-    assert np.all(np.diff(braking) < 0.05), "faster again after braking had begun"
-    assert np.all(speed[elapsed_s >= STOPPED_AFTER_S] < AT_REST_RAD_S)
-    rest = position[elapsed_s >= STOPPED_AFTER_S]
-    assert np.abs(rest - rest[0]).max() < 1e-3
 
 
 def test_death_of_the_policy_brakes_the_arm(tmp_path: Path) -> None:

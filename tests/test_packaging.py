@@ -107,7 +107,8 @@ def test_every_ros_package_that_is_imported_is_a_dependency(described: dict[str,
                 imported.add(node.module.partition(".")[0])
             elif isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
-    ros = {n for n in imported if n.endswith(("_msgs", "_interfaces", "_srvs")) or n in ("rclpy", "launch", "launch_ros")}
+    tools = ("rclpy", "launch", "launch_ros")
+    ros = {name for name in imported if name in tools or name.endswith(("_msgs", "_interfaces", "_srvs"))}
     assert {"rclpy", "sensor_msgs", "launch_ros"} <= ros <= declared
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.sim.world import SimWorld, stamp_of_step, steps_of
+from fetch_sim2real.sim.steps import stamp_of_step, steps_of
+from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_S, PHYSICS_STEPS_PER_PERIOD
@@ -124,8 +125,9 @@ def test_doing_nothing_is_no_success(blind: SimWorld) -> None:
 def test_joint_zero_errors_show_in_what_is_measured_and_not_in_the_motion(seeing: SimWorld) -> None:
     draw = seeing.reset(11)
     assert np.abs(draw.dynamics.joint_offset_rad).max() > 0.0
+    # To within the encoders' steps and noise.
     np.testing.assert_allclose(
-        seeing.measured().position - seeing.true_arm_position(), draw.dynamics.joint_offset_rad, atol=1e-12
+        seeing.measured().position - seeing.true_arm_position(), draw.dynamics.joint_offset_rad, atol=2e-3
     )
     before = seeing.true_arm_position()
     seeing.advance_to(seeing.step + 240)

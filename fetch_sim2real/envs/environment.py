@@ -22,7 +22,7 @@ from fetch_sim2real.observation.observe import ACTION_SIZE, ActionHistory
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.cell import LAST_ACTIONS, make_loop
 from fetch_sim2real.sim.seeds import draw_training_seed
-from fetch_sim2real.sim.world import Captured
+from fetch_sim2real.sim.shutter import Captured
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks import find_task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
@@ -95,7 +95,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         """
         if self._captured is None:
             raise FetchSim2RealError("step needs an episode that is not over: call reset first")
-        chosen = np.clip(np.asarray(action, np.float64), -1.0, 1.0)
+        chosen = np.minimum(np.maximum(np.asarray(action, np.float64), -1.0), 1.0)
         self._loop.act(chosen, self._captured)
         self._history.push(chosen)
         self._captured = self._loop.next_frame()

@@ -14,7 +14,7 @@ from fetch_sim2real.observation.observe import observation_vector, observe
 from fetch_sim2real.sim.cell import IMAGE, observation_spec
 from fetch_sim2real.sim.full_state import full_state, full_state_size
 from fetch_sim2real.sim.loop import ClosedLoop
-from fetch_sim2real.sim.world import Captured
+from fetch_sim2real.sim.shutter import Captured
 from fetch_sim2real.types import FloatArray
 
 ObservationMode = Literal["state", "robot", "rgbd", "asymmetric"]

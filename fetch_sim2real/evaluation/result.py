@@ -75,6 +75,7 @@ class RunResult(Record):
     policy_sha256: str
     world: str
     camera: str
+    camera_source: str = "sim"
     clock: Literal["lockstep", "realtime"]
     control: Literal["none", "blank_image"]
     move_block: bool

@@ -53,7 +53,7 @@ def _rows(result: RunResult) -> list[tuple[str, str | Text]]:
     latency = result.latency_ms
     return [
         *rows,
-        ("clock", f"{_CLOCKS[result.clock]}, camera {result.camera}"),
+        ("clock", f"{_CLOCKS[result.clock]}, camera {result.camera}{_source(result)}"),
         ("frame to command", _latency(latency.frame_to_command)),
         ("rendering", _latency(latency.render)),
         ("render to driver", _latency(latency.total)),
@@ -63,6 +63,10 @@ def _rows(result: RunResult) -> list[tuple[str, str | Text]]:
         ("start-up", _start_up(result.start_up_s)),
         ("policy", f"sha256 {result.policy_sha256[:12]}, fetch-sim2real {result.version}"),
     ]
+
+
+def _source(result: RunResult) -> str:
+    return "" if result.camera_source == "sim" else f" ({result.camera_source})"
 
 
 def _success(result: RunResult) -> Text:

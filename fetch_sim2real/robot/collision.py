@@ -8,6 +8,7 @@ chord's middle. A sphere that is beyond a plane at both ends of a chord is beyon
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -171,8 +172,9 @@ class CollisionModel:
             out[2, near] = np.minimum.reduce(parts, axis=1)
 
 
+@cache
 def _center_coefficients() -> FloatArray:
-    """Coefficients (12, N + 1) of the sphere centres and, last, the grip site; see ``chain_rotations``."""
+    """Coefficients (12, N + 1) of the sphere centres and, last, the grip site; see ``chain_rotations``. Read-only."""
     origins, axes = link_coefficients()
     columns = []
     for sphere in (*_SPHERES, LinkSphere("gripper_link", (GRIP_SITE_X_M, 0.0, 0.0), 0.0)):
@@ -180,7 +182,9 @@ def _center_coefficients() -> FloatArray:
         if link in FLEX_LINKS and sphere.center_m[2] != 0.0:
             raise ValueError(f"sphere {sphere}: centre off the xy plane of a flex link, which has no z coefficients")
         columns.append((origins[link] + np.tensordot(sphere.center_m, axes[link], 1)).reshape(12))
-    return np.ascontiguousarray(np.array(columns).T)
+    coefficients = np.ascontiguousarray(np.array(columns).T)
+    coefficients.setflags(write=False)
+    return coefficients
 
 
 def _hull(boxes: tuple[Box, ...]) -> Box:

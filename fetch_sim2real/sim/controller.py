@@ -24,7 +24,7 @@ class TrajectoryFollower:
         start_position, start_velocity = self._desired_at(now_s)
         points = trajectory.points
         # Messages carry whole nanoseconds: a trajectory that came in one and one that did not have to act the same.
-        times = np.round(np.array([0.0, *(point.time_from_start_s for point in points)]) * 1e9) / 1e9
+        times = np.array([0.0, *(round(point.time_from_start_s * 1e9) / 1e9 for point in points)])
         self._follow(
             now_s + times,
             np.array([start_position, *(point.position for point in points)]),
@@ -46,7 +46,7 @@ class TrajectoryFollower:
         if not len(self._begins):
             held = np.repeat(self._end_position[None], len(times_s), axis=0)
             return held, np.zeros_like(held)
-        segment = np.searchsorted(self._begins[1:], times_s, side="right")
+        segment = self._begins[1:].searchsorted(times_s, side="right")
         duration = self._durations[segment]
         share = np.minimum(np.maximum((times_s - self._begins[segment]) / duration, 0.0), 1.0)
         position, velocity = _on_segment(self._powers[:, segment], share[:, None], duration[:, None])

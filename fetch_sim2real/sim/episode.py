@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,7 +37,10 @@ class CameraDraw:
 
 @dataclass(frozen=True)
 class ObjectDraw:
-    """The thing on the table: half extents (3,) [m] of its box or cylinder, mass, sliding friction, drag [N s/m]."""
+    """The thing on the table: half extents (3,) [m] of its box or cylinder, mass, sliding friction, drag [N s/m].
+
+    A flat box is a box here: what a world file calls it does not matter to physics.
+    """
 
     shape: Literal["box", "cylinder"]
     half_extents_m: FloatArray
@@ -65,10 +69,21 @@ class DynamicsDraw:
 
 
 @dataclass(frozen=True)
+class EncoderDraw:
+    """What joint encoders add: steps of position [rad], sigmas of position [rad] and velocity [rad/s], noise's seed."""
+
+    step_rad: float
+    noise_rad: float
+    velocity_noise_rad_s: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class EpisodeDraw:
     """One episode: starts, goal, the true world, delays, and when and where the object would be moved.
 
-    ``goal_m`` (3,) is in the task's goal frame.
+    ``goal_m`` (3,) is in the task's goal frame. ``jitter_seed`` decides how much each frame is off by, up to
+    ``publication_jitter_s``.
     """
 
     seed: int
@@ -83,6 +98,10 @@ class EpisodeDraw:
     dynamics: DynamicsDraw
     camera_latency_s: float
     command_latency_s: float
+    depth_skew_s: float
+    publication_jitter_s: float
+    jitter_seed: int
+    encoders: EncoderDraw
     move_at_s: float
     move_to_xy_m: FloatArray
 
@@ -97,8 +116,8 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
 
     Each section has a generator of its own, so that a change in one does not shift the others.
     """
-    geometry, looks, sensor, camera, dynamics, timing, distractors = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(7)
+    geometry, looks, sensor, camera, dynamics, timing, distractors, shape, encoders, instants = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(10)
     )
     thing = world.puck if task.object == "puck" else world.block
     dynamics_draw = _draw_dynamics(world, thing, dynamics)
@@ -125,9 +144,14 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
             world.table, world.floor, world.wall, world.links, world.light, thing.color_hsv, things, looks
         ),
         sensor=draw_sensor(world.sensor, sensor),
-        dynamics=dynamics_draw,
+        # Last: starts and goals are the same whatever the shape.
+        dynamics=replace(dynamics_draw, object=_shaped(thing, dynamics_draw.object, shape)),
         camera_latency_s=world.timing.camera_latency_s.draw(timing),
         command_latency_s=world.timing.command_latency_s.draw(timing),
+        depth_skew_s=world.timing.depth_skew_s.draw(instants),
+        publication_jitter_s=world.timing.publication_jitter_s.draw(instants),
+        jitter_seed=int(instants.integers(2**31)),
+        encoders=_draw_encoders(world, encoders),
         move_at_s=move_at,
         move_to_xy_m=move_to_xy,
     )
@@ -180,7 +204,26 @@ def _draw_object(part: ObjectPart, rng: np.random.Generator) -> ObjectDraw:
         mass_kg=part.mass_kg.draw(rng),
         friction=part.friction.draw(rng),
         drag=part.drag.draw(rng),
-        shape=part.shape[int(rng.integers(len(part.shape)))],
+        shape="box",
         contact_time_s=part.contact_time_s.draw(rng),
         contact_impedance=part.contact_impedance.draw(rng),
+    )
+
+
+def _shaped(part: ObjectPart, thing: ObjectDraw, rng: np.random.Generator) -> ObjectDraw:
+    """``thing`` in one of the shapes that ``part`` names."""
+    chosen = part.shape[int(rng.integers(len(part.shape)))]
+    width, height = part.slab_width_factor.draw(rng), part.slab_height_factor.draw(rng)
+    if chosen == "slab":
+        return replace(thing, half_extents_m=thing.half_extents_m * [width, width, height])
+    return replace(thing, shape=chosen)
+
+
+def _draw_encoders(world: World, rng: np.random.Generator) -> EncoderDraw:
+    robot = world.robot
+    return EncoderDraw(
+        step_rad=math.radians(robot.encoder_step_deg.draw(rng)),
+        noise_rad=math.radians(robot.encoder_noise_deg.draw(rng)),
+        velocity_noise_rad_s=math.radians(robot.velocity_noise_deg_s.draw(rng)),
+        seed=int(rng.integers(2**31)),
     )

@@ -16,7 +16,7 @@ from typing import Any
 import mujoco
 
 from fetch_sim2real.sim.render import RgbdRenderer
-from fetch_sim2real.sim.scene import CAMERA
+from fetch_sim2real.sim.scene import CAMERA, DEPTH_CAMERA
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.types import FloatArray, RgbdFrame
 
@@ -31,12 +31,18 @@ class Picture:
 
 
 class FrameMaker:
-    """Renders one model's camera. The model may be edited only between ``finish`` and the next ``request``."""
+    """Renders one model's camera. The model may be edited only between ``finish`` and the next ``request``.
 
-    def __init__(self, model: mujoco.MjModel, size: tuple[int, int], background: bool) -> None:
+    With ``separate_depth`` depth is what the depth sensor sees from its own place: nobody has aligned it to colour.
+    """
+
+    def __init__(
+        self, model: mujoco.MjModel, size: tuple[int, int], background: bool, separate_depth: bool = False
+    ) -> None:
         self._model = model
         self._data = mujoco.MjData(model)
         self._sensor: SensorModel | None = None
+        self._separate_depth = separate_depth
         # An OpenGL context belongs to the thread that made it.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="render") if background else None
         self._last: Future[Any] | None = None
@@ -51,9 +57,12 @@ class FrameMaker:
         """Show the model's present pixels of these textures in the pictures from now on."""
         self._do(self._renderer.upload_textures, textures)
 
-    def request(self, qpos: FloatArray, stamp_ns: int) -> Future[Picture]:
-        """The picture of the generalised positions ``qpos``; their order decides the sensor's random pixels."""
-        return self._do(self._make, qpos.copy(), stamp_ns)
+    def request(self, qpos: FloatArray, stamp_ns: int, depth_qpos: FloatArray | None = None) -> Future[Picture]:
+        """The picture of the generalised positions ``qpos``, its depth that of ``depth_qpos`` if given.
+
+        The order of requests decides the sensor's random pixels. The arrays must not be changed afterwards.
+        """
+        return self._do(self._make, qpos, stamp_ns, depth_qpos)
 
     def finish(self) -> None:
         """Wait until every picture asked for is made."""
@@ -66,16 +75,30 @@ class FrameMaker:
         if self._thread is not None:
             self._thread.shutdown()
 
-    def _make(self, qpos: FloatArray, stamp_ns: int) -> Picture:
+    def _make(self, qpos: FloatArray, stamp_ns: int, depth_qpos: FloatArray | None) -> Picture:
         if self._sensor is None:
             raise RuntimeError("FrameMaker.start_episode has not been called")
         started = time.perf_counter()
+        self._place(qpos)
+        seen_by_depth = None
+        if self._separate_depth:
+            rgb = self._renderer.render_color(self._data)
+            if depth_qpos is not None:
+                self._place(depth_qpos)
+            seen_by_depth, depth_m = self._renderer.render(self._data, DEPTH_CAMERA)
+        elif depth_qpos is not None:
+            rgb = self._renderer.render_color(self._data)
+            self._place(depth_qpos)
+            depth_m = self._renderer.render_depth(self._data)
+        else:
+            rgb, depth_m = self._renderer.render(self._data)
+        frame = RgbdFrame(stamp_ns, *self._sensor.capture(rgb, depth_m, seen_by_depth))
+        return Picture(frame, time.perf_counter() - started, started)
+
+    def _place(self, qpos: FloatArray) -> None:
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
-        rgb, depth_m = self._renderer.render(self._data)
-        frame = RgbdFrame(stamp_ns, *self._sensor.capture(rgb, depth_m))
-        return Picture(frame, time.perf_counter() - started, started)
 
     def _do(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         if self._thread is not None:

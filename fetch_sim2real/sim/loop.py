@@ -16,7 +16,8 @@ from fetch_sim2real.robot.limits import LimitProfile, limit_profile
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
 from fetch_sim2real.safety.scene import scene_of_world
 from fetch_sim2real.sim.episode import EpisodeDraw
-from fetch_sim2real.sim.world import Captured, SimWorld
+from fetch_sim2real.sim.shutter import Captured
+from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from fetch_sim2real.observation.camera import Pose
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.model import NOMINAL_GAINS
+from fetch_sim2real.sim.depth_sensor import COLOR_T_DEPTH
 from fetch_sim2real.sim.episode import CameraDraw, DynamicsDraw, ObjectDraw
-from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, TABLE
+from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, DEPTH_CAMERA, TABLE
 from fetch_sim2real.types import FloatArray
 
 # MuJoCo's cameras look along -z with y up, optical frames along +z with y down.
@@ -16,15 +18,21 @@ _OPTICAL_TO_MUJOCO = np.diag([1.0, -1.0, -1.0])
 
 
 def apply_camera(model: mujoco.MjModel, draw: CameraDraw) -> None:
-    """Pose and field of view of the true camera."""
-    camera = model.camera(CAMERA).id
-    model.cam_pos[camera] = draw.position_m
-    mujoco.mju_mat2Quat(model.cam_quat[camera], (draw.rotation @ _OPTICAL_TO_MUJOCO).ravel())
-    model.cam_fovy[camera] = draw.vertical_fov_deg
+    """Pose and field of view of the true camera; its depth sensor goes with it."""
+    base_T_color = Pose(draw.position_m, draw.rotation)
+    _place_camera(model, CAMERA, base_T_color)
+    _place_camera(model, DEPTH_CAMERA, base_T_color @ COLOR_T_DEPTH)
+    model.cam_fovy[model.camera(CAMERA).id] = draw.vertical_fov_deg
 
 
-def apply_dynamics(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
-    """Servos, table height, and the object's shape, mass and contact."""
+def _place_camera(model: mujoco.MjModel, name: str, base_T_optical: Pose) -> None:
+    camera = model.camera(name).id
+    model.cam_pos[camera] = base_T_optical.position
+    mujoco.mju_mat2Quat(model.cam_quat[camera], (base_T_optical.rotation @ _OPTICAL_TO_MUJOCO).ravel())
+
+
+def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, draw: DynamicsDraw) -> None:
+    """Servos, table height, and the object's shape, mass and contact. ``data`` is scratch: it has to be reset after."""
     gains = NOMINAL_GAINS
     for i, name in enumerate(ARM_JOINTS):
         servo, dof = model.actuator(name).id, model.joint(name).dofadr[0]
@@ -37,7 +45,7 @@ def apply_dynamics(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
     # The table keeps its size and is raised or sunk into the floor.
     model.body_pos[model.body(TABLE).id, 2] = draw.table_height_m - model.geom_size[table, 2]
     _apply_object(model, draw.object)
-    mujoco.mj_setConst(model, mujoco.MjData(model))
+    mujoco.mj_setConst(model, data)
 
 
 def _apply_object(model: mujoco.MjModel, draw: ObjectDraw) -> None:

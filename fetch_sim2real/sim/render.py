@@ -1,4 +1,4 @@
-"""Colour and depth of one camera in one render pass."""
+"""Colour and depth of a camera in one render pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _DEPTH_LIMIT_MM: Final = 65535.0
 
 
 class RgbdRenderer:
-    """Renders a named camera at ``width`` x ``height``. One per model and thread; call ``close`` when done."""
+    """Renders named cameras at ``width`` x ``height``, ``camera`` if no other is asked for. One per model and thread;
+    call ``close`` when done."""
 
     def __init__(self, model: mujoco.MjModel, camera: str, width: int, height: int) -> None:
         self._model = model
@@ -37,26 +38,54 @@ class RgbdRenderer:
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         self._view = mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._view.fixedcamid = model.camera(camera).id
+        self._camera = camera
         self._viewport = mujoco.MjrRect(0, 0, width, height)
         self._rgb = np.empty((height, width, 3), np.uint8)
         self._depth = np.empty((height, width), np.float32)
 
-    def render(self, data: mujoco.MjData) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def render(
+        self, data: mujoco.MjData, camera: str | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Colour (H, W, 3) uint8 and depth (H, W) float32 [m] along the optical axis of the present state."""
+        self._draw(data, camera)
+        mujoco.mjr_readPixels(self._rgb, self._depth, self._viewport, self._context)
+        return self._upright_color(), self._upright_depth_m()
+
+    def render_color(self, data: mujoco.MjData) -> NDArray[np.uint8]:
+        """Only the colour of ``render``."""
+        self._draw(data)
+        mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._context)
+        return self._upright_color()
+
+    def render_depth(self, data: mujoco.MjData) -> NDArray[np.float32]:
+        """Only the depth of ``render``: shadows, which are half of a picture's cost, are left out."""
+        shadows = self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW]
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+        self._draw(data)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
+        mujoco.mjr_readPixels(None, self._depth, self._viewport, self._context)
+        return self._upright_depth_m()
+
+    def _draw(self, data: mujoco.MjData, camera: str | None = None) -> None:
         self._gl.make_current()
+        self._view.fixedcamid = self._model.camera(camera or self._camera).id
         mujoco.mjv_updateScene(
             self._model, data, self._options, self._perturb, self._view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
         )
         mujoco.mjr_render(self._viewport, self._scene, self._context)
-        mujoco.mjr_readPixels(self._rgb, self._depth, self._viewport, self._context)
+
+    # OpenGL's rows go from the bottom up.
+
+    def _upright_color(self) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(self._rgb[::-1])
+
+    def _upright_depth_m(self) -> NDArray[np.float32]:
         extent = self._model.stat.extent
         near, far = self._model.vis.map.znear * extent, self._model.vis.map.zfar * extent
         # The buffer holds z = a / depth - b with z(near) = 1 and z(far) = 0.
         a, b = near * far / (far - near), near / (far - near)
         depth_m = (a / (self._depth + b)).astype(np.float32)
-        # OpenGL's rows go from the bottom up.
-        return np.ascontiguousarray(self._rgb[::-1]), np.ascontiguousarray(depth_m[::-1])
+        return np.ascontiguousarray(depth_m[::-1])
 
     def upload_textures(self, textures: Iterable[int]) -> None:
         """Show the model's present pixels of these textures, given by their ids."""

@@ -12,6 +12,7 @@ from fetch_sim2real.robot.model import (
     WORLD_CONTYPE,
     fetch_spec,
 )
+from fetch_sim2real.sim.depth_sensor import VERTICAL_FOV_DEG
 from fetch_sim2real.sim.distractors import MAX_DISTRACTORS
 from fetch_sim2real.sim.textures import TEXTURE_SIZE
 from fetch_sim2real.sim.world_file import World
@@ -19,6 +20,7 @@ from fetch_sim2real.timing import PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray
 
 FLOOR, TABLE, WALL, BLOCK, CAMERA = "floor", "table", "wall", "block", "camera"
+DEPTH_CAMERA: Final = "depth_camera"  # the depth sensor beside the colour camera
 LIGHTS: Final = ("light", "second_light")
 DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
 BLOCK_JOINT: Final = "block_joint"
@@ -59,6 +61,7 @@ def scene_spec(world: World) -> mujoco.MjSpec:
     _add_block(spec, world)
     _add_what_is_only_seen(spec)
     spec.worldbody.add_camera(name=CAMERA, fovy=world.camera.vertical_fov_deg, pos=list(world.camera.position_m))
+    spec.worldbody.add_camera(name=DEPTH_CAMERA, fovy=VERTICAL_FOV_DEG, pos=list(world.camera.position_m))
     return spec
 
 

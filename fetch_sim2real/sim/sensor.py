@@ -36,15 +36,21 @@ def draw_sensor(part: SensorPart, rng: np.random.Generator) -> SensorDraw:
 
 
 class SensorModel:
-    """One episode's camera. The random pixels follow from the episode's seed and the order of the frames."""
+    """One episode's camera. The random pixels follow from the episode's seed and the order of the frames.
 
-    def __init__(self, draw: SensorDraw, camera: CameraModel) -> None:
+    ``depth_camera`` is the depth sensor's pinhole where it is not the colour camera's.
+    """
+
+    def __init__(self, draw: SensorDraw, camera: CameraModel, depth_camera: CameraModel | None = None) -> None:
         color, depth = (np.random.default_rng(child) for child in np.random.SeedSequence(draw.seed).spawn(2))
         self._color = ColorCamera(draw.color, camera, color)
-        self._depth = DepthCamera(draw.depth, camera, depth)
+        self._depth = DepthCamera(draw.depth, depth_camera or camera, depth)
 
     def capture(
-        self, rgb: NDArray[np.uint8], depth_m: NDArray[np.float32]
+        self, rgb: NDArray[np.uint8], depth_m: NDArray[np.float32], seen_by_depth: NDArray[np.uint8] | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-        """Rendered rgb (H, W, 3) and depth (H, W) [m] -> rgb (H, W, 3) and depth (H, W) uint16 [mm], 0 is no depth."""
-        return self._color.rgb(rgb), self._depth.depth_mm(depth_m, rgb)
+        """Rendered rgb (H, W, 3) and depth (H, W) [m] -> rgb (H, W, 3) and depth (H, W) uint16 [mm], 0 is no depth.
+
+        ``seen_by_depth`` is the rgb that goes with the depth where that is not the same.
+        """
+        return self._color.rgb(rgb), self._depth.depth_mm(depth_m, rgb if seen_by_depth is None else seen_by_depth)

@@ -34,6 +34,10 @@ class RobotPart(Part):
     joint_damping_factor: Annotated[Range, Varies(0.0, 20.0)]
     joint_armature_factor: Annotated[Range, Varies(0.1, 10.0)]
     joint_offset_deg: Annotated[Range, Varies(-10.0, 10.0)]
+    # What encoders add to what is reported: steps of position, and sigmas of position and velocity.
+    encoder_step_deg: Annotated[Range, Varies(0.0, 1.0)]
+    encoder_noise_deg: Annotated[Range, Varies(0.0, 1.0)]
+    velocity_noise_deg_s: Annotated[Range, Varies(0.0, 1.0)]
 
 
 class TablePart(SurfacePart):
@@ -45,15 +49,18 @@ class TablePart(SurfacePart):
 
 
 class ObjectPart(Part):
-    """The thing on the table: a box or a cylinder, ``half_size_m`` wide and ``height_factor`` times that high.
+    """The thing on the table: a box or a cylinder, ``half_size_m`` wide and ``height_factor`` times that high, or a
+    slab, which is a box with its width and its height changed by two more factors.
 
     ``friction`` is that of every contact of the object (sliding); ``drag`` is a linear damping of its motion [N s/m].
     ``contact_time_s`` and ``contact_impedance`` are the first numbers of its ``solref`` and ``solimp`` in MuJoCo.
     """
 
-    shape: Annotated[tuple[Literal["box", "cylinder"], ...], Field(min_length=1)]
+    shape: Annotated[tuple[Literal["box", "cylinder", "slab"], ...], Field(min_length=1)]
     half_size_m: Annotated[Range, Varies(0.005, 0.10)]
     height_factor: Annotated[Range, Varies(0.1, 5.0)]
+    slab_width_factor: Annotated[Range, Varies(0.2, 3.0)]
+    slab_height_factor: Annotated[Range, Varies(0.2, 3.0)]
     mass_kg: Annotated[Range, Varies(0.005, 5.0)]
     friction: Annotated[Range, Varies(0.01, 5.0)]
     drag: Annotated[Range, Varies(0.0, 5.0)]
@@ -95,10 +102,17 @@ class CameraPart(Part):
 
 
 class TimingPart(Part):
-    """Delays in simulated time: frame taken -> published, command sent -> in effect."""
+    """Delays in simulated time: frame taken -> published, command sent -> in effect.
+
+    Depth is taken ``depth_skew_s`` after its colour, before it where negative; each frame is published up to
+    ``publication_jitter_s`` sooner or later than the camera's latency says.
+    """
 
     camera_latency_s: Annotated[Range, Varies(0.0, 1.0)]
     command_latency_s: Annotated[Range, Varies(0.0, 1.0)]
+    depth_skew_s: Annotated[Range, Varies(-0.03, 0.03)]
+    # Less than half of a control period: frames keep their order, and there is at most one at a time.
+    publication_jitter_s: Annotated[Range, Varies(0.0, 0.015)]
 
 
 class PerturbationPart(Part):

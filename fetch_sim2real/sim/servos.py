@@ -1,0 +1,62 @@
+"""The arm under trajectories that arrive late: what its servos are given, physics step by physics step."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.timing import PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
+from fetch_sim2real.types import FloatArray, JointTrajectory
+
+_STEPS_AHEAD: Final = np.arange(1.0, PHYSICS_STEPS_PER_PERIOD + 1)
+
+
+class ArmServos:
+    """One episode's arm controller. Steps count from the episode's start, so that rounding is the same in every run of
+    the same seed."""
+
+    def __init__(
+        self, reported_rad: FloatArray, zero_error_rad: FloatArray, velocity_lead_s: FloatArray, latency_steps: int
+    ) -> None:
+        """``reported_rad`` (7,) is where the arm says it is, ``zero_error_rad`` (7,) that minus where it is.
+
+        Servos push against speed: a reference runs ``velocity_lead_s`` (7,) ahead of where the arm is wanted.
+        """
+        self._zero_error_rad = zero_error_rad
+        self._velocity_lead_s = velocity_lead_s
+        self._latency_steps = latency_steps
+        self._arm = TrajectoryFollower(reported_rad, 0.0)
+        self._pending: list[tuple[int, JointTrajectory]] = []
+        self._targets_from, self._targets = 0, np.zeros((0, len(ARM_JOINTS)))
+
+    def send(self, step: int, trajectory: JointTrajectory) -> None:
+        """Take effect the latency after ``step``."""
+        self._pending.append((step + self._latency_steps, trajectory))
+
+    def accept_due(self, step: int, stop: int) -> int:
+        """Obey what has arrived by ``step``; returns the step, ``stop`` at most, to which nothing else arrives."""
+        pending = self._pending
+        while pending and pending[0][0] <= step:
+            self._arm.accept(pending.pop(0)[1], step * PHYSICS_STEP_S)
+            self._targets = self._targets[:0]
+        for due, _ in pending:
+            stop = min(stop, due)
+        return stop
+
+    def targets(self, step: int, count: int) -> FloatArray:
+        """Servo targets (count, 7) of the physics steps from ``step`` on, a control period of them at most."""
+        first = step - self._targets_from
+        if first + count > len(self._targets):
+            self._sample(step)
+            first = 0
+        return self._targets[first : first + count]
+
+    def _sample(self, step: int) -> None:
+        """Targets of the coming control period, in one go: a trajectory is mostly replaced after that time."""
+        # The servo is given where the arm should be at the end of each physics step.
+        position, velocity = self._arm.desired((step + _STEPS_AHEAD) * PHYSICS_STEP_S)
+        self._targets_from = step
+        self._targets = position + velocity * self._velocity_lead_s - self._zero_error_rad

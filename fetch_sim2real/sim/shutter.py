@@ -1,0 +1,98 @@
+"""The camera in time: takes colour, and depth a little earlier or later, and hands frames out when they come."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from fetch_sim2real.sim.frame_times import FrameTimes
+from fetch_sim2real.sim.frames import FrameMaker, Picture
+from fetch_sim2real.sim.state import Truth
+from fetch_sim2real.sim.steps import stamp_of_step
+from fetch_sim2real.types import FloatArray, RgbdFrame
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A frame that became available: its stamp, the picture (None without a camera), what was true when it was taken,
+    its cost and when rendering began [s, ``time.perf_counter``]."""
+
+    stamp_ns: int
+    frame: RgbdFrame | None
+    truth: Truth
+    render_s: float = 0.0
+    render_started_s: float = 0.0
+
+
+class Shutter:
+    """One episode's camera in time. With ``picture_every`` n only every n-th frame has a picture, without a
+    ``FrameMaker`` none has."""
+
+    def __init__(self, times: FrameTimes, frames: FrameMaker | None, picture_every: int) -> None:
+        self._times = times
+        self._frames = frames
+        self._picture_every = picture_every
+        self._color_index = self._depth_index = 0
+        self.published = 0
+        self._in_flight: dict[int, tuple[int, Truth]] = {}
+        self._color_qpos: dict[int, FloatArray] = {}
+        self._depth_qpos: dict[int, FloatArray] = {}
+        self._pictures: dict[int, Future[Picture]] = {}
+        self._next_color = times.color_step(0)
+        self._next_depth = times.depth_step(0)
+        # Colour is always taken at a control period's start; only other instants have to be looked out for.
+        self._is_skewed = frames is not None and times.depth_steps != 0
+
+    def next_publication_step(self) -> int:
+        """When the next frame comes."""
+        return self._times.publication_step(self.published)
+
+    def stop_before(self, step: int) -> int:
+        """The next instant of depth, or ``step`` if that comes first."""
+        return min(step, self._next_depth) if self._is_skewed else step
+
+    def is_due(self, step: int) -> bool:
+        """Whether something is taken at ``step``."""
+        return step == self._next_color or (self._is_skewed and step == self._next_depth)
+
+    def take(self, step: int, qpos: FloatArray, truth: Truth) -> None:
+        """Take what is due at ``step`` of the generalised positions ``qpos``."""
+        if self._is_skewed and step == self._next_depth:
+            if self._has_picture(self._depth_index):
+                self._depth_qpos[self._depth_index] = qpos.copy()
+                self._ask_if_complete(self._depth_index)
+            self._depth_index += 1
+            self._next_depth = self._times.depth_step(self._depth_index)
+        if step == self._next_color:
+            index = self._color_index
+            self._in_flight[index] = (step, truth)
+            if self._has_picture(index):
+                self._color_qpos[index] = qpos.copy()
+                self._ask_if_complete(index)
+            self._color_index += 1
+            self._next_color = self._times.color_step(self._color_index)
+
+    def publish(self) -> Captured:
+        """The next frame, once time has come to ``next_publication_step``."""
+        step, truth = self._in_flight.pop(self.published)
+        future = self._pictures.pop(self.published, None)
+        self.published += 1
+        if future is None:
+            return Captured(stamp_of_step(step), None, truth)
+        picture = future.result()
+        return Captured(stamp_of_step(step), picture.frame, truth, picture.render_s, picture.started_s)
+
+    def _has_picture(self, index: int) -> bool:
+        return self._frames is not None and index % self._picture_every == 0
+
+    def _ask_if_complete(self, index: int) -> None:
+        """Have the picture made once both halves are taken, in the order of frames."""
+        assert self._frames is not None
+        if not self._is_skewed:
+            depth_qpos = None
+        elif index in self._color_qpos and index in self._depth_qpos:
+            depth_qpos = self._depth_qpos.pop(index)
+        else:
+            return
+        stamp_ns = stamp_of_step(self._times.color_step(index))
+        self._pictures[index] = self._frames.request(self._color_qpos.pop(index), stamp_ns, depth_qpos)

@@ -1,0 +1,164 @@
+"""The simulated graph with its pictures on the way of a RealSense camera's: SDK, alignment, camera_node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("pyrealsense2", exc_type=ImportError)
+
+from graph_harness import (
+    START_LIMIT_S,
+    SimulatedGraph,
+    run_episode,
+    running,
+    set_parameter,
+    simulated_graph,
+    values_of,
+    write_untrained_bundle,
+)
+from graph_motion import COMMAND_TIMEOUT_S, assert_brakes_to_rest, newest_ns, start_moving, wait_until_moving
+from rclpy.parameter import Parameter
+
+from fetch_sim2real import graph
+from fetch_sim2real.processes import CAMERA_SOFTWARE, SimGraphOptions, sim_graph
+from fetch_sim2real.timing import CONTROL_PERIOD_S
+from node_support.camera_info import camera_model_of
+from node_support.images import color_of, depth_of
+from node_support.stamps import stamp_ns_of
+from node_support.topics import publish_to, subscribe_to
+from operator_cli.operator import Operator
+
+pytestmark = [pytest.mark.ros, pytest.mark.gl]
+
+SEED = 3
+CAMERA = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH, graph.DEPTH_INFO)
+
+
+def options(folder: Path, **chosen: object) -> SimGraphOptions:
+    write_untrained_bundle(folder / "bundle")
+    return SimGraphOptions(policy=str(folder / "bundle"), camera_source=CAMERA_SOFTWARE, **chosen)  # type: ignore[arg-type]
+
+
+def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_motion(tmp_path: Path) -> None:
+    """In a world in which each episode's camera has a field of view of its own, so that the device is a new one."""
+    chosen = options(tmp_path, world="randomized", lockstep=True, episode_s=1.0)
+    taps = (*graph.SIM_CAMERA, *CAMERA, graph.JOINT_COMMAND)
+    with simulated_graph(chosen, tmp_path / "log", *taps) as cell:
+        first, other, again = (run_episode(cell.operator, seed) for seed in (SEED, SEED + 1, SEED))
+        for key in ("setpoints_sha256", "final_distance_m", "success", "steps", "decisions"):
+            assert first[key] == again[key], key
+        assert first["setpoints_sha256"] != other["setpoints_sha256"]
+        assert first["missed"] == 0 and first["steps"] > 20
+        assert set(first["decisions"]) <= {"command", "limited"}
+
+        steps = sum(outcome["steps"] for outcome in (first, other, again))
+        stamps = {topic.name: {stamp_ns_of(m.header.stamp): m for m in cell.taps[topic].messages} for topic in taps}
+        commanded = list(stamps[graph.JOINT_COMMAND.name])
+        assert len(commanded) == steps
+        shared = set.intersection(*(set(stamps[topic.name]) for topic in (*graph.SIM_CAMERA, *CAMERA)))
+        assert shared and shared <= set(commanded), "stamps arrive as they were given"
+        for stamp_ns in shared:
+            raw, raw_depth = (stamps[topic.name][stamp_ns] for topic in (graph.SIM_COLOR, graph.SIM_DEPTH))
+            color, info, depth, depth_info = (stamps[topic.name][stamp_ns] for topic in CAMERA)
+            assert np.array_equal(color_of(color), color_of(raw))
+            assert {m.header.frame_id for m in (color, info, depth, depth_info)} == {graph.COLOR_OPTICAL_FRAME}
+            assert raw_depth.header.frame_id == graph.DEPTH_OPTICAL_FRAME
+            assert not np.array_equal(depth_of(depth), depth_of(raw_depth))
+            assert info == depth_info
+            # The SDK keeps intrinsics as float32.
+            rendered = camera_model_of(stamps[graph.SIM_COLOR_INFO.name][stamp_ns])
+            assert camera_model_of(info).fx == pytest.approx(rendered.fx, rel=1e-6)
+        models = {m.k[0] for m in cell.taps[graph.COLOR_INFO].messages}
+        assert len(models) == 2, "one for each of two seeds"
+
+
+def test_with_an_external_camera_the_topics_are_left_to_another_node(tmp_path: Path) -> None:
+    """Here one that passes on what the sensors see, each message as it comes."""
+    write_untrained_bundle(tmp_path / "bundle")
+    chosen = SimGraphOptions(policy=str(tmp_path / "bundle"), camera_source="external", episode_s=0.3)
+    with running(sim_graph(chosen), tmp_path / "log") as (_, session):
+        for seen, shown in zip(graph.SIM_CAMERA, CAMERA, strict=True):
+            subscribe_to(session.node, seen, publish_to(session.node, shown).publish)
+        operator = Operator(session)
+        operator.wait_for_graph(START_LIMIT_S, False, chosen.camera_source)
+        operator.refuse_strangers(chosen.camera_source)
+        outcome = run_episode(operator, SEED)
+    assert outcome["missed"] == 0 and set(outcome["decisions"]) <= {"command", "limited"}
+
+
+@pytest.fixture(scope="module")
+def running_cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGraph]:
+    folder = tmp_path_factory.mktemp("software")
+    taps = (graph.JOINT_STATES, graph.SETPOINT, graph.JOINT_COMMAND, graph.DIAGNOSTICS)
+    quick = {graph.CAMERA_NODE: {"reconnect_timeout": 0.3}}
+    chosen = options(folder, lockstep=False, episode_s=60.0)
+    with simulated_graph(chosen, folder / "log", *taps, parameters=quick) as cell:
+        yield cell
+
+
+class Commands:
+    """When the last command of the policy came, in simulated time, and how many there have been."""
+
+    def __init__(self, cell: SimulatedGraph) -> None:
+        self._cell = cell
+        self._seen = 0
+        self.last_ns = 0
+
+    def look(self) -> int:
+        """Count of commands; those that are new are taken to have come now."""
+        messages = self._cell.taps[graph.JOINT_COMMAND].messages
+        new, self._seen = messages[self._seen :], len(messages)
+        if any(message.points for message in new):
+            # Joint states of the same moment may still be on their way.
+            self._cell.session.spin(0.02)
+            self.last_ns = newest_ns(self._cell)
+        return sum(bool(message.points) for message in messages)
+
+
+def report_of(cell: SimulatedGraph, node: str) -> dict[str, str]:
+    return values_of(cell.taps[graph.DIAGNOSTICS], node)
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ("unplugged", {"unplugged", "no_camera"}),
+        ("frozen", {"frozen", "no_frames"}),
+        ("color_only", {"no_depth"}),
+        ("depth_only", {"no_color"}),
+    ],
+)
+def test_a_camera_that_fails_stops_the_arm_is_named_and_comes_back(
+    running_cell: SimulatedGraph, fault: str, named: set[str]
+) -> None:
+    cell = running_cell
+    for tap in cell.taps.values():
+        tap.messages.clear()
+    start_moving(cell)
+    commands = Commands(cell)
+    commands.look()
+    assert set_parameter(cell.session, graph.CAMERA_NODE, Parameter("simulated_fault", value=fault)) == (True, "")
+
+    def is_reported() -> bool:
+        commands.look()
+        return report_of(cell, graph.CAMERA_NODE).get("fault") in named
+
+    cell.session.wait_until(is_reported, 15.0, lambda: f"report of {named}")
+    assert report_of(cell, graph.CAMERA_NODE)["level"] != "00"
+    assert_brakes_to_rest(cell, commands.last_ns, COMMAND_TIMEOUT_S + CONTROL_PERIOD_S)
+    silent = commands.look()
+    assert report_of(cell, graph.ARM_DRIVER)["state"] == "hold"
+
+    set_parameter(cell.session, graph.CAMERA_NODE, Parameter("simulated_fault", value="none"))
+    cell.session.wait_until(
+        lambda: report_of(cell, graph.CAMERA_NODE).get("state") == "streaming", 15.0, lambda: "frames again"
+    )
+    cell.operator.enable_driver()
+    cell.taps[graph.SETPOINT].messages.clear()
+    wait_until_moving(cell)
+    assert commands.look() > silent
