@@ -69,7 +69,7 @@ def load_trained(file: Path, algorithm: str, task: str, world: str) -> Any:
     try:
         return learner.load(file, env=env, device="cpu")
     except ValueError as error:
-        raise BundleError("observation", f"{file} is not from {task} with observation_mode='{MODE}': {error}") from error
+        raise BundleError("observation", f"{file} is not from {task}, observation_mode='{MODE}': {error}") from error
     finally:
         env.close()
 
