@@ -1,4 +1,4 @@
-"""``fetch-sim2real reference``: the pages that follow from the code, docs/topics.md and docs/parameters.md."""
+"""``fetch-sim2real reference``: the pages that follow from the code: topics, parameters, worlds, errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Annotated, Final
 import typer
 
 from fetch_sim2real import graph, processes, robot_processes
+from fetch_sim2real.cli.error_reference import error_page
+from fetch_sim2real.cli.world_reference import world_page
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.graph import Qos, Topic
 from fetch_sim2real.launch_arguments import Meaning, arguments_of
@@ -38,7 +40,7 @@ def main(
     docs: Annotated[Path, typer.Option(help="Folder that the pages are written to.")] = Path("docs"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a page is out of date.")] = False,
 ) -> None:
-    """Write the pages of the documentation that follow from the code: topics and parameters."""
+    """Write the pages of the documentation that follow from the code: topics, parameters, worlds, errors."""
     for name, text in pages().items():
         path = docs / name
         current = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -51,7 +53,12 @@ def main(
 
 def pages() -> dict[str, str]:
     """The pages' text by file name."""
-    return {"topics.md": "\n".join(_topics()), "parameters.md": "\n".join(_parameters())}
+    return {
+        "topics.md": "\n".join(_topics()),
+        "parameters.md": "\n".join(_parameters()),
+        "worlds.md": world_page(_MADE),
+        "errors.md": error_page(_MADE),
+    }
 
 
 def tables() -> dict[str, Sequence[Parameter]]:
