@@ -77,7 +77,8 @@ def test_the_check_of_the_pages_fails_when_one_is_out_of_date(tmp_path: Path) ->
 def commands(program: str) -> Iterator[tuple[str, list[str]]]:
     """Every command line of the pages that starts with ``program``: page and words."""
     for page in PAGES:
-        for block in re.findall(r"```(?:bash|sh)?\n.*?```|^ {4,}\S[^\n]*|`[^`\n]+`", page.read_text(), re.DOTALL | re.M):
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"```(?:bash|sh)?\n.*?```|^ {4,}\S[^\n]*|`[^`\n]+`", text, re.DOTALL | re.M):
             for line in block.strip("`").splitlines():
                 line = re.sub(r"^\s*(\w+=\S+ )*(\.venv/bin/)?", "", line.split(" #")[0].strip())
                 if line.startswith(program + " ") and "..." not in line:
