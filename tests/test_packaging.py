@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.util
 import json
 import os
@@ -222,7 +223,9 @@ def test_a_colcon_workspace_builds_tests_and_runs(source_copy: Path, tmp_path: P
     command = f"{setup} && {prefix}/lib/fetch_sim2real/fetch-sim2real sim --episodes 1 --no-record --json run.json"
     run([*shell, command], tmp_path)
     result = json.loads((tmp_path / "run.json").read_text())
-    assert str(prefix / "share/fetch_sim2real/policies/reach_block") in json.dumps(result)
+    manifest = prefix / "share/fetch_sim2real/policies/reach_block/manifest.json"
+    assert result["policy_sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert result["success_rate"] == 1.0 and result["clock"] == "lockstep"
     # The executable that `ros2 run` starts, with a shipped policy: it says when it is ready, and ends on a signal.
     node = ["timeout", "--signal=INT", "60", str(prefix / "lib/fetch_sim2real/policy_node")]
     ready = f"{setup} && exec {' '.join(node)} --ros-args -p policy:=push 2>&1"
