@@ -79,6 +79,7 @@ EXTRAS = {
         "mcap-ros2-support>=0.5.5,<1",
         "ruff>=0.12,<1",
         "mypy>=1.11,<3",
+        "colcon-bash>=0.5,<0.6",
         "colcon-ros>=0.5,<0.6",
         "colcon-package-information>=0.4,<0.5",
         # For software devices in place of cameras. Other machines may have no wheel; they skip those tests.

@@ -1,4 +1,4 @@
-"""Ways to the robot. To add one: a class with these three methods, and its name in ``BACKENDS``."""
+"""Ways to the robot. To add one: a class with these three methods, and its name in ``BACKENDS`` (docs/own_arm.md)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from rclpy.node import Node
 
 from arm_driver.joint_trajectory_backend import JointTrajectoryBackend
+from arm_driver.shadow import ShadowBackend
 from fetch_sim2real.types import JointTrajectory
 
 
@@ -28,3 +29,11 @@ ReportFault = Callable[[str], None]
 """To be called in the executor's thread when the robot reports a fault or cuts power, with the reason."""
 
 BACKENDS: Final[dict[str, Callable[[Node, ReportFault], Backend]]] = {"joint_trajectory": JointTrajectoryBackend}
+
+MODES: Final = ("live", "shadow")
+
+
+def make_backend(name: str, mode: str, node: Node, report_fault: ReportFault) -> Backend:
+    """The back end called ``name``; in shadow mode it still reports faults, but nothing reaches it."""
+    backend = BACKENDS[name](node, report_fault)
+    return ShadowBackend(node, backend) if mode == "shadow" else backend

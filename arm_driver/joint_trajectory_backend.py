@@ -18,6 +18,12 @@ from node_support.trajectories import trajectory_message
 _GRIPPER_TIME_S: Final = 0.5
 
 
+def gripper_trajectory(opening_m: float) -> JointTrajectory:
+    """Both fingers to ``opening_m``."""
+    opening = np.full(len(GRIPPER_JOINTS), opening_m)
+    return JointTrajectory(GRIPPER_JOINTS, (TrajectoryPoint(_GRIPPER_TIME_S, opening, np.zeros_like(opening)),))
+
+
 class JointTrajectoryBackend:
     """Publishes to the arm's and the gripper's trajectory topics."""
 
@@ -34,10 +40,8 @@ class JointTrajectoryBackend:
 
     def send_gripper(self, opening_m: float) -> None:
         """See Backend."""
-        opening = np.full(len(GRIPPER_JOINTS), opening_m)
-        point = TrajectoryPoint(_GRIPPER_TIME_S, opening, np.zeros_like(opening))
         self._gripper_count += 1
-        self._gripper.publish(trajectory_message(JointTrajectory(GRIPPER_JOINTS, (point,)), self._gripper_count))
+        self._gripper.publish(trajectory_message(gripper_trajectory(opening_m), self._gripper_count))
 
     def close(self) -> None:
         """See Backend."""

@@ -14,11 +14,12 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from arm_driver.backends import BACKENDS, Backend
+from arm_driver.backends import Backend, make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
 from arm_driver.gate import open_command
 from arm_driver.peers import missing_peer
 from arm_driver.settings import TABLE
+from arm_driver.shadow import Reanchor
 from fetch_sim2real import graph
 from fetch_sim2real.errors import FetchSim2RealError, ObservationError
 from fetch_sim2real.paths import worlds_dir
@@ -59,7 +60,9 @@ class ArmDriver(StackNode):
         self._filter = SafetyFilter(self._profile, self._scene, settings)
         self._is_lockstep = parameters.flag("lockstep")
         self._clock_source = self._make_clock()
-        self._backend: Backend = BACKENDS[parameters.text("backend")](self, self._on_fault)
+        mode = parameters.text("mode")
+        self._backend: Backend = make_backend(parameters.text("backend"), mode, self, self._on_fault)
+        self._reanchor = Reanchor(self._filter) if mode == "shadow" else None
         self._sent = [0, 0]
         self._merger = JointStateMerger()
         self._sample: JointSample | None = None
@@ -113,19 +116,23 @@ class ArmDriver(StackNode):
             decision = self._filter.activate(now_ns, sample)
         except FetchSim2RealError as error:
             return False, str(error)
-        self._carry_out(decision)
-        self._publish_setpoint(now_ns, decision)
-        self._activation = (now_ns, decision)
+        self._announce(now_ns, decision)
         return True, json.dumps({"state": self._filter.state.value, "now_ns": now_ns})
 
     def _disable(self) -> tuple[bool, str]:
+        self._go_on_no_more()
         return self._attempt(lambda: self._filter.disable(self._clock_source.now_ns(), "disabled by request"))
 
     def _stop(self) -> tuple[bool, str]:
+        self._go_on_no_more()
         return self._attempt(lambda: self._filter.stop(self._clock_source.now_ns(), "stopped by request"))
 
     def _reset(self) -> tuple[bool, str]:
         return self._attempt(lambda: self._filter.reset("reset by request"))
+
+    def _go_on_no_more(self) -> None:
+        if self._reanchor is not None:
+            self._reanchor.forget()
 
     def _attempt(self, action: object) -> tuple[bool, str]:
         try:
@@ -190,6 +197,7 @@ class ArmDriver(StackNode):
         self._answer_time.add((time.perf_counter() - started_s) * 1e3)
         if decision.outcome.startswith("refused"):
             self._log.warn(decision.outcome, f"{decision.outcome}: {decision.detail}")
+        self._go_on(now_ns)
 
     def _on_fault(self, reason: str) -> None:
         self._log.warn("fault", f"the robot reports: {reason}")
@@ -204,6 +212,17 @@ class ArmDriver(StackNode):
         if decision is not None:
             self._log.warn("brake", f"braking: {decision.detail}")
             self._carry_out(decision)
+        self._go_on(now_ns)
+
+    def _go_on(self, now_ns: int) -> None:
+        if self._reanchor is not None and (anew := self._reanchor.try_to(now_ns, self._sample)) is not None:
+            self._announce(now_ns, anew)
+
+    def _announce(self, now_ns: int, activation: Decision) -> None:
+        """Tell the commander where to start."""
+        self._carry_out(activation)
+        self._publish_setpoint(now_ns, activation)
+        self._activation = (now_ns, activation)
 
     def _heed_clock(self) -> None:
         complaint = self._clock_source.complaint()
@@ -214,10 +233,10 @@ class ArmDriver(StackNode):
     def _carry_out(self, decision: Decision) -> None:
         if decision.trajectory is not None:
             self._backend.send_arm(decision.trajectory)
-            self._sent[0] += 1
+            self._sent[0] += self._reanchor is None
         if decision.finger_position_m is not None:
             self._backend.send_gripper(decision.finger_position_m)
-            self._sent[1] += 1
+            self._sent[1] += self._reanchor is None
 
     def _publish_setpoint(self, stamp_ns: int, decision: Decision) -> None:
         arm, gripper = self._sent
@@ -230,6 +249,7 @@ class ArmDriver(StackNode):
         values: dict[str, object] = {
             "state": state.value,
             "reason": self._filter.state_reason,
+            "mode": "live" if self._reanchor is None else f"shadow, put back onto the arm {self._reanchor.count} times",
             "profile": self._profile.name,
             "speed_scale": self._filter.settings.speed_scale,
             "command_rate_hz": self._command_rate.take_hz(),
@@ -240,4 +260,5 @@ class ArmDriver(StackNode):
             **self._answer_time.summary("answer"),
             **{f"decisions_{name.replace(':', '_')}": count for name, count in sorted(self._decisions.items())},
         }
-        return Report(_LEVELS.get(state, Level.OK), f"{state.value}: {self._filter.state_reason}", values)
+        words = f"{state.value}: {self._filter.state_reason}"
+        return Report(_LEVELS.get(state, Level.OK), words if self._reanchor is None else f"shadow, {words}", values)

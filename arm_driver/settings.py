@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arm_driver.backends import BACKENDS
+from arm_driver.backends import BACKENDS, MODES
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from node_support.parameters import Parameter
 
@@ -13,5 +13,11 @@ TABLE: Final = (
     Parameter("speed_scale", 1.0, "cap on the speed, as a share of the profile's", low=0.01, high=1.0),
     Parameter("world", "nominal", "world file that gives workspace, table and torso height: a name, or a path"),
     Parameter("backend", "joint_trajectory", "way to the robot", choices=tuple(BACKENDS)),
+    Parameter(
+        "mode",
+        "live",
+        "live: what passes the filter goes to the robot; shadow: it is only published, under ~/shadow",
+        choices=MODES,
+    ),
     Parameter("lockstep", False, "true: time is the simulation's, which waits for this node"),
 )

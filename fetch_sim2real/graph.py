@@ -132,6 +132,16 @@ CONTRACT: Final[tuple[Topic, ...]] = (
     ARM_TRAJECTORY, GRIPPER_TRAJECTORY, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_OUTCOME,
 )  # fmt: skip
 
+# What a driver in shadow mode would have sent to the robot. The bags hold it, the contract does not ask for it.
+SHADOW_ARM: Final = Topic(
+    "/arm_driver/shadow/arm_trajectory", "trajectory_msgs/msg/JointTrajectory", ARM_DRIVER, (),
+    RELIABLE_1, RELIABLE_1, None, CONTROL_RATE_HZ,
+)  # fmt: skip
+SHADOW_GRIPPER: Final = Topic(
+    "/arm_driver/shadow/gripper_trajectory", "trajectory_msgs/msg/JointTrajectory", ARM_DRIVER, (),
+    RELIABLE_1, RELIABLE_1,
+)  # fmt: skip
+RECORDED: Final[tuple[Topic, ...]] = (*CONTRACT, SHADOW_ARM, SHADOW_GRIPPER)
 # Between the bridge and what stands for the camera, if that is another node: what the colour camera and the depth
 # sensor beside it see, not aligned. Not in the contract: a robot has nothing like it, and a bag would double.
 SIM_COLOR: Final = Topic(

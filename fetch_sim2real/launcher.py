@@ -35,7 +35,8 @@ def launch(
 def write_parameters(process: NodeProcess, folder: Path) -> Path:
     """Write the node's parameter file, which ``ros2 run`` takes too, and return its path."""
     path = folder.absolute() / f"{process.node_name}.yaml"
-    content = {process.node_name: {"ros__parameters": dict(process.parameters)}}
+    place = f"/{process.namespace.strip('/')}/" if process.namespace else ""
+    content = {f"{place}{process.node_name}": {"ros__parameters": dict(process.parameters)}}
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path
 
@@ -43,7 +44,13 @@ def write_parameters(process: NodeProcess, folder: Path) -> Path:
 def child_of(process: NodeProcess, parameter_file: Path) -> Child:
     """How one process of the graph is run by this interpreter."""
     command = [sys.executable, "-m", process.module, "--ros-args", "-r", f"__node:={process.node_name}"]
+    if process.namespace:
+        command += ["-r", f"__ns:=/{process.namespace.strip('/')}"]
+    for source, target in process.remappings:
+        command += ["-r", f"{source}:={target}"]
     command += ["--params-file", str(parameter_file)]
+    if process.parameter_file:
+        command += ["--params-file", process.parameter_file]
     # Its output is kept here already; ROS would write a second copy into ~/.ros/log.
     command += ["--disable-external-lib-logs"]
     environment = {**_DIAGNOSABLE, **process.environment}

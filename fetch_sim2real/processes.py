@@ -1,15 +1,20 @@
-"""The processes of the graph, once, as data: ``launch/sim.launch.py`` and ``launcher.py`` are both made from it."""
+"""The processes of the simulated graph, once, as data: the launch files and ``launcher.py`` are made from it.
+
+Those on a robot are in ``robot_processes.py``.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.launch_arguments import BOOLEANS, Argument, Meaning, arguments_of, options_of, require_choices
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.tasks import TASKS, find_task
 
@@ -24,6 +29,8 @@ CAMERA_EXTERNAL: Final = "external"
 CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_REALSENSE, CAMERA_EXTERNAL)
 # A camera on this machine stamps by the wall clock, which a simulated robot does not live by.
 SIM_CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_EXTERNAL)
+MODES: Final = ("live", "shadow")
+_NAMESPACE: Final = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
 
 # Every process of the stack needs it, and so does every other process that exchanges images with it.
@@ -39,6 +46,8 @@ class NodeProcess:
     ``executable`` is at once the name of the Python package (``<executable>.main``), of the console script and of the
     executable of the ROS package. If a ``required`` process ends, the whole graph is brought down. Processes are
     stopped in ascending ``stop_rank``: the driver comes last, so that it brakes the arm once commands cease.
+    ``parameter_file`` is a ROS parameter file whose values come after ``parameters`` and replace them; ``remappings``
+    are pairs of names as ROS takes them.
     """
 
     executable: str
@@ -47,6 +56,9 @@ class NodeProcess:
     stop_rank: int
     required: bool = True
     environment: Mapping[str, str] = field(default_factory=lambda: dict(ENVIRONMENT))
+    namespace: str = ""
+    remappings: tuple[tuple[str, str], ...] = ()
+    parameter_file: str = ""
 
     @property
     def module(self) -> str:
@@ -77,6 +89,7 @@ class SimGraphOptions:
     ack_timeout_s: float = 10.0
     profile: str = DEFAULT_PROFILE
     speed_scale: float = 1.0
+    mode: str = MODES[0]
     record_to: str = ""
     record_metadata: str = "{}"
 
@@ -86,14 +99,8 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
 
     Raises ``SetupError`` for an unknown policy, ``GraphError`` for an impossible choice.
     """
-    if options.camera_source not in SIM_CAMERA_SOURCES:
-        raise GraphError(
-            f"camera source of a simulated robot is '{options.camera_source}', available: "
-            f"{', '.join(SIM_CAMERA_SOURCES)}"
-        )
+    require_choices(options, MEANINGS)
     cameras = camera_processes(options.camera_source, options.camera)
-    if options.profile not in PROFILES:
-        raise GraphError(f"limit profile is '{options.profile}', available: {', '.join(PROFILES)}")
     world = absolute_world(options.world)
     folder = paths.find_policy(options.policy).resolve()
     task = find_task(options.task or paths.policy_task(folder)).name
@@ -131,6 +138,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "world": world,
             "profile": options.profile,
             "speed_scale": options.speed_scale,
+            "mode": options.mode,
         },
         stop_rank=2,
     )
@@ -138,16 +146,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     processes = (policy, bridge, *cameras, driver)
     if not options.record_to:
         return processes
-    recorder = NodeProcess(
-        executable="recorder",
-        node_name=graph.RECORDER,
-        parameters={
-            "output": str(Path(options.record_to).absolute()),
-            "metadata": options.record_metadata,
-        },
-        stop_rank=1,
-    )
-    return (*processes, recorder)
+    return (*processes, recorder_process(options.record_to, options.record_metadata))
 
 
 def camera_processes(
@@ -178,6 +177,56 @@ def camera_processes(
     return (NodeProcess("camera_node", graph.CAMERA_NODE, parameters, stop_rank=1),)
 
 
+def recorder_process(folder: str, metadata: str = "{}", compress: bool = True) -> NodeProcess:
+    """Records the graph into ``folder``."""
+    return NodeProcess(
+        executable="recorder",
+        node_name=graph.RECORDER,
+        parameters={"output": str(Path(folder).expanduser().absolute()), "metadata": metadata, "compress": compress},
+        stop_rank=1,
+    )
+
+
+@dataclass(frozen=True)
+class PlacementOptions:
+    """Where a graph's names are and what a user's own parameter file says. Part of every launch file."""
+
+    namespace: str = ""
+    params_file: str = ""
+    remap: str = ""
+
+
+PLACEMENT_MEANINGS: Final[Mapping[str, Meaning]] = {
+    "namespace": Meaning("Namespace of all nodes and topics, for a second robot in the same network."),
+    "params_file": Meaning("ROS parameter file whose values replace those that are set here; see docs/parameters.md."),
+    "remap": Meaning("Names that are different on your robot: FROM:=TO, several separated by spaces."),
+}
+
+
+def placed(processes: Sequence[NodeProcess], options: PlacementOptions) -> tuple[NodeProcess, ...]:
+    """``processes`` in a namespace, with remaps and a parameter file. ``GraphError`` for what cannot be meant."""
+    if options.namespace and not _NAMESPACE.fullmatch(options.namespace):
+        raise GraphError(f"namespace is '{options.namespace}', expected letters, digits, _ and / like: left_robot")
+    remappings = []
+    for rule in options.remap.split():
+        source, separator, target = rule.partition(":=")
+        if not (source and separator and target):
+            raise GraphError(f"remap has '{rule}', expected FROM:=TO: remap:='joint_states:=/fetch/joint_states'")
+        remappings.append((source, target))
+    file = Path(options.params_file).expanduser().absolute() if options.params_file else None
+    if file is not None and not file.is_file():
+        raise GraphError(f"params_file is {file}, which is no file")
+    return tuple(
+        replace(
+            process,
+            namespace=options.namespace,
+            remappings=(*process.remappings, *remappings),
+            parameter_file="" if file is None else str(file),
+        )
+        for process in processes
+    )
+
+
 def rendering_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What MuJoCo needs to render where there is no screen; nothing where that has been decided already."""
     if any(environment.get(name) for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")):
@@ -192,79 +241,39 @@ def absolute_world(name_or_path: str) -> str:
     return name_or_path
 
 
-@dataclass(frozen=True)
-class Argument:
-    """An argument of the launch file: values are text, as on the command line."""
-
-    name: str
-    default: str
-    description: str
-    choices: tuple[str, ...] = ()
-
-
-_BOOLEANS: Final = ("true", "false")
-_DESCRIPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "policy": ("Name of a shipped policy bundle, or the folder of one.", ()),
-    "task": ("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
-    "world": ("Name of a shipped world (nominal, randomized, wide, gap), or a YAML file.", ()),
-    "camera": ("Size and rate of the simulated camera.", CAMERAS),
-    "camera_source": (
+MEANINGS: Final[Mapping[str, Meaning]] = {
+    "policy": Meaning("Name of a shipped policy bundle, or the folder of one."),
+    "task": Meaning("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
+    "world": Meaning("Name of a shipped world (nominal, randomized, wide, gap), or a YAML file."),
+    "camera": Meaning("Size and rate of the simulated camera.", CAMERAS),
+    "camera_source": Meaning(
         "sim: the bridge publishes the camera's topics; software-device: camera_node does, by way of the RealSense "
         "SDK's software device; external: a node of yours does.",
         SIM_CAMERA_SOURCES,
     ),
-    "lockstep": (
+    "lockstep": Meaning(
         "true: the world waits for the policy, so that results do not depend on the machine; false: it runs against "
         "the wall clock.",
-        _BOOLEANS,
+        BOOLEANS,
     ),
-    "seed": ("Seed of the first episode.", ()),
-    "move_block": ("Put the block elsewhere during the episode.", _BOOLEANS),
-    "blank_image": ("Control experiment: publish black images without depth.", _BOOLEANS),
-    "episode_s": ("Length of an episode [s]; 0 takes the world's own.", ()),
-    "ack_timeout_s": ("Lockstep: how long [s] the world waits for the driver's answer before the run fails.", ()),
-    "profile": ("Limit profile of the arm driver.", tuple(PROFILES)),
-    "speed_scale": ("Cap on the arm's speed, as a share of the profile's, in (0, 1].", ()),
-    "record_to": ("Folder for a bag of everything, which must not exist yet; empty records nothing.", ()),
-    "record_metadata": ("JSON text that is stored in the bag.", ()),
+    "seed": Meaning("Seed of the first episode."),
+    "move_block": Meaning("Put the block elsewhere during the episode.", BOOLEANS),
+    "blank_image": Meaning("Control experiment: publish black images without depth.", BOOLEANS),
+    "episode_s": Meaning("Length of an episode [s]; 0 takes the world's own."),
+    "ack_timeout_s": Meaning("Lockstep: how long [s] the world waits for the driver's answer before the run fails."),
+    "profile": Meaning("Limit profile of the arm driver.", tuple(PROFILES)),
+    "speed_scale": Meaning("Cap on the arm's speed, as a share of the profile's, in (0, 1]."),
+    "mode": Meaning("live: the arm moves; shadow: the driver only publishes what it would have sent.", MODES),
+    "record_to": Meaning("Folder for a bag of everything, which must not exist yet; empty records nothing."),
+    "record_metadata": Meaning("JSON text that is stored in the bag."),
 }
 
 
 def sim_arguments() -> tuple[Argument, ...]:
     """Arguments of ``launch/sim.launch.py``: one for each field of ``SimGraphOptions``."""
-    arguments = []
-    for option in fields(SimGraphOptions):
-        description, choices = _DESCRIPTIONS[option.name]
-        arguments.append(Argument(option.name, _as_text(option.default), description, choices))
-    return tuple(arguments)
+    return arguments_of(SimGraphOptions, MEANINGS)
 
 
 def options_from_arguments(values: Mapping[str, str]) -> SimGraphOptions:
-    """Options from the text values of ``sim_arguments``. Raises ``GraphError`` for a value of the wrong type."""
-    converted: dict[str, ParameterValue] = {}
-    for option in fields(SimGraphOptions):
-        text = values[option.name]
-        try:
-            converted[option.name] = _from_text(text, type(option.default))
-        except ValueError:
-            raise GraphError(
-                f"argument {option.name} is '{text}', expected {_KINDS[type(option.default)]}: "
-                f"{_DESCRIPTIONS[option.name][0]}"
-            ) from None
-    return SimGraphOptions(**converted)  # type: ignore[arg-type]  # the types are the fields' own
-
-
-_KINDS: Final[Mapping[type, str]] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-
-
-def _as_text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _from_text(text: str, kind: type) -> ParameterValue:
-    if kind is bool:
-        if text.lower() not in _BOOLEANS:
-            raise ValueError(text)
-        return text.lower() == "true"
-    value: ParameterValue = kind(text)
-    return value
+    """Options from the text values of ``sim_arguments``. Raises ``GraphError`` for a wrong value."""
+    return options_of(SimGraphOptions, MEANINGS, values)

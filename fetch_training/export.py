@@ -53,11 +53,12 @@ def export_bundle(
         episode = observations_of_episode(loop, actor, next(seeds), _GOLDEN_STEPS)
         observations += episode
         reset += [index == 0 for index in range(len(episode))]
-    manifest = _manifest(actor, world, loop.sim.task, run_seed, command, steps)
+    manifest = manifest_of(actor, world, loop.sim.task, run_seed, command, steps)
     save_bundle(output, manifest, actor, record_golden(actor, observations, reset))
 
 
-def _manifest(actor: Actor, world: World, task: Task, run_seed: int, command: str, steps: int) -> ManifestContent:
+def manifest_of(actor: Actor, world: World, task: Task, run_seed: int, command: str, steps: int) -> ManifestContent:
+    """What a manifest says of ``actor``, trained on ``task`` in ``world``; success is measured later."""
     lower, upper = goal_box(world, task)
     target_lower, target_upper = target_box_of_world(world)
     camera = world.camera

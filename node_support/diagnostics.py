@@ -48,7 +48,8 @@ class Diagnostics:
         report = self._report()
         status = DiagnosticStatus(
             level=report.level.value,
-            name=self._node.get_name(),
+            # With its namespace: all robots of a network report on the same topic.
+            name=self._node.get_fully_qualified_name().lstrip("/"),
             message=report.message,
             hardware_id="fetch",
             values=[KeyValue(key=key, value=_text(value)) for key, value in report.values.items()],

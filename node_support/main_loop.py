@@ -28,7 +28,9 @@ class StackNode(Node):
     """A node with a checked parameter table and a main loop that it may do timed work in."""
 
     def __init__(self, name: str, table: Sequence[Parameter]) -> None:
+        """``name`` is the contract's; what lies under it there is private to this node, whatever it is renamed to."""
         super().__init__(name)
+        self.role = name
         self.parameters = Parameters(self, table)
 
     def work(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -14,7 +14,23 @@ from rclpy.service import Service
 from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 
+from fetch_sim2real import graph
 from fetch_sim2real.graph import Qos, Topic
+
+# The same for all robots of a network, whatever namespace they are in.
+_GLOBAL: Final = frozenset({graph.DIAGNOSTICS.name, graph.CLOCK.name})
+
+
+def local_name(node: Node, name: str) -> str:
+    """A contract's name as ``node`` has to ask for it, so that namespaces, node names and remaps apply to it.
+
+    What lies under the node's own name in the contract is private to it (``~/``), other names are relative; those that
+    all robots share stay as they are.
+    """
+    if name in _GLOBAL:
+        return name
+    own = f"/{getattr(node, 'role', '')}/"
+    return f"~/{name.removeprefix(own)}" if name.startswith(own) else name.lstrip("/")
 
 
 @cache
@@ -38,19 +54,20 @@ def qos_profile(qos: Qos) -> QoSProfile:
 
 def publish_to(node: Node, topic: Topic) -> Publisher:
     """``node``'s publisher on ``topic``."""
-    return node.create_publisher(message_class(topic.type), topic.name, qos_profile(topic.publish))
+    return node.create_publisher(message_class(topic.type), local_name(node, topic.name), qos_profile(topic.publish))
 
 
 def subscribe_to(node: Node, topic: Topic, callback: Callable[[Any], None]) -> Subscription:
     """``node``'s subscription to ``topic``."""
-    return node.create_subscription(message_class(topic.type), topic.name, callback, qos_profile(topic.subscribe))
+    name = local_name(node, topic.name)
+    return node.create_subscription(message_class(topic.type), name, callback, qos_profile(topic.subscribe))
 
 
 def serve_trigger(node: Node, name: str, action: Callable[[], tuple[bool, str]]) -> Service:
-    """A Trigger service: ``action`` returns whether it succeeded and a message."""
+    """A Trigger service, ``name`` as in the contract: ``action`` returns whether it succeeded and a message."""
 
     def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = action()
         return response
 
-    return node.create_service(Trigger, name, answer)
+    return node.create_service(Trigger, local_name(node, name), answer)

@@ -6,12 +6,13 @@ import sys
 
 from fetch_sim2real import graph
 from node_support.main_loop import run_node
-from recorder.node import PARAMETERS, RecorderNode
+from recorder.node import RecorderNode
+from recorder.settings import TABLE
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted."""
-    return run_node(RecorderNode, graph.RECORDER, "Records every topic of the graph to an MCAP bag.", PARAMETERS, args)
+    return run_node(RecorderNode, graph.RECORDER, "Records every topic of the graph to an MCAP bag.", TABLE, args)
 
 
 if __name__ == "__main__":

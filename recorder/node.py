@@ -15,9 +15,9 @@ from rclpy.subscription import Subscription
 from fetch_sim2real import __version__, graph
 from fetch_sim2real.errors import GraphError
 from node_support.main_loop import StackNode
-from node_support.parameters import Parameter
-from node_support.topics import message_class, qos_profile
+from node_support.topics import local_name, message_class, qos_profile
 from recorder.bag import SUMMARY_FILE, Bag
+from recorder.settings import TABLE
 
 EVERY_S: Final = 1.0
 # Half a second of images may wait while the disk is busy; more would be many megabytes.
@@ -26,30 +26,24 @@ _OTHER_DEPTH: Final = 200
 
 Reliability = Literal["reliable", "best_effort"]
 
-PARAMETERS: Final = (
-    Parameter("output", "", "Folder of the bag, made by the recorder; it must not exist yet."),
-    Parameter("metadata", "{}", "JSON object of texts to store in the bag: what was run, with which policy."),
-    Parameter("compress", True, "Compress with zstd: a fraction of the size for a few percent of a core."),
-)
-
 
 class RecorderNode(StackNode):
     """Subscribes to every topic of the contract and writes what comes."""
 
     def __init__(self) -> None:
-        super().__init__(graph.RECORDER, PARAMETERS)
+        super().__init__(graph.RECORDER, TABLE)
         output = self.parameters.text("output")
         if not output:
             raise GraphError("parameter 'output' is empty, expected a folder: -p output:=runs/my_bag")
         metadata = {"fetch_sim2real": __version__, **_texts(self.parameters.text("metadata"))}
         path = Path(output).expanduser()
         try:
-            self._bag = Bag(path, graph.CONTRACT, metadata, self.parameters.flag("compress"))
+            self._bag = Bag(path, graph.RECORDED, metadata, self.parameters.flag("compress"))
         except OSError as error:
             raise GraphError(f"the bag {path} cannot be made: {error}") from error
-        self._ears = {topic.name: self._subscribe(topic, topic.publish.reliability) for topic in graph.CONTRACT}
+        self._ears = {topic.name: self._subscribe(topic, topic.publish.reliability) for topic in graph.RECORDED}
         self.create_timer(EVERY_S, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.get_logger().info(f"recording {len(graph.CONTRACT)} topics to {path}")
+        self.get_logger().info(f"recording {len(graph.RECORDED)} topics to {path}")
 
     def close(self) -> None:
         """Finish the bag and say what is in it."""
@@ -63,13 +57,12 @@ class RecorderNode(StackNode):
     def _subscribe(self, topic: graph.Topic, reliability: Reliability) -> Subscription:
         is_image = topic.type == "sensor_msgs/msg/Image"
         qos = graph.Qos(reliability, _IMAGE_DEPTH if is_image else _OTHER_DEPTH)
-        return self.create_subscription(
-            message_class(topic.type), topic.name, self._writer_of(topic.name), qos_profile(qos), raw=True
-        )
+        name, write = local_name(self, topic.name), self._writer_of(topic.name)
+        return self.create_subscription(message_class(topic.type), name, write, qos_profile(qos), raw=True)
 
     def _every_second(self) -> None:
         self._flush()
-        for topic in graph.CONTRACT:
+        for topic in graph.RECORDED:
             self._humour(topic)
 
     def _humour(self, topic: graph.Topic) -> None:
@@ -77,11 +70,11 @@ class RecorderNode(StackNode):
         ear = self._ears[topic.name]
         if ear.qos_profile.reliability != ReliabilityPolicy.RELIABLE:
             return
-        for publisher in self.get_publishers_info_by_topic(topic.name):
+        for publisher in self.get_publishers_info_by_topic(ear.topic_name):
             if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
                 self.get_logger().warning(
-                    f"{publisher.node_name} publishes {topic.name} best effort, the contract says reliable: recorded "
-                    "best effort too, messages may be missing"
+                    f"{publisher.node_name} publishes {ear.topic_name} best effort, the contract says reliable: "
+                    "recorded best effort too, messages may be missing"
                 )
                 self.destroy_subscription(ear)
                 self._ears[topic.name] = self._subscribe(topic, "best_effort")

@@ -60,6 +60,8 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         relations=(),
         hidden=(32,),
         layer_norm=True,
+        activation="relu",
+        squash="tanh",
         state_size=0,
     )
     observation = make_observation_spec(
@@ -72,7 +74,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         grip_scale_m=(0.1, 0.1, 0.1),
     )
     content = ManifestContent(
-        format_version=3,
+        format_version=4,
         task="reach_block",
         actor=spec,
         observation=observation,

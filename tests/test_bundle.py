@@ -54,10 +54,12 @@ def make_content() -> ManifestContent:
         relations=(),
         hidden=(16, 16),
         layer_norm=True,
+        activation="relu",
+        squash="tanh",
         state_size=0,
     )
     return ManifestContent(
-        format_version=3,
+        format_version=4,
         task="push",
         actor=actor,
         observation=make_observation_spec(
@@ -331,13 +333,25 @@ def test_every_unknown_field_is_named(folder: Path) -> None:
         assert refusal(folder).field == ".".join(str(part) for part in (*path, "surprise"))
 
 
-@pytest.mark.parametrize("version", [0, 2, 4, "3", 3.0, True, None])
+def test_a_bundle_of_version_3_is_read_as_it_was_meant(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    for field in ("activation", "squash"):
+        del manifest["actor"][field]
+    write_manifest(folder, manifest | {"format_version": 3})
+    loaded = load_bundle(folder).manifest
+    assert (loaded.actor.activation, loaded.actor.squash) == ("relu", "tanh")
+    del manifest["actor"]["layer_norm"]
+    write_manifest(folder, manifest | {"format_version": 3})
+    assert refusal(folder).field == "actor.layer_norm"
+
+
+@pytest.mark.parametrize("version", [0, 2, 5, "4", 4.0, True, None])
 def test_other_versions_are_refused_before_all_else(folder: Path, version: object) -> None:
     manifest = read_manifest(folder)
     write_manifest(folder, {"format_version": version, "files": manifest["files"]})
     error = refusal(folder)
     assert error.field == "format_version"
-    assert repr(version) in str(error) and "version 3" in str(error)
+    assert repr(version) in str(error) and "version 3 and 4" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,21 @@ def test_gymnasium_finds_nothing_wrong(task: str, mode: str) -> None:
 
 
 @pytest.mark.gl
+def test_the_mode_of_what_a_robot_knows_is_sound_and_for_reach_alone() -> None:
+    env = FetchEnvironment("reach", observation_mode="robot", reward_tolerance_m=0.1)
+    check_env(env, skip_render_check=True)
+    env.reset(seed=3)
+    for action in itertools.islice(actions(1), 40):
+        seen, reward, _, _, info = env.step(action)
+        assert reward == env.compute_reward(seen["achieved_goal"], seen["desired_goal"], info)
+        grip_m = seen["observation"][:3] * 0.1 + (0.63, 0.0, 0.84)
+        np.testing.assert_allclose(seen["achieved_goal"], grip_m, atol=1e-6)
+    env.close()
+    for task in set(TASKS) - {"reach"}:
+        with pytest.raises(FetchSim2RealError, match="only seen in pictures"):
+            FetchEnvironment(task, observation_mode="robot")
+
+
 def test_the_goal_is_marked_in_pictures_for_people() -> None:
     env = gymnasium.make(environment_id("reach"), world="nominal", render_mode="rgb_array").unwrapped
     assert isinstance(env, FetchEnvironment)
@@ -80,7 +96,7 @@ def test_the_goal_is_marked_in_pictures_for_people() -> None:
 def test_names_that_do_not_exist_are_refused_with_those_that_do() -> None:
     with pytest.raises(FetchSim2RealError, match="pick_and_place"):
         FetchEnvironment("pushing")
-    with pytest.raises(FetchSim2RealError, match="state, rgbd, asymmetric"):
+    with pytest.raises(FetchSim2RealError, match="state, robot, rgbd, asymmetric"):
         FetchEnvironment("push", observation_mode="pixels")
     with pytest.raises(FetchSim2RealError, match="rgb_array"):
         FetchEnvironment("push", render_mode="human")

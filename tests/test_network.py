@@ -245,7 +245,14 @@ def test_saved_tensors_are_weights_only() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"state_size": 8}, {"hidden": ()}, {"conv": ()}, {"auxiliary": (), "latent": 0}, {"hidden": (10**9,)}],
+    [
+        {"state_size": 8},
+        {"hidden": ()},
+        {"conv": ()},
+        {"activation": "sine"},
+        {"auxiliary": (), "latent": 0},
+        {"hidden": (10**9,)},
+    ],
 )
 def test_architectures_that_cannot_be_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import importlib.util
+import json
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -94,6 +98,21 @@ def test_package_xml_is_an_ament_python_package() -> None:
     assert (ROOT / "resource" / fetch_sim2real.__name__).is_file()
 
 
+def test_every_ros_package_that_is_imported_is_a_dependency(described: dict[str, Any]) -> None:
+    declared = {element.text for element in package_xml() if element.tag.endswith("depend")}
+    folders = {package.partition(".")[0] for package in described["packages"]} | {"launch"}
+    imported = set()
+    for source in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+    tools = ("rclpy", "launch", "launch_ros")
+    ros = {name for name in imported if name in tools or name.endswith(("_msgs", "_interfaces", "_srvs"))}
+    assert {"rclpy", "sensor_msgs", "launch_ros"} <= ros <= declared
+
+
 def test_launch_files_are_not_a_package() -> None:
     """A package called ``launch`` would shadow the one of ROS."""
     assert not list((ROOT / "launch").rglob("__init__.py"))
@@ -177,8 +196,11 @@ def test_an_installed_wheel_finds_its_files(source_copy: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_colcon_installation_finds_its_files(source_copy: Path, tmp_path: Path) -> None:
+@pytest.mark.ros
+@pytest.mark.gl
+def test_a_colcon_workspace_builds_tests_and_runs(source_copy: Path, tmp_path: Path) -> None:
     pytest.importorskip("colcon_ros")
+    pytest.importorskip("rclpy")
     workspace = source_copy / "ros2_ws"
     colcon = [sys.executable, "-m", "colcon", "--log-base", str(tmp_path / "log")]
     ament = os.environ.get("AMENT_PREFIX_PATH", sys.prefix)
@@ -191,3 +213,33 @@ def test_a_colcon_installation_finds_its_files(source_copy: Path, tmp_path: Path
     for executable in ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "fetch-sim2real"):
         assert os.access(prefix / "lib" / fetch_sim2real.__name__ / executable, os.X_OK)
     assert (prefix / "share/ament_index/resource_index/packages" / fetch_sim2real.__name__).is_file()
+    # What `source install/setup.bash` puts in front; a first episode runs on installed nodes, policy and world.
+    purelib = sysconfig.get_path("purelib", vars={"base": str(prefix), "platbase": str(prefix)})
+    script = tmp_path / "install" / "setup.bash"
+    assert script.is_file() is (importlib.util.find_spec("colcon_bash") is not None)
+    put_in_front = f"source {script}" if script.is_file() else f"export PYTHONPATH={purelib} AMENT_PREFIX_PATH={prefix}"
+    setup = f"{put_in_front} && export AMENT_PREFIX_PATH=$AMENT_PREFIX_PATH:{ament}"
+    shell = ["bash", "-c"]
+    command = f"{setup} && {prefix}/lib/fetch_sim2real/fetch-sim2real sim --episodes 1 --no-record --json run.json"
+    run([*shell, command], tmp_path)
+    result = json.loads((tmp_path / "run.json").read_text())
+    manifest = prefix / "share/fetch_sim2real/policies/reach_block/manifest.json"
+    assert result["policy_sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert result["success_rate"] == 1.0 and result["clock"] == "lockstep"
+    # The executable that `ros2 run` starts, with a shipped policy: it says when it is ready, and ends on a signal.
+    node = ["timeout", "--signal=INT", "60", str(prefix / "lib/fetch_sim2real/policy_node")]
+    ready = f"{setup} && exec {' '.join(node)} --ros-args -p policy:=push 2>&1"
+    with subprocess.Popen([*shell, ready], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "ready, no goal" in line:
+                process.send_signal(signal.SIGINT)
+        assert any("policy push" in line for line in lines), lines
+    assert process.returncode == 0
+    # `colcon test` reaches the tests, from the workspace.
+    tests = ["test", *base, "--return-code-on-test-failure", "--pytest-args", "tests/test_states.py"]
+    run([*colcon, *tests], workspace, AMENT_PREFIX_PATH=ament)
+    shown = run([*colcon, "test-result", "--all", "--test-result-base", str(tmp_path / "build")], workspace)
+    assert "0 failures" in shown and " 0 tests" not in shown

@@ -1,23 +1,17 @@
-"""The table of processes, and the launch file that is made from it."""
+"""The table of the simulated graph's processes."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
-import types
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fetch_sim2real import graph, paths, processes
+from fetch_sim2real import graph, processes
 from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.processes import SimGraphOptions, options_from_arguments, sim_arguments, sim_graph
 
-LAUNCH_FILE = Path(__file__).resolve().parent.parent / "launch" / "sim.launch.py"
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -62,7 +56,7 @@ def test_without_a_screen_the_bridge_renders_with_egl(policy: str, monkeypatch: 
 
 
 def test_every_module_is_a_package_of_the_project_with_a_console_script(policy: str) -> None:
-    setup = (LAUNCH_FILE.parent.parent / "setup.py").read_text()
+    setup = (ROOT / "setup.py").read_text()
     for process in sim_graph(SimGraphOptions(policy=policy, record_to="bag")):
         assert f'"{process.executable}"' in setup
         assert process.module == f"{process.executable}.main"
@@ -124,90 +118,3 @@ def test_an_argument_of_the_wrong_type_is_named(name: str, text: str) -> None:
     values = {a.name: a.default for a in sim_arguments()}
     with pytest.raises(GraphError, match=f"argument {name} is '{text}'"):
         options_from_arguments({**values, name: text})
-
-
-# ---- the launch file, with stand-ins for ROS' launch packages, which PyPI does not have -----------------------------
-
-
-@dataclass
-class Recorded:
-    """Stands for any class of the launch packages: keeps what it was made with."""
-
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.args, self.kwargs = args, kwargs
-
-    def perform(self, context: dict[str, str]) -> str:
-        return context[self.args[0]]
-
-
-LAUNCH_NAMES = {
-    "launch": ("LaunchContext", "LaunchDescription"),
-    "launch.actions": ("DeclareLaunchArgument", "EmitEvent", "OpaqueFunction", "SetEnvironmentVariable"),
-    "launch.events": ("Shutdown",),
-    "launch.substitutions": ("LaunchConfiguration",),
-    "launch_ros": (),
-    "launch_ros.actions": ("Node",),
-    "launch_ros.parameter_descriptions": ("ParameterValue",),
-}
-
-
-@pytest.fixture
-def launch_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    for name, members in LAUNCH_NAMES.items():
-        module = types.ModuleType(name)
-        for member in members:
-            setattr(module, member, type(member, (Recorded,), {}))
-        monkeypatch.setitem(sys.modules, name, module)
-    spec = importlib.util.spec_from_file_location("sim_launch", LAUNCH_FILE)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    yield loaded
-
-
-def entities(launch_file: types.ModuleType, kind: str) -> list[Recorded]:
-    description = launch_file.generate_launch_description()
-    return [entity for entity in description.args[0] if type(entity).__name__ == kind]
-
-
-def test_the_launch_file_declares_every_option(launch_file: types.ModuleType) -> None:
-    declared = {a.args[0]: a.kwargs for a in entities(launch_file, "DeclareLaunchArgument")}
-    for argument in sim_arguments():
-        assert declared.pop(argument.name) == {
-            "default_value": argument.default,
-            "description": argument.description,
-            **({"choices": list(argument.choices)} if argument.choices else {}),
-        }
-    assert not declared
-
-
-def test_the_launch_file_sets_the_transport_before_it_starts_anything(launch_file: types.ModuleType) -> None:
-    description = launch_file.generate_launch_description().args[0]
-    kinds = [type(entity).__name__ for entity in description]
-    assert kinds.index("SetEnvironmentVariable") < kinds.index("OpaqueFunction")
-    (variable,) = entities(launch_file, "SetEnvironmentVariable")
-    assert variable.args == (graph.FASTDDS_TRANSPORT_VARIABLE, graph.FASTDDS_TRANSPORT)
-
-
-def test_the_launch_file_starts_the_table(launch_file: types.ModuleType, policy: str) -> None:
-    context = {a.name: a.default for a in sim_arguments()} | {"policy": policy, "record_to": "bag", "lockstep": "false"}
-    nodes = launch_file.start_nodes(context)
-    table = sim_graph(SimGraphOptions(policy=policy, record_to="bag", lockstep=False))
-    assert len(nodes) == len(table)
-    for node, process in zip(nodes, table, strict=True):
-        assert node.kwargs["package"] == "fetch_sim2real"
-        assert (node.kwargs["executable"], node.kwargs["name"]) == (process.executable, process.node_name)
-        (parameters,) = node.kwargs["parameters"]
-        assert {name: value.args[0] for name, value in parameters.items()} == process.parameters
-        assert all(value.kwargs["value_type"] is type(value.args[0]) for value in parameters.values())
-        assert node.kwargs["additional_env"] == process.environment
-        event = node.kwargs["on_exit"].kwargs["event"]
-        assert type(event).__name__ == "Shutdown" and process.node_name in event.kwargs["reason"]
-
-
-def test_the_launch_folder_is_no_package() -> None:
-    # It would hide ROS' own `launch` from everything that runs in the clone.
-    assert not (paths.shared_dir("launch") / "__init__.py").exists()

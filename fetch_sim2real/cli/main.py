@@ -42,6 +42,16 @@ SUBCOMMANDS: Final = (
         "Write a picture of a world's episodes as camera and actor see them.",
     ),
     Subcommand(
+        "import-policy",
+        "fetch_training.import_policy",
+        "Make a policy bundle from a policy trained with Stable-Baselines3.",
+    ),
+    Subcommand(
+        "reference",
+        "operator_cli.reference",
+        "Write the pages of the documentation that follow from the code.",
+    ),
+    Subcommand(
         "doctor",
         "fetch_sim2real.cli.doctor",
         "Say what this machine has and lacks, and the command that gets what is missing.",

@@ -9,7 +9,13 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from fetch_sim2real.envs.observations import Observation, make_observation, observation_space, require_mode
+from fetch_sim2real.envs.observations import (
+    PICTURE_MODES,
+    Observation,
+    make_observation,
+    observation_space,
+    require_mode,
+)
 from fetch_sim2real.envs.view import GoalView
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.observation.observe import ACTION_SIZE, ActionHistory
@@ -50,8 +56,13 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
             raise FetchSim2RealError(f"render_mode is '{render_mode}', expected None or 'rgb_array'")
         self.render_mode = render_mode
         self._mode = require_mode(observation_mode)
+        if self._mode == "robot" and (find_task(task).object is not None or find_task(task).target != "gripper"):
+            raise FetchSim2RealError(
+                f"observation_mode is 'robot', but in {task} what has to be at the goal is only seen in pictures: use "
+                "'rgbd' or 'asymmetric', or the task 'reach'"
+            )
         cell = load_world(world, worlds_dir())
-        self._loop = make_loop(cell, find_task(task), picture_every=int(self._mode != "state"))
+        self._loop = make_loop(cell, find_task(task), picture_every=int(self._mode in PICTURE_MODES))
         self.tolerance_m = self._loop.sim.task_part.tolerance_m
         self.reward_tolerance_m = self.tolerance_m if reward_tolerance_m is None else reward_tolerance_m
         self.observation_space = observation_space(self._mode)
@@ -94,8 +105,12 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
             success = self._loop.sim.outcome().success
             observation, info = self._observe(self._loop.frame_after_end())
             info["is_success"] = success
-        reward = 0.0 if info["distance_m"] <= self.reward_tolerance_m else -1.0
-        return observation, reward, False, self._captured is None, info
+        return observation, self._reward(observation, info), False, self._captured is None, info
+
+    def _reward(self, observation: Observation, info: dict[str, Any]) -> float:
+        shown = observation.get("achieved_goal")
+        distance_m = info["distance_m"] if shown is None else _distance_m(shown, observation["desired_goal"])
+        return 0.0 if distance_m <= self.reward_tolerance_m else -1.0
 
     def compute_reward(self, achieved_goal: Goals, desired_goal: Goals, info: Any) -> Any:
         """0 within ``reward_tolerance_m`` of the goal, else -1: a float for goals (3,), (...) for (..., 3)."""

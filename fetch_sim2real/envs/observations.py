@@ -10,14 +10,15 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.observation.observe import observe
+from fetch_sim2real.observation.observe import observation_vector, observe
 from fetch_sim2real.sim.cell import IMAGE, observation_spec
 from fetch_sim2real.sim.full_state import full_state, full_state_size
 from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.sim.shutter import Captured
 from fetch_sim2real.types import FloatArray
 
-ObservationMode = Literal["state", "rgbd", "asymmetric"]
+ObservationMode = Literal["state", "robot", "rgbd", "asymmetric"]
+PICTURE_MODES: Final = ("rgbd", "asymmetric")
 Observation = dict[str, Any]
 """Arrays by name."""
 
@@ -45,8 +46,11 @@ def observation_space(mode: ObservationMode) -> spaces.Dict:
     place = spaces.Box(-_PLACES_M, _PLACES_M, (_GOAL_SIZE,), np.float32)
     if mode == "state":
         return spaces.Dict({"observation": state, "achieved_goal": place, "desired_goal": place})
+    known = spaces.Box(-_NUMBERS, _NUMBERS, (_SPEC.vector_size - _GOAL_SIZE,), np.float32)
+    if mode == "robot":
+        return spaces.Dict({"observation": known, "achieved_goal": place, "desired_goal": place})
     seen: dict[str, spaces.Space[Any]] = {
-        "observation": spaces.Box(-_NUMBERS, _NUMBERS, (_SPEC.vector_size - _GOAL_SIZE,), np.float32),
+        "observation": known,
         "desired_goal": place,
         "rgb": spaces.Box(0, 255, (IMAGE.size, IMAGE.size, 3), np.uint8),
         "depth_mm": spaces.Box(0, 65535, (IMAGE.size, IMAGE.size), np.uint16),
@@ -59,14 +63,19 @@ def make_observation(
 ) -> Observation:
     """The observation when ``captured`` has come; ``achieved_goal`` (3,) is the present one.
 
-    What a camera and a robot give is of the frame's own time, true states and the achieved goal are of now.
+    What a camera and a robot give is of the frame's own time, true states and the achieved goal are of now. In mode
+    ``robot`` nothing is true: the achieved goal too is what a robot knows of its gripper.
     """
     goal_m = loop.sim.episode.goal_m
     known: Observation = {"desired_goal": goal_m.astype(np.float32)}
     if mode == "state":
         return known | {"observation": _state(loop, last_actions), "achieved_goal": achieved_goal.astype(np.float32)}
-    assert captured.frame is not None, "the world was made without a camera"
     joints = loop.joints_at(captured)
+    if mode == "robot":
+        grip_m = loop.grip_position_m(joints.position)
+        vector = observation_vector(_SPEC, goal_m, grip_m, joints.finger_position_m, last_actions)
+        return known | {"observation": vector[_GOAL_SIZE:], "achieved_goal": grip_m.astype(np.float32)}
+    assert captured.frame is not None, "the world was made without a camera"
     camera = loop.sim.camera_model
     seen = observe(_SPEC, captured.frame, camera, joints, goal_m, last_actions, loop.grip_position_m)
     image = seen.image

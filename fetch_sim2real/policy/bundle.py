@@ -23,6 +23,7 @@ from fetch_sim2real.errors import BundleError
 from fetch_sim2real.policy.golden import Golden, golden_from_bytes, golden_to_bytes, verify_golden
 from fetch_sim2real.policy.manifest import (
     ACTOR_FILE,
+    BEFORE,
     FORMAT_VERSION,
     GOLDEN_FILE,
     MANIFEST_FILE,
@@ -32,6 +33,7 @@ from fetch_sim2real.policy.manifest import (
 )
 from fetch_sim2real.policy.network import Actor, build_actor
 
+_READABLE: Final = " and ".join(str(version) for version in sorted((*BEFORE, FORMAT_VERSION)))
 _MAX_FILE_BYTES: Final = {MANIFEST_FILE: 2**20, ACTOR_FILE: 64 * 2**20, GOLDEN_FILE: 128 * 2**20}
 
 
@@ -122,12 +124,14 @@ def _parse_manifest(data: bytes) -> Manifest:
         raise BundleError(MANIFEST_FILE, f"holds a {type(raw).__name__}, expected an object")
     # Before all else: the fields of another version mean other things.
     version = raw.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
+    if type(version) is not int or version not in (FORMAT_VERSION, *BEFORE):
         got = "missing" if "format_version" not in raw else repr(version)
         raise BundleError(
             "format_version",
-            f"is {got}, this code reads version {FORMAT_VERSION}: use the release that wrote the bundle",
+            f"is {got}, this code reads version {_READABLE}: use the release that wrote the bundle",
         )
+    if version in BEFORE:
+        data = _as_present(raw, version)
     try:
         return Manifest.model_validate_json(data, strict=True)
     except ValidationError as error:
@@ -137,6 +141,14 @@ def _parse_manifest(data: bytes) -> Manifest:
         others = [".".join(str(part) for part in problem["loc"]) for problem in problems[1:]]
         more = f" (also wrong: {', '.join(others)})" if others else ""
         raise BundleError(field, f"{first['msg']}{more}") from error
+
+
+def _as_present(raw: dict[str, Any], version: int) -> bytes:
+    """The manifest of an older version as it would be written today."""
+    for record, field, value in BEFORE[version]:
+        if isinstance(raw.get(record), dict):
+            raw[record].setdefault(field, value)
+    return json.dumps({**raw, "format_version": FORMAT_VERSION}).encode()
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ storage form (uint8 and uint16) and are normalized inside, so that no caller can
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, NamedTuple, cast
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, NamedTuple, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -24,6 +25,15 @@ from fetch_sim2real.schema import Record
 Width = Annotated[int, Field(ge=1, le=1024)]
 
 
+Activation = Literal["relu", "tanh", "elu"]
+Squash = Literal["tanh", "clip"]
+ACTIVATIONS: Final[dict[Activation, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
+_SQUASH: Final[dict[Squash, Callable[[torch.Tensor], torch.Tensor]]] = {
+    "tanh": torch.tanh,
+    "clip": lambda output: output.clamp(-1.0, 1.0),
+}
+
+
 class ConvLayer(Record):
     """One convolution followed by ReLU, padded by half its kernel, so that cell i is centred on cell stride * i."""
 
@@ -37,23 +47,29 @@ class ActorSpec(Record):
 
     ``auxiliary`` names the physical outputs of the bottleneck with the centre and scale that turn them into units;
     ``latent`` is how many further numbers the bottleneck has. ``relations`` are differences of positions that the head
-    gets beside bottleneck and vector. ``coordinate_channels`` adds u and v to the input.
+    gets beside bottleneck and vector. ``coordinate_channels`` adds u and v to the input. Without ``conv`` the actor
+    sees no picture, only the vector. ``activation`` follows every hidden layer of the head, ``squash`` brings its
+    output into [-1, 1].
     ``state_size`` is the size of the recurrent state: this version knows feed-forward actors only.
     """
 
-    conv: Annotated[tuple[ConvLayer, ...], Field(min_length=1, max_length=8)]
+    conv: Annotated[tuple[ConvLayer, ...], Field(max_length=8)]
     coordinate_channels: bool
     auxiliary: Annotated[tuple[ScaledValue, ...], Field(max_length=64)]
     latent: Annotated[int, Field(ge=0, le=1024)]
     relations: Annotated[tuple[Relation, ...], Field(max_length=16)]
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
     layer_norm: bool
+    activation: Activation
+    squash: Squash
     state_size: Literal[0]
 
     @model_validator(mode="after")
     def _bottleneck_has_outputs(self) -> ActorSpec:
-        if self.bottleneck_size == 0:
+        if self.conv and self.bottleneck_size == 0:
             raise ValueError("the bottleneck is empty: give it auxiliary or latent outputs")
+        if not self.conv and (self.bottleneck_size or self.coordinate_channels):
+            raise ValueError("without convolutions nothing of a picture is seen: no auxiliary, latent, coordinates")
         return self
 
     @property
@@ -74,6 +90,8 @@ def default_actor_spec(
         relations=relations,
         hidden=(256, 256),
         layer_norm=True,
+        activation="relu",
+        squash="tanh",
         state_size=0,
     )
 
@@ -189,6 +207,17 @@ class Encoder(nn.Module):
         return self.read(*self.feature_maps(rgb, depth_mm))
 
 
+class Blind(Encoder):
+    """The encoder of an actor that sees no picture: an empty bottleneck."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+    def forward(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
+        """Bottleneck (B, 0)."""
+        return torch.zeros(len(rgb), 0)
+
+
 class Head(nn.Module):
     """Bottleneck and vector -> action. ``trunk`` is separate: a stochastic learner hangs its spread on it."""
 
@@ -202,10 +231,11 @@ class Head(nn.Module):
             layers.append(nn.Linear(width, hidden))
             if spec.layer_norm:
                 layers.append(nn.LayerNorm(hidden))
-            layers.append(nn.ReLU())
+            layers.append(ACTIVATIONS[spec.activation]())
             width = hidden
         self.trunk = nn.Sequential(*layers)
         self.out = nn.Linear(width, ACTION_SIZE)
+        self._squash = _SQUASH[spec.squash]
 
     def features(self, bottleneck: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         """The last hidden layer (B, hidden)."""
@@ -214,7 +244,7 @@ class Head(nn.Module):
 
     def forward(self, bottleneck: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         """Action (B, 4) in [-1, 1]."""
-        return torch.tanh(self.out(self.features(bottleneck, vector)))
+        return self._squash(self.out(self.features(bottleneck, vector)))
 
 
 class Actor(nn.Module):
@@ -227,7 +257,7 @@ class Actor(nn.Module):
         super().__init__()
         self.spec = spec
         self.observation = observation
-        self.encoder = Encoder(spec, observation.image)
+        self.encoder = Encoder(spec, observation.image) if spec.conv else Blind()
         self.head = Head(spec, observation)
         centre = torch.tensor([value.centre for value in spec.auxiliary])
         scale = torch.tensor([value.scale for value in spec.auxiliary])

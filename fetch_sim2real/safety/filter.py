@@ -80,6 +80,11 @@ class SafetyFilter:
         """Why that state was entered."""
         return self._machine.reason
 
+    @property
+    def stopped_by_tracking(self) -> bool:
+        """Whether the driver is stopped because the arm did not follow, and for no other reason."""
+        return self.state is State.STOPPED and self.state_reason == self._tracking_fault
+
     def activate(self, now_ns: int, measured: JointSample) -> Decision:
         """Follow commands from now on, starting from the measured position; sends a hold there.
 

@@ -1,0 +1,77 @@
+"""Shadow mode: everything runs, nothing is sent. What would have been sent is published for people and bags."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rclpy.node import Node
+
+from arm_driver.joint_trajectory_backend import gripper_trajectory
+from fetch_sim2real import graph
+from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.safety.filter import Decision, SafetyFilter
+from fetch_sim2real.safety.states import State
+from fetch_sim2real.types import JointSample, JointTrajectory
+from node_support.topics import publish_to
+from node_support.trajectories import trajectory_message
+
+
+class SupportsClose(Protocol):
+    """What is left of a back end here."""
+
+    def close(self) -> None: ...
+
+
+class ShadowBackend:
+    """Stands in front of a back end, which keeps its connection, and sends it nothing."""
+
+    def __init__(self, node: Node, hidden: SupportsClose) -> None:
+        self._hidden = hidden
+        self._arm, self._gripper = publish_to(node, graph.SHADOW_ARM), publish_to(node, graph.SHADOW_GRIPPER)
+        self._arm_count, self._gripper_count = 0, 0
+
+    def send_arm(self, trajectory: JointTrajectory) -> None:
+        """See Backend."""
+        self._arm_count += 1
+        self._arm.publish(trajectory_message(trajectory, self._arm_count))
+
+    def send_gripper(self, opening_m: float) -> None:
+        """See Backend."""
+        self._gripper_count += 1
+        self._gripper.publish(trajectory_message(gripper_trajectory(opening_m), self._gripper_count))
+
+    def close(self) -> None:
+        """See Backend."""
+        self._hidden.close()
+
+
+class Reanchor:
+    """Lets a shadow go on where the arm is.
+
+    The arm does not follow a shadow, so the commanded state runs away from the measured one until the filter stops.
+    On a robot that is final; here the filter is activated anew at the measured position, as soon as it allows that.
+    """
+
+    def __init__(self, safety: SafetyFilter) -> None:
+        self._filter = safety
+        self._wanted = False
+        self.count = 0
+
+    def forget(self) -> None:
+        """Somebody disabled or stopped the driver: it stays so."""
+        self._wanted = False
+
+    def try_to(self, now_ns: int, sample: JointSample | None) -> Decision | None:
+        """The activation, if there is one to be made and the filter allows it."""
+        if self._filter.stopped_by_tracking:
+            self._filter.reset("in shadow mode the arm does not follow")
+            self._wanted = True
+        if not self._wanted or sample is None or self._filter.state is not State.DISABLED:
+            return None
+        try:
+            decision = self._filter.activate(now_ns, sample)
+        except FetchSim2RealError:
+            return None  # somebody moves the arm: later
+        self._wanted = False
+        self.count += 1
+        return decision

@@ -1,0 +1,23 @@
+"""The stack on a robot: camera, policy, driver. ``--show-args`` lists the arguments.
+
+    ros2 launch fetch_sim2real robot.launch.py policy:=push world:=my_lab.yaml               # nothing moves: a shadow
+    ros2 launch fetch_sim2real robot.launch.py policy:=push world:=my_lab.yaml mode:=live
+    ros2 launch fetch_sim2real robot.launch.py policy:=push camera:=sim                      # the same, simulated
+
+Read docs/robot.md first. The driver starts disabled: it waits for a call of ``/arm_driver/enable``.
+"""
+
+from __future__ import annotations
+
+from fetch_sim2real.launch_arguments import arguments_of, options_of
+from fetch_sim2real.robot_processes import ROBOT_MEANINGS, RobotGraphOptions, robot_graph
+from launch import LaunchDescription
+from node_support.launching import launch_description
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Camera, policy and driver, or the simulation in place of robot and camera."""
+    return launch_description(
+        arguments_of(RobotGraphOptions, ROBOT_MEANINGS),
+        lambda values: robot_graph(options_of(RobotGraphOptions, ROBOT_MEANINGS, values)),
+    )

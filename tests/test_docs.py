@@ -1,0 +1,128 @@
+"""The documentation: links lead somewhere, pages from the code are current, and commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+import yaml
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from fetch_sim2real.cli.main import SUBCOMMANDS
+from fetch_sim2real.launch_arguments import arguments_of
+from fetch_sim2real.processes import PLACEMENT_MEANINGS, PlacementOptions
+from operator_cli.reference import LAUNCH_FILES, app, pages
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+# Pages whose subject is still being worked on.
+TO_COME = {"fetch.md", "evaluation.md"}
+
+
+def anchor(heading: str) -> str:
+    """What a heading's link is on GitHub."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def headings(page: Path) -> set[str]:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return {anchor(line.lstrip("#")) for line in text.splitlines() if line.startswith("#")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("https://", "http://")):
+            continue
+        file, _, part = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        if path.name in TO_COME:
+            continue
+        assert path.exists(), f"{name} links to {target}"
+        if part and path.suffix == ".md":
+            assert part in headings(path), f"{name} links to {target}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in readme, f"README.md does not link docs/{page.name}"
+
+
+@pytest.mark.parametrize("name", pages())
+def test_pages_that_follow_from_the_code_are_current(name: str) -> None:
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == pages()[name], "run `fetch-sim2real reference --docs docs`"
+
+
+def test_the_check_of_the_pages_fails_when_one_is_out_of_date(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["--docs", str(tmp_path)]).exit_code == 0
+    assert CliRunner().invoke(app, ["--docs", str(tmp_path), "--check"]).exit_code == 0
+    (tmp_path / "topics.md").write_text("old")
+    assert CliRunner().invoke(app, ["--docs", str(tmp_path), "--check"]).exit_code == 1
+
+
+def commands(program: str) -> Iterator[tuple[str, list[str]]]:
+    """Every command line of the pages that starts with ``program``: page and words."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"```(?:bash|sh)?\n.*?```|^ {4,}\S[^\n]*|`[^`\n]+`", text, re.DOTALL | re.M):
+            for line in block.strip("`").splitlines():
+                line = re.sub(r"^\s*(\w+=\S+ )*(\.venv/bin/)?", "", line.split(" #")[0].strip())
+                if line.startswith(program + " ") and "..." not in line:
+                    yield page.name, shlex.split(line)[len(program.split()) :]
+
+
+def test_subcommands_and_options_in_the_pages_exist() -> None:
+    found = list(commands("fetch-sim2real"))
+    assert len(found) > 10
+    modules = {subcommand.name: subcommand.module for subcommand in SUBCOMMANDS}
+    for page, words in found:
+        if not words[0][0].isalpha():
+            continue
+        assert words[0] in modules, f"{page}: fetch-sim2real {words[0]}"
+        module = __import__(modules[words[0]], fromlist=["app"])
+        options = {option for p in get_command(module.app).params for option in (*p.opts, *p.secondary_opts)}
+        for word in words[1:]:
+            if word.startswith("--") and word != "--help":
+                assert word.partition("=")[0] in options, f"{page}: fetch-sim2real {' '.join(words)}"
+
+
+def test_launch_files_and_their_arguments_in_the_pages_exist() -> None:
+    found = list(commands("ros2 launch fetch_sim2real"))
+    assert len(found) > 3
+    placement = arguments_of(PlacementOptions, PLACEMENT_MEANINGS)
+    for page, words in found:
+        options, meanings = LAUNCH_FILES[words[0]]
+        known = {argument.name: argument for argument in (*arguments_of(options, meanings), *placement)}
+        for word in words[1:]:
+            if not word.startswith("--"):
+                name, _, value = word.partition(":=")
+                assert name in known, f"{page}: {word}"
+                assert not known[name].choices or value in known[name].choices, f"{page}: {word}"
+
+
+def test_yaml_blocks_are_yaml() -> None:
+    for page in PAGES:
+        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            assert yaml.safe_load(block), page
+
+
+@pytest.mark.slow
+def test_cheap_commands_of_the_pages_run() -> None:
+    for words in (["check-graph", "--contract-only"], ["--version"], ["import-policy", "--help"]):
+        command = [sys.executable, "-m", "fetch_sim2real.cli.main", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

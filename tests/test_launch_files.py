@@ -1,0 +1,279 @@
+"""The launch files and the tables they are made from: every name in them exists in the code.
+
+With ROS's own launch packages where they are installed (they are not on PyPI), else with stand-ins.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+import arm_driver.settings
+import camera_node.settings
+import policy_node.settings
+import recorder.settings
+import sim_bridge.settings
+from arm_driver.backends import BACKENDS
+from fetch_sim2real import graph, paths, processes, robot_processes
+from fetch_sim2real.errors import GraphError
+from fetch_sim2real.launch_arguments import arguments_of, options_of
+from fetch_sim2real.launcher import child_of, write_parameters
+from fetch_sim2real.processes import NodeProcess, PlacementOptions, SimGraphOptions, placed, sim_graph
+from fetch_sim2real.robot_processes import RecordOptions, RobotGraphOptions, record_graph, robot_graph
+from node_support.parameters import USE_SIM_TIME
+
+LAUNCH = Path(__file__).resolve().parent.parent / "launch"
+TABLES = {
+    graph.ARM_DRIVER: arm_driver.settings.TABLE,
+    graph.CAMERA_NODE: camera_node.settings.TABLE,
+    graph.POLICY_NODE: policy_node.settings.TABLE,
+    graph.RECORDER: recorder.settings.TABLE,
+    graph.SIM_BRIDGE: sim_bridge.settings.TABLE,
+}
+GRAPHS = {
+    "sim": sim_graph(SimGraphOptions(record_to="bag")),
+    **{
+        f"robot {camera}": robot_graph(RobotGraphOptions(camera=camera, record="bag"))
+        for camera in robot_processes.ROBOT_CAMERAS
+    },
+    "record": record_graph(RecordOptions()),
+}
+OPTIONS = {
+    "sim.launch.py": (SimGraphOptions, processes.MEANINGS),
+    "robot.launch.py": (RobotGraphOptions, robot_processes.ROBOT_MEANINGS),
+    "record.launch.py": (RecordOptions, robot_processes.RECORD_MEANINGS),
+}
+
+
+def every_process() -> list[Any]:
+    return [pytest.param(p, id=f"{name}, {p.node_name}") for name, table in GRAPHS.items() for p in table]
+
+
+@pytest.mark.parametrize("process", every_process())
+def test_executable_node_and_parameters_exist(process: NodeProcess) -> None:
+    assert callable(importlib.import_module(process.module).main)
+    assert process.executable == process.node_name
+    table = {parameter.name: parameter for parameter in TABLES[process.node_name]}
+    for name, value in process.parameters.items():
+        if name != USE_SIM_TIME:
+            assert table[name].checked(value) == value
+    assert process.environment[graph.FASTDDS_TRANSPORT_VARIABLE] == graph.FASTDDS_TRANSPORT
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_driver_is_stopped_last(name: str) -> None:
+    ranks = {process.node_name: process.stop_rank for process in GRAPHS[name]}
+    driver = ranks.pop(graph.ARM_DRIVER, None)
+    assert driver is None or driver > max(ranks.values())
+
+
+def test_choices_are_those_of_the_nodes() -> None:
+    assert set(robot_processes.BACKENDS) <= set(BACKENDS)
+    choices = {parameter.name: parameter.choices for parameter in arm_driver.settings.TABLE}
+    assert choices["mode"] == processes.MODES
+    assert choices["profile"] == robot_processes.ROBOT_MEANINGS["profile"].choices
+
+
+def test_nothing_moves_by_default_on_a_robot() -> None:
+    (driver,) = (p for p in GRAPHS["robot realsense"] if p.node_name == graph.ARM_DRIVER)
+    assert driver.parameters["mode"] == "shadow"
+
+
+def test_one_argument_turns_the_robot_into_the_simulated_one() -> None:
+    robot = {p.node_name: p for p in robot_graph(RobotGraphOptions(mode="live"))}
+    simulated = {p.node_name: p for p in robot_graph(RobotGraphOptions(mode="live", camera="sim"))}
+    assert set(robot) ^ set(simulated) == {graph.CAMERA_NODE, graph.SIM_BRIDGE}
+    for node in (graph.POLICY_NODE, graph.ARM_DRIVER):
+        given, simulated_given = robot[node].parameters, simulated[node].parameters
+        assert simulated_given[USE_SIM_TIME] is True
+        assert given.items() <= {**simulated_given, USE_SIM_TIME: False}.items()
+
+
+def test_what_cannot_be_meant_is_refused() -> None:
+    with pytest.raises(GraphError, match="lockstep is true, but with camera:=external time is real"):
+        robot_graph(RobotGraphOptions(camera="external", lockstep=True))
+    with pytest.raises(GraphError, match="camera is 'webcam', available: realsense, external"):
+        robot_graph(RobotGraphOptions(camera="webcam"))
+    table = GRAPHS["record"]
+    with pytest.raises(GraphError, match="expected FROM:=TO"):
+        placed(table, PlacementOptions(remap="joint_states"))
+    with pytest.raises(GraphError, match="which is no file"):
+        placed(table, PlacementOptions(params_file="nowhere.yaml"))
+    with pytest.raises(GraphError, match="namespace is '1 2'"):
+        placed(table, PlacementOptions(namespace="1 2"))
+
+
+def test_a_placed_process_is_started_without_ros_launch_too(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("{}")
+    options = PlacementOptions(namespace="left", params_file=str(file), remap="joint_states:=/fetch/joint_states a:=b")
+    (process,) = placed(GRAPHS["record"], options)
+    written = write_parameters(process, tmp_path)
+    assert "/left/recorder:" in written.read_text()
+    command = " ".join(child_of(process, written).command)
+    assert "-r __ns:=/left" in command and "-r joint_states:=/fetch/joint_states -r a:=b" in command
+    assert command.index(str(written)) < command.index(str(file)), "a person's own file comes last"
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_arguments_teach_and_come_back(name: str) -> None:
+    options, meanings = OPTIONS[name]
+    arguments = arguments_of(options, meanings)
+    assert {argument.name for argument in arguments} == set(meanings)
+    for argument in arguments:
+        assert argument.description.endswith("."), argument
+        assert not argument.choices or argument.default in argument.choices
+    assert options_of(options, meanings, {a.name: a.default for a in arguments}) == options()
+
+
+def test_every_launch_file_is_tested_here() -> None:
+    assert {path.name for path in LAUNCH.glob("*.py")} == set(OPTIONS)
+    # It would hide ROS' own `launch` from everything that runs in the clone.
+    assert not (paths.shared_dir("launch") / "__init__.py").exists()
+
+
+# ---- with stand-ins for ROS' launch packages ------------------------------------------------------------------------
+
+
+@dataclass
+class Recorded:
+    """Stands for any class of the launch packages: keeps what it was made with."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args, self.kwargs = args, kwargs
+
+    def perform(self, context: dict[str, str]) -> str:
+        return context[self.args[0]]
+
+
+LAUNCH_NAMES = {
+    "launch": ("LaunchDescription",),
+    "launch.launch_context": ("LaunchContext",),
+    "launch.launch_description": ("LaunchDescription",),
+    "launch.actions": ("DeclareLaunchArgument", "EmitEvent", "OpaqueFunction", "SetEnvironmentVariable"),
+    "launch.events": ("Shutdown", "matches_action"),
+    "launch.events.process": ("ShutdownProcess",),
+    "launch.substitutions": ("LaunchConfiguration",),
+    "launch_ros": (),
+    "launch_ros.actions": ("Node",),
+    "launch_ros.parameter_descriptions": ("ParameterFile", "ParameterValue"),
+}
+
+
+@pytest.fixture
+def launching(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    for name, members in LAUNCH_NAMES.items():
+        module = types.ModuleType(name)
+        for member in members:
+            setattr(module, member, type(member, (Recorded,), {}))
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.delitem(sys.modules, "node_support.launching", raising=False)
+    yield importlib.import_module("node_support.launching")
+    sys.modules.pop("node_support.launching", None)
+
+
+def described(name: str) -> list[Recorded]:
+    spec = importlib.util.spec_from_file_location("launch_file", LAUNCH / name)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    entities: list[Recorded] = loaded.generate_launch_description().args[0]
+    return entities
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_launch_file_declares_its_options_then_the_transport_then_nodes(
+    launching: types.ModuleType, name: str
+) -> None:
+    entities = described(name)
+    kinds = [type(entity).__name__ for entity in entities]
+    assert kinds == sorted(kinds, key=("DeclareLaunchArgument", "SetEnvironmentVariable", "OpaqueFunction").index)
+    declared = {e.args[0]: e.kwargs for e in entities if type(e).__name__ == "DeclareLaunchArgument"}
+    options, meanings = OPTIONS[name]
+    placement = arguments_of(PlacementOptions, processes.PLACEMENT_MEANINGS)
+    expected = (*arguments_of(options, meanings), *placement)
+    assert list(declared) == [argument.name for argument in expected]
+    for argument in expected:
+        assert declared[argument.name]["default_value"] == argument.default
+        assert declared[argument.name]["description"] == argument.description
+        assert tuple(declared[argument.name].get("choices", ())) == argument.choices
+    context = {argument.name: argument.default for argument in expected} | {"namespace": "left"}
+    nodes = entities[-1].kwargs["function"](context)
+    assert nodes and all(node.kwargs["namespace"] == "left" for node in nodes)
+
+
+def test_nodes_are_those_of_the_table(launching: types.ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("{}")
+    table = placed(GRAPHS["robot realsense"], PlacementOptions(params_file=str(file), remap="a:=b"))
+    for node, process in zip(launching.start_nodes(table), table, strict=True):
+        assert node.kwargs["package"] == "fetch_sim2real"
+        assert (node.kwargs["executable"], node.kwargs["name"]) == (process.executable, process.node_name)
+        given, own = node.kwargs["parameters"]
+        assert {name: value.args[0] for name, value in given.items()} == process.parameters
+        assert all(value.kwargs["value_type"] is type(value.args[0]) for value in given.values())
+        assert own.args == (str(file),)
+        assert node.kwargs["remappings"] == [("a", "b")]
+        assert node.kwargs["additional_env"] == process.environment
+
+
+class Context:
+    is_shutdown = False
+
+
+def stopped(actions: Sequence[Recorded]) -> list[str]:
+    """Names of the nodes that ``actions`` end, or "shutdown"."""
+    names = []
+    for action in actions:
+        event = action.kwargs["event"]
+        if type(event).__name__ == "Shutdown":
+            names.append(f"shutdown: {event.kwargs['reason']}")
+        else:
+            names.append(event.kwargs["process_matcher"].args[0].kwargs["name"])
+    return names
+
+
+def test_a_death_brings_the_rest_down_in_order_and_the_driver_last(launching: types.ModuleType) -> None:
+    nodes = {node.kwargs["name"]: node for node in launching.start_nodes(GRAPHS["robot realsense"])}
+
+    def ends(name: str) -> list[str]:
+        return stopped(nodes[name].kwargs["on_exit"](None, Context()))
+
+    assert ends(graph.CAMERA_NODE) == [graph.POLICY_NODE]
+    assert ends(graph.POLICY_NODE) == [graph.RECORDER]
+    assert ends(graph.RECORDER) == [graph.ARM_DRIVER]
+    assert ends(graph.ARM_DRIVER) == [f"shutdown: {graph.CAMERA_NODE} ended"]
+
+
+def test_the_end_of_what_is_not_required_changes_nothing(launching: types.ModuleType) -> None:
+    table = [replace(p, required=p.node_name != graph.RECORDER) for p in GRAPHS["robot realsense"]]
+    nodes = {node.kwargs["name"]: node for node in launching.start_nodes(table)}
+    assert nodes[graph.RECORDER].kwargs["on_exit"](None, Context()) == []
+
+
+# ---- with the real ones ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_ros_launch_reads_the_file(name: str) -> None:
+    pytest.importorskip("launch_ros.actions")
+    sources = importlib.import_module("launch.launch_description_sources")
+    description = sources.get_launch_description_from_python_launch_file(str(LAUNCH / name))
+    options, meanings = OPTIONS[name]
+    declared = {argument.name: argument for argument in description.get_launch_arguments()}
+    for argument in arguments_of(options, meanings):
+        assert declared[argument.name].description.startswith(argument.description)
+        assert tuple(declared[argument.name].choices or ()) == argument.choices

@@ -1,0 +1,52 @@
+"""Every node declares its parameters in one table, with what a person and a tool need to know."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from fetch_sim2real.errors import FetchSim2RealError
+from node_support.parameters import Parameter
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES: dict[str, Sequence[Parameter]] = {
+    node: importlib.import_module(f"{node}.settings").TABLE
+    for node in ("arm_driver", "camera_node", "policy_node", "recorder", "sim_bridge")
+}
+EVERY = [pytest.param(p, id=f"{node}.{p.name}") for node, table in TABLES.items() for p in table]
+
+
+@pytest.mark.parametrize("parameter", EVERY)
+def test_each_says_what_it_is(parameter: Parameter) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)?", parameter.name)
+    assert len(parameter.description) > 15
+    assert parameter.checked(parameter.default) == parameter.default
+    if isinstance(parameter.default, float):
+        assert parameter.low is not None, "a number without a range takes everything"
+        assert parameter.unit or "share" in parameter.description
+
+
+@pytest.mark.parametrize("parameter", EVERY)
+def test_each_refuses_what_is_wrong_and_says_what_is_expected(parameter: Parameter) -> None:
+    wrong: list[object] = [None, [1]]
+    if isinstance(parameter.default, float):
+        wrong += [float("nan"), "1", (parameter.low or 0.0) - 1.0]
+    elif parameter.choices:
+        wrong += [parameter.choices[0] + "x"]
+    for value in wrong:
+        with pytest.raises(FetchSim2RealError, match=rf"parameter '{re.escape(parameter.name)}' is .*expected"):
+            parameter.checked(value)
+
+
+def test_no_node_declares_parameters_elsewhere() -> None:
+    for node in TABLES:
+        for source in (ROOT / node).rglob("*.py"):
+            assert "declare_parameter" not in source.read_text(encoding="utf-8"), source
+        main = (ROOT / node / "main.py").read_text(encoding="utf-8")
+        assert f"from {node}.settings import TABLE" in main and "TABLE" in main.split("run_node(")[1], node
