@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from camera_node.device import DeviceSource
 from camera_node.faults import CameraError, Fault
@@ -17,7 +18,7 @@ from camera_node.source import CameraDescription, RgbdSource
 from fetch_sim2real import graph
 from fetch_sim2real.sim.depth_sensor import COLOR_T_DEPTH
 from fetch_sim2real.types import RgbdFrame
-from node_support.diagnostics import Diagnostics
+from node_support.diagnostics import Diagnostics, Report
 from node_support.main_loop import IDLE_S, StackNode
 from node_support.parameters import USE_SIM_TIME, ParameterError
 
@@ -47,7 +48,7 @@ class CameraNode(StackNode):
         )
         # What nobody hears of a recording is lost: it is played only once.
         self._waits_for_listeners = settings.recording is not None
-        self._diagnostics = Diagnostics(self, lambda: report(self._session.status, self._session.statistics.take()))
+        self._diagnostics = Diagnostics(self, self._report)
 
     def work(self) -> float:
         """Start the session, and notice that it has failed: frames are published by its thread."""
@@ -62,6 +63,14 @@ class CameraNode(StackNode):
         """Let go of the camera."""
         self._session.stop()
 
+    def _report(self) -> Report:
+        status, summary = self._session.status, self._session.statistics.take()
+        if self._simulated is None:
+            return report(status, summary)
+        said = report(status, summary, waits_for="the pictures of a simulation")
+        values = {**said.values, "simulated_fault": self._simulated.fault.value, "skipped": self._simulated.skipped}
+        return replace(said, values=values)
+
     def _can_start(self) -> bool:
         if self._simulated is not None:
             return self._simulated.is_ready
@@ -69,7 +78,7 @@ class CameraNode(StackNode):
 
     def _on_picture(self, picture: SimulatedPicture) -> None:
         # A simulation that waits in vain for its frame's answer publishes it again: somebody has lost it.
-        if self._simulated is not None and not self._outputs.is_repeated(picture.stamp_ns):
+        if self._simulated is not None and not self._outputs.publish_again(picture.stamp_ns):
             self._simulated.put(picture)
 
     # -- what the session tells, in its thread -------------------------------------------------------------------

@@ -35,8 +35,8 @@ class Outputs:
         self._last = frame.stamp_ns, color, depth, info_message(camera, frame.stamp_ns)
         self._publish(*self._last)
 
-    def is_repeated(self, stamp_ns: int) -> bool:
-        """Publish the last pair again if it is of this stamp."""
+    def publish_again(self, stamp_ns: int) -> bool:
+        """Publish the last pair once more if it is of this stamp; whether it was."""
         last = self._last
         if last is None or last[0] != stamp_ns:
             return False

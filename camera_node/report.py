@@ -13,16 +13,19 @@ from node_support.diagnostics import Level, Report
 _LOWEST_RATE_HZ: Final = 0.9 * CONTROL_RATE_HZ
 
 
-def report(status: Status, summary: Summary) -> Report:
-    """Level and sentence say what to do; the values are for looking into it."""
-    return Report(*_judgement(status, summary), _values(status, summary))
+def report(status: Status, summary: Summary, waits_for: str = "a listener") -> Report:
+    """Level and sentence say what to do; the values are for looking into it.
+
+    ``waits_for``: what the session is not started without.
+    """
+    return Report(*_judgement(status, summary, waits_for), _values(status, summary))
 
 
-def _judgement(status: Status, summary: Summary) -> tuple[Level, str]:
+def _judgement(status: Status, summary: Summary, waits_for: str) -> tuple[Level, str]:
     if status.error is not None:
         return (Level.WARN if status.state is State.OVER else Level.ERROR), str(status.error)
     if status.state is State.IDLE:
-        return Level.WARN, "a recording is played once somebody listens"
+        return Level.WARN, f"waits for {waits_for}"
     if status.state is not State.STREAMING:
         return Level.WARN, status.state.value
     if summary.rate_hz < _LOWEST_RATE_HZ and status.time_domain is not TimeDomain.SIMULATED:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fetch_sim2real import graph
 from fetch_sim2real.evaluation.result import EpisodeResult
 from operator_cli.operator import Operator, Start
 
@@ -102,7 +101,7 @@ def run_episodes(
         began_ns, began_s = time.time_ns(), time.monotonic()
         outcome = operator.run_to_outcome(limit_s)
         wall_s, ended_ns = time.monotonic() - began_s, time.time_ns()
-        operator.call(graph.DRIVER_DISABLE)
+        operator.disarm()
         episode = Episode(_result(start, outcome), outcome, wall_s, began_ns, ended_ns)
         run.episodes.append(episode)
         run.first_command_s = operator.first_command_s

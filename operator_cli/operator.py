@@ -29,6 +29,7 @@ _ANSWER_LIMIT_S: Final = 10.0
 _LAST_ANSWER_LIMIT_S: Final = 0.5
 _SERVICES: Final = (
     graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.DRIVER_ENABLE, graph.DRIVER_DISABLE,
+    graph.DRIVER_RESET,
 )  # fmt: skip
 _SET_BRIDGE: Final = f"/{graph.SIM_BRIDGE}/set_parameters"
 _MAX_NAMED: Final = 3
@@ -131,7 +132,7 @@ class Operator:
     def reset(self, seed: int, move_block: bool) -> Start:
         """Put the world at the start of ``seed``'s episode; policy and goal are forgotten."""
         self._set(graph.SIM_BRIDGE, {"seed": seed, "move_block": move_block})
-        self.call(graph.DRIVER_DISABLE)
+        self.disarm()
         answer = self._reset_world()
         self.call(graph.POLICY_RESET)
         goal = answer["goal"]
@@ -180,6 +181,15 @@ class Operator:
             if time.monotonic() > deadline:
                 raise GraphError(f"{graph.ARM_DRIVER} does not enable: {message}")
             self._session.spin(0.05)
+
+    def disarm(self) -> None:
+        """Let no commands through any more, also where the driver has stopped by itself because the arm did not follow.
+
+        Only for a simulated arm: the reset that this takes is a person's decision on a robot.
+        """
+        succeeded, _ = self._call(graph.DRIVER_DISABLE)
+        if not succeeded:
+            self.call(graph.DRIVER_RESET)
 
     def run_to_outcome(self, limit_s: float) -> dict[str, Any]:
         """Let time run until the world says how the episode ended; "answered" frames are added to what it says."""

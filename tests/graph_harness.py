@@ -181,7 +181,7 @@ def run_episode(operator: Operator, seed: int, limit_s: float = 40.0) -> dict[st
     operator.state_goal(start)
     operator.enable_driver()
     outcome = operator.run_to_outcome(limit_s)
-    operator.call(graph.DRIVER_DISABLE)
+    operator.disarm()
     return outcome
 
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import SimulatedGraph, run_episode, set_parameter, simulated_graph, write_untrained_bundle
+from graph_harness import SimulatedGraph, call, run_episode, set_parameter, simulated_graph, write_untrained_bundle
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
@@ -127,6 +127,14 @@ def test_driver_that_is_not_enabled_does_not_stop_the_world_and_moves_nothing(ce
     assert len(states) > 100
     positions = np.array([message.position[:7] for message in states])
     assert np.abs(positions - positions[0]).max() < 1e-3
+
+
+def test_a_driver_that_has_stopped_does_not_end_the_row_of_episodes(cell: SimulatedGraph) -> None:
+    before = run_episode(cell.operator, SEED)
+    assert call(cell.session, graph.DRIVER_STOP)[0]
+    cell.operator.disarm()
+    assert call(cell.session, graph.DRIVER_STOP)[0]
+    assert run_episode(cell.operator, SEED)["setpoints_sha256"] == before["setpoints_sha256"]
 
 
 def test_parameters_out_of_range_are_refused_with_the_reason(cell: SimulatedGraph) -> None:

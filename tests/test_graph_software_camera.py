@@ -14,6 +14,7 @@ pytest.importorskip("pyrealsense2", exc_type=ImportError)
 from graph_harness import (
     START_LIMIT_S,
     SimulatedGraph,
+    Tap,
     run_episode,
     running,
     set_parameter,
@@ -25,10 +26,12 @@ from graph_motion import COMMAND_TIMEOUT_S, assert_brakes_to_rest, newest_ns, st
 from rclpy.parameter import Parameter
 
 from fetch_sim2real import graph
-from fetch_sim2real.processes import CAMERA_SOFTWARE, SimGraphOptions, sim_graph
+from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.processes import CAMERA_SOFTWARE, SimGraphOptions, camera_processes, sim_graph
+from fetch_sim2real.sim.depth_sensor import depth_sensor_model
 from fetch_sim2real.timing import CONTROL_PERIOD_S
-from node_support.camera_info import camera_model_of
-from node_support.images import color_of, depth_of
+from node_support.camera_info import camera_info_message, camera_model_of
+from node_support.images import color_message, color_of, depth_message, depth_of
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, subscribe_to
 from operator_cli.operator import Operator
@@ -75,6 +78,36 @@ def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_moti
             assert camera_model_of(info).fx == pytest.approx(rendered.fx, rel=1e-6)
         models = {m.k[0] for m in cell.taps[graph.COLOR_INFO].messages}
         assert len(models) == 2, "one for each of two seeds"
+
+
+def test_a_picture_that_is_published_again_is_answered_again(tmp_path: Path) -> None:
+    """A simulation in lockstep repeats a picture whose answer does not come: an image may be lost on either way."""
+    (camera,) = camera_processes(CAMERA_SOFTWARE)
+    color, depth = CameraModel(424, 240, 308.6, 308.6, 211.5, 119.5), depth_sensor_model(424, 240)
+    with running([camera], tmp_path) as (_, session):
+        publishers = [publish_to(session.node, topic) for topic in graph.SIM_CAMERA]
+        taps = [Tap(session, topic) for topic in CAMERA]
+        session.wait_until(
+            lambda: all(publisher.get_subscription_count() for publisher in publishers), START_LIMIT_S, lambda: "camera"
+        )
+
+        def show(stamp_ns: int, times: int) -> None:
+            messages = (
+                color_message(np.full((240, 424, 3), 7, np.uint8), stamp_ns, graph.COLOR_OPTICAL_FRAME),
+                camera_info_message(color, stamp_ns, graph.COLOR_OPTICAL_FRAME),
+                depth_message(np.full((240, 424), 1000, np.uint16), stamp_ns, graph.DEPTH_OPTICAL_FRAME),
+                camera_info_message(depth, stamp_ns, graph.DEPTH_OPTICAL_FRAME),
+            )
+            for publisher, message in zip(publishers, messages, strict=True):
+                publisher.publish(message)
+
+            def came() -> bool:
+                return all([stamp_ns_of(m.header.stamp) for m in tap.messages].count(stamp_ns) == times for tap in taps)
+
+            session.wait_until(came, 10.0, lambda: f"answer to {stamp_ns}")
+
+        for stamp_ns, times in ((10**9, 1), (10**9, 2), (10**9 + 33_333_333, 1), (9 * 10**9, 1), (9 * 10**9, 2)):
+            show(stamp_ns, times)
 
 
 def test_with_an_external_camera_the_topics_are_left_to_another_node(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -51,5 +52,6 @@ def test_the_example_keeps_the_contract(tmp_path: Path) -> None:
         assert not faults
         assert all(live.topics[topic.name].messages for topic in CAMERA)
     finally:
-        process.kill()
-        process.wait(timeout=10)
+        # Killed outright, it would leave shared memory behind.
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
