@@ -7,6 +7,7 @@ same episode as without. They happen in simulated time, inside the simulated wor
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, get_args
 
 import numpy as np
@@ -97,6 +98,20 @@ def conditions_of(values: object) -> Conditions:
         raise ConditionsError(
             f"{where}: {first['msg']}; changes are {', '.join(PERTURBATIONS)}, faults {', '.join(FAULTS)}"
         ) from None
+
+
+def faults_of(texts: Sequence[str]) -> dict[str, float]:
+    """Faults as a command line states them, ``name=size`` each. ConditionsError if one is not of that form."""
+    faults: dict[str, float] = {}
+    for text in texts:
+        name, _, size = text.partition("=")
+        try:
+            faults[name] = float(size)
+        except ValueError:
+            raise ConditionsError(
+                f"a fault is '{text}', expected name=size with a name of {', '.join(FAULTS)}"
+            ) from None
+    return faults
 
 
 def generator(seed: int, use: str) -> np.random.Generator:
