@@ -12,10 +12,10 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
+from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.observation.observe import ACTION_SIZE, Observation, observe
 from fetch_sim2real.observation.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
-from fetch_sim2real.policy.looking import Look
 from fetch_sim2real.policy.runner import Policy
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
@@ -88,7 +88,7 @@ def _run(loop: ClosedLoop, bundle: PolicyBundle, case: Case, seed: int, foreign:
 def _actor(bundle: PolicyBundle, control: Control) -> Policy | ScriptedPolicy:
     if control == "scripted":
         return ScriptedPolicy(bundle)
-    return Policy(bundle, _LOOKS.get(control, "every-frame"))
+    return Policy(bundle, _LOOKS.get(control, EVERY_FRAME))
 
 
 def _stand_still(loop: ClosedLoop, case: Case, seed: int) -> None:

@@ -9,19 +9,17 @@ should be take it along, and closed fingers push it ahead of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Protocol
 
 import numpy as np
 import torch
 
 from fetch_sim2real.errors import BundleError
+from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.observation.observe import ScaledValue
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import FloatArray
-
-Look = Literal["every-frame", "once", "each-second"]
-LOOKS: Final[tuple[Look, ...]] = get_args(Look)
 
 # Fingers that have stopped between these openings [m] hold something; still means slower than this per period.
 _HELD_M: Final = (0.010, 0.036)
@@ -118,7 +116,7 @@ def carried(
 
 def make_seeing(actor: Actor, look: Look) -> Seeing:
     """How an actor looks."""
-    if look == "every-frame":
+    if look == EVERY_FRAME:
         return EveryFrame()
     return NowAndThen(actor, CONTROL_RATE_HZ if look == "each-second" else None)
 

@@ -6,16 +6,17 @@ import numpy as np
 import torch
 
 from fetch_sim2real.errors import ObservationError
+from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.observation.observe import ActionHistory, Observation
 from fetch_sim2real.policy.bundle import PolicyBundle
-from fetch_sim2real.policy.looking import Look, make_seeing
+from fetch_sim2real.policy.looking import make_seeing
 from fetch_sim2real.types import FloatArray
 
 
 class Policy:
     """The actor with its memory: recurrent state and last actions. One per episode stream; not for threads to share."""
 
-    def __init__(self, bundle: PolicyBundle, look: Look = "every-frame") -> None:
+    def __init__(self, bundle: PolicyBundle, look: Look = EVERY_FRAME) -> None:
         """``look``: when the actor sees; all but every frame are baselines."""
         self._actor = bundle.actor
         self._seeing = make_seeing(bundle.actor, look)

@@ -66,8 +66,8 @@ class Shove:
     """Something pushes the object 5 to 10 cm along the table, at about half a metre a second.
 
     The direction is the first of some random ones that leaves it where the task's starts and goals are, and that does
-    not push it into the gripper. One that is off the table at the time, in the gripper for example, is shoved once it is
-    down again.
+    not push it into the gripper. One that is off the table at the time, in the gripper for example, is shoved once it
+    is down again.
     """
 
     _DISTANCE_M: Final = (0.05, 0.10)
@@ -174,7 +174,7 @@ class GoalChange:
 
 
 def draw_goal_change(world: World, draw: EpisodeDraw, ik: DifferentialIk) -> GoalChange:
-    """When and whither the goal moves: at least as far as a start is from its goal, and worth going to from the start."""
+    """When and where to the goal moves: as far as a start is from its goal, and worth going to from the start."""
     rng = generator(draw.seed, "move_goal")
     task, part = draw.task, world.task(draw.task.name)
     low, high = _BEGINS
