@@ -133,8 +133,8 @@ class Operator:
 
     def reset(self, seed: int, move_block: bool, conditions: Conditions = NO_CONDITIONS) -> Start:
         """Put the world at the start of ``seed``'s episode; policy and goal are forgotten."""
-        values = {"seed": seed, "move_block": move_block, "conditions": conditions.to_text()}
-        self._set(graph.SIM_BRIDGE, values)
+        text = conditions.to_text()
+        self._set(graph.SIM_BRIDGE, {"seed": seed, "move_block": move_block, "conditions": text})
         self.call(graph.DRIVER_DISABLE)
         answer = self._reset_world()
         self.call(graph.POLICY_RESET)

@@ -129,6 +129,7 @@ def _column(values: tuple[ScaledValue, ...], name: str) -> int:
     names = [value.name for value in values]
     if name not in names:
         raise BundleError(
+            "actor.auxiliary",
             f"an actor that looks now and then must name '{name}', this one has {', '.join(names) or 'nothing'}: "
             "run it with every frame"
         )
