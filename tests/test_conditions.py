@@ -22,7 +22,8 @@ from fetch_sim2real.sim.conditions import (
     faults_of,
 )
 from fetch_sim2real.sim.episode import draw_episode
-from fetch_sim2real.sim.faults import FrameSchedule, with_faults
+from fetch_sim2real.sim.faults import FrameFaults, with_faults
+from fetch_sim2real.sim.frame_times import FrameTimes
 from fetch_sim2real.sim.perturbations import draw_goal_change
 from fetch_sim2real.sim.scene import CAMERA, PASSERS
 from fetch_sim2real.sim.world import SimWorld
@@ -32,6 +33,7 @@ from fetch_sim2real.timing import PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray
 
 EPISODE_S = 6.0
+TIMES = FrameTimes(first_step=0, latency_steps=24, depth_steps=0, jitter_steps=(0,))
 
 
 @pytest.fixture(scope="module")
@@ -184,16 +186,16 @@ def test_faults_that_stay(world: World) -> None:
 
 
 def test_frames_keep_their_order_under_jitter() -> None:
-    schedule = FrameSchedule(5, Faults(jitter_ms=120.0), 24, EPISODE_S)
+    schedule = FrameFaults(5, Faults(jitter_ms=120.0), TIMES)
     steps = np.array([schedule.publication_step(index) for index in range(180)])
     late = steps - np.arange(180) * PHYSICS_STEPS_PER_PERIOD - 24
     assert np.all(np.diff(steps) >= 4) and late.min() >= 0 and 20 < late.max() <= 60
-    plain = FrameSchedule(5, Faults(), 24, EPISODE_S)
+    plain = FrameFaults(5, Faults(), TIMES)
     assert [plain.publication_step(index) for index in range(3)] == [24, 40, 56]
 
 
 def test_shares_of_lost_and_frozen_frames() -> None:
-    schedule = FrameSchedule(1, Faults(drop_share=0.3, freeze_share=0.25), 0, 2000.0)
+    schedule = FrameFaults(1, Faults(drop_share=0.3, freeze_share=0.25), TIMES, 60_000)
     assert np.mean([schedule.is_lost(i) for i in range(60_000)]) == pytest.approx(0.3, abs=0.01)
     assert np.mean([schedule.is_repeated(i) for i in range(60_000)]) == pytest.approx(0.25, abs=0.02)
     assert not schedule.is_lost(0) and not schedule.is_repeated(0)
@@ -217,7 +219,7 @@ def test_a_frozen_camera_gives_old_pictures_new_stamps(world: World) -> None:
     while (captured := sim.advance_to_next_frame()) is not None:
         assert captured.frame is not None and captured.frame.stamp_ns == captured.stamp_ns
         frames.append(captured.frame)
-    schedule = FrameSchedule(0, Faults(freeze_share=0.5), 0, 1.5)
+    schedule = FrameFaults(0, Faults(freeze_share=0.5), TIMES)
     same = [a.rgb is b.rgb for a, b in pairwise(frames)]
     assert same == [schedule.is_repeated(index) for index in range(1, len(frames))] and any(same)
     sim.close()

@@ -19,12 +19,13 @@ _CSS: Final = """
   --track: #eaeef2; --accent: #0b62c4; --bad: #c62f2f; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --faint: #8d96a0; --paper: #0f1319; --line: #30363d;
   --bar: #3fb26c; --track: #21262d; --accent: #5aa2f0; --bad: #f06a6a; } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 1080px;
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 1180px;
   margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 p.faint, .faint { color: var(--faint); } table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
 th { color: var(--faint); font-weight: 600; } td.number, th.number { text-align: right; white-space: nowrap; }
+td.bar-cell { white-space: nowrap; } td.bar-cell svg { vertical-align: middle; }
 .scroll { overflow-x: auto; } .row { display: flex; flex-wrap: wrap; gap: 1.2rem; }
 figure { margin: 0; } figcaption { font-size: 13px; color: var(--faint); max-width: 320px; }
 svg { max-width: 100%; height: auto; } .grid { stroke: var(--line); } .tick { fill: var(--faint); font-size: 11px; }
@@ -107,7 +108,7 @@ def _case_row(result: CaseResult) -> str:
         f"<tr><td>{escape(case.name)}</td><td>{escape(case.policy)}</td><td>{escape(case.world)}</td>"
         f"<td>{escape(case.summary()) or '<span class=faint>nothing</span>'}</td>"
         f'<td class="number">{result.successes} of {len(result.episodes)}</td>'
-        f"<td>{rate_bar(result.success_rate, low, high)} {low:.0%} to {high:.0%}</td>"
+        f'<td class="bar-cell">{rate_bar(result.success_rate, low, high)} {low:.0%} to {high:.0%}</td>'
         f'<td class="number">{100 * result.median_distance_m:.1f} cm</td>'
         f'<td class="number" title="{escape(reasons, quote=True)}">{refused}</td></tr>'
     )

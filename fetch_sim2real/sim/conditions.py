@@ -50,6 +50,7 @@ class Faults(Record):
         return {name: value for name, value in self.model_dump().items() if value}
 
 
+NO_FAULTS: Final = Faults()
 FAULTS: Final = tuple(Faults.model_fields)
 
 
@@ -57,7 +58,7 @@ class Conditions(Record):
     """The unplanned changes (each at most once in an episode) and the imperfections of an episode."""
 
     perturb: tuple[Perturbation, ...] = ()
-    faults: Faults = Faults()
+    faults: Faults = NO_FAULTS
 
     @field_validator("perturb")
     @classmethod

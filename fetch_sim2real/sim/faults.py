@@ -12,11 +12,13 @@ from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.sim.conditions import Faults, generator
 from fetch_sim2real.sim.episode import CameraDraw, EpisodeDraw, small_rotation
 from fetch_sim2real.sim.frame_times import FrameTimes
-from fetch_sim2real.timing import CONTROL_RATE_HZ, JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
+from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray
 
 # A camera that freezes does so for this many frames, at least and at most.
 _FREEZE_FRAMES: Final = (3, 10)
+# Nine minutes, more than any episode that is evaluated.
+_FRAMES: Final = 2**14
 # The least time between two publications.
 _LEAST_STEPS: Final = JOINT_STATE_EVERY_STEPS
 
@@ -53,10 +55,9 @@ def direction(rng: np.random.Generator) -> FloatArray:
 class FrameFaults:
     """An episode's instants of frames with faults: some come later, some never, some repeat an old picture."""
 
-    def __init__(self, seed: int, faults: Faults, times: FrameTimes, episode_s: float) -> None:
-        # One more than there can be, for the frame after the end.
-        count = int(np.ceil(episode_s * CONTROL_RATE_HZ)) + 2
-        self.times = times
+    def __init__(self, seed: int, faults: Faults, times: FrameTimes, count: int = _FRAMES) -> None:
+        """For the first ``count`` frames; those after them have no faults."""
+        self._times = times
         self._lost = _lost(seed, faults.drop_share, count)
         self._repeated = _repeated(seed, faults.freeze_share, count)
         self._steps = _late(seed, faults.jitter_ms * 1e-3, times, count) if faults.jitter_ms else None
@@ -78,7 +79,7 @@ class FrameFaults:
     def publication_step(self, index: int) -> int:
         """When frame ``index`` is published, if it is."""
         if self._steps is None or index >= len(self._steps):
-            return self.times.publication_step(index)
+            return self._times.publication_step(index)
         return int(self._steps[index])
 
 

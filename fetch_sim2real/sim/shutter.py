@@ -5,7 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
+from fetch_sim2real.sim.conditions import NO_FAULTS, Faults
 from fetch_sim2real.sim.faults import FrameFaults
+from fetch_sim2real.sim.frame_times import FrameTimes
 from fetch_sim2real.sim.frames import FrameMaker, Picture
 from fetch_sim2real.sim.state import Truth
 from fetch_sim2real.sim.steps import stamp_of_step
@@ -28,9 +30,17 @@ class Shutter:
     """One episode's camera in time. With ``picture_every`` n only every n-th frame has a picture, without a
     ``FrameMaker`` none has."""
 
-    def __init__(self, faults: FrameFaults, frames: FrameMaker | None, picture_every: int) -> None:
-        self._times = times = faults.times
-        self._faults = faults
+    def __init__(
+        self,
+        times: FrameTimes,
+        frames: FrameMaker | None,
+        picture_every: int,
+        faults: Faults = NO_FAULTS,
+        seed: int = 0,
+    ) -> None:
+        """``faults`` of the episode of ``seed`` may change when frames come, and whether."""
+        self._times = times
+        self._faults = FrameFaults(seed, faults, times)
         self._frames = frames
         self._picture_every = picture_every
         self._color_index = self._depth_index = 0
@@ -69,8 +79,8 @@ class Shutter:
             index = self._color_index
             if not self._faults.is_lost(index):
                 self._in_flight[index] = (step, truth)
-            if self._faults.is_repeated(index) and self._last_picture is not None:
-                self._pictures[index] = self._last_picture
+                if self._faults.is_repeated(index) and self._last_picture is not None:
+                    self._pictures[index] = self._last_picture
             if self._has_picture(index):
                 self._color_qpos[index] = qpos.copy()
                 self._ask_if_complete(index)
@@ -106,4 +116,5 @@ class Shutter:
         else:
             return
         stamp_ns = stamp_of_step(self._times.color_step(index))
-        self._last_picture = self._pictures[index] = self._frames.request(self._color_qpos.pop(index), stamp_ns, depth_qpos)
+        self._last_picture = self._frames.request(self._color_qpos.pop(index), stamp_ns, depth_qpos)
+        self._pictures[index] = self._last_picture

@@ -12,7 +12,7 @@ from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.depth_sensor import depth_sensor_model
 from fetch_sim2real.sim.dressing import Dressing
 from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode, ground_to_keep_clear
-from fetch_sim2real.sim.faults import FrameFaults, with_faults
+from fetch_sim2real.sim.faults import with_faults
 from fetch_sim2real.sim.frame_times import frame_times
 from fetch_sim2real.sim.frames import FrameMaker
 from fetch_sim2real.sim.happenings import make_happenings
@@ -96,8 +96,7 @@ class SimWorld(SimState):
         self._start_happenings(draw, conditions)
         self._start_arm(draw)
         times = frame_times(draw, self._first_step, self._end_step)
-        faults = FrameFaults(seed, conditions.faults, times, self.task_part.episode_s)
-        self._shutter = Shutter(faults, self._frames, self._picture_every)
+        self._shutter = Shutter(times, self._frames, self._picture_every, conditions.faults, seed)
         self._shutter.take(self.step, self.data.qpos, self.truth())
         return draw
 
