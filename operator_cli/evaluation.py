@@ -110,7 +110,8 @@ def run_workers(suite: Suite, folder: Path, done: Progressed, jobs: int, stop: S
         return
     first = len(list(folder.glob("episodes-*.jsonl")))
     shares = _shared(left, jobs)
-    works = [_work(share, folder, first + number) for number, share in enumerate(shares)]
+    alone = len(shares) == 1
+    works = [_work(share, folder, first + number, alone) for number, share in enumerate(shares)]
     children = [
         Child(f"worker-{first + number}", _command(work, folder, first + number), {}, required=False)
         for number, work in enumerate(works)
@@ -185,7 +186,7 @@ def _shared(items: list[tuple[Case, int]], jobs: int) -> list[list[tuple[Case, i
     return [items[low:high] for low, high in pairwise(edges)]
 
 
-def _work(share: Iterable[tuple[Case, int]], folder: Path, number: int) -> Work:
+def _work(share: Iterable[tuple[Case, int]], folder: Path, number: int, alone: bool) -> Work:
     parts: list[Part] = []
     for case, seed in share:
         if parts and parts[-1].case == case:
@@ -196,7 +197,8 @@ def _work(share: Iterable[tuple[Case, int]], folder: Path, number: int) -> Work:
     order = {options: index for index, options in enumerate(dict.fromkeys(options_of(part.case) for part in parts))}
     parts.sort(key=lambda part: order[options_of(part.case)])
     logs = folder / "logs" / f"worker-{number}"
-    return Work(parts=tuple(parts), output=str(folder / f"episodes-{number}.jsonl"), logs=str(logs))
+    output = str(folder / f"episodes-{number}.jsonl")
+    return Work(alone=alone, parts=tuple(parts), output=output, logs=str(logs))
 
 
 def _command(work: Work, folder: Path, number: int) -> list[str]:

@@ -39,8 +39,12 @@ class Part(Record):
 
 
 class Work(Record):
-    """What a worker is to do, in this order, and where its lines and logs go."""
+    """What a worker is to do, in this order, and where its lines and logs go.
 
+    ``alone`` in its evaluation, it takes the ROS domain that the user has chosen; several never share one.
+    """
+
+    alone: bool
     parts: tuple[Part, ...]
     output: str
     logs: str
@@ -132,7 +136,7 @@ def main() -> int:
     """The worker's program: its argument is the file that holds its work."""
     work = Work.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     lock = None
-    if DOMAIN_VARIABLE not in os.environ:
+    if DOMAIN_VARIABLE not in os.environ or not work.alone:
         domain, lock = claim_domain()
         os.environ[DOMAIN_VARIABLE] = str(domain)
     try:
