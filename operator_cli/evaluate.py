@@ -76,7 +76,7 @@ def evaluate(
     from fetch_sim2real.evaluation.result import write_result, write_text
     from fetch_sim2real.evaluation.suite import load_suite
     from fetch_sim2real.stop_request import StopRequest, StopRequestedError
-    from operator_cli.evaluation import DONE, case_results, checked, prepare, run_workers
+    from operator_cli.evaluation import DONE, REPORT, case_results, checked, prepare, run_workers
     from operator_cli.evaluation_clips import worst_clips
 
     overrides: dict[str, Any] = {"policy": policy, "episodes": episodes, "seed": seed}
@@ -114,7 +114,7 @@ def evaluate(
     findings = () if before is None else compare(evidence, before, max_slowdown)
     with console.status("pictures of the worst episodes"):
         clips = worst_clips(evidence, videos)
-    report = folder / "report.html"
+    report = folder / REPORT
     write_text(report_html(evidence, clips, findings), report)
     if json_file is not None:
         write_result(evidence, json_file)

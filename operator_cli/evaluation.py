@@ -30,6 +30,7 @@ from operator_cli.provenance import git_revision, policy_sha256
 
 _PLAN: Final = "plan.json"
 DONE: Final = "evaluation.json"
+REPORT: Final = "report.html"
 _POLL_S: Final = 0.2
 
 
@@ -86,7 +87,7 @@ def prepare(folder: Path, plan: Plan, fresh: bool) -> Progressed:
     if folder.exists() and any(folder.iterdir()) and not path.exists():
         raise SetupError(f"the folder {folder} is in use for something else, choose another: --folder DIR")
     if path.exists() and (fresh or (folder / DONE).exists()):
-        shutil.rmtree(folder)
+        _discard(folder)
     if path.exists():
         if path.read_text(encoding="utf-8").strip() != plan.model_dump_json(indent=2):
             raise SetupError(
@@ -101,6 +102,14 @@ def prepare(folder: Path, plan: Plan, fresh: bool) -> Progressed:
             done.add(line)
     done.finished_workers = 0
     return done
+
+
+def _discard(folder: Path) -> None:
+    """Remove what evaluations write, and nothing else."""
+    for pattern in (_PLAN, DONE, REPORT, "work-*.json", "episodes-*.jsonl"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    shutil.rmtree(folder / "logs", ignore_errors=True)
 
 
 def run_workers(suite: Suite, folder: Path, done: Progressed, jobs: int, stop: StopRequest, console: Console) -> None:

@@ -205,7 +205,9 @@ def test_unfinished_work_is_found_again_and_never_mixed(tmp_path: Path) -> None:
         prepare(folder, other, fresh=False)
     assert not prepare(folder, other, fresh=True).results
     (folder / "evaluation.json").write_text("{}")
+    (folder / "notes.txt").write_text("mine")
     assert not prepare(folder, plan, fresh=False).results  # finished: begins anew
+    assert (folder / "notes.txt").exists() and not (folder / "evaluation.json").exists()
     strange = tmp_path / "strange"
     strange.mkdir()
     (strange / "thesis.tex").write_text("")
