@@ -121,7 +121,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=PACKAGES,
-    package_data={NAME: ["py.typed", "worlds/*.yaml", "worlds/textures/*.png"]},
+    package_data={NAME: ["py.typed", "worlds/*.yaml", "worlds/textures/*.png", "suites/*.yaml"]},
     data_files=share_files(),
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -123,13 +123,17 @@ SIM_BLOCK_POSE: Final = Topic(
     "/sim/block_pose", "geometry_msgs/msg/PoseStamped", SIM_BRIDGE, (), RELIABLE_5, RELIABLE_5, BASE_FRAME,
     simulation_only=True,
 )  # fmt: skip
+# A goal that changes on the way: the operator states it on /policy/goal and, once it is accepted, calls SIM_RESUME.
+SIM_GOAL: Final = Topic(
+    "/sim/goal", "geometry_msgs/msg/PoseStamped", SIM_BRIDGE, (OPERATOR,), RELIABLE_5, RELIABLE_5, simulation_only=True
+)
 SIM_OUTCOME: Final = Topic(
     "/sim/outcome", "std_msgs/msg/String", SIM_BRIDGE, (OPERATOR,), RELIABLE_5, RELIABLE_5, simulation_only=True
 )
 
 CONTRACT: Final[tuple[Topic, ...]] = (
     COLOR, COLOR_INFO, DEPTH, DEPTH_INFO, JOINT_STATES, GOAL, GOAL_STATUS, JOINT_COMMAND, SETPOINT,
-    ARM_TRAJECTORY, GRIPPER_TRAJECTORY, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_OUTCOME,
+    ARM_TRAJECTORY, GRIPPER_TRAJECTORY, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_GOAL, SIM_OUTCOME,
 )  # fmt: skip
 
 # What a driver in shadow mode would have sent to the robot. The bags hold it, the contract does not ask for it.

@@ -15,6 +15,7 @@ from typing import Final
 from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import BOOLEANS, Argument, Meaning, arguments_of, options_of, require_choices
+from fetch_sim2real.look import EVERY_FRAME, LOOKS, Look
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.tasks import TASKS, find_task
 
@@ -72,6 +73,7 @@ class SimGraphOptions:
 
     ``policy`` is the name of a shipped bundle or a folder, ``task`` empty for the one it was trained for, ``world`` the
     name of a shipped world or a YAML file.
+    ``conditions`` are those of ``sim.conditions`` as text, ``look`` says when the actor sees.
     ``episode_s`` 0 means the world's own. ``record_to`` is the folder of the bag, empty for none; ``record_metadata``
     a JSON text that the recorder puts into it.
     """
@@ -84,6 +86,8 @@ class SimGraphOptions:
     lockstep: bool = True
     seed: int = 0
     move_block: bool = False
+    conditions: str = ""
+    look: Look = EVERY_FRAME
     blank_image: bool = False
     episode_s: float = 0.0
     ack_timeout_s: float = 10.0
@@ -107,7 +111,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     policy = NodeProcess(
         executable="policy_node",
         node_name=graph.POLICY_NODE,
-        parameters={"use_sim_time": True, "policy": str(folder)},
+        parameters={"use_sim_time": True, "policy": str(folder), "look": options.look},
         stop_rank=0,
     )
     bridge = NodeProcess(
@@ -121,6 +125,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "lockstep": options.lockstep,
             "seed": options.seed,
             "move_block": options.move_block,
+            "conditions": options.conditions,
             "blank_image": options.blank_image,
             "episode_s": options.episode_s,
             "ack_timeout_s": options.ack_timeout_s,
@@ -258,6 +263,8 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     ),
     "seed": Meaning("Seed of the first episode."),
     "move_block": Meaning("Put the block elsewhere during the episode.", BOOLEANS),
+    "conditions": Meaning("Unplanned changes and injected faults as JSON (docs/evaluation.md); empty for none."),
+    "look": Meaning("When the actor sees; all but every frame are baselines.", LOOKS),
     "blank_image": Meaning("Control experiment: publish black images without depth.", BOOLEANS),
     "episode_s": Meaning("Length of an episode [s]; 0 takes the world's own."),
     "ack_timeout_s": Meaning("Lockstep: how long [s] the world waits for the driver's answer before the run fails."),

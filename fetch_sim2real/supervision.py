@@ -91,6 +91,10 @@ class Supervisor:
         """Process ids of the children that were started and not yet collected."""
         return {name: process.pid for name, process in self._running.items()}
 
+    def ended(self, name: str) -> str | None:
+        """How a child that was started has ended, in words; None while it runs."""
+        return _exit_status(self._running[name].pid)
+
     def check(self) -> None:
         """Raise ``GraphError`` with the end of its log if a required child has ended."""
         for child in self._children:

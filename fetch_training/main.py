@@ -112,9 +112,21 @@ def measure_command(
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 500,
     seed: Annotated[int, typer.Option(min=1, help="Seed of the first; the others follow.")] = 10_000,
     control: Annotated[
-        str, typer.Option(help="none, blank-image, foreign-pictures or do-nothing; all but the first must fail.")
+        str,
+        typer.Option(
+            help="none; blank-image, foreign-pictures, do-nothing, which must fail; or a baseline: look-once, "
+            "look-each-second, scripted."
+        ),
     ] = "none",
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the object during each episode.")] = False,
+    perturb: Annotated[
+        list[str] | None,
+        typer.Option(help="An unplanned change: shove, move_goal, push_arm, bump_camera, switch_light, occlude, ..."),
+    ] = None,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(help="A fault and its size, for example extra_latency_ms=60; docs/evaluation.md lists them."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="One JSON line per episode goes here; those that are there are not run again.")
     ] = None,
@@ -126,6 +138,7 @@ def measure_command(
     from fetch_sim2real.evaluation.statistics import wilson_interval
     from fetch_sim2real.paths import find_policy, worlds_dir
     from fetch_sim2real.policy.bundle import load_bundle
+    from fetch_sim2real.sim.conditions import conditions_of, faults_of
     from fetch_sim2real.sim.world_file import load_world
     from fetch_training.measure import CONTROLS, Case, measure
 
@@ -136,7 +149,8 @@ def measure_command(
         done = {line["seed"]: bool(line["success"]) for line in lines}
     seeds = range(seed, seed + episodes)
     left = [each for each in seeds if each not in done]
-    case = Case(load_world(world, worlds_dir()), control, move_block)  # type: ignore[arg-type]  # checked above
+    conditions = conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])})
+    case = Case(load_world(world, worlds_dir()), control, move_block, conditions)  # type: ignore[arg-type]  # checked
     if left:
         bundle = load_bundle(find_policy(policy))
         for outcome in track(measure(bundle, case, left), description=f"{policy} in {world}", total=len(left)):

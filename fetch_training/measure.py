@@ -8,23 +8,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 
+from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.observation.observe import ACTION_SIZE, Observation, observe
 from fetch_sim2real.observation.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks import find_task
 from fetch_sim2real.types import RgbdFrame
+from fetch_training.scripted import ScriptedPolicy
 
-Control = Literal["none", "blank-image", "foreign-pictures", "do-nothing"]
-CONTROLS: Final[tuple[Control, ...]] = ("none", "blank-image", "foreign-pictures", "do-nothing")
+Control = Literal[
+    "none", "blank-image", "foreign-pictures", "do-nothing", "look-once", "look-each-second", "scripted"
+]
+CONTROLS: Final[tuple[Control, ...]] = get_args(Control)
+_LOOKS: Final[dict[Control, Look]] = {"look-once": "once", "look-each-second": "each-second"}
 _CAMERA_SIZE: Final = (424, 240)
 
 
@@ -32,13 +38,15 @@ _CAMERA_SIZE: Final = (424, 240)
 class Case:
     """What is measured: the bundle's task in ``world``, with the object moved on the way or not, under a control.
 
-    Controls replace what the actor sees or does, and must fail: black pictures without depth, the pictures of the
-    episode before, no motion at all.
+    Some controls replace what the actor sees or does, and must fail: black pictures without depth, the pictures of the
+    episode before, no motion at all. The others are baselines: the actor looks once, or each second
+    (``policy.looking``), or the task's scripted demonstrator acts on the positions that the actor's encoder sees.
     """
 
     world: World
     control: Control = "none"
     move_block: bool = False
+    conditions: Conditions = NO_CONDITIONS
 
 
 def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int]) -> Iterator[Outcome]:
@@ -60,14 +68,14 @@ def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int]) -> Iterator[
 
 def _run(loop: ClosedLoop, bundle: PolicyBundle, case: Case, seed: int, foreign: deque[Image]) -> list[Image]:
     """Run an episode, on ``foreign`` pictures as long as there are some; returns its own pictures."""
-    goal_m = loop.reset(seed, case.move_block).goal_m
-    policy, spec = Policy(bundle), bundle.manifest.observation
+    loop.reset(seed, case.move_block, case.conditions)
+    policy, spec = _actor(bundle, case.control), bundle.manifest.observation
     own: list[Image] = []
     while (captured := loop.next_frame()) is not None:
         assert captured.frame is not None
         frame = _blank(captured.frame) if case.control == "blank-image" else captured.frame
         observation = observe(
-            spec, frame, loop.sim.camera_model, loop.joints_at(captured), goal_m, policy.last_actions,
+            spec, frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.goal_m, policy.last_actions,
             loop.grip_position_m,
         )  # fmt: skip
         own.append(observation.image)
@@ -77,8 +85,14 @@ def _run(loop: ClosedLoop, bundle: PolicyBundle, case: Case, seed: int, foreign:
     return own
 
 
+def _actor(bundle: PolicyBundle, control: Control) -> Policy | ScriptedPolicy:
+    if control == "scripted":
+        return ScriptedPolicy(bundle)
+    return Policy(bundle, _LOOKS.get(control, EVERY_FRAME))
+
+
 def _stand_still(loop: ClosedLoop, case: Case, seed: int) -> None:
-    loop.reset(seed, case.move_block)
+    loop.reset(seed, case.move_block, case.conditions)
     while (captured := loop.next_frame()) is not None:
         loop.joints_at(captured)
         loop.act(np.zeros(ACTION_SIZE), captured)

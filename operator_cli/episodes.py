@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fetch_sim2real.evaluation.result import EpisodeResult
+from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from operator_cli.operator import Operator, Start
 
 _REFUSED: Final = "refused:"
@@ -89,13 +90,14 @@ def run_episodes(
     move_block: bool,
     limit_s: float,
     on_episode: Callable[[Episode], None],
+    conditions: Conditions = NO_CONDITIONS,
 ) -> None:
     """Run the episode of each seed and add it to ``run`` as soon as it is over, so that an interruption loses nothing.
 
     ``limit_s`` is the most wall time that an episode may take; GraphError after that.
     """
     for seed in seeds:
-        start = operator.reset(seed, move_block)
+        start = operator.reset(seed, move_block, conditions)
         operator.state_goal(start)
         operator.enable_driver()
         began_ns, began_s = time.time_ns(), time.monotonic()

@@ -20,6 +20,7 @@ from std_srvs.srv import Trigger
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.processes import CAMERA_SIM, CAMERA_SOFTWARE
+from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, subscribe_to
 from operator_cli.session import RosSession
@@ -60,6 +61,7 @@ class Operator:
         self._subscriptions = [
             subscribe_to(node, graph.GOAL_STATUS, self._on_goal_status),
             subscribe_to(node, graph.SIM_OUTCOME, self._on_outcome),
+            subscribe_to(node, graph.SIM_GOAL, self._on_new_goal),
             # Deep enough for every answer of a second: they are counted.
             subscribe_to(node, replace(graph.SETPOINT, subscribe=graph.RELIABLE_100), self._on_setpoint),
         ]
@@ -67,6 +69,7 @@ class Operator:
         self._set_bridge = node.create_client(SetParameters, _SET_BRIDGE)
         self._goal_answers: list[dict[str, Any]] = []
         self._outcomes: list[dict[str, Any]] = []
+        self._new_goals: list[PoseStamped] = []
         self.first_command_s: float | None = None
         self._answered_ns: set[int] = set()
 
@@ -129,9 +132,10 @@ class Operator:
 
     # -- an episode ----------------------------------------------------------------------------------------------
 
-    def reset(self, seed: int, move_block: bool) -> Start:
+    def reset(self, seed: int, move_block: bool, conditions: Conditions = NO_CONDITIONS) -> Start:
         """Put the world at the start of ``seed``'s episode; policy and goal are forgotten."""
-        self._set(graph.SIM_BRIDGE, {"seed": seed, "move_block": move_block})
+        text = conditions.to_text()
+        self._set(graph.SIM_BRIDGE, {"seed": seed, "move_block": move_block, "conditions": text})
         self.disarm()
         answer = self._reset_world()
         self.call(graph.POLICY_RESET)
@@ -154,10 +158,13 @@ class Operator:
 
     def state_goal(self, start: Start) -> None:
         """Publish the goal and wait until the policy accepts it; GraphError with its reason if it does not."""
+        self._state(start.goal_frame, start.goal_m, start.now_ns, f"seed {start.seed}")
+
+    def _state(self, frame: str, goal_m: tuple[float, float, float], now_ns: int, whose: str) -> None:
         message = PoseStamped()
-        message.header.frame_id = start.goal_frame
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(start.now_ns, 1_000_000_000)
-        message.pose.position.x, message.pose.position.y, message.pose.position.z = start.goal_m
+        message.header.frame_id = frame
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(now_ns, 1_000_000_000)
+        message.pose.position.x, message.pose.position.y, message.pose.position.z = goal_m
         message.pose.orientation.w = 1.0
         self._goal_answers.clear()
         self._goal.publish(message)
@@ -167,8 +174,7 @@ class Operator:
         answer = self._goal_answers[-1]
         if not answer["accepted"]:
             raise GraphError(
-                f"the policy refused the goal {start.goal_m} m in frame '{start.goal_frame}' of seed {start.seed}: "
-                f"{answer['reason']}"
+                f"the policy refused the goal {goal_m} m in frame '{frame}' of {whose}: {answer['reason']}"
             )
 
     def enable_driver(self) -> None:
@@ -192,17 +198,37 @@ class Operator:
             self.call(graph.DRIVER_RESET)
 
     def run_to_outcome(self, limit_s: float) -> dict[str, Any]:
-        """Let time run until the world says how the episode ended; "answered" frames are added to what it says."""
+        """Let time run until the world says how the episode ended; "answered" frames are added to what it says.
+
+        Goals that change on the way are stated as the world asks for it.
+        """
         self._outcomes.clear()
+        self._new_goals.clear()
         self._answered_ns.clear()
+        deadline = time.monotonic() + limit_s
         self.call(graph.SIM_RESUME)
-        self._session.wait_until(lambda: bool(self._outcomes), limit_s, lambda: "end of the episode")
+        while not self._outcomes:
+            left_s = max(0.0, deadline - time.monotonic())
+            self._session.wait_until(
+                lambda: bool(self._outcomes or self._new_goals), left_s, lambda: f"end of the episode ({limit_s:.0f} s)"
+            )
+            self._follow_new_goal()
         outcome = self._outcomes[-1]
         # In real time the answer to the last frame may still be on its way.
         deadline = time.monotonic() + _LAST_ANSWER_LIMIT_S
         while len(self._answered_ns) < outcome["steps"] and time.monotonic() < deadline:
             self._session.spin(0.02)
         return {**outcome, "answered": len(self._answered_ns)}
+
+    def _follow_new_goal(self) -> None:
+        if not self._new_goals:
+            return
+        wanted = self._new_goals[-1]
+        self._new_goals.clear()
+        point = wanted.pose.position
+        self._state(wanted.header.frame_id, (point.x, point.y, point.z), stamp_ns_of(wanted.header.stamp), "the change")
+        self._new_goals.clear()  # repeated while the policy was asked
+        self.call(graph.SIM_RESUME)
 
     # -- services ------------------------------------------------------------------------------------------------
 
@@ -219,7 +245,7 @@ class Operator:
         answer = future.result()
         return bool(answer.success), str(answer.message)
 
-    def _set(self, node: str, values: Mapping[str, bool | int]) -> None:
+    def _set(self, node: str, values: Mapping[str, bool | int | str]) -> None:
         request = SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
         future = self._set_bridge.call_async(request)
         self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {_SET_BRIDGE}")
@@ -246,6 +272,9 @@ class Operator:
     def _on_goal_status(self, message: String) -> None:
         self._goal_answers.append(json.loads(message.data))
 
+    def _on_new_goal(self, message: PoseStamped) -> None:
+        self._new_goals.append(message)
+
     def _on_outcome(self, message: String) -> None:
         self._outcomes.append(json.loads(message.data))
 
@@ -268,7 +297,9 @@ def _shortened(missing: list[str]) -> str:
     return " and no ".join(missing[:_MAX_NAMED]) + more
 
 
-def _value(value: bool | int) -> ParameterValue:
+def _value(value: bool | int | str) -> ParameterValue:
+    if isinstance(value, str):
+        return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
     if isinstance(value, bool):
         return ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=value)
     return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)

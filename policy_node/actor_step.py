@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.observation.observe import observe
 from fetch_sim2real.policy.action import action_to_command
 from fetch_sim2real.policy.bundle import PolicyBundle
@@ -17,9 +18,9 @@ from policy_node.pairing import FrameMessages
 class ActorStep:
     """A bundle's actor with its memory, and the inverse kinematics that turns actions into commands."""
 
-    def __init__(self, bundle: PolicyBundle) -> None:
+    def __init__(self, bundle: PolicyBundle, look: Look = EVERY_FRAME) -> None:
         self._manifest = bundle.manifest
-        self._policy = Policy(bundle)
+        self._policy = Policy(bundle, look)
         self._ik = DifferentialIk(bundle.manifest.torso_height_m)
 
     def reset(self) -> None:

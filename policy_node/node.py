@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from geometry_msgs.msg import PoseStamped
@@ -13,6 +13,7 @@ from std_msgs.msg import String
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.look import Look
 from fetch_sim2real.paths import find_policy
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -46,7 +47,7 @@ class PolicyNode(StackNode):
         torch.set_num_threads(1)
         bundle = load_bundle(find_policy(self.parameters.text("policy")))
         self._manifest = bundle.manifest
-        self._actor = ActorStep(bundle)
+        self._actor = ActorStep(bundle, cast(Look, self.parameters.text("look")))
         self._joints = JointStateMerger()
         self._history = JointHistory()
         self._pairer = FramePairer()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from fetch_sim2real.look import EVERY_FRAME, LOOKS
 from node_support.parameters import Parameter
 
-TABLE: Final = (Parameter("policy", "reach_block", "name of a shipped policy bundle, or folder of one"),)
+TABLE: Final = (
+    Parameter("policy", "reach_block", "name of a shipped policy bundle, or folder of one"),
+    Parameter("look", EVERY_FRAME, "when the actor sees; all but every frame are baselines", choices=LOOKS),
+)

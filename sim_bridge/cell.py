@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from fetch_sim2real.sim.conditions import Conditions
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.types import RgbdFrame
 from sim_bridge.episode_log import EpisodeLog
@@ -22,9 +23,9 @@ class Cell:
         self._began_s, self._began_ns = 0.0, 0
         self.log = EpisodeLog(0, 0)
 
-    def reset(self, seed: int, move_block: bool, blank_image: bool) -> None:
+    def reset(self, seed: int, move_block: bool, blank_image: bool, conditions: Conditions) -> None:
         """Start an episode; publishes its time and joints."""
-        self.sim.reset(seed, move_block)
+        self.sim.reset(seed, move_block, conditions)
         self._blank = blank_image
         self._last_frame = None
         self._episodes += 1
@@ -45,6 +46,14 @@ class Cell:
         self.sim.advance_to(step)
         self._outputs.joint_states(self.sim.take_joint_samples())
         self._outputs.clock(self.sim.now_ns)
+
+    def publish_due_goal(self) -> bool:
+        """Tell the operator of the goal that comes into force with the next frame; False if it stays as it is."""
+        goal_m = self.sim.due_goal_m()
+        if goal_m is None:
+            return False
+        self._outputs.goal(goal_m, self.sim.task.goal_frame, self.sim.now_ns)
+        return True
 
     def publish_frame(self) -> int:
         """Publish the frame that is due now; returns its stamp."""

@@ -26,6 +26,7 @@ _REPUBLISH_AFTER_S: Final = 1.0
 class _Waiting(Enum):
     NOTHING = auto()
     TICK = auto()
+    GOAL = auto()
     ANSWER = auto()
 
 
@@ -71,12 +72,24 @@ class Lockstep:
             if sim.done:
                 self._waiting = _Waiting.NOTHING
                 return 0.0
-            self._frame_ns = self._cell.publish_frame()
-            self._wait_for(_Waiting.ANSWER)
+            # A new goal is in force before its first frame is seen: the operator resumes when the policy has it.
+            if self._cell.publish_due_goal():
+                self._wait_for(_Waiting.GOAL)
+                return self._check_time()
+            self._publish_frame()
         if self._waiting is _Waiting.ANSWER and self._is_answered():
             self._waiting = _Waiting.NOTHING
             return 0.0
         return self._check_time()
+
+    def resume(self) -> None:
+        """The goal that was waited for has been accepted."""
+        if self._waiting is _Waiting.GOAL:
+            self._publish_frame()
+
+    def _publish_frame(self) -> None:
+        self._frame_ns = self._cell.publish_frame()
+        self._wait_for(_Waiting.ANSWER)
 
     @property
     def is_over(self) -> bool:
@@ -102,6 +115,8 @@ class Lockstep:
             self._repeated_s = now_s
             if self._waiting is _Waiting.ANSWER:
                 self._cell.publish_frame_again()
+            elif self._waiting is _Waiting.GOAL:
+                self._cell.publish_due_goal()
             else:
                 self._cell.publish_present()
         return _IDLE_S
@@ -113,6 +128,8 @@ class Lockstep:
                 f"lockstep: no echo of the clock's {now_ns} ns within {waited_s:.1f} s (the last was of "
                 f"{self._tick_ns} ns). Is arm_driver running, with lockstep:=true?"
             )
+        if self._waiting is _Waiting.GOAL:
+            return f"lockstep: a goal changes on the way, and nobody has stated it and resumed within {waited_s:.1f} s"
         if self._answer is None or self._answer[0] != self._frame_ns:
             missing = (
                 "a command has come and no setpoint: is arm_driver running, with lockstep:=true?"

@@ -15,6 +15,7 @@ from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.processes import CAMERA_SIM
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.sim.conditions import Conditions, ConditionsError
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import find_task
@@ -41,6 +42,7 @@ class SimBridge(StackNode):
     def __init__(self) -> None:
         super().__init__(graph.SIM_BRIDGE, TABLE)
         world = self._world()
+        self._conditions()  # a wrong text is found before anything is built
         self._is_lockstep = self.parameters.flag("lockstep")
         task = find_task(self.parameters.text("task"))
         is_camera = self.parameters.text("camera_source") == CAMERA_SIM
@@ -92,7 +94,10 @@ class SimBridge(StackNode):
     # -- services ------------------------------------------------------------------------------------------------
 
     def _reset(self) -> tuple[bool, str]:
-        self._start_episode()
+        try:
+            self._start_episode()
+        except ConditionsError as error:
+            return False, str(error)
         driver_is_ready = self._wait_for_driver() if self._is_lockstep else None
         sim = self._cell.sim
         answer = {
@@ -107,7 +112,15 @@ class SimBridge(StackNode):
     def _start_episode(self) -> None:
         self._running = False
         parameters = self.parameters
-        self._cell.reset(parameters.whole("seed"), parameters.flag("move_block"), parameters.flag("blank_image"))
+        self._cell.reset(
+            parameters.whole("seed"),
+            parameters.flag("move_block"),
+            parameters.flag("blank_image"),
+            self._conditions(),
+        )
+
+    def _conditions(self) -> Conditions:
+        return Conditions.from_text(self.parameters.text("conditions"))
 
     def _wait_for_driver(self) -> bool:
         """Whether the driver has dealt with the new time: activating it before would start from the old state."""
@@ -126,7 +139,9 @@ class SimBridge(StackNode):
     def _resume(self) -> tuple[bool, str]:
         if self._cell.sim.done:
             return False, f"the episode is over: call {graph.SIM_RESET} first"
-        if not self._running:
+        if self._running:
+            self._pace.resume()
+        else:
             self._running = True
             self._cell.begin()
             self._pace.start()

@@ -34,6 +34,7 @@ class Outputs:
         self._depth = publish_to(node, graph.DEPTH if is_camera else graph.SIM_DEPTH)
         self._depth_info = publish_to(node, graph.DEPTH_INFO if is_camera else graph.SIM_DEPTH_INFO)
         self._block_pose = publish_to(node, graph.SIM_BLOCK_POSE)
+        self._goal = publish_to(node, graph.SIM_GOAL)
         self._outcome = publish_to(node, graph.SIM_OUTCOME)
 
     def clock(self, now_ns: int) -> None:
@@ -63,6 +64,15 @@ class Outputs:
         point.x, point.y, point.z = position_m.tolist()
         turn.w, turn.x, turn.y, turn.z = quaternion_wxyz.tolist()
         self._block_pose.publish(message)
+
+    def goal(self, position_m: FloatArray, frame_id: str, now_ns: int) -> None:
+        """The goal that the operator is to state now."""
+        message = PoseStamped()
+        message.header.stamp = stamp_message(now_ns)
+        message.header.frame_id = frame_id
+        message.pose.position.x, message.pose.position.y, message.pose.position.z = position_m.tolist()
+        message.pose.orientation.w = 1.0
+        self._goal.publish(message)
 
     def outcome(self, text: str) -> None:
         """The result of an episode."""

@@ -34,6 +34,9 @@ class RealTime:
     def on_setpoint(self, stamp_ns: int, sent: tuple[int, int]) -> None:
         """Nobody is waited for."""
 
+    def resume(self) -> None:
+        """Nobody is waited for."""
+
     @property
     def is_over(self) -> bool:
         """The episode's time has run out."""
@@ -69,4 +72,5 @@ class RealTime:
         if step > sim.step:
             self._cell.run_to(step)
         if not sim.done and sim.step == sim.next_publication_step():
+            self._cell.publish_due_goal()
             self._cell.publish_frame()

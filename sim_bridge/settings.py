@@ -24,6 +24,7 @@ TABLE: Final = (
     ),
     Parameter("seed", 0, "seed of the next episode", low=0, high=_MAX_SEED, changeable=True),
     Parameter("move_block", False, "put the block elsewhere during the next episode", changeable=True),
+    Parameter("conditions", "", "unplanned changes and faults of the next episode, as JSON", changeable=True),
     Parameter("blank_image", False, "control experiment: black images without depth", changeable=True),
     Parameter("episode_s", 0.0, "length of an episode; 0 takes the world's own", "s", low=0.0, high=86400.0),
     Parameter("ack_timeout_s", 10.0, "lockstep: the run fails if an answer takes longer", "s", low=0.1, high=600.0),

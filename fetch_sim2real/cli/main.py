@@ -32,6 +32,11 @@ SUBCOMMANDS: Final = (
         "Run policy, driver and a simulated robot and camera: the whole stack without hardware.",
     ),
     Subcommand(
+        "evaluate",
+        "operator_cli.evaluate",
+        "Run a suite of cases through the graph: success, latencies, worst episodes, one report; or gate a change.",
+    ),
+    Subcommand(
         "check-graph",
         "operator_cli.check_graph",
         "Print the topics, types, QoS, frames and rates of the stack and compare a running graph with them.",

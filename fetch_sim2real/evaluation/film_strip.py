@@ -60,6 +60,13 @@ def film_strip(
 
 def frame_column(moment: Moment, base_T_camera: Pose, tolerance_m: float, width: int) -> Picture:
     """One moment: caption, colour with goal and gripper drawn in, depth."""
+    depth = _resized(depth_picture(moment.frame.depth_mm), width, cv2.INTER_NEAREST)
+    color = color_picture(moment, base_T_camera, tolerance_m, width)
+    return np.vstack([color, np.full((4, width, 3), _PAPER, np.uint8), depth])
+
+
+def color_picture(moment: Moment, base_T_camera: Pose, tolerance_m: float, width: int) -> Picture:
+    """One moment: caption, colour with goal and gripper drawn in."""
     color = _resized(np.ascontiguousarray(moment.frame.rgb), width, cv2.INTER_AREA)
     scale = color.shape[1] / moment.camera.width
     camera_T_base = base_T_camera.inverse()
@@ -68,12 +75,11 @@ def frame_column(moment: Moment, base_T_camera: Pose, tolerance_m: float, width:
         if np.isfinite(u) and np.isfinite(v):
             # The centre of pixel (0, 0) moves half a pixel each way when the picture is scaled.
             draw(color, round((u + 0.5) * scale - 0.5), round((v + 0.5) * scale - 0.5))
-    depth = _resized(depth_picture(moment.frame.depth_mm), width, cv2.INTER_NEAREST)
     caption = np.full((_CAPTION_PX, width, 3), _PAPER, np.uint8)
     _write(caption, f"{moment.time_s:.2f} s", 2, 21, _INK)
     on_goal = moment.distance_m <= tolerance_m
     _write(caption, f"{100 * moment.distance_m:.1f} cm", width - 2, 21, _GOOD if on_goal else _INK, right=True)
-    return np.vstack([caption, color, np.full((4, width, 3), _PAPER, np.uint8), depth])
+    return np.vstack([caption, color])
 
 
 def depth_picture(depth_mm: NDArray[np.uint16]) -> Picture:

@@ -105,13 +105,18 @@ def success_of(episodes: Sequence[EpisodeResult]) -> tuple[float, tuple[float, f
     return successes / trials if trials else 0.0, wilson_interval(successes, trials)
 
 
-def write_result(result: RunResult, path: Path) -> None:
+def write_result(result: Record, path: Path) -> None:
     """Write the result as JSON, replacing the file in one step."""
+    write_text(result.model_dump_json(indent=2) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file, replacing it in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(result.model_dump_json(indent=2) + "\n")
+            stream.write(text)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

@@ -6,16 +6,20 @@ import numpy as np
 import torch
 
 from fetch_sim2real.errors import ObservationError
+from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.observation.observe import ActionHistory, Observation
 from fetch_sim2real.policy.bundle import PolicyBundle
+from fetch_sim2real.policy.looking import make_seeing
 from fetch_sim2real.types import FloatArray
 
 
 class Policy:
     """The actor with its memory: recurrent state and last actions. One per episode stream; not for threads to share."""
 
-    def __init__(self, bundle: PolicyBundle) -> None:
+    def __init__(self, bundle: PolicyBundle, look: Look = EVERY_FRAME) -> None:
+        """``look``: when the actor sees; all but every frame are baselines."""
         self._actor = bundle.actor
+        self._seeing = make_seeing(bundle.actor, look)
         self._spec = bundle.manifest.observation
         self._history = ActionHistory(self._spec.last_actions)
         self._state = self._actor.initial_state()
@@ -28,6 +32,7 @@ class Policy:
     def reset(self) -> None:
         """Forget the episode."""
         self._history.reset()
+        self._seeing.reset()
         self._state = self._actor.initial_state()
 
     def act(self, observation: Observation) -> FloatArray:
@@ -40,15 +45,12 @@ class Policy:
             )
         if vector.shape != (self._spec.vector_size,):
             raise ObservationError(f"the policy's vector is {vector.shape}, expected ({self._spec.vector_size},)")
+        rgb, depth_mm = torch.from_numpy(image.rgb)[None], torch.from_numpy(image.depth_mm)[None]
+        joined = torch.from_numpy(vector)[None]
         with torch.inference_mode():
-            output = self._actor(
-                torch.from_numpy(image.rgb)[None],
-                torch.from_numpy(image.depth_mm)[None],
-                torch.from_numpy(vector)[None],
-                self._state,
-            )
-        self._state = output.state
-        action: FloatArray = output.action[0].numpy().astype(np.float64)
+            bottleneck = self._seeing.see(lambda: self._actor.encode(rgb, depth_mm), joined)
+            output, self._state = self._actor.act(bottleneck, joined, self._state)
+        action: FloatArray = output[0].numpy().astype(np.float64)
         if not np.all(np.isfinite(action)):
             raise ObservationError(f"the policy's action is {action.tolist()}: its observation is not finite")
         self._history.push(action)

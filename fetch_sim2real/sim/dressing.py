@@ -10,7 +10,7 @@ import numpy as np
 
 from fetch_sim2real.sim.distractors import Corridor, DistractorDraw
 from fetch_sim2real.sim.looks import LightDraw, LooksDraw
-from fetch_sim2real.sim.scene import BLOCK, DISTRACTORS, FLOOR, LIGHTS, TABLE, WALL
+from fetch_sim2real.sim.scene import BLOCK, DISTRACTORS, FLOOR, LIGHTS, PASSERS, TABLE, WALL
 from fetch_sim2real.sim.textures import SurfaceDraw, texture_pixels
 from fetch_sim2real.types import FloatArray
 
@@ -30,7 +30,7 @@ class Dressing:
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model = model
-        own = {model.geom(name).id for name in (FLOOR, TABLE, BLOCK, WALL, *DISTRACTORS)}
+        own = {model.geom(name).id for name in (FLOOR, TABLE, BLOCK, WALL, *DISTRACTORS, *PASSERS)}
         self._links = np.array([geom for geom in range(model.ngeom) if geom not in own])
         self._link_rgb: FloatArray = model.geom_rgba[self._links, :3].astype(np.float64)
         self._draw: LooksDraw | None = None
@@ -54,7 +54,7 @@ class Dressing:
             model.light_active[model.light(name).id] = False
         for name, light in zip(LIGHTS, draw.lights, strict=False):
             self._apply_light(model.light(name).id, light)
-        for name in DISTRACTORS:
+        for name in (*DISTRACTORS, *PASSERS):
             model.geom_rgba[model.geom(name).id, 3] = 0.0
         for name, distractor in zip(DISTRACTORS, draw.distractors, strict=False):
             self._apply_distractor(model.geom(name).id, distractor, table_height_m)

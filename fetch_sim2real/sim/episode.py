@@ -163,10 +163,10 @@ def _draw_camera(world: World, rng: np.random.Generator) -> CameraDraw:
     position = np.array(part.position_m) + draw3(part.position_error_m, rng)
     angles = np.deg2rad(draw3(part.rotation_error_deg, rng))
     fov = part.vertical_fov_deg + part.fov_error_deg.draw(rng)
-    return CameraDraw(position, believed @ _small_rotation(angles), fov)
+    return CameraDraw(position, believed @ small_rotation(angles), fov)
 
 
-def _small_rotation(angles_rad: FloatArray) -> FloatArray:
+def small_rotation(angles_rad: FloatArray) -> FloatArray:
     """Rotation vector (3,) -> matrix, by Rodrigues' formula."""
     angle = float(np.linalg.norm(angles_rad))
     if angle < 1e-12:

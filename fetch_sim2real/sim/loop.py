@@ -15,6 +15,7 @@ from fetch_sim2real.robot.kinematics import grip_position
 from fetch_sim2real.robot.limits import LimitProfile, limit_profile
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
 from fetch_sim2real.safety.scene import scene_of_world
+from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.episode import EpisodeDraw
 from fetch_sim2real.sim.shutter import Captured
 from fetch_sim2real.sim.world import SimWorld
@@ -49,9 +50,11 @@ class ClosedLoop:
         self._ik = DifferentialIk(sim.world.robot.torso_height_m)
         self._scene = scene_of_world(sim.world)
 
-    def reset(self, seed: int, move_block: bool = False) -> EpisodeDraw:
+    def reset(
+        self, seed: int, move_block: bool = False, conditions: Conditions = NO_CONDITIONS
+    ) -> EpisodeDraw:
         """Start the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
-        draw = self.sim.reset(seed, move_block)
+        draw = self.sim.reset(seed, move_block, conditions)
         self._samples: dict[int, JointSample] = {}
         self._filter = SafetyFilter(self._settings.profile, self._scene)
         self._obey(self._filter.activate(self.sim.now_ns, self.sim.measured()))

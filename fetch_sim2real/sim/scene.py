@@ -22,6 +22,8 @@ from fetch_sim2real.types import FloatArray
 FLOOR, TABLE, WALL, BLOCK, CAMERA = "floor", "table", "wall", "block", "camera"
 DEPTH_CAMERA: Final = "depth_camera"  # the depth sensor beside the colour camera
 LIGHTS: Final = ("light", "second_light")
+# A hand and its forearm, which may pass through the picture (``sim.visual_perturbations``).
+PASSERS: Final = ("passing_hand", "passing_arm")
 DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
 BLOCK_JOINT: Final = "block_joint"
 # Large enough for every camera profile: the offscreen buffer is made once.
@@ -113,7 +115,7 @@ def _add_what_is_only_seen(spec: mujoco.MjSpec) -> None:
         name=WALL, type=mujoco.mjtGeom.mjGEOM_BOX, size=[3.0, 0.005, 1.5], pos=[0.6, -2.0, 1.5], contype=0,
         conaffinity=0, material=WALL, rgba=[1, 1, 1, 0],
     )  # fmt: skip
-    for name in DISTRACTORS:
+    for name in (*DISTRACTORS, *PASSERS):
         spec.worldbody.add_geom(
             name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.03] * 3, contype=0, conaffinity=0, rgba=[1, 1, 1, 0],
             # Compiled where the body's frame is, a geom would stay there whatever its pose is set to.

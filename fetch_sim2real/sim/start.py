@@ -15,7 +15,7 @@ from fetch_sim2real.sim.world_file import TaskPart, World
 from fetch_sim2real.tasks import Task
 from fetch_sim2real.types import FloatArray
 
-_MAX_TRIES: Final = 200
+MAX_TRIES: Final = 200
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Start:
 def draw_start(world: World, task: Task, rng: np.random.Generator, ik: DifferentialIk, object_z_m: float) -> Start:
     """A start of ``task``. WorldFileError if the world's ranges leave no room for one."""
     part = world.task(task.name)
-    for _ in range(_MAX_TRIES):
+    for _ in range(MAX_TRIES):
         grip = draw3(part.start_grip_m, rng)
         thing = _draw_object(part, rng, object_z_m)
-        goal = _draw_goal(part, rng)
+        goal = draw_goal(part, rng)
         apart = np.linalg.norm(grip[:2] - thing[:2]) >= part.min_grip_distance_m
-        if not apart or not _is_worth_starting(world, task, part, grip, thing, goal):
+        if not apart or not is_worth_starting(world, task, part, grip, thing, goal):
             continue
         arm = ik.reach(HOME_POSITION_RAD, grip)
-        if arm is not None and _is_possible(task, ik, arm, thing, goal):
+        if arm is not None and is_possible(task, ik, arm, thing, goal):
             return Start(arm, grip, thing, goal)
     raise WorldFileError(
-        f"world '{world.name}', task '{task.name}': no start and goal found in {_MAX_TRIES} draws; start_grip_m must "
+        f"world '{world.name}', task '{task.name}': no start and goal found in {MAX_TRIES} draws; start_grip_m must "
         f"be within the arm's reach, the gripper's goals within reach and robot.workspace_m, and "
         f"min_start_distance_m ({part.min_start_distance_m} m) must leave room"
     )
@@ -53,13 +53,13 @@ def draw_move(world: World, task: Task, rng: np.random.Generator, ik: Differenti
     part, least_m = world.task(task.name), world.perturbation.move_block_min_distance_m
     if task.object is None:
         return start.object_m[:2]
-    for _ in range(_MAX_TRIES):
+    for _ in range(MAX_TRIES):
         moved = _draw_object(part, rng, float(start.object_m[2]))
         far_enough = np.linalg.norm(moved - start.object_m) >= least_m
         if (
             far_enough
-            and _is_worth_starting(world, task, part, start.grip_m, moved, start.goal_m)
-            and _is_possible(task, ik, start.arm_rad, moved, start.goal_m)
+            and is_worth_starting(world, task, part, start.grip_m, moved, start.goal_m)
+            and is_possible(task, ik, start.arm_rad, moved, start.goal_m)
         ):
             return moved[:2]
     raise WorldFileError(
@@ -77,7 +77,7 @@ def _draw_object(part: TaskPart, rng: np.random.Generator, z_m: float) -> FloatA
     return np.array([part.object_x_m.draw(rng), part.object_y_m.draw(rng), z_m])
 
 
-def _draw_goal(part: TaskPart, rng: np.random.Generator) -> FloatArray:
+def draw_goal(part: TaskPart, rng: np.random.Generator) -> FloatArray:
     goal = draw3(part.goal_m, rng)
     in_air, height = rng.random() < part.air_share, part.air_z_m.draw(rng)
     if in_air:
@@ -85,7 +85,7 @@ def _draw_goal(part: TaskPart, rng: np.random.Generator) -> FloatArray:
     return goal
 
 
-def _is_worth_starting(
+def is_worth_starting(
     world: World, task: Task, part: TaskPart, grip_m: FloatArray, object_m: FloatArray, goal_m: FloatArray
 ) -> bool:
     """Whether the target is far enough from the goal, and the gripper's goal within its workspace."""
@@ -99,6 +99,6 @@ def _is_worth_starting(
     return bool(np.all(wanted >= lower) and np.all(wanted <= upper))
 
 
-def _is_possible(task: Task, ik: DifferentialIk, arm_rad: FloatArray, object_m: FloatArray, goal_m: FloatArray) -> bool:
+def is_possible(task: Task, ik: DifferentialIk, arm_rad: FloatArray, object_m: FloatArray, goal_m: FloatArray) -> bool:
     """Whether the gripper, pointing down, can be at its goal."""
     return task.target == "object" or ik.reach(arm_rad, target_goal_m(task, object_m, goal_m)) is not None

@@ -56,6 +56,7 @@ class SimState:
         # Set where bodies' places no longer follow from the joints; they are made when somebody asks.
         self._is_stale = False
         self._episode: EpisodeDraw | None = None
+        self._goal_m: FloatArray = np.zeros(3)
 
     @property
     def episode(self) -> EpisodeDraw:
@@ -141,9 +142,14 @@ class SimState:
         """What a goal is compared with (3,), in the task's goal frame: the goal that has been reached."""
         return self.task.achieved_goal(self.grip_position_m, self.block_position_m)
 
+    @property
+    def goal_m(self) -> FloatArray:
+        """The goal in force (3,), in the task's goal frame: the episode's, until it changes."""
+        return self._goal_m
+
     def distance_m(self) -> float:
         """What is to be at the goal, from there [m]."""
-        return float(np.linalg.norm(self.achieved_goal_m - self.episode.goal_m))
+        return float(np.linalg.norm(self.achieved_goal_m - self._goal_m))
 
 
 def _span(indices: Sequence[int]) -> slice:

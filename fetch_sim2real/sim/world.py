@@ -8,14 +8,18 @@ import numpy as np
 from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.model import NOMINAL_GAINS
+from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.depth_sensor import depth_sensor_model
 from fetch_sim2real.sim.dressing import Dressing
 from fetch_sim2real.sim.episode import EpisodeDraw, draw_episode, ground_to_keep_clear
+from fetch_sim2real.sim.faults import with_faults
 from fetch_sim2real.sim.frame_times import frame_times
 from fetch_sim2real.sim.frames import FrameMaker
+from fetch_sim2real.sim.happenings import make_happenings
 from fetch_sim2real.sim.joint_readings import JointReadings
 from fetch_sim2real.sim.model_edit import apply_camera, apply_dynamics
 from fetch_sim2real.sim.outcome import HOLD_S, Outcome
+from fetch_sim2real.sim.perturbations import Stage, draw_goal_change
 from fetch_sim2real.sim.sensor import SensorModel
 from fetch_sim2real.sim.servos import ArmServos
 from fetch_sim2real.sim.shutter import Captured, Shutter
@@ -23,7 +27,7 @@ from fetch_sim2real.sim.state import SimState
 from fetch_sim2real.sim.steps import first_step_after, stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks import Task
-from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS
+from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdFrame
 
 
@@ -63,9 +67,11 @@ class SimWorld(SimState):
 
     # -- episodes ------------------------------------------------------------------------------------------------
 
-    def reset(self, seed: int, move_block: bool = False) -> EpisodeDraw:
-        """Start the episode of ``seed``; with ``move_block`` the block is put elsewhere on its way."""
-        draw = draw_episode(self.world, self.task, seed, self.ik)
+    def reset(
+        self, seed: int, move_block: bool = False, conditions: Conditions = NO_CONDITIONS
+    ) -> EpisodeDraw:
+        """Start the episode of ``seed`` under ``conditions``; ``move_block`` is short for the change of that name."""
+        draw = with_faults(draw_episode(self.world, self.task, seed, self.ik), conditions.faults)
         if self._frames is not None:
             depth_camera = depth_sensor_model(*self.camera_size) if self._separate_depth else None
             camera = draw.camera.intrinsics(*self.camera_size)
@@ -85,12 +91,22 @@ class SimWorld(SimState):
         self._end_step = self._first_step + steps_of(self.task_part.episode_s)
         self._hold_step = self._end_step - steps_of(HOLD_S)
         self._hold_distance_m = 0.0
-        self._move_step = self._first_step + steps_of(draw.move_at_s) if move_block else None
+        moves_block = move_block or "move_block" in conditions.perturb
+        self._move_step = self._first_step + steps_of(draw.move_at_s) if moves_block else None
+        self._start_happenings(draw, conditions)
         self._start_arm(draw)
         times = frame_times(draw, self._first_step, self._end_step)
-        self._shutter = Shutter(times, self._frames, self._picture_every)
+        self._shutter = Shutter(times, self._frames, self._picture_every, conditions.faults, seed)
         self._shutter.take(self.step, self.data.qpos, self.truth())
         return draw
+
+    def _start_happenings(self, draw: EpisodeDraw, conditions: Conditions) -> None:
+        finish = (lambda: None) if self._frames is None else self._frames.finish
+        stage = Stage(self.world, draw, self.model, self.data, finish, self.truth)
+        self._happenings = make_happenings(conditions, stage)
+        self._goal_m = draw.goal_m
+        moves_goal = "move_goal" in conditions.perturb
+        self._goal_change = draw_goal_change(self.world, draw, self.ik) if moves_goal else None
 
     def _start_arm(self, draw: EpisodeDraw) -> None:
         zero_error_rad = draw.dynamics.joint_offset_rad
@@ -192,7 +208,14 @@ class SimWorld(SimState):
 
     def take_frame(self) -> Captured:
         """The next frame, once time has come to ``next_publication_step``."""
+        if (goal_m := self.due_goal_m()) is not None:
+            self._goal_m, self._goal_change = goal_m, None
         return self._shutter.publish()
+
+    def due_goal_m(self) -> FloatArray | None:
+        """The goal (3,) that comes into force with the next frame; None if it stays as it is."""
+        change = self._goal_change
+        return change.goal_m if change is not None and self._shutter.next_index >= change.frame else None
 
     def advance_to(self, step: int) -> None:
         """Run physics up to ``step``."""
@@ -223,6 +246,8 @@ class SimWorld(SimState):
             height = self.block_position_m[2]
             self._place_block(np.array([*self.episode.move_to_xy_m, height]), self.episode.object_yaw_rad)
             self._is_stale = True
+        for happening in self._happenings:
+            happening.act((self.step - self._first_step) * PHYSICS_STEP_S)
         self._joint_samples.append(self.measured())
         if self.step >= self._hold_step:
             self._hold_distance_m = max(self._hold_distance_m, self.distance_m())

@@ -1,0 +1,178 @@
+"""A suite: named cases to evaluate, as a YAML file says it.
+
+At the top stand ``description`` and ``cases``, and beside them values that hold for every case that does not state its
+own. ``sweep: {extra_latency_ms: [0, 40, 80]}`` in a case makes one case of each value, which are drawn as a curve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.look import EVERY_FRAME, Look
+from fetch_sim2real.schema import Record
+from fetch_sim2real.sim.conditions import FAULTS, Conditions, Faults, Perturbation
+from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
+
+SUITES: Final = Path(__file__).resolve().parents[1] / "suites"
+_SUFFIXES: Final = (".yaml", ".yml")
+# The bridge's seeds are 32 bit, and training's are never evaluated.
+_MAX_SEED: Final = min(FIRST_TRAINING_SEED, 2**31) - 1
+
+
+class SuiteError(FetchSim2RealError):
+    """A suite that does not exist or says something impossible."""
+
+
+class Case(Record):
+    """Episodes of one policy in one world under the same conditions, one for each seed from ``seed`` on.
+
+    ``policy`` is a shipped policy's name or a bundle's folder, ``task`` empty for the one it was trained for.
+    ``swept`` names the fault of a case that belongs to the curve ``curve``.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    policy: str
+    task: str = ""
+    world: str = "randomized"
+    episodes: Annotated[int, Field(ge=1, le=10_000)] = 10
+    seed: Annotated[int, Field(ge=0)] = 10_000
+    look: Look = EVERY_FRAME
+    blank_image: bool = False
+    perturb: tuple[Perturbation, ...] = ()
+    faults: Faults = Faults()
+    curve: str = ""
+    swept: str = ""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Case:
+        if self.seed + self.episodes - 1 > _MAX_SEED:
+            raise ValueError(f"seeds go up to {self.seed + self.episodes - 1}, the last for evaluation is {_MAX_SEED}")
+        return self
+
+    @property
+    def conditions(self) -> Conditions:
+        return Conditions(perturb=self.perturb, faults=self.faults)
+
+    @property
+    def seeds(self) -> range:
+        return range(self.seed, self.seed + self.episodes)
+
+    @property
+    def amount(self) -> float:
+        """The size of the fault that the case's curve is about."""
+        return float(getattr(self.faults, self.swept)) if self.swept else 0.0
+
+    def summary(self) -> str:
+        """What distinguishes the case, for a person; empty for a plain one."""
+        parts = [f"looks {self.look}"] if self.look != EVERY_FRAME else []
+        parts += ["black images"] if self.blank_image else []
+        return ", ".join(filter(None, [*parts, self.conditions.summary()]))
+
+
+class Suite(Record):
+    """Cases with different names, in the order in which they run."""
+
+    name: str
+    description: str
+    cases: Annotated[tuple[Case, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _different_names(self) -> Suite:
+        names = [case.name for case in self.cases]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"several cases are called {', '.join(twice)}")
+        return self
+
+    @property
+    def total(self) -> int:
+        """Episodes in all."""
+        return sum(case.episodes for case in self.cases)
+
+    def items(self) -> Iterator[tuple[Case, int]]:
+        """Every case with each of its seeds."""
+        for case in self.cases:
+            for seed in case.seeds:
+                yield case, seed
+
+    def sha256(self) -> str:
+        """Identifies what is asked for."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def suite_names() -> tuple[str, ...]:
+    """The shipped suites."""
+    return tuple(sorted(path.stem for path in SUITES.glob("*.yaml")))
+
+
+def load_suite(name_or_path: str, overrides: dict[str, Any] | None = None) -> Suite:
+    """The shipped suite of that name, or the one at that path. ``overrides`` replace values of every case.
+
+    Raises:
+        SuiteError: no such suite, not YAML, or a value that is missing, unknown or impossible (it is named).
+    """
+    path = _locate(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SuiteError(f"suite {path} cannot be read: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("cases"), list):
+        raise SuiteError(f"suite {path} must be a mapping with a list of 'cases'")
+    common = {key: value for key, value in content.items() if key not in ("description", "cases")}
+    cases = [each for case in content["cases"] for each in _swept(path, {**common, **case, **(overrides or {})})]
+    try:
+        return Suite(name=path.stem, description=str(content.get("description", "")), cases=tuple(cases))
+    except ValidationError as error:
+        raise SuiteError(_explained(path, error)) from None
+
+
+def _locate(name_or_path: str) -> Path:
+    path = Path(name_or_path).expanduser() if name_or_path.endswith(_SUFFIXES) else SUITES / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise SuiteError(
+            f"there is no suite '{name_or_path}' (looked for {path}); shipped: {', '.join(suite_names())}, or a path "
+            "ending in .yaml"
+        )
+    return path
+
+
+def _swept(path: Path, values: dict[str, Any]) -> list[Case]:
+    """One case, or one for each value of its sweep."""
+    sweep = values.pop("sweep", None)
+    try:
+        if sweep is None:
+            return [Case.model_validate(values)]
+        if not isinstance(sweep, dict) or len(sweep) != 1 or not set(sweep) <= set(FAULTS):
+            raise SuiteError(
+                f"suite {path}: sweep is {json.dumps(sweep)}, expected one fault and its values, for example "
+                f"{{extra_latency_ms: [0, 60]}}; faults are {', '.join(FAULTS)}"
+            )
+        ((fault, sizes),) = sweep.items()
+        return [
+            Case.model_validate(
+                {
+                    **values,
+                    "name": f"{values.get('name', '')} {fault}={size:g}",
+                    "faults": {**values.get("faults", {}), fault: size},
+                    "curve": str(values.get("name", "")),
+                    "swept": fault,
+                }
+            )
+            for size in sizes
+        ]
+    except ValidationError as error:
+        raise SuiteError(_explained(path, error)) from None
+
+
+def _explained(path: Path, error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"])) or "the suite"
+    return f"suite {path}: {where}: {first['msg']} ({error.error_count()} problem(s) in all)"

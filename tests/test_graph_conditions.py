@@ -1,0 +1,77 @@
+"""Unplanned changes, faults and baselines through the graph: the same episode as in one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from graph_harness import call, set_parameter, simulated_graph
+from rclpy.parameter import Parameter
+
+from fetch_sim2real import graph
+from fetch_sim2real.look import Look
+from fetch_sim2real.observation.observe import observe
+from fetch_sim2real.paths import find_policy, worlds_dir
+from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.processes import SimGraphOptions
+from fetch_sim2real.sim.conditions import Conditions, Faults
+from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
+from fetch_sim2real.sim.world import Outcome, SimWorld
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks import find_task
+from operator_cli.operator import Operator
+
+pytestmark = [pytest.mark.ros, pytest.mark.gl]
+
+EPISODE_S = 1.5
+EVERYTHING = Conditions(
+    perturb=("shove", "move_goal", "push_arm", "bump_camera", "switch_light", "occlude"),
+    faults=Faults(
+        extra_latency_ms=20.0, jitter_ms=40.0, drop_share=0.1, freeze_share=0.2, depth_noise_px=0.1,
+        joint_bias_deg=0.3, calibration_mm=4.0, calibration_deg=0.5,
+    ),
+)  # fmt: skip
+
+
+def run_episode(operator: Operator, seed: int, conditions: Conditions) -> dict[str, Any]:
+    start = operator.reset(seed, False, conditions)
+    operator.state_goal(start)
+    operator.enable_driver()
+    outcome = operator.run_to_outcome(60.0)
+    operator.call(graph.DRIVER_DISABLE)
+    return outcome
+
+
+def in_one_process(seed: int, conditions: Conditions, look: Look) -> Outcome:
+    bundle = load_bundle(find_policy("push"))
+    world = load_world("randomized", worlds_dir()).with_episode_s(EPISODE_S)
+    loop = ClosedLoop(SimWorld(world, find_task("push"), (424, 240)), ActionSettings.of_bundle(bundle.manifest))
+    policy = Policy(bundle, look)
+    loop.reset(seed, conditions=conditions)
+    while (captured := loop.next_frame()) is not None:
+        assert captured.frame is not None
+        observation = observe(
+            bundle.manifest.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured),
+            loop.sim.goal_m, policy.last_actions, loop.grip_position_m,
+        )  # fmt: skip
+        loop.act(policy.act(observation), captured)
+    outcome = loop.sim.outcome()
+    loop.sim.close()
+    return outcome
+
+
+def test_the_graph_gives_the_same_episode(tmp_path: Path) -> None:
+    options = SimGraphOptions(policy="push", world="randomized", episode_s=EPISODE_S, look="each-second")
+    with simulated_graph(options, tmp_path) as cell:
+        set_parameter(cell.session, graph.SIM_BRIDGE, Parameter("conditions", value='{"perturb": ["earthquake"]}'))
+        succeeded, reason = call(cell.session, graph.SIM_RESET)
+        assert not succeeded and "earthquake" not in reason and "shove" in reason  # what is possible is named
+        outcome = run_episode(cell.operator, 5, EVERYTHING)
+    expected = in_one_process(5, EVERYTHING, "each-second")
+    assert outcome["steps"] == expected.steps < 40
+    assert outcome["final_distance_m"] == expected.final_distance_m
