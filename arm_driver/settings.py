@@ -6,6 +6,7 @@ from typing import Final
 
 from arm_driver.backends import BACKENDS
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
+from fetch_sim2real.robot.ros1 import DEFAULT_PORT
 from node_support.parameters import Parameter
 
 TABLE: Final = (
@@ -13,5 +14,7 @@ TABLE: Final = (
     Parameter("speed_scale", 1.0, "cap on the speed, as a share of the profile's", low=0.01, high=1.0),
     Parameter("world", "nominal", "world file that gives workspace, table and torso height: a name, or a path"),
     Parameter("backend", "joint_trajectory", "way to the robot", choices=tuple(BACKENDS)),
+    Parameter("rosbridge_host", "127.0.0.1", "machine that rosbridge_server runs on: the Fetch"),
+    Parameter("rosbridge_port", DEFAULT_PORT, "port of rosbridge_server", low=1, high=65535),
     Parameter("lockstep", False, "true: time is the simulation's, which waits for this node"),
 )

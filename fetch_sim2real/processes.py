@@ -10,6 +10,7 @@ from typing import Final
 
 from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.tasks import TASKS, find_task
 
@@ -24,6 +25,7 @@ CAMERA_EXTERNAL: Final = "external"
 CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_REALSENSE, CAMERA_EXTERNAL)
 # A camera on this machine stamps by the wall clock, which a simulated robot does not live by.
 SIM_CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_EXTERNAL)
+BACKENDS: Final = ("joint_trajectory", "rosbridge")
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
 
 # Every process of the stack needs it, and so does every other process that exchanges images with it.
@@ -77,6 +79,11 @@ class SimGraphOptions:
     ack_timeout_s: float = 10.0
     profile: str = DEFAULT_PROFILE
     speed_scale: float = 1.0
+    backend: str = BACKENDS[0]
+    rosbridge_port: int = ros1.DEFAULT_PORT
+    rosbridge_latency_s: float = 0.0
+    rosbridge_jitter_s: float = 0.0
+    rosbridge_loss: float = 0.0
     record_to: str = ""
     record_metadata: str = "{}"
 
@@ -92,6 +99,10 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             f"{', '.join(SIM_CAMERA_SOURCES)}"
         )
     cameras = camera_processes(options.camera_source, options.camera)
+    if options.backend not in BACKENDS:
+        raise GraphError(f"back end is '{options.backend}', available: {', '.join(BACKENDS)}")
+    if options.lockstep and options.rosbridge_loss > 0.0:
+        raise GraphError("lockstep waits for every message, so that none can be lost: choose real time")
     if options.profile not in PROFILES:
         raise GraphError(f"limit profile is '{options.profile}', available: {', '.join(PROFILES)}")
     world = absolute_world(options.world)
@@ -117,6 +128,11 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "blank_image": options.blank_image,
             "episode_s": options.episode_s,
             "ack_timeout_s": options.ack_timeout_s,
+            "backend": options.backend,
+            "rosbridge_port": options.rosbridge_port,
+            "rosbridge_latency_s": options.rosbridge_latency_s,
+            "rosbridge_jitter_s": options.rosbridge_jitter_s,
+            "rosbridge_loss": options.rosbridge_loss,
         },
         stop_rank=1,
         environment={**ENVIRONMENT, **rendering_environment(os.environ)},
@@ -127,7 +143,8 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         parameters={
             "use_sim_time": True,
             "lockstep": options.lockstep,
-            "backend": "joint_trajectory",
+            "backend": options.backend,
+            "rosbridge_port": options.rosbridge_port,
             "world": world,
             "profile": options.profile,
             "speed_scale": options.speed_scale,
@@ -225,6 +242,11 @@ _DESCRIPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "ack_timeout_s": ("Lockstep: how long [s] the world waits for the driver's answer before the run fails.", ()),
     "profile": ("Limit profile of the arm driver.", tuple(PROFILES)),
     "speed_scale": ("Cap on the arm's speed, as a share of the profile's, in (0, 1].", ()),
+    "backend": ("Way from the driver to the robot.", BACKENDS),
+    "rosbridge_port": ("Port, on this machine alone, of the simulated robot's rosbridge.", ()),
+    "rosbridge_latency_s": ("Simulated delay [s] of each way through rosbridge.", ()),
+    "rosbridge_jitter_s": ("That delay varies by up to this [s].", ()),
+    "rosbridge_loss": ("Share of the messages through rosbridge that are lost.", ()),
     "record_to": ("Folder for a bag of everything, which must not exist yet; empty records nothing.", ()),
     "record_metadata": ("JSON text that is stored in the bag.", ()),
 }
