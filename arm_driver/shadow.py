@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from rclpy.node import Node
@@ -16,8 +17,17 @@ from node_support.topics import publish_to
 from node_support.trajectories import trajectory_message
 
 
-class SupportsClose(Protocol):
-    """What is left of a back end here."""
+class Hidden(Protocol):
+    """What is left of a back end here: it hears the robot."""
+
+    send_periods: int
+    carries_clock: bool
+
+    def refusal(self) -> str: ...
+
+    def tick(self) -> None: ...
+
+    def report(self) -> Mapping[str, object]: ...
 
     def close(self) -> None: ...
 
@@ -25,8 +35,9 @@ class SupportsClose(Protocol):
 class ShadowBackend:
     """Stands in front of a back end, which keeps its connection, and sends it nothing."""
 
-    def __init__(self, node: Node, hidden: SupportsClose) -> None:
+    def __init__(self, node: Node, hidden: Hidden) -> None:
         self._hidden = hidden
+        self.send_periods, self.carries_clock = hidden.send_periods, hidden.carries_clock
         self._arm, self._gripper = publish_to(node, graph.SHADOW_ARM), publish_to(node, graph.SHADOW_GRIPPER)
         self._arm_count, self._gripper_count = 0, 0
 
@@ -39,6 +50,18 @@ class ShadowBackend:
         """See Backend."""
         self._gripper_count += 1
         self._gripper.publish(trajectory_message(gripper_trajectory(opening_m), self._gripper_count))
+
+    def refusal(self) -> str:
+        """See Backend."""
+        return self._hidden.refusal()
+
+    def tick(self) -> None:
+        """See Backend."""
+        self._hidden.tick()
+
+    def report(self) -> Mapping[str, object]:
+        """See Backend."""
+        return self._hidden.report()
 
     def close(self) -> None:
         """See Backend."""
