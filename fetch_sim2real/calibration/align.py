@@ -2,8 +2,9 @@
 
 Robot and table are rendered from the believed pose; the measured depth is brought onto them by point-to-plane steps,
 pixel against pixel, and rendered anew from the corrected pose until nothing changes. Pixels that do not fit (clutter,
-edges, holes, a block that stands elsewhere) lose their weight. The table gives height and tilt; only the arm (and the
-block, if its place is told) says where the camera is along the table.
+edges, holes, a block that stands elsewhere) lose their weight. The table gives the tilt and, where its height is known,
+the camera's height; the arm says the rest. A table whose height is taken for granted and wrong would pull the camera
+with it, and nothing would show: so it is found too, unless it was measured.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.calibration.expected_view import NOTHING, View
+from fetch_sim2real.calibration.expected_view import NOTHING, ON_BLOCK, ON_TABLE, View
 from fetch_sim2real.calibration.rotations import pose_of_vector
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.types import FloatArray
 
-Render = Callable[[Pose], View]
+Render = Callable[[Pose, float], View]
+"""The view from a pose (``base_T_camera``) with a table of a height [m]."""
 
 _MAX_ITERATIONS: Final = 60
 # Residuals [m at 1 m] beyond this count little: wide at first, so that the arm pulls from centimetres away.
@@ -34,6 +36,7 @@ _MIN_COSINE: Final = 0.2
 # Depth noise is correlated over about this many pixels of a 424 pixels wide picture: so many count as one.
 _CORRELATED_PX: Final = 25.0
 _REFERENCE_WIDTH_PX: Final = 424.0
+_LEFT_OPEN: Final = 1e-9
 MIN_PIXELS: Final = 500
 # Beyond this the result says nothing about the camera.
 MAX_SIGMA_M: Final = 0.01
@@ -46,12 +49,13 @@ MIN_FITTING_SHARE: Final = 0.5
 class Alignment:
     """The camera's pose that fits the depth best.
 
-    ``rms_m`` over ``pixels`` that fit, which are ``fitting_share`` of those compared; ``sigma_m`` (3,) along the axes of
-    base_link and ``sigma_rad`` (3,) about the camera's: standard deviations from depth noise alone, without what is
-    systematic (joint offsets, depth scale, a table of another height).
+    ``rms_m`` over ``pixels`` that fit, which are ``fitting_share`` of those compared; ``sigma_m`` (3,) along the axes
+    of base_link and ``sigma_rad`` (3,) about the camera's: standard deviations from depth noise alone, without what is
+    systematic (joint zeros, depth scale).
     """
 
     base_T_camera: Pose
+    table_height_m: float
     rms_m: float
     pixels: int
     fitting_share: float
@@ -75,31 +79,40 @@ class Alignment:
         return found
 
 
-def align(depth_mm: NDArray[np.uint16], camera: CameraModel, nominal: Pose, render: Render) -> Alignment:
+def align(
+    depth_mm: NDArray[np.uint16],
+    camera: CameraModel,
+    nominal: Pose,
+    render: Render,
+    table_height_m: float,
+    height_known: bool,
+) -> Alignment:
     """Find the pose near ``nominal`` whose rendered depth agrees with ``depth_mm`` (H, W).
 
+    With ``height_known`` the table is at ``table_height_m``, else that is only where the search for it begins.
     CalibrationError if fewer than MIN_PIXELS can be compared.
     """
     measured = depth_mm.astype(np.float64) * 1e-3
-    pose, scale = nominal, _FIRST_SCALE_M
+    pose, height_m, scale = nominal, table_height_m, _FIRST_SCALE_M
+    unknowns = slice(0, 6 if height_known else 7)
     for _ in range(_MAX_ITERATIONS):
-        pairs = _pairs(measured, camera, render(pose))
-        weight = pairs.weights(scale)
-        normal, slope = pairs.normal_equations(weight)
-        step = np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(6), -slope)
-        pose = pose @ pose_of_vector(step)
+        pairs = _pairs(measured, camera, pose, render(pose, height_m), unknowns)
+        normal, slope = pairs.normal_equations(pairs.weights(scale))
+        step = np.linalg.solve(normal, -slope)
+        pose = pose @ pose_of_vector(step[:6])
+        height_m += float(step[6:].sum())
         if scale == _LAST_SCALE_M and np.abs(step).max() < _CONVERGED:
             break
         scale = max(scale * _SHRINK, _LAST_SCALE_M)
-    return _result(_pairs(measured, camera, render(pose)), pose, camera)
+    return _result(_pairs(measured, camera, pose, render(pose, height_m), unknowns), pose, height_m, camera)
 
 
 @dataclass(frozen=True)
 class _Pairs:
     """Measured points (n, 3) in the camera's frame against planes of the rendered picture.
 
-    ``residual_m`` (n,) along the plane's normal, ``jacobian`` (n, 6) with respect to a motion of the camera (position,
-    rotation) in its own frame, ``depth_m`` (n,).
+    ``residual_m`` (n,) along the plane's normal, ``jacobian`` (n, 6 or 7) with respect to a motion of the camera
+    (position, rotation) in its own frame and a rise of the table, ``depth_m`` (n,).
     """
 
     residual_m: FloatArray
@@ -114,10 +127,12 @@ class _Pairs:
 
     def normal_equations(self, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
         weighted = self.jacobian * weight[:, None]
-        return weighted.T @ self.jacobian, weighted.T @ self.residual_m
+        normal = weighted.T @ self.jacobian
+        # What the picture leaves open stays where it is, and comes out with a large deviation.
+        return normal + _LEFT_OPEN * np.trace(normal) * np.eye(len(normal)), weighted.T @ self.residual_m
 
 
-def _pairs(measured_m: FloatArray, camera: CameraModel, view: View) -> _Pairs:
+def _pairs(measured_m: FloatArray, camera: CameraModel, pose: Pose, view: View, unknowns: slice) -> _Pairs:
     """Every pixel where both pictures have a surface."""
     rows, columns = np.mgrid[: camera.height, : camera.width]
     pixels = np.stack([columns, rows], axis=-1)
@@ -132,12 +147,14 @@ def _pairs(measured_m: FloatArray, camera: CameraModel, view: View) -> _Pairs:
     point, normal = camera.deproject(pixels[use], measured_m[use]), normals[use]
     residual = np.einsum("ij,ij->i", normal, point - expected[use])
     # A motion t, w of the camera moves the measured point by t + w x p.
-    jacobian = np.hstack([normal, np.cross(point, normal)])
+    # A table that rises takes what lies on it along, away under the measured point.
+    rises = np.isin(view.shows[use], (ON_TABLE, ON_BLOCK)) * -(normal @ pose.rotation[2])
+    jacobian = np.hstack([normal, np.cross(point, normal), rises[:, None]])[:, unknowns]
     return _Pairs(residual, jacobian, measured_m[use])
 
 
 def _normals(points_m: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Unit normals (H, W, 3) of rendered points, and where (H, W) they are those of one smooth, not too steep surface."""
+    """Unit normals (H, W, 3) of rendered points, and where (H, W) they are of one smooth surface, not too steep."""
     normal = np.zeros_like(points_m)
     smooth = np.zeros(points_m.shape[:2], np.bool_)
     right = points_m[1:-1, 2:] - points_m[1:-1, :-2]
@@ -154,7 +171,7 @@ def _normals(points_m: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     return normal, smooth & (facing > _MIN_COSINE)
 
 
-def _result(pairs: _Pairs, pose: Pose, camera: CameraModel) -> Alignment:
+def _result(pairs: _Pairs, pose: Pose, table_height_m: float, camera: CameraModel) -> Alignment:
     weight = pairs.weights(_LAST_SCALE_M)
     fits = np.abs(pairs.residual_m) / pairs.depth_m**2 < 3 * _LAST_SCALE_M
     if not fits.any():
@@ -162,10 +179,11 @@ def _result(pairs: _Pairs, pose: Pose, camera: CameraModel) -> Alignment:
     variance = float(np.average(pairs.residual_m[fits] ** 2 / pairs.depth_m[fits] ** 4))
     correlated_px = _CORRELATED_PX * (camera.width / _REFERENCE_WIDTH_PX) ** 2
     normal, _ = pairs.normal_equations(weight)
-    covariance = np.linalg.pinv(normal, rcond=1e-12) * variance * correlated_px
+    covariance = np.linalg.inv(normal)[:6, :6] * variance * correlated_px
     in_base = pose.rotation @ covariance[:3, :3] @ pose.rotation.T
     return Alignment(
         base_T_camera=pose,
+        table_height_m=table_height_m,
         rms_m=float(np.sqrt(np.mean(pairs.residual_m[fits] ** 2))),
         pixels=int(fits.sum()),
         fitting_share=float(fits.mean()),

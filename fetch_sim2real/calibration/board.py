@@ -63,10 +63,11 @@ def find_board(rgb: NDArray[np.uint8], board: BoardSpec, name: str) -> SeenBoard
     """The board in a picture (H, W, 3); ``name`` is what messages call it. CalibrationError if it is not seen well."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     corners, ids, _, markers = cv2.aruco.CharucoDetector(board.opencv()).detectBoard(grey)
-    found = 0 if ids is None else len(ids)
+    # Both are None where nothing is found, whatever OpenCV's type stubs say.
+    found, seen = (len(items) if items is not None else 0 for items in (ids, markers))  # type: ignore[redundant-expr]
     if found < MIN_CORNERS:
         raise CalibrationError(
-            f"{name}: {found} corners of the board found ({0 if markers is None else len(markers)} markers), expected "
+            f"{name}: {found} corners of the board found ({seen} markers), expected "
             f"at least {MIN_CORNERS}. Check the board's options; bring it nearer, into the light and flat, or use a "
             "camera profile with more pixels (a marker should be 15 pixels wide or more)"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -96,23 +97,35 @@ def load_intrinsics(path: Path) -> IntrinsicsRecord:
     if isinstance(content.get("intrinsics"), dict):
         content = content["intrinsics"]
     elif "k" in content:
-        content = _of_camera_info(content, path)
+        return _of_camera_info(content, path)
     return _validated(IntrinsicsRecord, content, path)
 
 
-def _of_camera_info(content: dict[str, Any], path: Path) -> dict[str, Any]:
+def _of_camera_info(content: dict[str, Any], path: Path) -> IntrinsicsRecord:
     try:
-        k, d = [float(value) for value in content["k"]], [float(value) for value in content.get("d") or [0.0] * 5]
-        fx, _, cx, _, fy, cy = k[:6]
-        size = {"width": content["width"], "height": content["height"]}
+        k, d = [float(value) for value in content["k"]], [float(value) for value in content.get("d") or []]
+        size = (int(content["width"]), int(content["height"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CalibrationError(f"{path} looks like a CameraInfo but lacks width, height, k or d: {error!r}") from None
-    model = content.get("distortion_model", "plumb_bob")
+    return intrinsics_of_camera_info(size, k, d, str(content.get("distortion_model", "plumb_bob")), str(path))
+
+
+def intrinsics_of_camera_info(
+    size: tuple[int, int], k: Sequence[float], d: Sequence[float], model: str, source: str
+) -> IntrinsicsRecord:
+    """Of a CameraInfo's (width, height), k (9,), d and distortion model; CalibrationError for other lenses."""
     if any(d) and (model != "plumb_bob" or len(d) != 5):
         raise CalibrationError(
-            f"{path}: distortion model '{model}' with {len(d)} numbers, expected plumb_bob with 5: use rectified images"
+            f"{source}: distortion model '{model}' with {len(d)} numbers, expected plumb_bob with 5; use rectified "
+            "images"
         )
-    return {**size, "fx": fx, "fy": fy, "cx": cx, "cy": cy, "distortion": d if any(d) else [0.0] * 5}
+    if len(k) != 9:
+        raise CalibrationError(f"{source}: k holds {len(k)} numbers, expected 9")
+    content = {"width": size[0], "height": size[1], "fx": k[0], "fy": k[4], "cx": k[2], "cy": k[5]}
+    checked: IntrinsicsRecord = _validated(
+        IntrinsicsRecord, {**content, "distortion": tuple(d) if any(d) else (0.0,) * 5}, source
+    )
+    return checked
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -132,7 +145,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _validated(kind: type[Any], content: dict[str, Any], path: Path) -> Any:
+def _validated(kind: type[Any], content: dict[str, Any], path: Path | str) -> Any:
     try:
         return kind.model_validate(content)
     except ValidationError as error:

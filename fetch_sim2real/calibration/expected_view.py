@@ -19,12 +19,12 @@ from fetch_sim2real.types import FloatArray
 NOTHING, ROBOT, ON_TABLE, ON_BLOCK = range(4)  # what a pixel shows; the floor and beyond are NOTHING
 # MuJoCo's cameras look along -z with y up, optical frames along +z with y down.
 _OPTICAL_TO_MUJOCO: Final = np.diag([1.0, -1.0, -1.0])
-_OUT_OF_SIGHT_M: Final = (-3.0, 0.0, 0.1)
+_OUT_OF_SIGHT_XY_M: Final = (-3.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What stands before the camera: measured arm (7,) [rad], finger opening, torso and table height [m].
+    """What stands before the camera: measured arm (7,) [rad], finger opening and torso height [m].
 
     ``block_xy_m`` (2,) and yaw are None and 0 if there is no block, or nobody knows where.
     """
@@ -32,7 +32,6 @@ class Setting:
     arm_rad: FloatArray
     finger_m: float
     torso_height_m: float
-    table_height_m: float
     block_xy_m: tuple[float, float] | None = None
     block_yaw_rad: float = 0.0
 
@@ -63,19 +62,22 @@ class ExpectedView:
         for names, values in ((ARM_JOINTS, setting.arm_rad), (GRIPPER_JOINTS, [setting.finger_m] * 2)):
             for name, value in zip(names, values, strict=True):
                 data.qpos[model.joint(name).qposadr[0]] = value
-        half_m = model.geom_size[model.geom(TABLE).id, 2]
-        model.body_pos[model.body(TABLE).id, 2] = setting.table_height_m - half_m
-        at = model.joint(BLOCK_JOINT).qposadr[0]
-        height_m = setting.table_height_m + model.geom_size[model.geom(BLOCK).id, 2]
-        place = _OUT_OF_SIGHT_M if setting.block_xy_m is None else (*setting.block_xy_m, height_m)
-        half_yaw = setting.block_yaw_rad / 2
-        data.qpos[at : at + 7] = [*place, np.cos(half_yaw), 0.0, 0.0, np.sin(half_yaw)]
-        mujoco.mj_kinematics(model, data)
+        at, half_yaw = model.joint(BLOCK_JOINT).qposadr[0], setting.block_yaw_rad / 2
+        xy = _OUT_OF_SIGHT_XY_M if setting.block_xy_m is None else setting.block_xy_m
+        data.qpos[at : at + 7] = [*xy, 0.0, np.cos(half_yaw), 0.0, 0.0, np.sin(half_yaw)]
+
+    def _raise_table(self, height_m: float) -> None:
+        """The table's top, and the block on it, to ``height_m``."""
+        model = self._model
+        model.body_pos[model.body(TABLE).id, 2] = height_m - model.geom_size[model.geom(TABLE).id, 2]
+        block_z = model.joint(BLOCK_JOINT).qposadr[0] + 2
+        self._data.qpos[block_z] = height_m + model.geom_size[model.geom(BLOCK).id, 2]
+        mujoco.mj_kinematics(model, self._data)
 
     def _set_intrinsics(self, camera: CameraModel) -> None:
         model, at = self._model, self._model.camera(CAMERA).id
-        # A sensor whose pixels are one unit wide. MuJoCo's principal point counts from the image's middle, and the other
-        # way round: left and up.
+        # A sensor whose pixels are one unit wide. MuJoCo's principal point counts from the image's middle, and the
+        # other way round: left and up.
         model.cam_sensorsize[at] = [camera.width, camera.height]
         right, down = camera.cx - (camera.width - 1) / 2, camera.cy - (camera.height - 1) / 2
         model.cam_intrinsic[at] = [camera.fx, camera.fy, -right, -down]
@@ -91,8 +93,9 @@ class ExpectedView:
         kinds[self._model.geom(BLOCK).id] = ON_BLOCK
         return kinds
 
-    def render(self, base_T_camera: Pose) -> View:
-        """The view from ``base_T_camera``."""
+    def render(self, base_T_camera: Pose, table_height_m: float) -> View:
+        """The view from ``base_T_camera`` with the table's top at that height."""
+        self._raise_table(table_height_m)
         model, at = self._model, self._model.camera(CAMERA).id
         model.cam_pos[at] = base_T_camera.position
         mujoco.mju_mat2Quat(model.cam_quat[at], (base_T_camera.rotation @ _OPTICAL_TO_MUJOCO).ravel())

@@ -14,7 +14,7 @@ def pose_of_vector(vector: ArrayLike) -> Pose:
     """Pose of a position (3,) [m] followed by a rotation vector (3,) [rad]."""
     six = np.asarray(vector, dtype=np.float64)
     rotation, _ = cv2.Rodrigues(six[3:].reshape(3, 1))
-    return Pose(six[:3], rotation)
+    return Pose(six[:3], np.asarray(rotation, dtype=np.float64))
 
 
 def rotation_vector(pose: Pose) -> FloatArray:

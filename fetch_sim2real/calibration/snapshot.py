@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -42,8 +42,8 @@ class Snapshot:
         size = (self.intrinsics.height, self.intrinsics.width)
         if self.rgb.shape != (*size, 3) or self.depth_mm.shape != size or self.depth_mm.dtype != np.uint16:
             raise CalibrationError(
-                f"colour is {self.rgb.shape}, depth {self.depth_mm.shape} {self.depth_mm.dtype}; the intrinsics are for "
-                f"{size[1]}x{size[0]} (rows, columns {size}): give pictures, depth aligned to colour in uint16 "
+                f"colour is {self.rgb.shape}, depth {self.depth_mm.shape} {self.depth_mm.dtype}; the intrinsics are "
+                f"for {size[1]}x{size[0]} (rows, columns {size}): give pictures, depth aligned to colour in uint16 "
                 "millimetres, and intrinsics of one camera profile"
             )
 
@@ -53,13 +53,17 @@ def joints_of(names: Sequence[str], positions: Sequence[float], source: str) -> 
     known = dict(zip(names, positions, strict=False))
     missing = [name for name in ARM_JOINTS if name not in known]
     if missing or len(names) != len(positions):
-        raise CalibrationError(f"{source}: no position of {', '.join(missing) or 'every name'}; all of the arm's needed")
+        raise CalibrationError(
+            f"{source}: {len(names)} names, {len(positions)} positions, none of {', '.join(missing) or 'some'}; "
+            f"expected one for each of {', '.join(ARM_JOINTS)}"
+        )
     arm_rad = np.array([known[name] for name in ARM_JOINTS], dtype=np.float64)
     if not np.all(np.isfinite(arm_rad)):
         raise CalibrationError(f"{source}: joint positions are {arm_rad.tolist()}, expected finite numbers [rad]")
     fingers = [float(known[name]) for name in GRIPPER_JOINTS if name in known]
     torso = known.get(TORSO_JOINT)
-    return MeasuredJoints(arm_rad, float(np.mean(fingers)) if fingers else None, None if torso is None else float(torso))
+    finger_m = float(np.mean(fingers)) if fingers else None
+    return MeasuredJoints(arm_rad, finger_m, None if torso is None else float(torso))
 
 
 def load_joints(path: Path) -> MeasuredJoints:
@@ -115,15 +119,3 @@ def combined(snapshots: Sequence[Snapshot]) -> Snapshot:
     depth_mm[seen] = np.rint(np.nanmedian(depths[:, seen], axis=0)).astype(np.uint16)
     last = snapshots[-1]
     return Snapshot(last.rgb, depth_mm, last.intrinsics, last.joints)
-
-
-def from_files(color: Path, depth: Path, joints: Path, intrinsics: IntrinsicsRecord) -> Snapshot:
-    """A snapshot from a colour PNG, a 16 bit depth PNG and a file of joints."""
-    return Snapshot(load_rgb(color), load_depth_mm(depth), intrinsics, load_joints(joints))
-
-
-def with_torso(joints: MeasuredJoints, torso_height_m: float) -> Mapping[str, Any]:
-    """The joints as fields of a ``Setting``; the torso's trained height and closed fingers where nothing was said."""
-    torso = torso_height_m if joints.torso_height_m is None else joints.torso_height_m
-    finger = 0.0 if joints.finger_m is None else max(joints.finger_m, 0.0)
-    return {"arm_rad": joints.arm_rad, "finger_m": finger, "torso_height_m": torso}

@@ -152,7 +152,8 @@ def _nearest_rotation(matrix: FloatArray) -> FloatArray:
 def _ideal_pixels(seen: SeenBoard, intrinsics: IntrinsicsRecord) -> FloatArray:
     """Where the corners (n, 2) would be without distortion."""
     matrix, distortion = intrinsics.matrix, np.array(intrinsics.distortion)
-    return np.asarray(cv2.undistortPoints(seen.pixels[:, None], matrix, distortion, P=matrix)).reshape(-1, 2)
+    pixels = cv2.undistortPoints(seen.pixels[:, None], matrix, distortion, P=matrix)
+    return np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
 
 
 def _reprojection(camera: CameraModel, pose_of_board: Pose, seen: SeenBoard, pixels: FloatArray) -> FloatArray:
