@@ -15,12 +15,14 @@ from fetch_sim2real.types import JointSample
 from node_support.images import color_of, depth_of
 from node_support.joint_states import JointStateMerger
 from node_support.stamps import stamp_ns_of
-from node_support.topics import subscribe_to
+from node_support.topics import message_class, qos_profile, subscribe_to
 from operator_cli.session import RosSession
 
 NODE_NAME: Final = "camera_calibration"
 # Frames and joint states may come in any order; some tenths of a second of either are enough to find partners.
 _KEPT: Final = 60
+# Not the newest only, as the policy does: colour and depth of one moment are wanted, however slowly they are taken.
+_IMAGE_QOS: Final = qos_profile(graph.Qos("best_effort", 10))
 
 
 class _Collector:
@@ -87,7 +89,7 @@ def live_snapshots(count: int, limit_s: float, watch: Callable[[], None] = lambd
 
     with RosSession(NODE_NAME, watch) as session:
         for topic in (graph.COLOR, graph.DEPTH):
-            subscribe_to(session.node, topic, images_of(topic))
+            session.node.create_subscription(message_class(topic.type), topic.name, images_of(topic), _IMAGE_QOS)
         subscribe_to(session.node, graph.COLOR_INFO, collector.on_info)
         subscribe_to(session.node, graph.JOINT_STATES, collector.on_joints)
         session.wait_until(enough, limit_s, missing)
