@@ -81,8 +81,8 @@ def live_snapshots(count: int, limit_s: float, watch: Callable[[], None] = lambd
 
     def missing() -> str:
         silent = [topic.name for topic in wanted if topic.name not in collector.heard]
-        got = f"{len(collector.snapshots)} of {count} frames with depth, intrinsics and joints of the same moment"
-        return f"{got}; nothing came on {', '.join(silent)}" if silent else f"more than {got}"
+        next_one = f"frame {len(collector.snapshots) + 1} of {count} with depth, intrinsics and joints of its moment"
+        return f"{next_one}; nothing came on {', '.join(silent)}" if silent else next_one
 
     def images_of(topic: graph.Topic) -> Callable[[Any], None]:
         return lambda message: collector.on_image(topic.name, message)
