@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent
 # Listed by hand: find_packages() would also take launch/ (which would shadow ROS's `launch`), tests and config.
 PACKAGES = [
     "fetch_sim2real",
+    "fetch_sim2real.calibration",
     "fetch_sim2real.cli",
     "fetch_sim2real.envs",
     "fetch_sim2real.evaluation",

@@ -40,3 +40,7 @@ class GraphError(FetchSim2RealError):
 
 class SetupError(FetchSim2RealError):
     """Something is missing on this machine."""
+
+
+class CalibrationError(FetchSim2RealError):
+    """A camera calibration cannot be read, or cannot be found from the pictures given."""

@@ -42,6 +42,21 @@ SUBCOMMANDS: Final = (
         "Print the topics, types, QoS, frames and rates of the stack and compare a running graph with them.",
     ),
     Subcommand(
+        "calibrate-camera",
+        "operator_cli.calibrate_camera",
+        "Find the camera's pose in base_link from pictures of a board, and write the calibration file.",
+    ),
+    Subcommand(
+        "check-calibration",
+        "fetch_sim2real.cli.check_calibration",
+        "Compare a calibration file with where the camera was when the policy was trained.",
+    ),
+    Subcommand(
+        "align-camera",
+        "operator_cli.align_camera",
+        "Draw what the policy expects to see over the live picture, and measure how far the camera is off.",
+    ),
+    Subcommand(
         "contact-sheet",
         "fetch_sim2real.cli.contact_sheet",
         "Write a picture of a world's episodes as camera and actor see them.",

@@ -12,6 +12,7 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
+from fetch_sim2real.bag_messages import camera_of, depth_mm_of, rgb_of
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.evaluation.result import EpisodeResult
 from fetch_sim2real.observation.camera import CameraModel
@@ -91,8 +92,8 @@ def _moment(
     grip_m = grip_position(_arm(_nearest(light[graph.JOINT_STATES.name], stamp_ns)), torso_height_m)
     return Moment(
         time_s=(stamp_ns - episode.start_ns) * 1e-9,
-        frame=RgbdFrame(stamp_ns, _rgb(color), _depth_mm(depth)),
-        camera=_camera(light[graph.COLOR_INFO.name][stamp_ns]),
+        frame=RgbdFrame(stamp_ns, rgb_of(color), depth_mm_of(depth)),
+        camera=camera_of(light[graph.COLOR_INFO.name][stamp_ns]),
         target_m=block_m if target == "object" else grip_m,
         goal_m=goal_m,
     )
@@ -120,21 +121,6 @@ def _by_stamp(
 def _nearest(by_stamp: Mapping[int, Any], stamp_ns: int) -> Any:
     exact = by_stamp.get(stamp_ns)
     return exact if exact is not None else by_stamp[min(by_stamp, key=lambda other: abs(other - stamp_ns))]
-
-
-def _rgb(message: Any) -> Any:
-    return message.data.reshape(message.height, message.step)[:, : 3 * message.width].reshape(
-        message.height, message.width, 3
-    )
-
-
-def _depth_mm(message: Any) -> Any:
-    return message.data.view(np.uint16).reshape(message.height, message.step // 2)[:, : message.width]
-
-
-def _camera(message: Any) -> CameraModel:
-    fx, _, cx, _, fy, cy = (float(value) for value in message.k[:6])
-    return CameraModel(int(message.width), int(message.height), fx, fy, cx, cy)
 
 
 def _arm(message: Any) -> FloatArray:

@@ -87,6 +87,27 @@ class RgbdRenderer:
         depth_m = (a / (self._depth + b)).astype(np.float32)
         return np.ascontiguousarray(depth_m[::-1])
 
+    def render_geoms(self, data: mujoco.MjData) -> NDArray[np.int32]:
+        """Which geom (H, W) each pixel shows in the present state, by its id; -1 for none."""
+        self._gl.make_current()
+        mujoco.mjv_updateScene(
+            self._model, data, self._options, self._perturb, self._view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+        )
+        flags = (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR)
+        for flag in flags:
+            self._scene.flags[flag] = True
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        for flag in flags:
+            self._scene.flags[flag] = False
+        mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._context)
+        # Each pixel's colour is one more than the place in the scene of what it shows; black is nothing.
+        place = self._rgb[::-1].astype(np.int32) @ np.array([1, 256, 65536], np.int32)
+        ids = [-1] * (self._scene.ngeom + 1)
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and 0 <= geom.segid < self._scene.ngeom:
+                ids[geom.segid + 1] = geom.objid
+        return np.array(ids, np.int32)[place]
+
     def upload_textures(self, textures: Iterable[int]) -> None:
         """Show the model's present pixels of these textures, given by their ids."""
         self._gl.make_current()

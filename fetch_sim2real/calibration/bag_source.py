@@ -1,0 +1,111 @@
+"""Snapshots out of a bag that holds the graph's camera topics and joint states. Needs no ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from fetch_sim2real import graph
+from fetch_sim2real.bag_messages import depth_mm_of, rgb_of
+from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
+from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot, joints_of
+from fetch_sim2real.errors import CalibrationError
+from fetch_sim2real.raw_header import stamp_ns_in
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.timing import CONTROL_PERIOD_NS
+
+_REST_RAD_S: Final = 0.01
+_NEXT_POSE_RAD: Final = 0.15
+
+
+def snapshots_at(bag: Path, at_s: float, count: int) -> list[Snapshot]:
+    """``count`` frames in order, the first of them ``at_s`` after the bag's first frame."""
+    found = []
+    first_ns: int | None = None
+    for stamp_ns, snapshot in _snapshots(bag):
+        first_ns = stamp_ns if first_ns is None else first_ns
+        if stamp_ns >= first_ns + round(at_s * 1e9):
+            found.append(snapshot)
+        if len(found) == count:
+            break
+    return found
+
+
+def snapshots_at_rest(bag: Path, limit: int) -> list[Snapshot]:
+    """One frame of each pose in which the arm rested, at most ``limit``: for a board that the gripper shows around."""
+    found: list[Snapshot] = []
+    before: tuple[int, Snapshot] | None = None
+    for stamp_ns, snapshot in _snapshots(bag):
+        if before is not None and stamp_ns > before[0]:
+            speed = np.abs(snapshot.joints.arm_rad - before[1].joints.arm_rad).max() / (stamp_ns - before[0]) * 1e9
+            apart = [np.abs(snapshot.joints.arm_rad - other.joints.arm_rad).max() for other in found]
+            if speed < _REST_RAD_S and min(apart, default=np.inf) > _NEXT_POSE_RAD:
+                found.append(snapshot)
+        if len(found) == limit:
+            break
+        before = (stamp_ns, snapshot)
+    return found
+
+
+def _snapshots(bag: Path) -> Iterator[tuple[int, Snapshot]]:
+    """Every stamp for which the bag holds colour, depth, intrinsics and, within a period, joints; in order."""
+    try:
+        with AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+            joints = _joints(reader)
+            intrinsics = _intrinsics(reader)
+            yield from _pairs(reader, intrinsics, joints)
+    except (AnyReaderError, OSError) as error:
+        raise CalibrationError(f"the bag {bag} cannot be read: {error}") from error
+
+
+def _messages(reader: AnyReader, *topics: str) -> Iterator[tuple[str, int, Any]]:
+    connections = [connection for connection in reader.connections if connection.topic in topics]
+    missing = sorted(set(topics) - {connection.topic for connection in connections})
+    if missing:
+        raise CalibrationError(f"the bag holds no {', '.join(missing)}: record with the recorder, or these topics")
+    for connection, _, raw in reader.messages(connections):
+        yield connection.topic, stamp_ns_in(raw) or 0, reader.deserialize(raw, connection.msgtype)
+
+
+def _joints(reader: AnyReader) -> tuple[np.ndarray, list[MeasuredJoints]]:
+    """Stamps (n,) in order, and the joints at each; messages of the gripper alone fill in the others."""
+    known: dict[str, float] = {}
+    samples: list[tuple[int, MeasuredJoints]] = []
+    for _, stamp_ns, message in _messages(reader, graph.JOINT_STATES.name):
+        known |= dict(zip(message.name, (float(p) for p in message.position), strict=False))
+        if ARM_JOINTS[0] in message.name:
+            samples.append((stamp_ns, joints_of(list(known), list(known.values()), "the bag's joint states")))
+    samples.sort(key=lambda sample: sample[0])
+    return np.array([stamp for stamp, _ in samples], dtype=np.int64), [sample for _, sample in samples]
+
+
+def _intrinsics(reader: AnyReader) -> IntrinsicsRecord:
+    for _, _, message in _messages(reader, graph.COLOR_INFO.name):
+        k, d = [float(value) for value in message.k], [float(value) for value in message.d]
+        size = (int(message.width), int(message.height))
+        return intrinsics_of_camera_info(size, k, d, str(message.distortion_model), "the bag's camera_info")
+    raise CalibrationError(f"the bag holds no message on {graph.COLOR_INFO.name}")
+
+
+def _pairs(
+    reader: AnyReader, intrinsics: IntrinsicsRecord, joints: tuple[np.ndarray, list[MeasuredJoints]]
+) -> Iterator[tuple[int, Snapshot]]:
+    stamps, samples = joints
+    waiting: dict[int, dict[str, Any]] = {}
+    for topic, stamp_ns, message in _messages(reader, graph.COLOR.name, graph.DEPTH.name):
+        pair = waiting.setdefault(stamp_ns, {})
+        pair[topic] = message
+        if len(pair) < 2:
+            continue
+        # Both topics keep their order: what is older has lost its partner.
+        waiting = {stamp: other for stamp, other in waiting.items() if stamp > stamp_ns}
+        nearest = int(np.argmin(np.abs(stamps - stamp_ns))) if len(stamps) else -1
+        if nearest < 0 or abs(int(stamps[nearest]) - stamp_ns) > CONTROL_PERIOD_NS:
+            continue
+        rgb, depth_mm = rgb_of(pair[graph.COLOR.name]), depth_mm_of(pair[graph.DEPTH.name])
+        yield stamp_ns, Snapshot(rgb, depth_mm, intrinsics, samples[nearest])
