@@ -106,7 +106,7 @@ def profile_item(trained: str, driver: str, speed_scale: float) -> Item:
         )  # fmt: skip
     if speed_scale < 1.0:
         return Item(
-            "limits", "warn", f"profile '{driver}', speed capped at {speed_scale:.0%}: slower than the actor was trained",
+            "limits", "warn", f"profile '{driver}', speed capped at {speed_scale:.0%}: slower than in training",
             "fine for a first run; judge success without the cap",
         )  # fmt: skip
     return Item("limits", "ok", f"profile '{driver}', the actor was trained with '{trained}'")
@@ -143,7 +143,7 @@ def _latency(name: str, values_s: Sequence[float], trained_s: tuple[float, float
     if median_s > trained_s[1] + 1e-3:
         return Item(name, "fail", f"{measured}, {trained}", step)
     if median_s < trained_s[0] - 1e-3:
-        return Item(name, "warn", f"{measured}, less than it was {trained}", "check what the camera stamps its frames with")
+        return Item(name, "warn", f"{measured}, less than it was {trained}", "check what the stamps of the frames mean")
     return Item(name, "ok", f"{measured}, {trained}")
 
 
@@ -153,8 +153,8 @@ def _ms(seconds: float) -> str:
 
 def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode: str) -> Item:
     """``publishers``: names of the nodes that publish each topic that moves the arm."""
-    sends = (graph.ARM_DRIVER,) if backend == "joint_trajectory" and mode != "shadow" else ()
-    expected = {
+    sends: tuple[str, ...] = (graph.ARM_DRIVER,) if backend == "joint_trajectory" and mode != "shadow" else ()
+    expected: dict[str, tuple[str, ...]] = {
         graph.JOINT_COMMAND.name: (graph.POLICY_NODE,),
         graph.ARM_TRAJECTORY.name: sends,
         graph.GRIPPER_TRAJECTORY.name: sends,
@@ -164,12 +164,14 @@ def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode:
         strangers = [name for name in there if name not in wanted] or there[len(wanted) :]
         if strangers:
             return Item(
-                "commanders", "fail", f"{topic} is published by {', '.join(there)}, expected {', '.join(wanted) or 'nobody'}",
+                "commanders", "fail",
+                f"{topic} is published by {', '.join(there)}, expected {', '.join(wanted) or 'nobody'}",
                 f"end {', '.join(strangers)}",
             )  # fmt: skip
         if len(there) < len(wanted):
-            return Item("commanders", "fail", f"nobody publishes {topic}", f"start {wanted[0]}")
-    return Item("commanders", "ok", f"{graph.POLICY_NODE} commands, {'nobody' if not sends else graph.ARM_DRIVER} sends")
+            return Item("commanders", "fail", f"nobody publishes {topic}", f"start {', '.join(wanted)}")
+    sender = graph.ARM_DRIVER if sends else "on ROS 2 topics nobody"
+    return Item("commanders", "ok", f"{graph.POLICY_NODE} alone commands, {sender} sends")
 
 
 def start_item(departure: str | None) -> Item:

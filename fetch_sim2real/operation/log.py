@@ -15,6 +15,8 @@ from fetch_sim2real.schema import Record
 
 OUTCOMES: Final = ("success", "failure", "unclear")
 _REFUSED: Final = "decisions_refused_"
+# What comes before and after a run is refused for this, which says nothing about the run.
+_OUTSIDE: Final = "not_active"
 
 
 class Event(Record):
@@ -80,7 +82,7 @@ def refusals_between(before: Mapping[str, str], after: Mapping[str, str]) -> dic
     """Refused commands by reason, from the driver's counts on /diagnostics at two times."""
     names = sorted(name for name in after if name.startswith(_REFUSED))
     counts = {name.removeprefix(_REFUSED): int(after[name]) - int(before.get(name, 0)) for name in names}
-    return {reason: count for reason, count in counts.items() if count > 0}
+    return {reason: count for reason, count in counts.items() if count > 0 and reason != _OUTSIDE}
 
 
 def _counts(event: Event) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -69,7 +70,7 @@ def _obstacle(model: CollisionModel, way: FloatArray) -> str:
     """What is in the way on straight lines between the waypoints (N, 7); empty if nothing is."""
     if np.any(way < COMMAND_LOWER_RAD) or np.any(way > COMMAND_UPPER_RAD):
         return "it leaves the joints' limits"
-    for begin, end in zip(way[:-1], way[1:], strict=True):
+    for begin, end in pairwise(way):
         count = 2 + int(np.abs(end - begin).max() / _SAMPLE_STEP_RAD)
         clearance = model.path_clearance(begin + np.linspace(0.0, 1.0, count)[:, None] * (end - begin))
         for name, value, required_m in (

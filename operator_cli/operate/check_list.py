@@ -85,10 +85,14 @@ def _listen(link: RobotLink) -> FrameWatch:
     frames = FrameWatch()
     link.joints.forget()
     node = link.session.node
+
+    def note(message: Any) -> None:  # bytes, for it is raw
+        frames.note(message, link.now_ns())
+
     subscription = node.create_subscription(
         message_class(graph.COLOR.type),
         graph.COLOR.name,
-        lambda message: frames.note(message, link.now_ns()),
+        note,
         qos_profile(graph.BEST_EFFORT_1),
         raw=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -95,8 +95,8 @@ class Dialogue:
         manifest = None if self._steps.known.bundle is None else self._steps.known.bundle.manifest
         frame = graph.BASE_FRAME if manifest is None else manifest.goal.frame
         if manifest is not None:
-            lower, upper = ("(" + ", ".join(f"{x:g}" for x in c) + ")" for c in (manifest.goal.lower_m, manifest.goal.upper_m))
-            self._print(f"Goals of {manifest.task}: {lower} to {upper} m in {frame}", highlight=False)
+            lower, upper = manifest.goal.lower_m, manifest.goal.upper_m
+            self._print(f"Goals of {manifest.task}: {_place(lower)} to {_place(upper)} m in {frame}", highlight=False)
         while True:
             answer = self._terminal.line(f"Goal: x y z [frame, {frame} unless said otherwise]; q: quit.")
             if answer is None or answer.lower() in ("q", "quit"):
@@ -106,9 +106,10 @@ class Dialogue:
                 self._print("  three numbers in metres, and a frame if it is another one", style="yellow")
                 continue
             accepted, reason = self._steps.goal(goal)
-            self._print(f"  {'accepted' if accepted else 'refused: ' + reason}", style="green" if accepted else "red", highlight=False)
             if accepted:
+                self._print("  accepted", style="green")
                 return True
+            self._print(f"  refused: {reason}", style="red", highlight=False)
 
     # -- the run -------------------------------------------------------------------------------------------------
 
@@ -153,8 +154,7 @@ class Dialogue:
         if shadow.count == 0 or shadow.end is None or self._steps.known.world is None:
             return self._steps.link.last_decision
         grip_m = grip_position(shadow.end, self._steps.known.world.robot.torso_height_m)
-        place = ", ".join(f"{value:.3f}" for value in grip_m)
-        return f"shadow: {shadow.count} trajectories not sent; the last would have brought the gripper to ({place}) m"
+        return f"shadow: {shadow.count} not sent, the last would end with the gripper at {_place(grip_m)} m"
 
     def _label(self) -> None:
         initials = {name[0]: name for name in OUTCOMES}
@@ -175,6 +175,10 @@ class Dialogue:
             self._print(f"  {error}", style="red", highlight=False)
             return False
         return True
+
+
+def _place(point_m: Iterable[float]) -> str:
+    return "(" + ", ".join(f"{value:.3f}" for value in point_m) + ")"
 
 
 def parse_goal(text: str, frame: str) -> Goal | None:

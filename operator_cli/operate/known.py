@@ -51,7 +51,7 @@ class Known:
             if self.bundle_error:
                 return Item("bundle", "fail", self.bundle_error, "export the bundle again, or take another")
             return Item(
-                "bundle", "unknown", f"{self.policy_folder} is not on this machine; the node verified it when it started"
+                "bundle", "unknown", f"{self.policy_folder} is not on this machine; the node verified it at its start"
             )
         manifest, sha256 = self.bundle.manifest, self.bundle.sha256
         if sha256 != running_sha256:
@@ -59,7 +59,8 @@ class Known:
                 "bundle", "fail", f"the node runs {running_sha256[:12] or 'nothing'}, the folder holds {sha256[:12]}",
                 "the folder was changed after the start: start policy_node again",
             )  # fmt: skip
-        measured = "" if manifest.success is None else f", {manifest.success.rate:.0%} success in {manifest.success.world}"
+        success = manifest.success
+        measured = "" if success is None else f", {success.rate:.0%} success in {success.world}"
         return Item("bundle", "ok", f"{manifest.task} {sha256[:12]}: hashes and golden actions agree{measured}")
 
 

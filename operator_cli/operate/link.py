@@ -71,7 +71,8 @@ class RobotLink:
         for publisher in (self._goal, self._move):
             if publisher.get_subscription_count() == 0:
                 missing.append(f"subscriber of {publisher.topic_name}")
-        return missing + [f"word from {node} on {graph.DIAGNOSTICS.name}" for node in _NODES if node not in self._reports]
+        silent = [node for node in _NODES if node not in self._reports]
+        return missing + [f"word from {node} on {graph.DIAGNOSTICS.name}" for node in silent]
 
     @property
     def is_simulated(self) -> bool:
@@ -92,11 +93,10 @@ class RobotLink:
         return self._diagnostics.get(node, {})
 
     def fresh_diagnostics(self, node: str) -> Mapping[str, str]:
-        """What ``node`` says of itself from now on."""
+        """What ``node`` says of itself next, within a second or so."""
         heard = self._reports.get(node, 0)
-        # Two, for one may have been made before and be on its way.
         self.session.wait_until(
-            lambda: self._reports.get(node, 0) >= heard + 2, ANSWER_LIMIT_S, lambda: f"word from {node}"
+            lambda: self._reports.get(node, 0) > heard, ANSWER_LIMIT_S, lambda: f"word from {node}"
         )
         return self._diagnostics[node]
 

@@ -149,7 +149,12 @@ def to_start(context: typer.Context) -> None:
 @app.command()
 def enable(context: typer.Context) -> None:
     """Let commands through to the arm; the policy holds until `start`."""
-    _do(context, lambda steps: (steps.hold(), steps.enable())[1], "enabled, holding")
+
+    def hold_and_enable(steps: Steps) -> None:
+        steps.hold()
+        steps.enable()
+
+    _do(context, hold_and_enable, "enabled, holding")
 
 
 @app.command()

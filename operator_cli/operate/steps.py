@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
+import numpy as np
+
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.operation.log import OperationLog, run_summary
@@ -75,13 +77,15 @@ class Steps:
     def goal(self, goal: Goal) -> tuple[bool, str]:
         """Whether the policy accepts the goal, and the reason."""
         accepted, reason = self.link.state_goal(goal)
-        self.log.append("goal", accepted=accepted, reason=reason, frame_id=goal.frame_id, position_m=goal.position_m.tolist())
+        position_m = [float(x) if np.isfinite(x) else str(x) for x in goal.position_m]
+        self.log.append("goal", accepted=accepted, reason=reason, frame_id=goal.frame_id, position_m=position_m)
         return accepted, reason
 
     def enable(self) -> None:
         """Let commands through to the arm; the policy still holds. GraphError with the driver's reason if not."""
         deadline = time.monotonic() + _ENABLE_LIMIT_S
         self.may_move = True
+        self.link.last_decision = ""
         succeeded, message = self.link.call(graph.DRIVER_ENABLE)
         while not succeeded and time.monotonic() < deadline:
             # The driver may just be finding its listeners, or the arm be coming to rest.

@@ -67,7 +67,7 @@ def run_dialogue(
     simulated_policy: str | None,
     seed: int,
 ) -> bool:
-    """Lead a human through runs; with ``simulated_policy`` in a simulated graph of its own. False if it came to nothing."""
+    """Lead a human through runs, with ``simulated_policy`` in a simulated graph. False if it came to nothing."""
     with ExitStack() as resources:
         watch = stop.check
         if simulated_policy is not None:
@@ -92,13 +92,15 @@ def _simulated(
         domain, lock = claim_domain()
         os.environ[DOMAIN_VARIABLE] = str(domain)
         console.print(f"ROS domain {domain}", style="dim")
-    with tempfile.TemporaryDirectory(prefix="fetch_sim2real_") as folder:
-        with launch(sim_graph(options), Path(folder), hurry=stop.insists) as supervisor:
+    with (
+        tempfile.TemporaryDirectory(prefix="fetch_sim2real_") as folder,
+        launch(sim_graph(options), Path(folder), hurry=stop.insists) as supervisor,
+    ):
 
-            def watch() -> None:
-                stop.check()
-                supervisor.check()
+        def watch() -> None:
+            stop.check()
+            supervisor.check()
 
-            yield watch
+        yield watch
     if lock is not None:
         lock.close()
