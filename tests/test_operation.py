@@ -148,7 +148,7 @@ def test_a_plan_is_clear_between_its_waypoints(ik: DifferentialIk) -> None:
 def test_a_move_that_leaves_the_workspace_is_not_planned(ik: DifferentialIk) -> None:
     folded = HOME_POSITION_RAD.copy()
     folded[0] = 1.5
-    with pytest.raises(MoveError, match="workspace.*by hand"):
+    with pytest.raises(MoveError, match=r"workspace.*by hand"):
         plan_move(CollisionModel(SCENE), ik, folded, at(ik, *REGION.centre_m))
 
 

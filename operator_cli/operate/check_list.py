@@ -19,7 +19,6 @@ from operator_cli.operate.known import Known
 from operator_cli.operate.link import RobotLink
 from operator_cli.operate.watches import FrameWatch
 
-_MIN_S: Final = 0.3
 _MAX_S: Final = 3.0
 _FRAMES: Final = 30
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "cyan"}
@@ -96,11 +95,11 @@ def _listen(link: RobotLink) -> FrameWatch:
         qos_profile(graph.BEST_EFFORT_1),
         raw=True,
     )
-    begin_s = time.monotonic()
+    begin_s, has_news = time.monotonic(), link.news()
 
     def is_enough() -> bool:
         passed_s = time.monotonic() - begin_s
-        return passed_s > _MAX_S or (passed_s > _MIN_S and len(frames.ages_s) >= _FRAMES)
+        return passed_s > _MAX_S or (has_news() and len(frames.ages_s) >= _FRAMES)
 
     while not is_enough():
         link.session.spin(0.05)

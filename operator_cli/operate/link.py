@@ -92,13 +92,14 @@ class RobotLink:
         """What ``node`` said last; empty if nothing."""
         return self._diagnostics.get(node, {})
 
-    def fresh_diagnostics(self, node: str) -> Mapping[str, str]:
-        """What ``node`` says of itself next, within a second or so."""
-        heard = self._reports.get(node, 0)
-        self.session.wait_until(
-            lambda: self._reports.get(node, 0) > heard, ANSWER_LIMIT_S, lambda: f"word from {node}"
-        )
-        return self._diagnostics[node]
+    def news(self) -> Callable[[], bool]:
+        """A function that says whether policy and driver have both reported since this call."""
+        heard = dict(self._reports)
+        return lambda: all(self._reports.get(node, 0) > heard.get(node, 0) for node in _NODES)
+
+    def wait_for_news(self) -> None:
+        """Wait, a second or so, until ``diagnostics`` tells of the present."""
+        self.session.wait_until(self.news(), ANSWER_LIMIT_S, lambda: f"word from {' and '.join(_NODES)}")
 
     # -- what the operator does ----------------------------------------------------------------------------------
 

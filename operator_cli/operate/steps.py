@@ -63,7 +63,8 @@ class Steps:
     def move(self, move: SlowMove, aborted: Callable[[], bool]) -> tuple[bool, str]:
         """Enable the driver, follow ``move``, disable it again: whether the arm arrived, and why not."""
         self.enable()
-        scale = float(self.link.fresh_diagnostics(graph.ARM_DRIVER).get("speed_scale", "1"))
+        self.link.wait_for_news()
+        scale = float(self.link.diagnostics(graph.ARM_DRIVER).get("speed_scale", "1"))
         arrived, reason = self.link.move(move, 10.0 + _MOVE_PATIENCE * move.least_duration_s / scale, aborted)
         if arrived:
             # The arm is commanded to the end; its joints follow a little later.
@@ -98,8 +99,8 @@ class Steps:
 
     def start(self) -> None:
         """Let the policy act on its goal. GraphError with its reason if it does not."""
-        driver = self.link.fresh_diagnostics(graph.ARM_DRIVER)
-        policy = self.link.diagnostics(graph.POLICY_NODE)
+        self.link.wait_for_news()
+        driver, policy = self.link.diagnostics(graph.ARM_DRIVER), self.link.diagnostics(graph.POLICY_NODE)
         if driver.get("state") != "active":
             raise GraphError(f"the driver is {driver.get('state')}: enable it first (operate enable)")
         self.link.demand(graph.POLICY_START)
@@ -120,7 +121,8 @@ class Steps:
         self.link.call(graph.DRIVER_STOP)
         self.link.call(graph.POLICY_HOLD)
         self.may_move = False
-        driver = self.link.fresh_diagnostics(graph.ARM_DRIVER)
+        self.link.wait_for_news()
+        driver = self.link.diagnostics(graph.ARM_DRIVER)
         self.log.append("stop", reason=reason, driver=driver.get("state", ""), decisions=_decisions(driver))
 
     def label(self, outcome: str, note: str) -> None:
