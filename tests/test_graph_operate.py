@@ -16,7 +16,6 @@ pytest.importorskip("rclpy")
 
 from graph_harness import START_LIMIT_S, running, write_untrained_bundle
 from rich.console import Console
-from typer.testing import CliRunner
 
 from fetch_sim2real import graph
 from fetch_sim2real.operation.items import JOINT_SILENCE_LIMIT_S, Item
@@ -178,10 +177,14 @@ def test_the_program_that_ends_stops_the_arm(standing: Stage) -> None:
     steps.reset()
 
 
-def test_the_steps_are_commands_too(standing: Stage, tmp_path: Path) -> None:
+def test_the_steps_are_commands_too(
+    standing: Stage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     def run(*arguments: str) -> tuple[int, str]:
-        result = CliRunner().invoke(app, ["--log", str(tmp_path / "log.jsonl"), *arguments])
-        return result.exit_code, result.output
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            app(["--log", str(tmp_path / "log.jsonl"), *arguments])
+        return int(ended.value.code or 0), capfd.readouterr().out
 
     code, output = run("check", "--json")
     assert code == 0, output
