@@ -95,7 +95,8 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
     policy = NodeProcess(
         executable="policy_node",
         node_name=graph.POLICY_NODE,
-        parameters={"policy": str(paths.find_policy(options.policy).resolve())},
+        # On a robot a goal is not yet a word to begin.
+        parameters={"policy": str(paths.find_policy(options.policy).resolve()), "await_start": True},
         stop_rank=0,
     )
     driver = NodeProcess(

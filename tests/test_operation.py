@@ -75,9 +75,10 @@ def at(ik: DifferentialIk, *grip_m: float) -> FloatArray:
         (items.command_latency_item([0.05], (0.005, 0.02)), "fail", "50 ms"),
         (items.command_latency_item([0.5], None), "fail", "500 ms"),
         (items.command_latency_item([-0.5], (0.005, 0.02)), "fail", "clocks"),
-        (items.start_item(None), "unknown", "not known"),
-        (items.start_item("12 cm outside"), "fail", "12 cm"),
-        (items.start_item(""), "ok", "began"),
+        (items.start_item(None, "live"), "unknown", "not known"),
+        (items.start_item("12 cm outside", "live"), "fail", "12 cm"),
+        (items.start_item("12 cm outside", "shadow"), "warn", "yourself"),
+        (items.start_item("", "live"), "ok", "began"),
     ],
 )  # fmt: skip
 def test_items(item: items.Item, state: str, word: str) -> None:
@@ -94,7 +95,8 @@ PROPER = {
 
 
 def test_one_commander() -> None:
-    assert items.commanders_item(PROPER, "joint_trajectory", "live").state == "ok"
+    assert items.commanders_item(PROPER, "joint_trajectory", "live").reason.endswith("arm_driver alone sends")
+    assert items.commanders_item(PROPER, "joint_trajectory", "shadow").reason.endswith("nobody sends")
 
 
 @pytest.mark.parametrize(
@@ -104,8 +106,7 @@ def test_one_commander() -> None:
         ({graph.JOINT_COMMAND.name: [graph.POLICY_NODE] * 2}, "joint_trajectory", "live", "end policy_node"),
         ({graph.ARM_TRAJECTORY.name: [graph.ARM_DRIVER, "move_group"]}, "joint_trajectory", "live", "end move_group"),
         ({graph.JOINT_COMMAND.name: []}, "joint_trajectory", "live", "start policy_node"),
-        # Somebody else sends where this driver sends nothing, or by another way.
-        ({}, "joint_trajectory", "shadow", "end arm_driver"),
+        # Somebody sends although this driver has another way to the robot.
         ({}, "rosbridge", "live", "end arm_driver"),
     ],
 )

@@ -153,7 +153,8 @@ def _ms(seconds: float) -> str:
 
 def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode: str) -> Item:
     """``publishers``: names of the nodes that publish each topic that moves the arm."""
-    sends: tuple[str, ...] = (graph.ARM_DRIVER,) if backend == "joint_trajectory" and mode != "shadow" else ()
+    # A shadow is announced there too, although nothing comes of it.
+    sends: tuple[str, ...] = (graph.ARM_DRIVER,) if backend == "joint_trajectory" else ()
     expected: dict[str, tuple[str, ...]] = {
         graph.JOINT_COMMAND.name: (graph.POLICY_NODE,),
         graph.ARM_TRAJECTORY.name: sends,
@@ -170,14 +171,16 @@ def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode:
             )  # fmt: skip
         if len(there) < len(wanted):
             return Item("commanders", "fail", f"nobody publishes {topic}", f"start {', '.join(wanted)}")
-    sender = graph.ARM_DRIVER if sends else "on ROS 2 topics nobody"
-    return Item("commanders", "ok", f"{graph.POLICY_NODE} alone commands, {sender} sends")
+    sender = "nobody sends" if mode == "shadow" else f"{graph.ARM_DRIVER} alone sends"
+    return Item("commanders", "ok", f"{graph.POLICY_NODE} alone commands, {sender}")
 
 
-def start_item(departure: str | None) -> Item:
+def start_item(departure: str | None, mode: str) -> Item:
     """``departure``: see ``departure_from``; None if it cannot be told."""
     if departure is None:
         return Item("start", "unknown", "where training began is not known here", "bring the arm there yourself")
+    if departure and mode == "shadow":
+        return Item("start", "warn", departure, "move the arm yourself to see what the actor does from a proper start")
     if departure:
         return Item("start", "fail", departure, "operate to-start, or answer yes when it is offered")
     return Item("start", "ok", "the arm is where training began")

@@ -85,6 +85,7 @@ class SafetyFilter:
     def stopped_by_tracking(self) -> bool:
         """Whether the driver is stopped because the arm did not follow, and for no other reason."""
         return self.state is State.STOPPED and self.state_reason == self._tracking_fault
+
     def cap_speed(self, speed_scale: float) -> None:
         """Limit velocities to this share of the profile's, from the next activation on; nothing happens while active.
 

@@ -41,8 +41,13 @@ class CheckList:
         return {item.name: item.state for item in self.items}
 
 
-def walk_check_list(link: RobotLink, known: Known, mode: str, accepted: Collection[str] = ()) -> CheckList:
-    """Look at the graph for up to three seconds and judge every item."""
+def walk_check_list(
+    link: RobotLink, known: Known, mode: str, speed: float | None, accepted: Collection[str]
+) -> CheckList:
+    """Look at the graph for up to three seconds and judge every item.
+
+    ``speed``: the cap that the driver has been given and takes up when it is enabled; None for the one that it has.
+    """
     frames = _listen(link)
     driver, policy = link.diagnostics(graph.ARM_DRIVER), link.diagnostics(graph.POLICY_NODE)
     driver_mode = driver.get("mode", "live").partition(",")[0]
@@ -62,10 +67,10 @@ def walk_check_list(link: RobotLink, known: Known, mode: str, accepted: Collecti
         items.camera_latency_item(frames.ages_s, None if manifest is None else manifest.latency.camera_s),
         items.command_latency_item(list(link.joints.ages_s), None if manifest is None else manifest.latency.command_s),
         items.commanders_item(publishers, known.backend, driver_mode),
-        items.start_item(_departure(link, known)),
+        items.start_item(_departure(link, known), driver_mode),
     ]
     if manifest is not None:
-        scale = float(driver.get("speed_scale", "nan"))
+        scale = float(driver.get("speed_scale", "nan")) if speed is None else speed
         found.insert(6, items.profile_item(manifest.limit_profile, driver.get("profile", ""), scale))
     return CheckList(tuple(found), frozenset(accepted))
 

@@ -141,7 +141,8 @@ class Dialogue:
                 now_s = time.monotonic()
                 if pressed():
                     return "a key was pressed"
-                if not link.is_followed:
+                # A shadow is put back onto the arm, which does not follow it, again and again.
+                if not link.is_followed and self._steps.mode != "shadow":
                     return f"the driver does not follow any more: {link.last_decision}"
                 if now_s - begin_s >= self._trial_s:
                     return f"{self._trial_s:g} s are over"

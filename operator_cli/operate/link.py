@@ -57,6 +57,7 @@ class RobotLink:
         subscribe_to(node, graph.DIAGNOSTICS, self._on_diagnostics)
         subscribe_to(node, graph.JOINT_STATES, self._on_joint_state)
         subscribe_to(node, graph.CLOCK, self._on_clock)
+        subscribe_to(node, graph.SHADOW_ARM, self.shadow.on_message)
         subscribe_to(node, replace(graph.SETPOINT, subscribe=graph.RELIABLE_100), self._on_setpoint)
         self._triggers = {name: node.create_client(Trigger, name) for name in _SERVICES}
 

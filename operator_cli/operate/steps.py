@@ -31,7 +31,8 @@ class Steps:
 
     def __init__(self, link: RobotLink, known: Known, log: OperationLog, mode: str, accepted: Collection[str]) -> None:
         self.link, self.known, self.log = link, known, log
-        self._mode, self._accepted = mode, accepted
+        self.mode, self._accepted = mode, accepted
+        self._speed: float | None = None
         self.may_move = False
 
     def hold(self) -> None:
@@ -41,11 +42,12 @@ class Steps:
     def cap_speed(self, share: float) -> None:
         """Cap the driver's speed from the next enable on. GraphError if it refuses."""
         set_parameters(self.link.session, graph.ARM_DRIVER, {"speed_scale": share})
+        self._speed = share
         self.log.append("speed_cap", share=share)
 
     def check(self) -> CheckList:
         """Walk the check list."""
-        check_list = walk_check_list(self.link, self.known, self._mode, self._accepted)
+        check_list = walk_check_list(self.link, self.known, self.mode, self._speed, self._accepted)
         failed = {item.name: item.reason for item in check_list.failed}
         self.log.append("check", states=check_list.states(), failed=failed, accepted=sorted(check_list.accepted))
         return check_list

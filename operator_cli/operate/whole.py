@@ -85,7 +85,7 @@ def _simulated(
     policy: str, choices: SupportsChoices, stop: StopRequest, console: Console
 ) -> Iterator[Callable[[], None]]:
     """A simulated graph against the wall clock; what is to be called in every wait."""
-    options = SimGraphOptions(policy=policy, lockstep=False, episode_s=LONG_EPISODE_S)
+    options = SimGraphOptions(policy=policy, lockstep=False, episode_s=LONG_EPISODE_S, mode=choices.mode)
     lock = None
     if DOMAIN_VARIABLE not in os.environ:
         # Held until the program ends. In a domain of its own a simulation does not meet a robot.
