@@ -18,6 +18,7 @@ from graph_harness import START_LIMIT_S, running, write_untrained_bundle
 from rich.console import Console
 
 from fetch_sim2real import graph
+from fetch_sim2real.errors import GraphError
 from fetch_sim2real.operation.items import JOINT_SILENCE_LIMIT_S, Item
 from fetch_sim2real.operation.log import OperationLog
 from fetch_sim2real.operation.slow_move import plan_move
@@ -158,7 +159,7 @@ def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: Stage) -> 
     move = plan_move(known.model, known.ik, link.joints.newest.position, target)
     began_s = time.monotonic()
     arrived, reason = standing.steps.move(move, lambda: time.monotonic() - began_s > 0.1)
-    assert (arrived, reason) == (False, "aborted")
+    assert not arrived and reason.startswith("aborted (driver stopped")
     item = standing.items()["driver"]
     assert item.state == "fail" and "stopped" in item.reason
     standing.steps.reset()
@@ -167,9 +168,17 @@ def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: Stage) -> 
 
 def test_the_program_that_ends_stops_the_arm(standing: Stage) -> None:
     steps = standing.steps
-    steps.goal(parse_goal("0 0 0.1", graph.BLOCK_FRAME))  # type: ignore[arg-type]
     steps.enable()
+    with pytest.raises(GraphError, match="there is no goal"):
+        steps.start()
+    goal = parse_goal("0 0 0.1", graph.BLOCK_FRAME)
+    assert goal is not None and steps.goal(goal)[0]
+    steps.link.session.spin(0.3)
+    assert steps.link.last_decision == "hold", "a goal is no word to begin"
     steps.start()
+    steps.link.session.wait_until(
+        lambda: steps.link.last_decision in ("command", "limited"), 5.0, lambda: "command of the policy"
+    )
     steps.make_safe()
     steps.link.wait_for_news()
     assert steps.link.diagnostics(graph.ARM_DRIVER)["state"] == "stopped"
@@ -196,6 +205,20 @@ def test_the_steps_are_commands_too(
     assert [e.event for e in OperationLog(tmp_path / "log.jsonl").events()] == [
         "check", "goal", "goal", "enable", "start", "stop", "label", "reset",
     ]  # fmt: skip
+
+
+def test_any_key_is_heard_and_not_taken_for_an_answer(stage: Stage) -> None:
+    keyboard, descriptor = os.openpty()
+    with open(os.devnull, "w") as nowhere:
+        terminal = Terminal(stage.steps.link.session, Console(file=nowhere), False, descriptor)
+        with terminal.any_key() as pressed:
+            assert not pressed()
+            os.write(keyboard, b" ")
+            stage.steps.link.session.wait_until(pressed, 5.0, lambda: "key")
+        os.write(keyboard, b"n\n")
+        assert not terminal.yes("Go on?")
+    os.close(keyboard)
+    os.close(descriptor)
 
 
 def test_goals_as_they_are_typed() -> None:

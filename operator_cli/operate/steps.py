@@ -64,13 +64,16 @@ class Steps:
 
     def move(self, move: SlowMove, aborted: Callable[[], bool]) -> tuple[bool, str]:
         """Enable the driver, follow ``move``, disable it again: whether the arm arrived, and why not."""
+        share = self._speed or float(self.link.diagnostics(graph.ARM_DRIVER).get("speed_scale", "1"))
         self.enable()
-        self.link.wait_for_news()
-        scale = float(self.link.diagnostics(graph.ARM_DRIVER).get("speed_scale", "1"))
-        arrived, reason = self.link.move(move, 10.0 + _MOVE_PATIENCE * move.least_duration_s / scale, aborted)
+        arrived, reason = self.link.move(move, 10.0 + _MOVE_PATIENCE * move.least_duration_s / share, aborted)
         if arrived:
             # The arm is commanded to the end; its joints follow a little later.
             self.link.session.spin(0.5)
+        else:
+            self.link.wait_for_news()
+            driver = self.link.diagnostics(graph.ARM_DRIVER)
+            reason = f"{reason} (driver {driver.get('state')}: {driver.get('reason')})"
         self.link.demand(graph.POLICY_HOLD)
         self.link.call(graph.DRIVER_DISABLE)
         self.may_move = False
@@ -104,7 +107,9 @@ class Steps:
         self.link.wait_for_news()
         driver, policy = self.link.diagnostics(graph.ARM_DRIVER), self.link.diagnostics(graph.POLICY_NODE)
         if driver.get("state") != "active":
-            raise GraphError(f"the driver is {driver.get('state')}: enable it first (operate enable)")
+            raise GraphError(
+                f"the driver is {driver.get('state')} ({driver.get('reason')}): enable it first (operate enable)"
+            )
         self.link.demand(graph.POLICY_START)
         self.log.append(
             "start",
