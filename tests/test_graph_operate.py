@@ -26,7 +26,6 @@ from fetch_sim2real.processes import SimGraphOptions, sim_graph
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
 from node_support.topics import publish_to
 from operator_cli.operate.dialogue import Dialogue, parse_goal
-from operator_cli.operate.known import learn
 from operator_cli.operate.link import RobotLink
 from operator_cli.operate.main import app
 from operator_cli.operate.simulated import LONG_EPISODE_S, SimulatedWorld
@@ -73,7 +72,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with running(sim_graph(options), folder / "logs") as (_, session):
         link = RobotLink(session)
         link.wait_for_nodes(2 * START_LIMIT_S)
-        steps = Steps(link, learn(session), log, "live", ())
+        steps = Steps(link, log, "live", ())
         try:
             yield Stage(steps, SimulatedWorld(link, 3), log)
         finally:
@@ -95,10 +94,8 @@ def test_a_robot_that_stands_still_in_time_is_not_ready(stage: Stage) -> None:
     done, text = stage.talk("n", "q")
     assert not done
     assert "joint states    stale" in text and "no frame has come" in text
-    found = stage.items()
-    assert {name for name, item in found.items() if item.state == "fail"} == {
-        "joint states", "camera latency", "command latency",
-    }  # fmt: skip
+    failed = stage.log.events()[-1].detail["failed"]
+    assert isinstance(failed, dict) and set(failed) == {"joint states", "camera latency", "command latency"}
 
 
 def test_all_is_well_at_a_start(standing: Stage) -> None:
@@ -199,7 +196,8 @@ def test_the_steps_are_commands_too(
     assert code == 0, output
     assert {item["name"] for item in json.loads(output)} >= {"run-stop", "bundle", "start"}
     assert run("goal", "0", "0", "0.9")[0] == 1
-    for arguments in (("goal", "0", "0", "0.1"), ("enable",), ("start",), ("stop",), ("label", "unclear"), ("reset",)):
+    goal = ("goal", "0", "0", "0.1", "--frame", "block")
+    for arguments in (goal, ("enable",), ("start",), ("stop",), ("label", "unclear"), ("reset",)):
         code, output = run(*arguments)
         assert code == 0, output
     assert [e.event for e in OperationLog(tmp_path / "log.jsonl").events()] == [

@@ -120,10 +120,11 @@ def goal(
     from fetch_sim2real.types import Goal
 
     with _steps(context) as steps:
-        bundle = steps.known.bundle
-        own = BASE_FRAME if bundle is None else bundle.manifest.goal.frame
+        if frame is None:
+            bundle = steps.known.bundle
+            frame = BASE_FRAME if bundle is None else bundle.manifest.goal.frame
         steps.hold()
-        accepted, reason = steps.goal(Goal(frame or own, np.array([x, y, z])))
+        accepted, reason = steps.goal(Goal(frame, np.array([x, y, z])))
         typer.echo("accepted" if accepted else f"refused: {reason}")
         if not accepted:
             raise typer.Exit(1)
@@ -166,7 +167,10 @@ def start(context: typer.Context) -> None:
 @app.command()
 def stop(context: typer.Context) -> None:
     """Stop the arm and latch the driver."""
-    _do(context, lambda steps: steps.stop("operate stop"), "stopped")
+    # Stops as soon as the driver is connected, whoever else is missing.
+    with _steps(context, limit_s=None) as steps:
+        steps.stop("operate stop")
+    typer.echo("stopped")
 
 
 @app.command()
@@ -197,12 +201,12 @@ def _do(context: typer.Context, step: Callable[[Steps], None], words: str) -> No
 
 
 @contextmanager
-def _steps(context: typer.Context, keeps_going: bool = True) -> Iterator[Steps]:
+def _steps(context: typer.Context, keeps_going: bool = True, limit_s: float | None = _WAIT_S) -> Iterator[Steps]:
     """The steps on the running graph. What a step has set in motion goes on after it, unless it fails."""
     from operator_cli.operate.whole import entered
 
     choices: Choices = context.obj
-    with _stoppable() as stop, entered(choices, stop.check, _WAIT_S) as steps:
+    with _stoppable() as stop, entered(choices, stop.check, limit_s) as steps:
         yield steps
         if keeps_going:
             steps.may_move = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -15,9 +16,9 @@ from fetch_sim2real.operation.log import OperationLog, run_summary
 from fetch_sim2real.operation.slow_move import SlowMove, plan_move
 from fetch_sim2real.operation.start_region import start_position
 from fetch_sim2real.types import Goal
-from operator_cli.node_parameters import set_parameters
+from operator_cli.node_parameters import read_parameters, set_parameters
 from operator_cli.operate.check_list import CheckList, walk_check_list
-from operator_cli.operate.known import Known
+from operator_cli.operate.known import Known, learn
 from operator_cli.operate.link import RobotLink
 
 _DECISIONS: Final = "decisions_"
@@ -29,11 +30,16 @@ _ENABLE_LIMIT_S: Final = 3.0
 class Steps:
     """What an operator can do, in the order in which it is done."""
 
-    def __init__(self, link: RobotLink, known: Known, log: OperationLog, mode: str, accepted: Collection[str]) -> None:
-        self.link, self.known, self.log = link, known, log
+    def __init__(self, link: RobotLink, log: OperationLog, mode: str, accepted: Collection[str]) -> None:
+        self.link, self.log = link, log
         self.mode, self._accepted = mode, accepted
         self._speed: float | None = None
         self.may_move = False
+
+    @cached_property
+    def known(self) -> Known:
+        """What the nodes run with, loaded here when it is first asked for, which takes some seconds."""
+        return learn(self.link.session)
 
     def hold(self) -> None:
         """From now on the policy waits for ``start``; nothing else has been done yet."""
@@ -115,7 +121,7 @@ class Steps:
             "start",
             goal=policy.get("goal", "none"),
             task=policy.get("task", ""),
-            policy=self.known.policy_folder,
+            policy=read_parameters(self.link.session, graph.POLICY_NODE, ("policy",))["policy"],
             policy_sha256=policy.get("bundle_sha256", ""),
             mode=driver.get("mode", "live"),
             profile=driver.get("profile", ""),

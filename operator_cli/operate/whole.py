@@ -18,7 +18,6 @@ from fetch_sim2real.processes import SimGraphOptions, sim_graph
 from fetch_sim2real.ros_domain import DOMAIN_VARIABLE, claim_domain
 from fetch_sim2real.stop_request import StopRequest
 from operator_cli.operate.dialogue import Dialogue
-from operator_cli.operate.known import learn
 from operator_cli.operate.link import RobotLink
 from operator_cli.operate.simulated import LONG_EPISODE_S, SimulatedWorld
 from operator_cli.operate.steps import Steps
@@ -45,12 +44,16 @@ class SupportsChoices(Protocol):
 
 
 @contextmanager
-def entered(choices: SupportsChoices, watch: Callable[[], None], limit_s: float) -> Iterator[Steps]:
-    """The steps on the graph of this ROS domain. If something goes wrong inside, the arm is stopped."""
+def entered(choices: SupportsChoices, watch: Callable[[], None], limit_s: float | None) -> Iterator[Steps]:
+    """The steps on the graph of this ROS domain. If something goes wrong inside, the arm is stopped.
+
+    Up to ``limit_s`` are waited for the nodes; None waits for nothing but what a step itself needs.
+    """
     with RosSession(graph.OPERATOR, watch) as session:
         link = RobotLink(session)
-        link.wait_for_nodes(limit_s)
-        steps = Steps(link, learn(session), OperationLog(choices.log), choices.mode, choices.accepted)
+        if limit_s is not None:
+            link.wait_for_nodes(limit_s)
+        steps = Steps(link, OperationLog(choices.log), choices.mode, choices.accepted)
         try:
             if choices.speed is not None:
                 steps.cap_speed(choices.speed)
