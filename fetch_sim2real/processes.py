@@ -94,6 +94,7 @@ class SimGraphOptions:
     profile: str = DEFAULT_PROFILE
     speed_scale: float = 1.0
     mode: str = MODES[0]
+    await_start: bool = False
     record_to: str = ""
     record_metadata: str = "{}"
 
@@ -111,7 +112,12 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     policy = NodeProcess(
         executable="policy_node",
         node_name=graph.POLICY_NODE,
-        parameters={"use_sim_time": True, "policy": str(folder), "look": options.look},
+        parameters={
+            "use_sim_time": True,
+            "policy": str(folder),
+            "look": options.look,
+            "await_start": options.await_start,
+        },
         stop_rank=0,
     )
     bridge = NodeProcess(
@@ -271,6 +277,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "profile": Meaning("Limit profile of the arm driver.", tuple(PROFILES)),
     "speed_scale": Meaning("Cap on the arm's speed, as a share of the profile's, in (0, 1]."),
     "mode": Meaning("live: the arm moves; shadow: the driver only publishes what it would have sent.", MODES),
+    "await_start": Meaning("true: the policy holds until it is told to start; false: it acts on a goal.", BOOLEANS),
     "record_to": Meaning("Folder for a bag of everything, which must not exist yet; empty records nothing."),
     "record_metadata": Meaning("JSON text that is stored in the bag."),
 }

@@ -87,6 +87,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
                 profile=options.profile,
                 speed_scale=options.speed_scale,
                 mode=options.mode,
+                await_start=True,
                 record_to=options.record,
             )
         )

@@ -30,14 +30,13 @@ def read_parameters(session: RosSession, node: str, names: Sequence[str]) -> dic
         session.node.destroy_client(client)
 
 
-def set_parameters(session: RosSession, node: str, values: Mapping[str, bool | int | float]) -> None:
+def set_parameters(session: RosSession, node: str, values: Mapping[str, bool | int | float | str]) -> None:
     """Set parameters of a node; GraphError with its reason if it refuses one."""
     client = session.node.create_client(SetParameters, f"/{node}/set_parameters")
     what = f"answer from {client.srv_name}"
     try:
         session.wait_until(client.service_is_ready, _ANSWER_LIMIT_S, lambda: what)
-        request = SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
-        future = client.call_async(request)
+        future = client.call_async(SetParameters.Request(parameters=parameter_messages(values)))
         session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: what)
         for result in future.result().results:
             if not result.successful:
@@ -46,7 +45,14 @@ def set_parameters(session: RosSession, node: str, values: Mapping[str, bool | i
         session.node.destroy_client(client)
 
 
-def _value(value: bool | int | float) -> ParameterValue:
+def parameter_messages(values: Mapping[str, bool | int | float | str]) -> list[Parameter]:
+    """Names and values as messages."""
+    return [Parameter(name=name, value=_value(value)) for name, value in values.items()]
+
+
+def _value(value: bool | int | float | str) -> ParameterValue:
+    if isinstance(value, str):
+        return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
     if isinstance(value, bool):
         return ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=value)
     if isinstance(value, int):

