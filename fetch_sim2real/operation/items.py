@@ -10,6 +10,7 @@ import numpy as np
 
 from fetch_sim2real import graph
 from fetch_sim2real.graph_check import RATE_TOLERANCE
+from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.robot.limits import PROFILES
 
 ItemState = Literal["ok", "warn", "fail", "unknown"]
@@ -93,6 +94,21 @@ def torso_item(measured_m: float | None, bundle_m: float | None, world_m: float 
     if bundle_m is None or world_m is None:
         return Item("torso", "unknown", f"at {measured_m:.3f} m; bundle or world are not known here")
     return Item("torso", "ok", f"at {measured_m:.3f} m, as bundle and world say")
+
+
+def calibration_item(camera: CameraRecord | None) -> Item:
+    """Where the actor expects the camera. Nothing here measures where it is."""
+    if camera is None:
+        return Item("calibration", "unknown", "the bundle is not known here", "compare the camera's pose yourself")
+    place = ", ".join(f"{value:.3f}" for value in camera.base_T_camera.position_m)
+    range_mm = ", ".join(f"{1e3 * value:.0f}" for value in camera.position_range_m)
+    return Item(
+        "calibration",
+        "unknown",
+        f"trained with the camera at ({place}) m, within ({range_mm}) mm and "
+        f"{np.rad2deg(camera.rotation_range_rad):.1f} deg",
+        "measure the camera's pose in base_link and compare",
+    )
 
 
 def profile_item(trained: str, driver: str, speed_scale: float) -> Item:

@@ -33,9 +33,10 @@ class OperationLog:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser()
 
-    def append(self, event: str, **detail: Any) -> Event:
-        """Write an event. SetupError if the file cannot be written."""
-        record = Event(stamp=datetime.now(timezone.utc).isoformat(timespec="milliseconds"), event=event, detail=detail)
+    def append(self, event: str, when: datetime | None = None, **detail: Any) -> Event:
+        """Write an event of now, or of ``when``. SetupError if the file cannot be written."""
+        stamp = (when or datetime.now(timezone.utc)).isoformat(timespec="milliseconds")
+        record = Event(stamp=stamp, event=event, detail=detail)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as stream:

@@ -63,6 +63,7 @@ def walk_check_list(
             None if manifest is None else manifest.torso_height_m,
             None if known.world is None else known.world.robot.torso_height_m,
         ),
+        items.calibration_item(None if manifest is None else manifest.camera),
         known.bundle_item(policy.get("bundle_sha256", "")),
         items.camera_latency_item(frames.ages_s, None if manifest is None else manifest.latency.camera_s),
         items.command_latency_item(list(link.joints.ages_s), None if manifest is None else manifest.latency.command_s),
@@ -71,7 +72,7 @@ def walk_check_list(
     ]
     if manifest is not None:
         scale = float(driver.get("speed_scale", "nan")) if speed is None else speed
-        found.insert(6, items.profile_item(manifest.limit_profile, driver.get("profile", ""), scale))
+        found.insert(7, items.profile_item(manifest.limit_profile, driver.get("profile", ""), scale))
     return CheckList(tuple(found), frozenset(accepted))
 
 

@@ -75,7 +75,7 @@ class Dialogue:
         try:
             move = self._steps.plan_to_start()
         except FetchSim2RealError as error:
-            self._print(f"  {error}", style="yellow", highlight=False)
+            self._print(f"  {error}", style="yellow", highlight=False, soft_wrap=True)
             return False
         question = f"Move the arm there slowly (clear of table and robot, about {move.least_duration_s:.0f} s or more)?"
         if not self._terminal.yes(question):
@@ -85,7 +85,7 @@ class Dialogue:
             try:
                 arrived, reason = self._steps.move(move, pressed)
             except FetchSim2RealError as error:
-                self._print(f"  {error}", style="red", highlight=False)
+                self._print(f"  {error}", style="red", highlight=False, soft_wrap=True)
                 return False
         self._print("  there" if arrived else f"  stopped: {reason}", style="green" if arrived else "red")
         return arrived
@@ -109,7 +109,7 @@ class Dialogue:
             if accepted:
                 self._print("  accepted", style="green")
                 return True
-            self._print(f"  refused: {reason}", style="red", highlight=False)
+            self._print(f"  refused: {reason}", style="red", highlight=False, soft_wrap=True)
 
     # -- the run -------------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Dialogue:
         try:
             step()
         except FetchSim2RealError as error:
-            self._print(f"  {error}", style="red", highlight=False)
+            self._print(f"  {error}", style="red", highlight=False, soft_wrap=True)
             return False
         return True
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Final
 
@@ -119,7 +121,7 @@ class Steps:
         self.link.demand(graph.POLICY_START)
         self.log.append(
             "start",
-            goal=policy.get("goal", "none"),
+            goal=None if policy.get("goal") in (None, "none") else json.loads(policy["goal"]),
             task=policy.get("task", ""),
             policy=read_parameters(self.link.session, graph.POLICY_NODE, ("policy",))["policy"],
             policy_sha256=policy.get("bundle_sha256", ""),
@@ -132,11 +134,12 @@ class Steps:
     def stop(self, reason: str) -> None:
         """Stop the arm: the driver brakes and latches, then the policy holds. GraphError if they do not answer."""
         self.link.call(graph.DRIVER_STOP)
+        when = datetime.now(timezone.utc)
         self.link.call(graph.POLICY_HOLD)
         self.may_move = False
         self.link.wait_for_news()
         driver = self.link.diagnostics(graph.ARM_DRIVER)
-        self.log.append("stop", reason=reason, driver=driver.get("state", ""), decisions=_decisions(driver))
+        self.log.append("stop", when, reason=reason, driver=driver.get("state", ""), decisions=_decisions(driver))
 
     def label(self, outcome: str, note: str) -> None:
         """Write down what the human saw. SetupError if there is no stopped run without a label."""
