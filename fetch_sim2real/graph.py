@@ -174,6 +174,9 @@ SIM_DEPTH_INFO: Final = Topic(
 )  # fmt: skip
 SIM_CAMERA: Final[tuple[Topic, ...]] = (SIM_COLOR, SIM_COLOR_INFO, SIM_DEPTH, SIM_DEPTH_INFO)
 
+# Controllers take goals by action too. Nothing here sends any; who does is a second commander.
+ROBOT_ACTIONS: Final = ("/arm_controller/follow_joint_trajectory", "/gripper_controller/gripper_action")
+
 # Services (std_srvs/srv/Trigger); private names live under their node.
 DRIVER_ENABLE: Final = f"/{ARM_DRIVER}/enable"
 DRIVER_DISABLE: Final = f"/{ARM_DRIVER}/disable"

@@ -16,6 +16,7 @@ pytest.importorskip("rclpy")
 
 from graph_harness import START_LIMIT_S, running, write_untrained_bundle
 from rich.console import Console
+from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
@@ -115,6 +116,16 @@ def test_a_second_commander_is_found(standing: Stage, topic: graph.Topic) -> Non
     session.node.destroy_publisher(publisher)
     assert item.state == "fail"
     assert item.next_step == f"end {graph.OPERATOR}" and topic.name in item.reason
+
+
+def test_who_could_send_goals_by_action_is_found(standing: Stage) -> None:
+    node = standing.steps.link.session.node
+    # What an action's client makes, among others.
+    client = node.create_client(Trigger, f"{graph.ROBOT_ACTIONS[0]}/_action/send_goal")
+    item = standing.items()["commanders"]
+    node.destroy_client(client)
+    assert item.state == "fail" and graph.ROBOT_ACTIONS[0] in item.reason
+    assert item.next_step == f"end {graph.OPERATOR}"
 
 
 def go_outside(stage: Stage) -> None:

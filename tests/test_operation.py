@@ -105,6 +105,7 @@ def test_one_commander() -> None:
         ({graph.JOINT_COMMAND.name: [graph.POLICY_NODE, "teleop"]}, "joint_trajectory", "live", "end teleop"),
         ({graph.JOINT_COMMAND.name: [graph.POLICY_NODE] * 2}, "joint_trajectory", "live", "end policy_node"),
         ({graph.ARM_TRAJECTORY.name: [graph.ARM_DRIVER, "move_group"]}, "joint_trajectory", "live", "end move_group"),
+        ({graph.ROBOT_ACTIONS[0]: ["move_group"]}, "joint_trajectory", "live", "end move_group"),
         ({graph.JOINT_COMMAND.name: []}, "joint_trajectory", "live", "start policy_node"),
         # Somebody sends although this driver has another way to the robot.
         ({}, "rosbridge", "live", "end arm_driver"),

@@ -168,13 +168,14 @@ def _ms(seconds: float) -> str:
 
 
 def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode: str) -> Item:
-    """``publishers``: names of the nodes that publish each topic that moves the arm."""
+    """``publishers``: names of the nodes that publish each topic, or send goals to each action, that moves the arm."""
     # A shadow is announced there too, although nothing comes of it.
     sends: tuple[str, ...] = (graph.ARM_DRIVER,) if backend == "joint_trajectory" else ()
     expected: dict[str, tuple[str, ...]] = {
         graph.JOINT_COMMAND.name: (graph.POLICY_NODE,),
         graph.ARM_TRAJECTORY.name: sends,
         graph.GRIPPER_TRAJECTORY.name: sends,
+        **{action: () for action in graph.ROBOT_ACTIONS},
     }
     for topic, wanted in expected.items():
         there = sorted(publishers.get(topic, ()))
@@ -182,7 +183,7 @@ def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode:
         if strangers:
             return Item(
                 "commanders", "fail",
-                f"{topic} is published by {', '.join(there)}, expected {', '.join(wanted) or 'nobody'}",
+                f"{topic} is sent to by {', '.join(there)}, expected {', '.join(wanted) or 'nobody'}",
                 f"end {', '.join(strangers)}",
             )  # fmt: skip
         if len(there) < len(wanted):

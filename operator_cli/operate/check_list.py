@@ -53,6 +53,7 @@ def walk_check_list(
     driver_mode = driver.get("mode", "live").partition(",")[0]
     manifest = None if known.bundle is None else known.bundle.manifest
     publishers = link.publishers_of(graph.JOINT_COMMAND, graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY)
+    publishers |= link.senders_of_goals()
     found = [
         items.mode_item(mode, driver_mode, link.is_simulated),
         items.run_stop_item(driver.get("robot"), known.backend),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import NodeNameNonExistentError
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -84,6 +85,21 @@ class RobotLink:
         """Names of the nodes that publish each topic."""
         node = self.session.node
         return {t.name: tuple(info.node_name for info in node.get_publishers_info_by_topic(t.name)) for t in topics}
+
+    def senders_of_goals(self) -> dict[str, tuple[str, ...]]:
+        """Names of the nodes that could send the robot's controllers a goal by action, for each action."""
+        node = self.session.node
+        clients: dict[str, list[str]] = {action: [] for action in graph.ROBOT_ACTIONS}
+        for name, namespace in node.get_node_names_and_namespaces():
+            try:
+                services = node.get_client_names_and_types_by_node(name, namespace)
+            except NodeNameNonExistentError:
+                continue  # it has just ended
+            for service, _ in services:
+                action = service.removesuffix("/_action/send_goal")
+                if action != service and action in clients:
+                    clients[action].append(name)
+        return {action: tuple(names) for action, names in clients.items()}
 
     def now_ns(self) -> int:
         """The present in the time base of the stamps."""
