@@ -159,6 +159,8 @@ class Operator:
     def state_goal(self, start: Start) -> None:
         """Publish the goal and wait until the policy accepts it; GraphError with its reason if it does not."""
         self._state(start.goal_frame, start.goal_m, start.now_ns, f"seed {start.seed}")
+        # The driver is not enabled yet: nothing moves by this.
+        self.call(graph.POLICY_START)
 
     def _state(self, frame: str, goal_m: tuple[float, float, float], now_ns: int, whose: str) -> None:
         message = PoseStamped()
@@ -176,8 +178,6 @@ class Operator:
             raise GraphError(
                 f"the policy refused the goal {goal_m} m in frame '{frame}' of {whose}: {answer['reason']}"
             )
-        # The driver is not enabled yet: nothing moves by this.
-        self.call(graph.POLICY_START)
 
     def enable_driver(self) -> None:
         """Let commands through. Retried while the driver has no joint states of the new episode yet."""
