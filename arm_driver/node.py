@@ -147,6 +147,7 @@ class ArmDriver(StackNode):
             return False, missing
         now_ns = self._clock_source.now_ns()
         try:
+            self._filter.cap_speed(self.parameters.number("speed_scale"))
             decision = self._filter.activate(now_ns, sample)
         except FetchSim2RealError as error:
             return False, str(error)

@@ -11,7 +11,14 @@ from node_support.parameters import Parameter
 
 TABLE: Final = (
     Parameter("profile", DEFAULT_PROFILE, "limits of the commanded motion", choices=tuple(PROFILES)),
-    Parameter("speed_scale", 1.0, "cap on the speed, as a share of the profile's", low=0.01, high=1.0),
+    Parameter(
+        "speed_scale",
+        1.0,
+        "cap on the speed, as a share of the profile's; a change takes effect when the driver is enabled next",
+        low=0.01,
+        high=1.0,
+        changeable=True,
+    ),
     Parameter("world", "nominal", "world file that gives workspace, table and torso height: a name, or a path"),
     Parameter("backend", "joint_trajectory", "way to the robot", choices=tuple(BACKENDS)),
     Parameter(

@@ -85,6 +85,14 @@ GOAL: Final = Topic(
 GOAL_STATUS: Final = Topic(
     "/policy/goal_status", "std_msgs/msg/String", POLICY_NODE, (OPERATOR,), RELIABLE_5, RELIABLE_5
 )
+# Waypoints of a slow move of the arm [rad], the first where it begins; the policy follows them while it is held.
+MOVE: Final = Topic(
+    "/policy/move", "trajectory_msgs/msg/JointTrajectory", OPERATOR, (POLICY_NODE,), RELIABLE_1, RELIABLE_1
+)
+# What became of the move (std_msgs/String, JSON): moving, done, or ended with a reason.
+MOVE_STATUS: Final = Topic(
+    "/policy/move_status", "std_msgs/msg/String", POLICY_NODE, (OPERATOR,), RELIABLE_5, RELIABLE_5
+)
 # One point, or none at all for "hold". The stamp is the observation's; frame_id may name the limit profile that the
 # commander was trained with, and a driver with slower limits refuses it.
 JOINT_COMMAND: Final = Topic(
@@ -132,7 +140,7 @@ SIM_OUTCOME: Final = Topic(
 )
 
 CONTRACT: Final[tuple[Topic, ...]] = (
-    COLOR, COLOR_INFO, DEPTH, DEPTH_INFO, JOINT_STATES, GOAL, GOAL_STATUS, JOINT_COMMAND, SETPOINT,
+    COLOR, COLOR_INFO, DEPTH, DEPTH_INFO, JOINT_STATES, GOAL, GOAL_STATUS, MOVE, MOVE_STATUS, JOINT_COMMAND, SETPOINT,
     ARM_TRAJECTORY, GRIPPER_TRAJECTORY, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_GOAL, SIM_OUTCOME,
 )  # fmt: skip
 
@@ -166,6 +174,21 @@ SIM_DEPTH_INFO: Final = Topic(
 )  # fmt: skip
 SIM_CAMERA: Final[tuple[Topic, ...]] = (SIM_COLOR, SIM_COLOR_INFO, SIM_DEPTH, SIM_DEPTH_INFO)
 
+# Controllers take goals by action too. Nothing here sends any; who does is a second commander.
+ROBOT_ACTIONS: Final = ("/arm_controller/follow_joint_trajectory", "/gripper_controller/gripper_action")
+
+# Services (std_srvs/srv/Trigger); private names live under their node.
+DRIVER_ENABLE: Final = f"/{ARM_DRIVER}/enable"
+DRIVER_DISABLE: Final = f"/{ARM_DRIVER}/disable"
+DRIVER_STOP: Final = f"/{ARM_DRIVER}/stop"
+DRIVER_RESET: Final = f"/{ARM_DRIVER}/reset"
+POLICY_RESET: Final = f"/{POLICY_NODE}/reset"  # forget goal, history and recurrent state
+POLICY_START: Final = f"/{POLICY_NODE}/start"  # act on the goal
+POLICY_HOLD: Final = f"/{POLICY_NODE}/hold"  # answer every frame with a hold until started; ends a move
+SIM_RESET: Final = "/sim/reset"  # seed comes from the bridge's parameter `seed`; the answer's message is JSON
+SIM_PAUSE: Final = "/sim/pause"
+SIM_RESUME: Final = "/sim/resume"
+
 
 def contract_with(backend: str) -> tuple[Topic, ...]:
     """The contract where the driver reaches the robot by ``backend``.
@@ -179,14 +202,3 @@ def contract_with(backend: str) -> tuple[Topic, ...]:
     gone = (ARM_TRAJECTORY, GRIPPER_TRAJECTORY)
     ours = {JOINT_STATES.name: joint_states, CLOCK.name: clock}
     return tuple(ours.get(topic.name, topic) for topic in CONTRACT if topic not in gone)
-
-
-# Services (std_srvs/srv/Trigger); private names live under their node.
-DRIVER_ENABLE: Final = f"/{ARM_DRIVER}/enable"
-DRIVER_DISABLE: Final = f"/{ARM_DRIVER}/disable"
-DRIVER_STOP: Final = f"/{ARM_DRIVER}/stop"
-DRIVER_RESET: Final = f"/{ARM_DRIVER}/reset"
-POLICY_RESET: Final = f"/{POLICY_NODE}/reset"  # forget goal, history and recurrent state
-SIM_RESET: Final = "/sim/reset"  # seed comes from the bridge's parameter `seed`; the answer's message is JSON
-SIM_PAUSE: Final = "/sim/pause"
-SIM_RESUME: Final = "/sim/resume"

@@ -101,6 +101,7 @@ class SimGraphOptions:
     rosbridge_latency_s: float = 0.0
     rosbridge_jitter_s: float = 0.0
     rosbridge_loss: float = 0.0
+    await_start: bool = False
     record_to: str = ""
     record_metadata: str = "{}"
 
@@ -120,7 +121,12 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     policy = NodeProcess(
         executable="policy_node",
         node_name=graph.POLICY_NODE,
-        parameters={"use_sim_time": True, "policy": str(folder), "look": options.look},
+        parameters={
+            "use_sim_time": True,
+            "policy": str(folder),
+            "look": options.look,
+            "await_start": options.await_start,
+        },
         stop_rank=0,
     )
     bridge = NodeProcess(
@@ -291,6 +297,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "rosbridge_latency_s": Meaning("Simulated delay [s] of each way through rosbridge."),
     "rosbridge_jitter_s": Meaning("That delay varies by up to this [s]."),
     "rosbridge_loss": Meaning("Share of the messages through rosbridge that are lost."),
+    "await_start": Meaning("true: the policy holds until it is told to start; false: it acts on a goal.", BOOLEANS),
     "record_to": Meaning("Folder for a bag of everything, which must not exist yet; empty records nothing."),
     "record_metadata": Meaning("JSON text that is stored in the bag."),
 }

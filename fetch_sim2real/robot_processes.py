@@ -93,6 +93,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
                 profile=options.profile,
                 speed_scale=options.speed_scale,
                 mode=options.mode,
+                await_start=True,
                 record_to=options.record,
             )
         )
@@ -101,7 +102,8 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
     policy = NodeProcess(
         executable="policy_node",
         node_name=graph.POLICY_NODE,
-        parameters={"policy": str(paths.find_policy(options.policy).resolve())},
+        # On a robot a goal is not yet a word to begin.
+        parameters={"policy": str(paths.find_policy(options.policy).resolve()), "await_start": True},
         stop_rank=0,
     )
     driver = NodeProcess(

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from geometry_msgs.msg import PoseStamped
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import GetParameters, SetParameters
+from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -23,14 +22,15 @@ from fetch_sim2real.processes import BACKENDS, CAMERA_SIM, CAMERA_SOFTWARE
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, subscribe_to
+from operator_cli.node_parameters import parameter_messages, read_parameters
 from operator_cli.session import RosSession
 
 NODE_NAME: Final = graph.OPERATOR
 _ANSWER_LIMIT_S: Final = 10.0
 _LAST_ANSWER_LIMIT_S: Final = 0.5
 _SERVICES: Final = (
-    graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.DRIVER_ENABLE, graph.DRIVER_DISABLE,
-    graph.DRIVER_RESET,
+    graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.POLICY_START,
+    graph.DRIVER_ENABLE, graph.DRIVER_DISABLE, graph.DRIVER_RESET,
 )  # fmt: skip
 _SET_BRIDGE: Final = f"/{graph.SIM_BRIDGE}/set_parameters"
 _MAX_NAMED: Final = 3
@@ -165,6 +165,8 @@ class Operator:
     def state_goal(self, start: Start) -> None:
         """Publish the goal and wait until the policy accepts it; GraphError with its reason if it does not."""
         self._state(start.goal_frame, start.goal_m, start.now_ns, f"seed {start.seed}")
+        # The driver is not enabled yet: nothing moves by this.
+        self.call(graph.POLICY_START)
 
     def _state(self, frame: str, goal_m: tuple[float, float, float], now_ns: int, whose: str) -> None:
         message = PoseStamped()
@@ -252,7 +254,7 @@ class Operator:
         return bool(answer.success), str(answer.message)
 
     def _set(self, node: str, values: Mapping[str, bool | int | str]) -> None:
-        request = SetParameters.Request(parameters=[Parameter(name=n, value=_value(v)) for n, v in values.items()])
+        request = SetParameters.Request(parameters=parameter_messages(values))
         future = self._set_bridge.call_async(request)
         self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {_SET_BRIDGE}")
         for result in future.result().results:
@@ -261,17 +263,7 @@ class Operator:
 
     def read_parameters(self, node: str, names: Sequence[str]) -> dict[str, bool | str]:
         """Values of a node's bool and text parameters."""
-        client = self._session.node.create_client(GetParameters, f"/{node}/get_parameters")
-        what = f"answer from {client.srv_name}"
-        self._session.wait_until(client.service_is_ready, _ANSWER_LIMIT_S, lambda: what)
-        future = client.call_async(GetParameters.Request(names=list(names)))
-        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: what)
-        values = {
-            name: value.bool_value if value.type == ParameterType.PARAMETER_BOOL else value.string_value
-            for name, value in zip(names, future.result().values, strict=True)
-        }
-        self._session.node.destroy_client(client)
-        return values
+        return read_parameters(self._session, node, names)
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -301,11 +293,3 @@ def _node_of(role: str, camera_source: str) -> str | None:
 def _shortened(missing: list[str]) -> str:
     more = f" (and {len(missing) - _MAX_NAMED} other things)" if len(missing) > _MAX_NAMED else ""
     return " and no ".join(missing[:_MAX_NAMED]) + more
-
-
-def _value(value: bool | int | str) -> ParameterValue:
-    if isinstance(value, str):
-        return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
-    if isinstance(value, bool):
-        return ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=value)
-    return ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
 import rclpy
@@ -48,6 +48,15 @@ class RosSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """For what has to be done although the user wants to stop: ``watch`` is not called inside."""
+        watch, self._watch = self._watch, lambda: None
+        try:
+            yield
+        finally:
+            self._watch = watch
 
     def spin(self, duration_s: float) -> None:
         """Serve callbacks for ``duration_s``."""

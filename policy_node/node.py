@@ -29,6 +29,7 @@ from node_support.trajectories import command_message
 from policy_node.actor_step import ActorStep
 from policy_node.goals import GoalVerdict, judge_goal
 from policy_node.joint_history import JointHistory
+from policy_node.moves import Moves
 from policy_node.pairing import FrameMessages, FramePairer
 from policy_node.setpoints import SetpointTracker
 from policy_node.settings import TABLE
@@ -46,13 +47,15 @@ class PolicyNode(StackNode):
         # One frame at a time on a small network: more threads only wait for each other.
         torch.set_num_threads(1)
         bundle = load_bundle(find_policy(self.parameters.text("policy")))
-        self._manifest = bundle.manifest
+        self._manifest, self._bundle_sha256 = bundle.manifest, bundle.sha256
         self._actor = ActorStep(bundle, cast(Look, self.parameters.text("look")))
         self._joints = JointStateMerger()
         self._history = JointHistory()
         self._pairer = FramePairer()
         self._setpoints = SetpointTracker()
         self._goal: GoalVerdict | None = None
+        self._is_started = not self.parameters.flag("await_start")
+        self._moves = Moves(self, lambda: "the policy acts: hold it first" if self._is_started else "")
         self._pending: tuple[FrameMessages, float] | None = None
         self._is_acting = False
         self._last_frame_ns: int | None = None
@@ -71,6 +74,8 @@ class PolicyNode(StackNode):
         subscribe_to(self, graph.COLOR_INFO, lambda message: self._on_part("info", message))
         subscribe_to(self, graph.DEPTH, lambda message: self._on_part("depth", message))
         serve_trigger(self, graph.POLICY_RESET, self._reset)
+        serve_trigger(self, graph.POLICY_START, self._start)
+        serve_trigger(self, graph.POLICY_HOLD, self._stay)
         self._diagnostics = Diagnostics(self, self._report)
         self.get_logger().info(f"policy {self._manifest.task}, bundle {bundle.sha256[:12]}: ready, no goal")
 
@@ -120,9 +125,24 @@ class PolicyNode(StackNode):
             self.get_logger().info(f"goal accepted: {goal.position_m.tolist()} m in {goal.frame_id}")
         self._goal_status.publish(String(data=verdict.text()))
 
+    def _start(self) -> tuple[bool, str]:
+        if self._goal is None:
+            return False, f"there is no goal: state one on {graph.GOAL.name} first"
+        if self._moves.is_moving:
+            return False, "the arm is being moved: wait until it has arrived, or end the move"
+        self._is_started = True
+        return True, "acting on the goal"
+
+    def _stay(self) -> tuple[bool, str]:
+        self._is_started = False
+        self._moves.end("held by request")
+        return True, "holding until started"
+
     def _reset(self) -> tuple[bool, str]:
         # Joint states are kept: they belong to the robot, and the first frame's may be among them.
         self._goal = None
+        self._is_started = not self.parameters.flag("await_start")
+        self._moves.end("reset by request")
         self._pending = None
         self._last_frame_ns = None
         self._pairer.forget()
@@ -137,13 +157,19 @@ class PolicyNode(StackNode):
         if self._pending is None or self._commands.get_subscription_count() == 0:
             return  # what is published before the driver is connected is lost
         frame = self._pending[0]
-        if self._goal is None or self._goal.position_m is None:
-            self._answer_pending(self._hold(frame.stamp_ns), "hold:no_goal")
+        goal = self._goal
+        if not self._moves.is_moving and (goal is None or goal.position_m is None or not self._is_started):
+            self._answer_pending(self._hold(frame.stamp_ns), "hold:not_started" if goal else "hold:no_goal")
             return
         joints = self._history.at(frame.stamp_ns)
         if joints is None or self._setpoints.is_awaited:
             return
         setpoint = self._setpoints.setpoint
+        if self._moves.is_moving:
+            step = self._moves.step(setpoint, frame.stamp_ns)
+            self._answer_pending(step or self._hold(frame.stamp_ns), "move" if step else "hold:move")
+            return
+        assert goal is not None and goal.position_m is not None
         if setpoint is None:
             self._answer_pending(self._hold(frame.stamp_ns), "hold:driver_not_active")
             return
@@ -154,7 +180,7 @@ class PolicyNode(StackNode):
             return
         started_s = time.perf_counter()
         try:
-            command = self._actor.command(frame, joints, self._goal.position_m, setpoint)
+            command = self._actor.command(frame, joints, goal.position_m, setpoint)
         except (ObservationError, CommandError) as error:
             self._complain(str(error))
             self._answer_pending(self._hold(frame.stamp_ns), "hold:bad_observation")
@@ -200,6 +226,8 @@ class PolicyNode(StackNode):
         rate_hz = self._rate.take_hz()
         values: dict[str, object] = {
             "task": self._manifest.task,
+            "bundle_sha256": self._bundle_sha256,
+            "started": self._is_started,
             "goal": "none" if self._goal is None else self._goal.text(),
             "driver_decision": self._setpoints.decision,
             "answer_rate_hz": rate_hz,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from fetch_sim2real import graph
 from fetch_sim2real.look import EVERY_FRAME, LOOKS
 from node_support.parameters import Parameter
 
 TABLE: Final = (
     Parameter("policy", "reach_block", "name of a shipped policy bundle, or folder of one"),
     Parameter("look", EVERY_FRAME, "when the actor sees; all but every frame are baselines", choices=LOOKS),
+    Parameter("await_start", False, f"true: hold until {graph.POLICY_START}; false: act as soon as there is a goal"),
 )

@@ -94,7 +94,9 @@ def test_subcommands_and_options_in_the_pages_exist() -> None:
             continue
         assert words[0] in modules, f"{page}: fetch-sim2real {words[0]}"
         module = __import__(modules[words[0]], fromlist=["app"])
-        options = {option for p in get_command(module.app).params for option in (*p.opts, *p.secondary_opts)}
+        program = get_command(module.app)
+        parts = [program, *getattr(program, "commands", {}).values()]
+        options = {option for part in parts for p in part.params for option in (*p.opts, *p.secondary_opts)}
         for word in words[1:]:
             if word.startswith("--") and word != "--help":
                 assert word.partition("=")[0] in options, f"{page}: fetch-sim2real {' '.join(words)}"

@@ -285,8 +285,11 @@ def test_refusals_are_counted_in_diagnostics(stage: Stage) -> None:
 
 
 def test_parameters_are_checked_at_start_and_when_set(stage: Stage) -> None:
-    taken, reason = set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=0.5))
+    taken, reason = set_parameter(stage.session, graph.ARM_DRIVER, Parameter("profile", value="gentle"))
     assert not taken and "read-only" in reason
+    taken, reason = set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.5))
+    assert not taken and "0.01" in reason
+    assert set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
     wrong = {
         "speed_scale:=1.5": "expected 0.01 to 1",
         "world:=nowhere": "available: gap, nominal",

@@ -37,6 +37,11 @@ SUBCOMMANDS: Final = (
         "Run a suite of cases through the graph: success, latencies, worst episodes, one report; or gate a change.",
     ),
     Subcommand(
+        "operate",
+        "operator_cli.operate.main",
+        "Run a policy on a robot from one terminal: check list, goal, enable, start, stop, label.",
+    ),
+    Subcommand(
         "check-graph",
         "operator_cli.check_graph",
         "Print the topics, types, QoS, frames and rates of the stack and compare a running graph with them.",

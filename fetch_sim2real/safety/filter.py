@@ -7,7 +7,7 @@ state of the arm: the last trajectory sent, sampled at the present time, is wher
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -58,6 +58,7 @@ class SafetyFilter:
 
     def __init__(self, profile: LimitProfile, scene: Scene, settings: FilterSettings | None = None) -> None:
         self.settings = settings or FilterSettings()
+        self._profile = profile
         self.limiter = MotionLimiter(profile.scaled(self.settings.speed_scale), CollisionModel(scene))
         self._tracking_error_rad = np.array(self.settings.tracking_error_rad)
         # Half a period of grace: commands are never exactly on time.
@@ -88,6 +89,16 @@ class SafetyFilter:
     def stopped_by_tracking(self) -> bool:
         """Whether the driver is stopped because the arm did not follow, and for no other reason."""
         return self.state is State.STOPPED and self.state_reason == self._tracking_fault
+
+    def cap_speed(self, speed_scale: float) -> None:
+        """Limit velocities to this share of the profile's, from the next activation on; nothing happens while active.
+
+        FetchSim2RealError unless it lies in (0, 1].
+        """
+        if self.state is State.ACTIVE or speed_scale == self.settings.speed_scale:
+            return
+        self.limiter = MotionLimiter(self._profile.scaled(speed_scale), self.limiter.model)
+        self.settings = replace(self.settings, speed_scale=speed_scale)
 
     def activate(self, now_ns: int, measured: JointSample) -> Decision:
         """Follow commands from now on, starting from the measured position; sends a hold there.

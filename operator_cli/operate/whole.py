@@ -1,0 +1,109 @@
+"""An operation from start to end: enter the graph, or start a simulated one, do the steps, leave nothing moving."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from fetch_sim2real import graph
+from fetch_sim2real.launcher import launch
+from fetch_sim2real.operation.log import OperationLog
+from fetch_sim2real.processes import SimGraphOptions, sim_graph
+from fetch_sim2real.ros_domain import DOMAIN_VARIABLE, claim_domain
+from fetch_sim2real.stop_request import StopRequest
+from operator_cli.operate.dialogue import Dialogue
+from operator_cli.operate.link import RobotLink
+from operator_cli.operate.simulated import LONG_EPISODE_S, SimulatedWorld
+from operator_cli.operate.steps import Steps
+from operator_cli.operate.terminal import Terminal
+from operator_cli.session import RosSession
+
+_START_LIMIT_S = 60.0
+_ATTACH_LIMIT_S = 15.0
+
+
+class SupportsChoices(Protocol):
+    """The options that are needed here."""
+
+    @property
+    def mode(self) -> str: ...
+    @property
+    def log(self) -> Path: ...
+    @property
+    def speed(self) -> float | None: ...
+    @property
+    def accepted(self) -> tuple[str, ...]: ...
+    @property
+    def assume_yes(self) -> bool: ...
+
+
+@contextmanager
+def entered(choices: SupportsChoices, watch: Callable[[], None], limit_s: float | None) -> Iterator[Steps]:
+    """The steps on the graph of this ROS domain. If something goes wrong inside, the arm is stopped.
+
+    Up to ``limit_s`` are waited for the nodes; None waits for nothing but what a step itself needs.
+    """
+    with RosSession(graph.OPERATOR, watch) as session:
+        link = RobotLink(session)
+        if limit_s is not None:
+            link.wait_for_nodes(limit_s)
+        steps = Steps(link, OperationLog(choices.log), choices.mode, choices.accepted)
+        try:
+            if choices.speed is not None:
+                steps.cap_speed(choices.speed)
+            yield steps
+        finally:
+            steps.make_safe()
+
+
+def run_dialogue(
+    choices: SupportsChoices,
+    console: Console,
+    stop: StopRequest,
+    trial_s: float | None,
+    simulated_policy: str | None,
+    seed: int,
+) -> bool:
+    """Lead a human through runs, with ``simulated_policy`` in a simulated graph. False if it came to nothing."""
+    with ExitStack() as resources:
+        watch = stop.check
+        if simulated_policy is not None:
+            watch = resources.enter_context(_simulated(simulated_policy, choices, stop, console))
+        limit_s = _ATTACH_LIMIT_S if simulated_policy is None else _START_LIMIT_S
+        console.print("looking for policy and driver")
+        steps = resources.enter_context(entered(choices, watch, limit_s))
+        terminal = Terminal(steps.link.session, console, choices.assume_yes)
+        world = SimulatedWorld(steps.link, seed) if steps.link.is_simulated else None
+        return Dialogue(steps, terminal, trial_s, world).run()
+
+
+@contextmanager
+def _simulated(
+    policy: str, choices: SupportsChoices, stop: StopRequest, console: Console
+) -> Iterator[Callable[[], None]]:
+    """A simulated graph against the wall clock; what is to be called in every wait."""
+    options = SimGraphOptions(policy=policy, lockstep=False, episode_s=LONG_EPISODE_S, mode=choices.mode)
+    lock = None
+    if DOMAIN_VARIABLE not in os.environ:
+        # Held until the program ends. In a domain of its own a simulation does not meet a robot.
+        domain, lock = claim_domain()
+        os.environ[DOMAIN_VARIABLE] = str(domain)
+        console.print(f"ROS domain {domain}", style="dim")
+    with (
+        tempfile.TemporaryDirectory(prefix="fetch_sim2real_") as folder,
+        launch(sim_graph(options), Path(folder), hurry=stop.insists) as supervisor,
+    ):
+
+        def watch() -> None:
+            stop.check()
+            supervisor.check()
+
+        yield watch
+    if lock is not None:
+        lock.close()

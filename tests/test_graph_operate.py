@@ -1,0 +1,242 @@
+"""The operator's workflow over the simulated graph, driven by scripted answers: what a human would type on a robot."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from graph_harness import START_LIMIT_S, running, write_untrained_bundle
+from rich.console import Console
+from std_srvs.srv import Trigger
+
+from fetch_sim2real import graph
+from fetch_sim2real.errors import GraphError
+from fetch_sim2real.operation.items import JOINT_SILENCE_LIMIT_S, Item
+from fetch_sim2real.operation.log import OperationLog
+from fetch_sim2real.operation.slow_move import plan_move
+from fetch_sim2real.processes import SimGraphOptions, sim_graph
+from fetch_sim2real.robot.ik import HOME_POSITION_RAD
+from node_support.topics import publish_to
+from operator_cli.operate.dialogue import Dialogue, parse_goal
+from operator_cli.operate.link import RobotLink
+from operator_cli.operate.main import app
+from operator_cli.operate.simulated import LONG_EPISODE_S, SimulatedWorld
+from operator_cli.operate.steps import Steps
+from operator_cli.operate.terminal import Terminal
+
+pytestmark = [pytest.mark.ros, pytest.mark.gl, pytest.mark.slow]
+
+OUTSIDE_M = (0.76, 0.0, 0.90)  # of where episodes of reach_block start
+
+
+@dataclass
+class Stage:
+    """A simulated graph, not running yet, and an operator."""
+
+    steps: Steps
+    world: SimulatedWorld
+    log: OperationLog
+
+    def items(self) -> dict[str, Item]:
+        """The check list by name."""
+        return {item.name: item for item in self.steps.check().items}
+
+    def talk(self, *answers: str) -> tuple[bool, str]:
+        """The dialogue with these answers: its result, and what it printed."""
+        reading, writing = os.pipe()
+        os.write(writing, "".join(f"{answer}\n" for answer in answers).encode())
+        os.close(writing)
+        console = Console(width=300, record=True, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
+        terminal = Terminal(self.steps.link.session, console, False, reading)
+        try:
+            return Dialogue(self.steps, terminal, 1.5, self.world).run(), console.export_text()
+        finally:
+            os.close(reading)
+            console.file.close()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("operate")
+    write_untrained_bundle(folder / "policy")
+    options = SimGraphOptions(policy=str(folder / "policy"), lockstep=True, episode_s=LONG_EPISODE_S)
+    log = OperationLog(folder / "log.jsonl")
+    with running(sim_graph(options), folder / "logs") as (_, session):
+        link = RobotLink(session)
+        link.wait_for_nodes(2 * START_LIMIT_S)
+        steps = Steps(link, log, "live", ())
+        try:
+            yield Stage(steps, SimulatedWorld(link, 3), log)
+        finally:
+            steps.make_safe()
+
+
+@pytest.fixture
+def standing(stage: Stage) -> Stage:
+    """The world at a start, running, the driver disabled."""
+    stage.world.begin()
+    stage.steps.hold()
+    return stage
+
+
+def test_a_robot_that_stands_still_in_time_is_not_ready(stage: Stage) -> None:
+    stage.steps.link.session.wait_until(
+        lambda: (stage.steps.link.joints.silence_s or 0.0) > JOINT_SILENCE_LIMIT_S, 5.0, lambda: "silence"
+    )
+    done, text = stage.talk("n", "q")
+    assert not done
+    assert "joint states    stale" in text and "no frame has come" in text
+    failed = stage.log.events()[-1].detail["failed"]
+    assert isinstance(failed, dict) and set(failed) == {"joint states", "camera latency", "command latency"}
+
+
+def test_all_is_well_at_a_start(standing: Stage) -> None:
+    found = standing.items()
+    assert {name: item.state for name, item in found.items() if item.state != "ok"} == {
+        "run-stop": "unknown", "calibration": "unknown",
+    }  # fmt: skip
+    assert found["camera latency"].reason.startswith("67 ms")
+    assert "120 Hz" in found["joint states"].reason
+
+
+@pytest.mark.parametrize("topic", [graph.JOINT_COMMAND, graph.ARM_TRAJECTORY])
+def test_a_second_commander_is_found(standing: Stage, topic: graph.Topic) -> None:
+    session = standing.steps.link.session
+    publisher = publish_to(session.node, topic)
+    item = standing.items()["commanders"]
+    session.node.destroy_publisher(publisher)
+    assert item.state == "fail"
+    assert item.next_step == f"end {graph.OPERATOR}" and topic.name in item.reason
+
+
+def test_who_could_send_goals_by_action_is_found(standing: Stage) -> None:
+    node = standing.steps.link.session.node
+    # What an action's client makes, among others.
+    client = node.create_client(Trigger, f"{graph.ROBOT_ACTIONS[0]}/_action/send_goal")
+    item = standing.items()["commanders"]
+    node.destroy_client(client)
+    assert item.state == "fail" and graph.ROBOT_ACTIONS[0] in item.reason
+    assert item.next_step == f"end {graph.OPERATOR}"
+
+
+def go_outside(stage: Stage) -> None:
+    """Bring the arm to where no episode starts."""
+    known, newest = stage.steps.known, stage.steps.link.joints.newest
+    assert known.ik is not None and known.model is not None and newest is not None
+    target = known.ik.reach(HOME_POSITION_RAD, np.array(OUTSIDE_M))
+    assert target is not None
+    arrived, reason = stage.steps.move(plan_move(known.model, known.ik, newest.position, target), lambda: False)
+    assert arrived, reason
+
+
+def test_a_run_from_outside_the_start_region_to_its_label(standing: Stage) -> None:
+    go_outside(standing)
+    assert standing.items()["start"].state == "fail"
+    before = len(standing.log.events())
+    done, text = standing.talk("n", "y", "0 0 0.9", "nonsense", "0 0 0.1", "y", "y", "f", "went astray", "n")
+    assert done, text
+    assert "6 cm outside" in text and "  there" in text
+    assert "refused: position [0.0, 0.0, 0.9] m in 'block' is outside the trained region" in text
+    events = standing.log.events()[before:]
+    assert [e.event for e in events] == [
+        "check", "enable", "move", "check", "goal", "goal", "enable", "start", "stop", "label", "reset",
+    ]  # fmt: skip
+    goals = [e.detail["accepted"] for e in events if e.event == "goal"]
+    assert goals == [False, True]
+    label = events[-2].detail
+    assert (label["outcome"], label["note"], label["end"]) == ("failure", "went astray", "1.5 s are over")
+    assert isinstance(label["goal"], dict) and label["goal"]["position_m"] == [0.0, 0.0, 0.1]
+    assert standing.steps.known.bundle is not None
+    assert label["policy_sha256"] == standing.steps.known.bundle.sha256
+    stop = events[-3].detail["decisions"]
+    assert isinstance(stop, dict) and int(str(stop["decisions_command"])) + int(str(stop["decisions_limited"])) > 10
+
+
+def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: Stage) -> None:
+    known, link = standing.steps.known, standing.steps.link
+    assert known.ik is not None and known.model is not None and link.joints.newest is not None
+    target = known.ik.reach(HOME_POSITION_RAD, np.array(OUTSIDE_M))
+    assert target is not None
+    move = plan_move(known.model, known.ik, link.joints.newest.position, target)
+    began_s = time.monotonic()
+    arrived, reason = standing.steps.move(move, lambda: time.monotonic() - began_s > 0.1)
+    assert not arrived and reason.startswith("aborted (driver stopped")
+    item = standing.items()["driver"]
+    assert item.state == "fail" and "stopped" in item.reason
+    standing.steps.reset()
+    assert standing.items()["driver"].state == "ok"
+
+
+def test_the_program_that_ends_stops_the_arm(standing: Stage) -> None:
+    steps = standing.steps
+    steps.enable()
+    with pytest.raises(GraphError, match="there is no goal"):
+        steps.start()
+    goal = parse_goal("0 0 0.1", graph.BLOCK_FRAME)
+    assert goal is not None and steps.goal(goal)[0]
+    steps.link.session.spin(0.3)
+    assert steps.link.last_decision == "hold", "a goal is no word to begin"
+    steps.start()
+    steps.link.session.wait_until(
+        lambda: steps.link.last_decision in ("command", "limited"), 5.0, lambda: "command of the policy"
+    )
+    steps.make_safe()
+    steps.link.wait_for_news()
+    assert steps.link.diagnostics(graph.ARM_DRIVER)["state"] == "stopped"
+    assert steps.link.diagnostics(graph.POLICY_NODE)["started"] == "False"
+    steps.reset()
+
+
+def test_the_steps_are_commands_too(
+    standing: Stage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            app(["--log", str(tmp_path / "log.jsonl"), *arguments])
+        return int(ended.value.code or 0), capfd.readouterr().out
+
+    code, output = run("check", "--json")
+    assert code == 0, output
+    assert {item["name"] for item in json.loads(output)} >= {"run-stop", "bundle", "start"}
+    assert run("goal", "0", "0", "0.9")[0] == 1
+    goal = ("goal", "0", "0", "0.1", "--frame", "block")
+    for arguments in (goal, ("enable",), ("start",), ("stop",), ("label", "unclear"), ("reset",)):
+        code, output = run(*arguments)
+        assert code == 0, output
+    assert [e.event for e in OperationLog(tmp_path / "log.jsonl").events()] == [
+        "check", "goal", "goal", "enable", "start", "stop", "label", "reset",
+    ]  # fmt: skip
+
+
+def test_any_key_is_heard_and_not_taken_for_an_answer(stage: Stage) -> None:
+    keyboard, descriptor = os.openpty()
+    with open(os.devnull, "w") as nowhere:
+        terminal = Terminal(stage.steps.link.session, Console(file=nowhere), False, descriptor)
+        with terminal.any_key() as pressed:
+            assert not pressed()
+            os.write(keyboard, b" ")
+            stage.steps.link.session.wait_until(pressed, 5.0, lambda: "key")
+        os.write(keyboard, b"n\n")
+        assert not terminal.yes("Go on?")
+    os.close(keyboard)
+    os.close(descriptor)
+
+
+def test_goals_as_they_are_typed() -> None:
+    goal = parse_goal("0.6, -0.1 0.745", graph.BASE_FRAME)
+    assert goal is not None and goal.frame_id == graph.BASE_FRAME
+    np.testing.assert_array_equal(goal.position_m, [0.6, -0.1, 0.745])
+    other = parse_goal("1 2 3 block", graph.BASE_FRAME)
+    assert other is not None and other.frame_id == "block"
+    for text in ("", "1 2", "a b c", "1 2 3 block more"):
+        assert parse_goal(text, graph.BASE_FRAME) is None

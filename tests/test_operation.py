@@ -1,0 +1,240 @@
+"""The operator's knowledge without ROS: items of the check list, the start region, slow moves, the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetch_sim2real import graph, paths
+from fetch_sim2real.errors import SetupError
+from fetch_sim2real.operation import items
+from fetch_sim2real.operation.log import OperationLog, refusals_between, run_summary
+from fetch_sim2real.operation.slow_move import ARRIVED_RAD, SLOW_SPEED_RAD_S, MoveError, MoveFollower, plan_move
+from fetch_sim2real.operation.start_region import StartRegion, departure_from, start_position
+from fetch_sim2real.robot.collision import CollisionModel
+from fetch_sim2real.robot.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.robot.limits import PROFILES
+from fetch_sim2real.safety.checks import FilterSettings
+from fetch_sim2real.safety.filter import SafetyFilter
+from fetch_sim2real.safety.limiter import REQUIRED_CLEARANCE_M
+from fetch_sim2real.safety.scene import scene_of_world
+from fetch_sim2real.safety.states import State
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.timing import CONTROL_PERIOD_NS
+from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
+
+WORLD = load_world("nominal", paths.worlds_dir())
+SCENE = scene_of_world(WORLD)
+REGION = StartRegion(np.array([0.54, -0.2, 0.84]), np.array([0.70, 0.2, 0.93]))
+
+
+@pytest.fixture(scope="module")
+def ik() -> DifferentialIk:
+    return DifferentialIk(WORLD.robot.torso_height_m)
+
+
+def at(ik: DifferentialIk, *grip_m: float) -> FloatArray:
+    position = ik.reach(HOME_POSITION_RAD, np.array(grip_m))
+    assert position is not None
+    return position
+
+
+# -- items ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("item", "state", "word"),
+    [
+        (items.mode_item("live", "shadow", False), "fail", "mode:=live"),
+        (items.mode_item("shadow", "shadow", False), "ok", "nothing is sent"),
+        (items.run_stop_item(None, "joint_trajectory"), "unknown", "cannot see"),
+        (items.run_stop_item("runstop: the run-stop is pressed", "rosbridge"), "fail", "pressed"),
+        (items.run_stop_item("unknown", "rosbridge"), "fail", "not reported"),
+        (items.run_stop_item("ready", "rosbridge"), "ok", "released"),
+        (items.driver_item("fault", "the robot faulted"), "fail", "operate reset"),
+        (items.driver_item("active", "enabled"), "fail", "operate stop"),
+        (items.driver_item("hold", "no valid command"), "ok", "hold"),
+        (items.joint_states_item(None, None, 120.0), "fail", "none has come"),
+        (items.joint_states_item(0.9, 120.0, 120.0), "fail", "stale"),
+        (items.joint_states_item(0.01, 50.0, 120.0), "fail", "50 Hz"),
+        (items.joint_states_item(0.01, 100.0, 120.0), "ok", "100 Hz"),
+        (items.torso_item(0.30, 0.35, 0.35), "fail", "the bundle needs 0.350 m"),
+        (items.torso_item(0.35, 0.35, 0.30), "fail", "the driver's world needs 0.300 m"),
+        (items.torso_item(0.355, 0.35, 0.35), "ok", "0.355 m"),
+        (items.torso_item(0.355, None, 0.35), "unknown", "not known"),
+        (items.profile_item("default", "gentle", 1.0), "fail", "faster than"),
+        (items.profile_item("gentle", "default", 1.0), "ok", "gentle"),
+        (items.profile_item("default", "default", 0.25), "warn", "25%"),
+        (items.camera_latency_item([], (0.03, 0.09)), "fail", "no frame"),
+        (items.camera_latency_item([0.06, 0.07], (0.03, 0.09)), "ok", "65 ms"),
+        (items.camera_latency_item([0.12, 0.13], (0.03, 0.09)), "fail", "30 ms to 90 ms"),
+        (items.camera_latency_item([0.001], (0.03, 0.09)), "warn", "less than"),
+        (items.command_latency_item([0.002], (0.005, 0.02)), "ok", "2 ms"),
+        (items.command_latency_item([0.05], (0.005, 0.02)), "fail", "50 ms"),
+        (items.command_latency_item([0.5], None), "fail", "500 ms"),
+        (items.command_latency_item([-0.5], (0.005, 0.02)), "fail", "clocks"),
+        (items.start_item(None, "live"), "unknown", "not known"),
+        (items.start_item("12 cm outside", "live"), "fail", "12 cm"),
+        (items.start_item("12 cm outside", "shadow"), "warn", "yourself"),
+        (items.start_item("", "live"), "ok", "began"),
+    ],
+)  # fmt: skip
+def test_items(item: items.Item, state: str, word: str) -> None:
+    assert item.state == state
+    assert word in f"{item.reason} {item.next_step}"
+    assert item.next_step or item.state in ("ok", "unknown")
+
+
+PROPER = {
+    graph.JOINT_COMMAND.name: [graph.POLICY_NODE],
+    graph.ARM_TRAJECTORY.name: [graph.ARM_DRIVER],
+    graph.GRIPPER_TRAJECTORY.name: [graph.ARM_DRIVER],
+}
+
+
+def test_one_commander() -> None:
+    assert items.commanders_item(PROPER, "joint_trajectory", "live").reason.endswith("arm_driver alone sends")
+    assert items.commanders_item(PROPER, "joint_trajectory", "shadow").reason.endswith("nobody sends")
+
+
+@pytest.mark.parametrize(
+    ("change", "backend", "mode", "word"),
+    [
+        ({graph.JOINT_COMMAND.name: [graph.POLICY_NODE, "teleop"]}, "joint_trajectory", "live", "end teleop"),
+        ({graph.JOINT_COMMAND.name: [graph.POLICY_NODE] * 2}, "joint_trajectory", "live", "end policy_node"),
+        ({graph.ARM_TRAJECTORY.name: [graph.ARM_DRIVER, "move_group"]}, "joint_trajectory", "live", "end move_group"),
+        ({graph.ROBOT_ACTIONS[0]: ["move_group"]}, "joint_trajectory", "live", "end move_group"),
+        ({graph.JOINT_COMMAND.name: []}, "joint_trajectory", "live", "start policy_node"),
+        # Somebody sends although this driver has another way to the robot.
+        ({}, "rosbridge", "live", "end arm_driver"),
+    ],
+)
+def test_other_commanders_are_named(change: dict[str, list[str]], backend: str, mode: str, word: str) -> None:
+    item = items.commanders_item({**PROPER, **change}, backend, mode)
+    assert item.state == "fail"
+    assert word in item.next_step
+
+
+# -- where the arm is -------------------------------------------------------------------------------------------------
+
+
+def test_starts_of_training_are_in_the_region(ik: DifferentialIk) -> None:
+    for grip_m in (REGION.lower_m, REGION.centre_m, REGION.upper_m):
+        assert departure_from(REGION, ik, at(ik, *grip_m)) == ""
+    middle = start_position(REGION, ik)
+    assert middle is not None
+    np.testing.assert_allclose(ik.grip_position_m(middle), REGION.centre_m, atol=2e-3)
+
+
+def test_a_gripper_elsewhere_or_turned_is_not(ik: DifferentialIk) -> None:
+    assert "6 cm outside" in departure_from(REGION, ik, at(ik, 0.76, 0.0, 0.9))
+    turned = at(ik, 0.62, 0.0, 0.9)
+    turned[6] += 1.0
+    assert "wrist_roll_joint" in departure_from(REGION, ik, turned)
+
+
+# -- slow moves -------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_clear_between_its_waypoints(ik: DifferentialIk) -> None:
+    model = CollisionModel(SCENE)
+    move = plan_move(model, ik, at(ik, 0.76, -0.25, 0.78), at(ik, *REGION.centre_m))
+    for begin, end in zip(move.waypoints[:-1], move.waypoints[1:], strict=True):
+        line = begin + np.linspace(0.0, 1.0, 500)[:, None] * (end - begin)
+        assert float(model.clearance(line).least.min()) >= REQUIRED_CLEARANCE_M
+    assert move.least_duration_s * SLOW_SPEED_RAD_S >= np.abs(move.waypoints[-1] - move.waypoints[0]).max() - 1e-9
+
+
+def test_a_move_that_leaves_the_workspace_is_not_planned(ik: DifferentialIk) -> None:
+    folded = HOME_POSITION_RAD.copy()
+    folded[0] = 1.5
+    with pytest.raises(MoveError, match=r"workspace.*by hand"):
+        plan_move(CollisionModel(SCENE), ik, folded, at(ik, *REGION.centre_m))
+
+
+def follow(waypoints: FloatArray, speed_scale: float = 1.0) -> tuple[SafetyFilter, float, int]:
+    """Follow a move through the safety filter; the filter, the highest joint speed and the number of periods."""
+    safety = SafetyFilter(PROFILES["default"], SCENE, FilterSettings(speed_scale=speed_scale))
+    now_ns, setpoint, most, steps = 10**9, JointSetpoint.at_rest(waypoints[0]), 0.0, 0
+    follower = MoveFollower(list(waypoints))
+    safety.activate(now_ns, JointSample(now_ns, waypoints[0], np.zeros(7), 0.0))
+    while (command := follower.step(setpoint, now_ns)) is not None:
+        decision = safety.on_command(now_ns, command)
+        assert decision.outcome in ("command", "limited"), decision.detail
+        setpoint, now_ns, steps = decision.setpoint, now_ns + CONTROL_PERIOD_NS, steps + 1
+        safety.on_joint_sample(JointSample(now_ns, setpoint.position, setpoint.velocity, 0.0))
+        most = max(most, float(np.abs(setpoint.velocity).max()))
+        assert steps < 5000
+    assert np.abs(setpoint.position - waypoints[-1]).max() < ARRIVED_RAD
+    return safety, most, steps
+
+
+def test_a_followed_move_passes_the_filter_slowly_and_arrives(ik: DifferentialIk) -> None:
+    move = plan_move(CollisionModel(SCENE), ik, at(ik, 0.76, -0.25, 0.78), at(ik, *REGION.centre_m))
+    safety, most, _ = follow(move.waypoints)
+    assert most <= SLOW_SPEED_RAD_S + 1e-9
+    assert safety.state is State.ACTIVE and not safety.refusals
+
+
+def test_the_speed_cap_slows_a_move_further(ik: DifferentialIk) -> None:
+    waypoints = np.array([at(ik, 0.62, 0.0, 0.9), at(ik, 0.62, 0.1, 0.9)])
+    _, _, free = follow(waypoints)
+    _, most, capped = follow(waypoints, 0.05)
+    assert capped > free
+    assert most <= 0.05 * PROFILES["default"].velocity.max()
+
+
+def test_a_move_from_elsewhere_and_one_that_is_stuck_end(ik: DifferentialIk) -> None:
+    waypoints = [at(ik, 0.62, 0.0, 0.9), at(ik, 0.62, 0.1, 0.9)]
+    with pytest.raises(MoveError, match="plan it anew"):
+        MoveFollower(waypoints).step(JointSetpoint.at_rest(waypoints[1]), 1)
+    follower = MoveFollower(waypoints)
+    with pytest.raises(MoveError, match="no progress"):
+        for step in range(1000):
+            follower.step(JointSetpoint.at_rest(waypoints[0]), step)
+
+
+def test_a_speed_cap_waits_for_the_next_activation(ik: DifferentialIk) -> None:
+    position = at(ik, 0.62, 0.0, 0.9)
+    safety = SafetyFilter(PROFILES["default"], SCENE)
+    safety.activate(10**9, JointSample(10**9, position, np.zeros(7), 0.0))
+    safety.cap_speed(0.5)
+    assert safety.settings.speed_scale == 1.0
+    safety.disable(10**9, "test")
+    safety.cap_speed(0.5)
+    np.testing.assert_allclose(safety.limiter.profile.velocity, 0.5 * PROFILES["default"].velocity)
+    safety.cap_speed(1.0)
+    np.testing.assert_allclose(safety.limiter.profile.velocity, PROFILES["default"].velocity)
+
+
+# -- the log ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_label_tells_of_the_last_run(tmp_path: Path) -> None:
+    log = OperationLog(tmp_path / "new" / "log.jsonl")
+    with pytest.raises(SetupError, match="no run without a label"):
+        run_summary(log.events())
+    log.append("start", goal="there", policy_sha256="ab", decisions={"decisions_refused_stale": "2"})
+    with pytest.raises(SetupError, match="not been stopped"):
+        run_summary(log.events())
+    counts = {"decisions_refused_stale": "5", "decisions_refused_jump": "1", "decisions_refused_not_active": "9"}
+    log.append("stop", reason="a key was pressed", decisions=counts)
+    summary = run_summary(log.events())
+    assert summary["refusals"] == {"stale": 3, "jump": 1}
+    assert (summary["goal"], summary["policy_sha256"], summary["end"]) == ("there", "ab", "a key was pressed")
+    log.append("label", outcome="failure", note="", **summary)
+    with pytest.raises(SetupError, match="no run without a label"):
+        run_summary(log.events())
+
+
+def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.jsonl"
+    path.write_text('{"something": "else"}\n')
+    with pytest.raises(SetupError, match="line 1"):
+        OperationLog(path).events()
+
+
+def test_counts_that_did_not_grow_are_left_out() -> None:
+    assert refusals_between({"decisions_refused_stale": "2"}, {"decisions_refused_stale": "2"}) == {}
