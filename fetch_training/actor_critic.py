@@ -3,7 +3,8 @@
 Departures from Haarnoja et al. 2018 (soft actor-critic) and Pinto et al. 2017 (asymmetric actor-critic): layer
 normalization in the critics, targets clipped to the range that rewards of -1 and 0 allow (Andrychowicz et al. 2017),
 a cost on changing the action from one period to the next, an encoder that is trained beforehand, and a demonstrator
-that is imitated where the critics prefer its action (Nair et al. 2018's Q-filter).
+whose action on what the actor sees is imitated beside the critics' gradient, everywhere: where critics alone decided
+whether to imitate (Nair et al. 2018's Q-filter), they were too sure of themselves.
 """
 
 from __future__ import annotations
@@ -35,14 +36,10 @@ class LearnerSettings:
     initial_alpha: float = 0.01
     # Weight on the mean squared change between successive actions.
     smoothness: float = 0.02
-    # Weight on the mean squared distance to the demonstrator's action, where the critics prefer that; 0: none.
+    # Weight on the mean squared distance to the demonstrator's action; 0: none.
     imitation: float = 5.0
-    # So many updates at first only imitate, everywhere, while the critics learn what that is worth.
+    # So many updates at first only imitate, while the critics learn what that is worth.
     imitation_only_updates: int = 8_000
-    # Critics are wrong before they are right: at first the demonstrator is imitated whatever they prefer, and this
-    # decays over so many updates to a floor.
-    imitation_decay_updates: int = 30_000
-    imitation_floor: float = 0.1
     critic_hidden: int = 256
     # What the critics judge by: the full simulator state, or, for comparison, only what the actor sees too.
     critic_sees: Literal["state", "observation"] = "state"
@@ -105,12 +102,11 @@ class AsymmetricActorCritic:
         context = self._context(batch)
         change = (mean_action - batch.vector[:, self._last_action]).square().mean()
         loss = settings.smoothness * change / (1.0 - settings.gamma)
-        share, only_imitate = 0.0, settings.imitation > 0.0 and self._updates < settings.imitation_only_updates
+        only_imitate = settings.imitation > 0.0 and self._updates < settings.imitation_only_updates
         if settings.imitation > 0.0:
-            imitation, share = (
-                self._imitation_of_all(batch, action) if only_imitate else self._imitation(batch, context, mean_action)
-            )
-            loss = loss + settings.imitation * imitation
+            # The sampled action at first, so that the spread shrinks to what imitation leaves open.
+            away = (action if only_imitate else mean_action) - self._demonstrated(batch)
+            loss = loss + settings.imitation * away.square().sum(-1).mean()
         loss = loss + alpha * log_prob.mean()
         judged: dict[str, float] = {}
         if not only_imitate:
@@ -122,12 +118,11 @@ class AsymmetricActorCritic:
         return judged | {
             "alpha": float(alpha),
             "action_change": change.item(),
-            "imitated_share": share,
         }
 
-    def renew_trust(self) -> None:
-        """Imitate the demonstrator again as when the critics began to judge: the actor has got other eyes."""
-        self._updates = self.settings.imitation_only_updates
+    def imitate_first(self) -> None:
+        """Only imitate for a while, as at the beginning: the actor has got other eyes."""
+        self._updates = 0
 
     def _context(self, batch: Batch) -> torch.Tensor:
         if self.settings.critic_sees == "observation":
@@ -155,35 +150,11 @@ class AsymmetricActorCritic:
         alpha_loss = -(self.log_alpha.exp() * (log_prob.mean() + self.settings.target_entropy))
         self._step(self._alpha_optimizer, alpha_loss)
 
-    def _imitation_of_all(self, batch: Batch, action: torch.Tensor) -> tuple[torch.Tensor, float]:
-        """Squared distance of the sampled action, so that the spread shrinks to what imitation leaves open."""
-        shown = self._demonstrated(batch)
-        return (action - shown).square().sum(-1).mean(), 1.0
-
-    def _imitation(
-        self, batch: Batch, context: torch.Tensor, mean_action: torch.Tensor
-    ) -> tuple[torch.Tensor, float]:
-        """Squared distance to the demonstrator where the critics prefer it, and the share of the batch that is."""
-        shown = self._demonstrated(batch)
-        distance = (mean_action - shown).square().sum(-1)
-        with torch.no_grad():
-            both = torch.cat([shown, mean_action])
-            theirs, ours = self.critic.lowest(context.repeat(2, 1), both).chunk(2)
-            preferred = (theirs > ours).to(shown.dtype)
-        weight = torch.maximum(preferred, torch.tensor(self._trust()))
-        return (weight * distance).mean(), preferred.mean().item()
-
     def _demonstrated(self, batch: Batch) -> torch.Tensor:
         """The demonstrator's action on what the actor sees."""
         with torch.no_grad():
             seen = seen_situation(self.policy.actor, batch.bottleneck, batch.vector, batch.goal, batch.truth[:, 6])
             return self._learning.demonstrate(seen)
-
-    def _trust(self) -> float:
-        """How much the demonstrator is imitated where the critics do not prefer it."""
-        settings = self.settings
-        share = (self._updates - settings.imitation_only_updates) / settings.imitation_decay_updates
-        return max(settings.imitation_floor, 1.0 - share)
 
     def _noise(self, batch: Batch) -> torch.Tensor:
         return torch.randn(batch.action.shape, generator=self._generator)

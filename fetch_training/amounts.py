@@ -5,5 +5,5 @@ from __future__ import annotations
 from typing import Final
 
 PICTURES: Final = 48_000  # for the encoder
-EXPERT_STEPS: Final = 90_000  # environment steps on true positions
+EXPERT_STEPS: Final = 40_000  # environment steps on true positions
 TUNING_STEPS: Final = 25_000  # environment steps on pictures

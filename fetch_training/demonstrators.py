@@ -1,7 +1,7 @@
-"""Scripted demonstrators: simple closed-loop rules on the *true* positions, for a batch of states.
+"""Scripted demonstrators: simple closed-loop rules on positions, for a batch of states.
 
-They see what no actor sees, so they can be imitated but not deployed, and they are imitated only where the critics
-prefer their action (``actor_critic``). All are functions of the present state alone, so they work for hindsight goals.
+They are told what the actor is told (``seen``) and imitated (``actor_critic``). All are functions of one moment's
+positions, so they work for hindsight goals.
 """
 
 from __future__ import annotations

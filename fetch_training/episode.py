@@ -41,7 +41,7 @@ class Episode:
         return len(self.action) - 1
 
 
-ARRAYS: Final = ("state", "bottleneck", "shown", "vector", "truth", "action")
+ARRAYS: Final = ("state", "bottleneck", "vector", "truth", "action")
 
 
 def achieved_goal(task: Task, truth: Float32) -> Float32:

@@ -43,7 +43,7 @@ class LoopSettings:
 
 
 _log = logging.getLogger(__name__)
-_METRICS = ("critic_loss", "value", "alpha", "action_change", "imitated_share")
+_METRICS = ("critic_loss", "value", "alpha", "action_change")
 
 
 class TrainingLoop:

@@ -31,7 +31,6 @@ class Batch(NamedTuple):
     next_bottleneck: torch.Tensor
     vector: torch.Tensor
     next_vector: torch.Tensor
-    shown: torch.Tensor
     truth: torch.Tensor
     next_truth: torch.Tensor
     goal: torch.Tensor
@@ -130,7 +129,6 @@ class HindsightReplay:
             pick("bottleneck", 1),
             vector,
             next_vector,
-            pick("shown"),
             pick("truth"),
             next_truth,
             goal.astype(np.float32),

@@ -122,5 +122,5 @@ def learner_from(
     """A learner for pictures with head, spread, critics and temperature of the expert's."""
     learner = make_learner(setting, stage.learner, seed)
     learner.load_state_dict(expert_state)
-    learner.renew_trust()
+    learner.imitate_first()
     return learner
