@@ -1,39 +1,37 @@
-"""Ways to the robot. To add one: a class with these three methods, and its name in ``BACKENDS`` (docs/own_arm.md)."""
+"""Ways to the robot. To add one: a subclass of ``Backend``, and its place in ``BACKENDS`` (docs/bring_your_own.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Protocol
+from importlib import import_module
+from typing import Any, Final
 
-from rclpy.node import Node
-
-from arm_driver.joint_trajectory_backend import JointTrajectoryBackend
+from arm_driver.backend import Backend
+from arm_driver.robot_side import Driver
 from arm_driver.shadow import ShadowBackend
-from fetch_sim2real.types import JointTrajectory
+from fetch_sim2real.errors import SetupError
 
-
-class Backend(Protocol):
-    """Carries out what the safety filter decided, at once and without judging it again."""
-
-    def send_arm(self, trajectory: JointTrajectory) -> None:
-        """Start ``trajectory`` now, in place of what runs."""
-
-    def send_gripper(self, opening_m: float) -> None:
-        """Bring each finger to ``opening_m``."""
-
-    def close(self) -> None:
-        """End the connection; nothing is sent any more."""
-
-
-ReportFault = Callable[[str], None]
-"""To be called in the executor's thread when the robot reports a fault or cuts power, with the reason."""
-
-BACKENDS: Final[dict[str, Callable[[Node, ReportFault], Backend]]] = {"joint_trajectory": JointTrajectoryBackend}
+# Module and class: what a back end needs is imported only where it is used.
+BACKENDS: Final[dict[str, tuple[str, str]]] = {
+    "joint_trajectory": ("arm_driver.joint_trajectory_backend", "JointTrajectoryBackend"),
+    "rosbridge": ("arm_driver.rosbridge_backend", "RosbridgeBackend"),
+}
 
 MODES: Final = ("live", "shadow")
 
 
-def make_backend(name: str, mode: str, node: Node, report_fault: ReportFault) -> Backend:
-    """The back end called ``name``; in shadow mode it still reports faults, but nothing reaches it."""
-    backend = BACKENDS[name](node, report_fault)
-    return ShadowBackend(node, backend) if mode == "shadow" else backend
+def make_backend(name: str, mode: str, driver: Driver) -> Backend:
+    """The back end called ``name``; in shadow mode it still reports faults, but nothing reaches it.
+
+    SetupError if a package that it needs is not installed.
+    """
+    module, class_name = BACKENDS[name]
+    try:
+        make: Any = getattr(import_module(module), class_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "arm_driver":
+            raise
+        raise SetupError(
+            f"the back end '{name}' needs the Python package '{error.name}': pip install 'fetch-sim2real[{name}]'"
+        ) from None
+    backend: Backend = make(driver)
+    return ShadowBackend(driver.node, backend) if mode == "shadow" else backend

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from rclpy.node import Node
 
+from arm_driver.backend import Backend
+from arm_driver.robot_side import Driver
 from fetch_sim2real import graph
 from fetch_sim2real.robot.joints import GRIPPER_JOINTS
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
@@ -24,12 +24,12 @@ def gripper_trajectory(opening_m: float) -> JointTrajectory:
     return JointTrajectory(GRIPPER_JOINTS, (TrajectoryPoint(_GRIPPER_TIME_S, opening, np.zeros_like(opening)),))
 
 
-class JointTrajectoryBackend:
+class JointTrajectoryBackend(Backend):
     """Publishes to the arm's and the gripper's trajectory topics."""
 
-    def __init__(self, node: Node, _report_fault: Callable[[str], None]) -> None:
-        self._arm = publish_to(node, graph.ARM_TRAJECTORY)
-        self._gripper = publish_to(node, graph.GRIPPER_TRAJECTORY)
+    def __init__(self, driver: Driver) -> None:
+        self._arm = publish_to(driver.node, graph.ARM_TRAJECTORY)
+        self._gripper = publish_to(driver.node, graph.GRIPPER_TRAJECTORY)
         self._arm_count = 0
         self._gripper_count = 0
 

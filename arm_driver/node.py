@@ -10,11 +10,13 @@ from typing import Final
 import numpy as np
 from rclpy.clock import Clock as RosClock
 from rclpy.clock import ClockType
+from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from arm_driver.backends import Backend, make_backend
+from arm_driver.backend import Backend
+from arm_driver.backends import make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
 from arm_driver.gate import open_command
 from arm_driver.peers import missing_peer
@@ -30,7 +32,7 @@ from fetch_sim2real.safety.scene import scene_of_world
 from fetch_sim2real.safety.states import State
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import JOINT_STATE_PERIOD_NS
-from fetch_sim2real.types import JointSample
+from fetch_sim2real.types import FloatArray, JointSample
 from node_support.bounded_log import BoundedLog
 from node_support.diagnostics import Diagnostics, Level, Report
 from node_support.joint_states import JointStateMerger, setpoint_message
@@ -56,12 +58,15 @@ class ArmDriver(StackNode):
         world = load_world(parameters.text("world"), worlds_dir())
         self._scene = scene_of_world(world)
         self._profile = limit_profile(parameters.text("profile"))
-        settings = FilterSettings(speed_scale=parameters.number("speed_scale"))
-        self._filter = SafetyFilter(self._profile, self._scene, settings)
         self._is_lockstep = parameters.flag("lockstep")
         self._clock_source = self._make_clock()
+        # Its callbacks come no earlier than the executor runs.
         mode = parameters.text("mode")
-        self._backend: Backend = make_backend(parameters.text("backend"), mode, self, self._on_fault)
+        self._backend: Backend = make_backend(parameters.text("backend"), mode, self)
+        settings = FilterSettings(
+            speed_scale=parameters.number("speed_scale"), send_periods=self._backend.send_periods
+        )
+        self._filter = SafetyFilter(self._profile, self._scene, settings)
         self._reanchor = Reanchor(self._filter) if mode == "shadow" else None
         self._sent = [0, 0]
         self._merger = JointStateMerger()
@@ -76,10 +81,11 @@ class ArmDriver(StackNode):
 
         self._setpoints = publish_to(self, graph.SETPOINT)
         self._ticks = publish_to(self, graph.DRIVER_TICK) if self._is_lockstep else None
-        subscribe_to(self, graph.JOINT_STATES, self._on_joint_state)
         self._commands = subscribe_to(self, graph.JOINT_COMMAND, self._on_command)
-        if not isinstance(self._clock_source, RobotClock):
-            subscribe_to(self, graph.CLOCK, self._on_clock)
+        if not self._backend.brings_joint_states:
+            subscribe_to(self, graph.JOINT_STATES, self.on_joint_state)
+        if self.is_simulated and not self._backend.brings_joint_states:
+            subscribe_to(self, graph.CLOCK, lambda message: self.on_clock(stamp_ns_of(message.clock)))
         serve_trigger(self, graph.DRIVER_ENABLE, self._enable)
         serve_trigger(self, graph.DRIVER_DISABLE, self._disable)
         serve_trigger(self, graph.DRIVER_STOP, self._stop)
@@ -99,6 +105,37 @@ class ArmDriver(StackNode):
             self._carry_out(self._filter.disable(self._clock_source.now_ns(), "the driver ends"))
         self._backend.close()
 
+    # -- what the back end sees ----------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> Node:
+        """See Driver."""
+        return self
+
+    @property
+    def tracking_error_rad(self) -> FloatArray:
+        """See Driver."""
+        return np.array(self._filter.settings.tracking_error_rad)
+
+    @property
+    def runs_in_lockstep(self) -> bool:
+        """See Driver."""
+        return self._is_lockstep
+
+    @property
+    def is_simulated(self) -> bool:
+        """See Driver."""
+        return not isinstance(self._clock_source, RobotClock)
+
+    @property
+    def is_active(self) -> bool:
+        """See Driver."""
+        return self._filter.state is State.ACTIVE
+
+    def now_ns(self) -> int:
+        """See Driver."""
+        return self._clock_source.now_ns()
+
     # -- services ------------------------------------------------------------------------------------------------
 
     def _enable(self) -> tuple[bool, str]:
@@ -108,7 +145,7 @@ class ArmDriver(StackNode):
         scene_m = self._scene.torso_height_m
         if torso_m is not None and not abs(torso_m - scene_m) <= _TORSO_TOLERANCE_M:
             return False, f"the torso is at {torso_m:.3f} m, the world file says {scene_m:.3f} m: correct one of them"
-        missing = missing_peer(self, self._commands, self._setpoints)
+        missing = self._backend.refusal() or missing_peer(self, self._commands, self._setpoints)
         if missing:
             return False, missing
         now_ns = self._clock_source.now_ns()
@@ -145,7 +182,8 @@ class ArmDriver(StackNode):
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
-    def _on_joint_state(self, message: JointState) -> None:
+    def on_joint_state(self, message: JointState) -> None:
+        """See Driver."""
         try:
             sample = self._merger.merge(message)
         except ObservationError as error:
@@ -158,11 +196,12 @@ class ArmDriver(StackNode):
             self._filter.on_joint_sample(sample)
             self._lockstep_tick()
 
-    def _on_clock(self, message: Clock) -> None:
-        self._clock_source.on_clock(stamp_ns_of(message.clock))
+    def on_clock(self, stamp_ns: int) -> None:
+        """See Driver; also what the clock's topic says."""
+        self._clock_source.on_clock(stamp_ns)
         self._heed_clock()
         if self._is_lockstep:
-            self._tick_due_ns = stamp_ns_of(message.clock)
+            self._tick_due_ns = stamp_ns
             self._lockstep_tick()
 
     def _lockstep_tick(self) -> None:
@@ -170,7 +209,8 @@ class ArmDriver(StackNode):
         due_ns, sample = self._tick_due_ns, self._sample
         if due_ns is None or sample is None or self._ticks is None:
             return
-        if not 0 <= due_ns - sample.stamp_ns < JOINT_STATE_PERIOD_NS - _ROUNDING_NS:
+        is_newest = 0 <= due_ns - sample.stamp_ns < JOINT_STATE_PERIOD_NS - _ROUNDING_NS
+        if not (is_newest or self._backend.brings_joint_states):
             return
         self._tick_due_ns = None
         self._tick()
@@ -199,15 +239,24 @@ class ArmDriver(StackNode):
             self._log.warn(decision.outcome, f"{decision.outcome}: {decision.detail}")
         self._go_on(now_ns)
 
-    def _on_fault(self, reason: str) -> None:
+    def on_fault(self, reason: str) -> None:
+        """See Driver."""
         self._log.warn("fault", f"the robot reports: {reason}")
         self._filter.fault(reason)
+
+    def on_lost(self, reason: str) -> None:
+        """See Driver."""
+        self._log.warn("lost", reason)
+        decision = self._filter.lose(self._clock_source.now_ns(), reason)
+        if decision is not None:
+            self._carry_out(decision)
 
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         now_ns = self._clock_source.now_ns()
         self._heed_clock()
+        self._backend.tick()
         decision = self._filter.tick(now_ns)
         if decision is not None:
             self._log.warn("brake", f"braking: {decision.detail}")
@@ -256,6 +305,7 @@ class ArmDriver(StackNode):
             "commanders": self._commands.get_publisher_count(),
             "joint_state_age_ms": float(age_ms),
             "bad_joint_states": self._bad_joint_states,
+            **self._backend.report(),
             **self._command_age.summary("observation_age"),
             **self._answer_time.summary("answer"),
             **{f"decisions_{name.replace(':', '_')}": count for name, count in sorted(self._decisions.items())},

@@ -6,6 +6,7 @@ from typing import Final
 
 from arm_driver.backends import BACKENDS, MODES
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
+from fetch_sim2real.robot.ros1 import DEFAULT_PORT
 from node_support.parameters import Parameter
 
 TABLE: Final = (
@@ -19,5 +20,7 @@ TABLE: Final = (
         "live: what passes the filter goes to the robot; shadow: it is only published, under ~/shadow",
         choices=MODES,
     ),
+    Parameter("rosbridge_host", "127.0.0.1", "machine that rosbridge_server runs on: the Fetch"),
+    Parameter("rosbridge_port", DEFAULT_PORT, "port of rosbridge_server", low=1, high=65535),
     Parameter("lockstep", False, "true: time is the simulation's, which waits for this node"),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
 
 from rclpy.node import Node
 
+from arm_driver.backend import Backend
 from arm_driver.joint_trajectory_backend import gripper_trajectory
 from fetch_sim2real import graph
 from fetch_sim2real.errors import FetchSim2RealError
@@ -16,17 +17,12 @@ from node_support.topics import publish_to
 from node_support.trajectories import trajectory_message
 
 
-class SupportsClose(Protocol):
-    """What is left of a back end here."""
-
-    def close(self) -> None: ...
-
-
-class ShadowBackend:
+class ShadowBackend(Backend):
     """Stands in front of a back end, which keeps its connection, and sends it nothing."""
 
-    def __init__(self, node: Node, hidden: SupportsClose) -> None:
+    def __init__(self, node: Node, hidden: Backend) -> None:
         self._hidden = hidden
+        self.send_periods, self.brings_joint_states = hidden.send_periods, hidden.brings_joint_states
         self._arm, self._gripper = publish_to(node, graph.SHADOW_ARM), publish_to(node, graph.SHADOW_GRIPPER)
         self._arm_count, self._gripper_count = 0, 0
 
@@ -43,6 +39,18 @@ class ShadowBackend:
     def close(self) -> None:
         """See Backend."""
         self._hidden.close()
+
+    def refusal(self) -> str:
+        """See Backend."""
+        return self._hidden.refusal()
+
+    def tick(self) -> None:
+        """See Backend."""
+        self._hidden.tick()
+
+    def report(self) -> Mapping[str, object]:
+        """See Backend."""
+        return self._hidden.report()
 
 
 class Reanchor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from fetch_sim2real.timing import CONTROL_RATE_HZ, JOINT_STATE_EVERY_STEPS, PHYSICS_STEPS_PER_PERIOD
@@ -165,6 +165,21 @@ SIM_DEPTH_INFO: Final = Topic(
     RELIABLE_5, RELIABLE_5, DEPTH_OPTICAL_FRAME, CONTROL_RATE_HZ, simulation_only=True,
 )  # fmt: skip
 SIM_CAMERA: Final[tuple[Topic, ...]] = (SIM_COLOR, SIM_COLOR_INFO, SIM_DEPTH, SIM_DEPTH_INFO)
+
+
+def contract_with(backend: str) -> tuple[Topic, ...]:
+    """The contract where the driver reaches the robot by ``backend``.
+
+    Through rosbridge trajectories leave ROS 2 at the driver, and it publishes the joint states that come that way.
+    """
+    if backend != "rosbridge":
+        return CONTRACT
+    joint_states = replace(JOINT_STATES, publisher=ARM_DRIVER, subscribers=(POLICY_NODE,))
+    clock = replace(CLOCK, subscribers=(POLICY_NODE,))
+    gone = (ARM_TRAJECTORY, GRIPPER_TRAJECTORY)
+    ours = {JOINT_STATES.name: joint_states, CLOCK.name: clock}
+    return tuple(ours.get(topic.name, topic) for topic in CONTRACT if topic not in gone)
+
 
 # Services (std_srvs/srv/Trigger); private names live under their node.
 DRIVER_ENABLE: Final = f"/{ARM_DRIVER}/enable"

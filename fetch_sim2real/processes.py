@@ -16,6 +16,7 @@ from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import BOOLEANS, Argument, Meaning, arguments_of, options_of, require_choices
 from fetch_sim2real.look import EVERY_FRAME, LOOKS, Look
+from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.tasks import TASKS, find_task
 
@@ -32,6 +33,7 @@ CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_REALSENSE, CAMERA_E
 SIM_CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_EXTERNAL)
 MODES: Final = ("live", "shadow")
 _NAMESPACE: Final = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
+BACKENDS: Final = ("joint_trajectory", "rosbridge")
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
 
 # Every process of the stack needs it, and so does every other process that exchanges images with it.
@@ -94,6 +96,11 @@ class SimGraphOptions:
     profile: str = DEFAULT_PROFILE
     speed_scale: float = 1.0
     mode: str = MODES[0]
+    backend: str = BACKENDS[0]
+    rosbridge_port: int = ros1.DEFAULT_PORT
+    rosbridge_latency_s: float = 0.0
+    rosbridge_jitter_s: float = 0.0
+    rosbridge_loss: float = 0.0
     record_to: str = ""
     record_metadata: str = "{}"
 
@@ -105,6 +112,8 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     """
     require_choices(options, MEANINGS)
     cameras = camera_processes(options.camera_source, options.camera)
+    if options.lockstep and options.rosbridge_loss > 0.0:
+        raise GraphError("lockstep waits for every message, so that none can be lost: choose real time")
     world = absolute_world(options.world)
     folder = paths.find_policy(options.policy).resolve()
     task = find_task(options.task or paths.policy_task(folder)).name
@@ -129,6 +138,11 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "blank_image": options.blank_image,
             "episode_s": options.episode_s,
             "ack_timeout_s": options.ack_timeout_s,
+            "backend": options.backend,
+            "rosbridge_port": options.rosbridge_port,
+            "rosbridge_latency_s": options.rosbridge_latency_s,
+            "rosbridge_jitter_s": options.rosbridge_jitter_s,
+            "rosbridge_loss": options.rosbridge_loss,
         },
         stop_rank=1,
         environment={**ENVIRONMENT, **rendering_environment(os.environ)},
@@ -139,7 +153,8 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         parameters={
             "use_sim_time": True,
             "lockstep": options.lockstep,
-            "backend": "joint_trajectory",
+            "backend": options.backend,
+            "rosbridge_port": options.rosbridge_port,
             "world": world,
             "profile": options.profile,
             "speed_scale": options.speed_scale,
@@ -271,6 +286,11 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "profile": Meaning("Limit profile of the arm driver.", tuple(PROFILES)),
     "speed_scale": Meaning("Cap on the arm's speed, as a share of the profile's, in (0, 1]."),
     "mode": Meaning("live: the arm moves; shadow: the driver only publishes what it would have sent.", MODES),
+    "backend": Meaning("Way from the driver to the robot.", BACKENDS),
+    "rosbridge_port": Meaning("Port, on this machine alone, of the simulated robot's rosbridge."),
+    "rosbridge_latency_s": Meaning("Simulated delay [s] of each way through rosbridge."),
+    "rosbridge_jitter_s": Meaning("That delay varies by up to this [s]."),
+    "rosbridge_loss": Meaning("Share of the messages through rosbridge that are lost."),
     "record_to": Meaning("Folder for a bag of everything, which must not exist yet; empty records nothing."),
     "record_metadata": Meaning("JSON text that is stored in the bag."),
 }

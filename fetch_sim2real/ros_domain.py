@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import tempfile
 from pathlib import Path
 from typing import IO, Final
@@ -38,3 +39,10 @@ def claim_domain(folder: Path = LOCK_FOLDER, first: int | None = None) -> tuple[
             continue
         return domain, lock
     raise SetupError(f"all {len(DOMAINS)} ROS domains are locked in {folder}: end other simulations or test sessions")
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -19,7 +19,7 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.processes import CAMERA_SIM, CAMERA_SOFTWARE
+from fetch_sim2real.processes import BACKENDS, CAMERA_SIM, CAMERA_SOFTWARE
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, subscribe_to
@@ -54,8 +54,10 @@ class Start:
 class Operator:
     """Talks to the nodes of a simulated graph. Every wait has a limit, and a failure says what was waited for."""
 
-    def __init__(self, session: RosSession) -> None:
+    def __init__(self, session: RosSession, backend: str = BACKENDS[0]) -> None:
+        """``backend``: the driver's way to the robot, which decides who publishes joint states."""
         self._session = session
+        self.set_backend(backend)
         node = session.node
         self._goal = publish_to(node, graph.GOAL)
         self._subscriptions = [
@@ -72,6 +74,10 @@ class Operator:
         self._new_goals: list[PoseStamped] = []
         self.first_command_s: float | None = None
         self._answered_ns: set[int] = set()
+
+    def set_backend(self, backend: str) -> None:
+        """Expect the topics of a driver with this back end."""
+        self._contract = graph.contract_with(backend)
 
     # -- the graph -----------------------------------------------------------------------------------------------
 
@@ -92,7 +98,7 @@ class Operator:
         Simulated commands must reach nothing but the simulation.
         """
         node = self._session.node
-        for topic in graph.CONTRACT:
+        for topic in self._contract:
             if topic.publisher == "*":
                 continue
             expected = _node_of(topic.publisher, camera_source)
@@ -113,7 +119,7 @@ class Operator:
         missing = []
         node = self._session.node
         private = graph.SIM_CAMERA if camera_source == CAMERA_SOFTWARE else ()
-        for topic in (*graph.CONTRACT, *private):
+        for topic in (*self._contract, *private):
             expected = {_node_of(role, camera_source) for role in topic.subscribers} - {graph.OPERATOR, None}
             if topic.publisher == graph.CAMERA and not node.get_publishers_info_by_topic(topic.name):
                 missing.append(f"publisher of {topic.name}")

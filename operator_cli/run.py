@@ -94,7 +94,7 @@ def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console:
             supervisor.check()
 
         with RosSession(graph.OPERATOR, watch) as session:
-            operator = Operator(session)
+            operator = Operator(session, options.backend)
             with console.status("starting the graph"):
                 operator.wait_for_graph(_GRAPH_LIMIT_S, bool(options.record_to), options.camera_source)
             operator.refuse_strangers(options.camera_source)
@@ -107,6 +107,7 @@ def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, ru
         with console.status("looking for the graph"):
             bridge = operator.read_parameters(graph.SIM_BRIDGE, BRIDGE_PARAMETERS)
             camera_source = str(bridge["camera_source"])
+            operator.set_backend(str(bridge["backend"]))
             operator.wait_for_graph(_ATTACH_LIMIT_S, recording=False, camera_source=camera_source)
         operator.refuse_strangers(camera_source)
         policy = str(operator.read_parameters(graph.POLICY_NODE, ("policy",))["policy"])
@@ -163,6 +164,7 @@ def _metadata(settings: SimSettings) -> str:
             "move_block": json.dumps(options.move_block),
             "blank_image": json.dumps(options.blank_image),
             "profile": options.profile,
+            "backend": options.backend,
             "speed_scale": str(options.speed_scale),
         }
     )

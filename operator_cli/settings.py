@@ -14,7 +14,7 @@ from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import Task, find_task
 
 # What a graph that is there already is asked for.
-BRIDGE_PARAMETERS: Final = ("task", "world", "camera", "camera_source", "lockstep", "blank_image")
+BRIDGE_PARAMETERS: Final = ("task", "world", "camera", "camera_source", "lockstep", "blank_image", "backend")
 
 
 @dataclass(frozen=True)
@@ -98,5 +98,6 @@ def attached(settings: SimSettings, bridge: Mapping[str, bool | str], policy: st
         camera_source=str(bridge["camera_source"]),
         lockstep=bool(bridge["lockstep"]),
         blank_image=bool(bridge["blank_image"]),
+        backend=str(bridge["backend"]),
     )
     return replace(settings, graph=options)

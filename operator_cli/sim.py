@@ -13,8 +13,8 @@ from typing import IO, Annotated, Final
 import typer
 from rich.console import Console
 
-from fetch_sim2real.processes import CAMERAS, SimGraphOptions
-from fetch_sim2real.ros_domain import DOMAIN_VARIABLE, claim_domain
+from fetch_sim2real.processes import BACKENDS, CAMERAS, SimGraphOptions
+from fetch_sim2real.ros_domain import DOMAIN_VARIABLE, claim_domain, free_port
 
 # Plain help: the examples keep their lines, and brackets mean themselves.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -36,6 +36,7 @@ Examples:
   fetch-sim2real sim --blank-image                        control experiment: does the policy look at all?
   fetch-sim2real sim --realtime --duration 60             latencies and rate against the wall clock
   fetch-sim2real sim --camera-source software-device      pictures take the way of a RealSense camera's
+  fetch-sim2real sim --backend rosbridge --rosbridge-latency-ms 20 --rosbridge-jitter-ms 10
   fetch-sim2real sim --policy out/my_policy --json r.json --video e.mp4
   fetch-sim2real sim --attach                             in a graph that was started with ros2 launch
 """
@@ -75,6 +76,18 @@ def sim(
     world: Annotated[str, typer.Option(help="nominal, randomized, wide, gap, or a YAML file.")] = _DEFAULTS.world,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
     blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
+    backend: Annotated[str, typer.Option(help=f"The driver's way to the robot: {' or '.join(BACKENDS)}.")] = (
+        _DEFAULTS.backend
+    ),
+    rosbridge_latency_ms: Annotated[
+        float, typer.Option(min=0.0, max=1000.0, help="Delay of each way through rosbridge, in simulated time [ms].")
+    ] = _DEFAULTS.rosbridge_latency_s * 1e3,
+    rosbridge_jitter_ms: Annotated[
+        float, typer.Option(min=0.0, max=1000.0, help="That delay varies by up to this [ms].")
+    ] = _DEFAULTS.rosbridge_jitter_s * 1e3,
+    rosbridge_loss: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="With --realtime: share of the messages that are lost.")
+    ] = _DEFAULTS.rosbridge_loss,
     record: Annotated[
         Path | None,
         typer.Option(help="Folder for bag, picture, result and logs; new or empty.", show_default="runs/<date>-<time>"),
@@ -109,6 +122,12 @@ def sim(
                 seed=seed,
                 move_block=move_block,
                 blank_image=blank_image,
+                backend=backend,
+                # Of a run that shares this machine with others, or with a robot's relay.
+                rosbridge_port=free_port() if backend == "rosbridge" else _DEFAULTS.rosbridge_port,
+                rosbridge_latency_s=rosbridge_latency_ms * 1e-3,
+                rosbridge_jitter_s=rosbridge_jitter_ms * 1e-3,
+                rosbridge_loss=rosbridge_loss,
             ),
             episodes=episodes,
             command=shlex.join(["fetch-sim2real", "sim", *_arguments()]),

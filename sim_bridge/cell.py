@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from fetch_sim2real.sim.conditions import Conditions
 from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 from fetch_sim2real.types import RgbdFrame
 from sim_bridge.episode_log import EpisodeLog
 from sim_bridge.outputs import Outputs, blank
+from sim_bridge.rosbridge_port import RosbridgePort
 
 
 class Cell:
-    """World and publishers. Time advances only by ``run_to``."""
+    """World and publishers. Time advances only by ``run_to``.
 
-    def __init__(self, sim: SimWorld, outputs: Outputs) -> None:
+    With a ``port`` the robot is behind rosbridge, and its joint states go there instead of to their topic.
+    """
+
+    def __init__(self, sim: SimWorld, outputs: Outputs, port: RosbridgePort | None = None) -> None:
         self.sim = sim
         self._outputs = outputs
+        self._port = port
         self._blank = False
         self._last_frame: RgbdFrame | None = None
         self._episodes = 0
@@ -26,6 +33,8 @@ class Cell:
     def reset(self, seed: int, move_block: bool, blank_image: bool, conditions: Conditions) -> None:
         """Start an episode; publishes its time and joints."""
         self.sim.reset(seed, move_block, conditions)
+        if self._port is not None:
+            self._port.start_episode(seed)
         self._blank = blank_image
         self._last_frame = None
         self._episodes += 1
@@ -38,14 +47,46 @@ class Cell:
 
     def publish_present(self) -> None:
         """Time and joints as they are: what a robot that stands still goes on reporting."""
-        self._outputs.joint_states([self.sim.measured()])
-        self._outputs.clock(self.sim.now_ns)
+        if self._port is None:
+            self._outputs.joint_states([self.sim.measured()])
+        else:
+            self._port.stand_still(self.sim.now_ns * 1e-9, self.sim.measured())
+        self._publish_clock()
+
+    def receive(self) -> list[tuple[int, int]]:
+        """Take what has come through rosbridge: group and number of each goal."""
+        if self._port is None:
+            return []
+        now_s = self.sim.now_ns * 1e-9
+        goals = self._port.receive(now_s)
+        self._port.work(now_s)
+        return goals
 
     def run_to(self, step: int) -> None:
         """Advance physics to ``step``, then publish the joint states on the way and the time."""
-        self.sim.advance_to(step)
-        self._outputs.joint_states(self.sim.take_joint_samples())
+        if self._port is None:
+            self.sim.advance_to(step)
+            self._outputs.joint_states(self.sim.take_joint_samples())
+        else:
+            self._run_with(self._port, step)
+        self._publish_clock()
+
+    def _run_with(self, port: RosbridgePort, step: int) -> None:
+        """Run, stopping wherever something is due at the robot's controllers."""
+        sim = self.sim
+        while sim.step < step:
+            stop = min(step, sim.step - sim.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS)
+            if math.isfinite(port.next_s):
+                stop = min(stop, max(sim.step + 1, math.ceil(port.next_s / PHYSICS_STEP_S - 1e-6)))
+            sim.advance_to(stop)
+            for sample in sim.take_joint_samples():
+                port.report(sample)
+            port.work(sim.now_ns * 1e-9)
+
+    def _publish_clock(self) -> None:
         self._outputs.clock(self.sim.now_ns)
+        if self._port is not None:
+            self._port.clock(self.sim.now_ns)
 
     def publish_due_goal(self) -> bool:
         """Tell the operator of the goal that comes into force with the next frame; False if it stays as it is."""

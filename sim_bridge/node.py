@@ -19,6 +19,7 @@ from fetch_sim2real.sim.conditions import Conditions, ConditionsError
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import find_task
+from fetch_sim2real.timing import PHYSICS_STEP_S
 from node_support.diagnostics import Diagnostics, Level, Report
 from node_support.joint_states import ACTIVATED, setpoint_of
 from node_support.main_loop import StackNode
@@ -27,9 +28,12 @@ from node_support.topics import serve_trigger, subscribe_to
 from node_support.trajectories import number_of, trajectory_of
 from sim_bridge.cell import Cell
 from sim_bridge.lockstep import Lockstep
+from sim_bridge.network import NetworkSettings
 from sim_bridge.outputs import Outputs
 from sim_bridge.real_time import RealTime
+from sim_bridge.rosbridge_port import RosbridgePort
 from sim_bridge.settings import CAMERA_PROFILES, TABLE
+from sim_bridge.simulated_arm import SimulatedArm
 
 _ARM, _GRIPPER = 0, 1
 _PAUSED_PERIOD_S: Final = 0.05
@@ -48,15 +52,18 @@ class SimBridge(StackNode):
         is_camera = self.parameters.text("camera_source") == CAMERA_SIM
         size = CAMERA_PROFILES[self.parameters.text("camera")]
         sim = SimWorld(world, task, size, render_in_background=True, separate_depth=not is_camera)
-        self._cell = Cell(sim, Outputs(self, world.robot.torso_height_m, is_camera))
+        self._port = self._rosbridge(sim) if self.parameters.text("backend") == "rosbridge" else None
+        outputs = Outputs(self, world.robot.torso_height_m, is_camera, self._port is None)
+        self._cell = Cell(sim, outputs, self._port)
         self._pace: Lockstep | RealTime = (
             Lockstep(self._cell, self.parameters.number("ack_timeout_s")) if self._is_lockstep else RealTime(self._cell)
         )
         self._refused_trajectories = 0
         self._running = False
         self._next_report_s = 0.0
-        subscribe_to(self, graph.ARM_TRAJECTORY, self._on_arm_trajectory)
-        subscribe_to(self, graph.GRIPPER_TRAJECTORY, self._on_gripper_trajectory)
+        if self._port is None:
+            subscribe_to(self, graph.ARM_TRAJECTORY, self._on_arm_trajectory)
+            subscribe_to(self, graph.GRIPPER_TRAJECTORY, self._on_gripper_trajectory)
         subscribe_to(self, graph.JOINT_COMMAND, self._on_command)
         subscribe_to(self, graph.SETPOINT, self._on_setpoint)
         self._ticks = subscribe_to(self, graph.DRIVER_TICK, self._on_tick)
@@ -70,6 +77,19 @@ class SimBridge(StackNode):
         world = load_world(self.parameters.text("world"), worlds_dir())
         episode_s = self.parameters.number("episode_s")
         return world.with_episode_s(episode_s) if episode_s > 0.0 else world
+
+    def _rosbridge(self, sim: SimWorld) -> RosbridgePort:
+        # Imported here: it needs a package that nothing else does.
+        from sim_bridge.rosbridge_server import RosbridgeServer
+
+        parameters = self.parameters
+        latency_s, jitter_s = parameters.number("rosbridge_latency_s"), parameters.number("rosbridge_jitter_s")
+        network = NetworkSettings(latency_s, jitter_s, parameters.number("rosbridge_loss"))
+        # The policy answers a frame once it has joints of the frame's time, and lockstep cannot wait for it.
+        sim.least_camera_latency_s = latency_s + jitter_s + PHYSICS_STEP_S
+        server = RosbridgeServer(parameters.whole("rosbridge_port"), self._wake)
+        self.get_logger().info(f"rosbridge at {server.address}")
+        return RosbridgePort(server, network, SimulatedArm(sim), sim.send_fingers, sim.world.robot.torso_height_m)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -89,6 +109,8 @@ class SimBridge(StackNode):
 
     def close(self) -> None:
         """Free the renderer."""
+        if self._port is not None:
+            self._port.close()
         self._cell.sim.close()
 
     # -- services ------------------------------------------------------------------------------------------------
@@ -154,6 +176,18 @@ class SimBridge(StackNode):
         return True, "paused"
 
     # -- messages ------------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        """Something has come through rosbridge. Called in other threads."""
+        executor = self.executor
+        if executor is not None:
+            executor.create_task(self._receive)
+
+    def _receive(self) -> None:
+        if self._running:
+            self._pace.catch_up()
+        for group, number in self._cell.receive():
+            self._pace.on_trajectory(group, number)
 
     def _on_arm_trajectory(self, message: JointTrajectory) -> None:
         if self._running:

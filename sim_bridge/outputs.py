@@ -23,11 +23,13 @@ from node_support.topics import publish_to
 class Outputs:
     """The bridge's publishers."""
 
-    def __init__(self, node: Node, torso_height_m: float, is_camera: bool) -> None:
-        """``is_camera``: frames go to the camera's topics; otherwise to those that a software device is fed from."""
+    def __init__(self, node: Node, torso_height_m: float, is_camera: bool, has_joint_states: bool = True) -> None:
+        """``is_camera``: frames go to the camera's topics; otherwise to those that a software device is fed from.
+        ``has_joint_states`` False: joint states take another way, and somebody else publishes them.
+        """
         self._torso_height_m = torso_height_m
         self._depth_frame_id = graph.COLOR_OPTICAL_FRAME if is_camera else graph.DEPTH_OPTICAL_FRAME
-        self._joint_states = publish_to(node, graph.JOINT_STATES)
+        self._joint_states = publish_to(node, graph.JOINT_STATES) if has_joint_states else None
         self._clock = publish_to(node, graph.CLOCK)
         self._color = publish_to(node, graph.COLOR if is_camera else graph.SIM_COLOR)
         self._color_info = publish_to(node, graph.COLOR_INFO if is_camera else graph.SIM_COLOR_INFO)
@@ -43,6 +45,8 @@ class Outputs:
 
     def joint_states(self, samples: Iterable[JointSample]) -> None:
         """Measured joints."""
+        if self._joint_states is None:
+            return
         for sample in samples:
             self._joint_states.publish(joint_state_message(sample, self._torso_height_m))
 

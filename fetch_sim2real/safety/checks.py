@@ -24,6 +24,7 @@ class FilterSettings:
 
     ``tracking_error_rad``: commanded minus measured, per joint of ``ARM_JOINTS``. ``first_command_timeout_s`` takes the
     place of ``command_timeout_s`` from activation to the first valid command: the first frames were taken before it.
+    ``send_periods``: how many control periods lie between two trajectories, where the way to the robot takes no more.
     """
 
     command_timeout_s: float = 0.1
@@ -38,6 +39,7 @@ class FilterSettings:
     soft_start_speed: float = 0.1  # share of the velocity limit at the moment of activation
     speed_scale: float = 1.0
     finger_dead_band_m: float = 0.001
+    send_periods: int = 1
 
 
 class ActivationError(FetchSim2RealError):

@@ -35,10 +35,11 @@ from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSet
 class Decision:
     """What the filter made of a command or of silence.
 
-    ``outcome``: "command" (passed unchanged), "limited", "hold", "refused:<reason>" or "activated". ``setpoint`` is the
-    commanded state one control period from now; its arrays are empty while there is none (never active, fault).
-    ``trajectory`` and ``finger_position_m`` are to be sent to the robot, None where nothing new is to be sent.
-    ``rules`` says what limited it, ``detail`` why for people.
+    ``outcome``: "command" (passed unchanged), "limited", "paced" (valid, but the next trajectory is not due yet: the
+    last one goes on), "hold", "refused:<reason>" or "activated". ``setpoint`` is the commanded state one control period
+    from now; its arrays are empty while there is none (never active, fault). ``trajectory`` and ``finger_position_m``
+    are to be sent to the robot, None where nothing new is to be sent. ``rules`` says what limited it, ``detail`` why
+    for people.
     """
 
     outcome: str
@@ -59,6 +60,9 @@ class SafetyFilter:
         self.settings = settings or FilterSettings()
         self.limiter = MotionLimiter(profile.scaled(self.settings.speed_scale), CollisionModel(scene))
         self._tracking_error_rad = np.array(self.settings.tracking_error_rad)
+        # Half a period of grace: commands are never exactly on time.
+        periods = self.settings.send_periods
+        self._least_gap_ns = round((periods - 0.5) * CONTROL_PERIOD_NS) if periods > 1 else 0
         self.refusals: Counter[str] = Counter()
         self._machine = StateMachine()
         self._running: RunningTrajectory | None = None
@@ -111,6 +115,13 @@ class SafetyFilter:
     def stop(self, now_ns: int, reason: str) -> Decision:
         """Brake if moving and latch STOPPED."""
         self._machine.handle(Event.STOP, reason)
+        return self._brake(now_ns, "hold", reason)
+
+    def lose(self, now_ns: int, reason: str) -> Decision | None:
+        """The way to the robot is gone: leave ACTIVE, which only ``activate`` leads back to. None if not active."""
+        if self.state is not State.ACTIVE:
+            return None
+        self._machine.handle(Event.SILENCE, reason)
         return self._brake(now_ns, "hold", reason)
 
     def fault(self, reason: str) -> None:
@@ -172,6 +183,8 @@ class SafetyFilter:
         if refusal:
             return self._refuse(now_ns, refusal)
         self._last_valid_ns = now_ns
+        if now_ns - self._running.sent_ns < self._least_gap_ns:
+            return Decision("paced", self._running.at(now_ns + CONTROL_PERIOD_NS))
         return self._follow(now_ns, reference, wanted, self._finger_change(command.finger_position_m))
 
     def refuse(self, now_ns: int, refusal: Refusal) -> Decision:
@@ -196,8 +209,22 @@ class SafetyFilter:
             # Keep what runs: its own braking tail, or the hold it has come to.
             return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m, rules)
         setpoint = JointSetpoint(result.position, result.velocity)
-        trajectory = self._send(now_ns, reference, setpoint, braking=bool(result.braking))
+        braking = bool(result.braking)
+        steps = (setpoint,) if braking else self._carried_on(now_ns, setpoint, wanted)
+        trajectory = self._send(now_ns, reference, steps[-1], braking=braking, before=steps[:-1])
         return Decision(outcome, setpoint, trajectory, finger_position_m, rules)
+
+    def _carried_on(self, now_ns: int, setpoint: JointSetpoint, wanted: FloatArray) -> tuple[JointSetpoint, ...]:
+        """``setpoint`` and those of the periods until the next trajectory is due, with ``wanted`` going on."""
+        steps = [setpoint]
+        while len(steps) < self.settings.send_periods:
+            last, scale = steps[-1], self._soft_start_scale(now_ns)
+            # Each setpoint's own coast and ramp have been checked, so that braking from it stays on a checked path.
+            result = self.limiter.limit(last.position, last.velocity, wanted, on_path=True, speed_scale=scale)
+            if result.braking:
+                break
+            steps.append(JointSetpoint(result.position, result.velocity))
+        return tuple(steps)
 
     def _supervise(self, now_ns: int) -> Refusal | None:
         """Leave ACTIVE if something ceased or the arm does not follow, and say why."""
@@ -263,10 +290,16 @@ class SafetyFilter:
         return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), detail=detail)
 
     def _send(
-        self, now_ns: int, start: JointSetpoint, setpoint: JointSetpoint, *, braking: bool = False
+        self,
+        now_ns: int,
+        start: JointSetpoint,
+        setpoint: JointSetpoint,
+        *,
+        braking: bool = False,
+        before: tuple[JointSetpoint, ...] = (),
     ) -> JointTrajectory:
         coast_s = 0.0 if braking else COAST_S
-        trajectory = stopping_trajectory(setpoint, self.limiter.profile.acceleration, coast_s)
+        trajectory = stopping_trajectory(setpoint, self.limiter.profile.acceleration, coast_s, before)
         self._before = self._running
-        self._running = RunningTrajectory(now_ns, start, trajectory, braking)
+        self._running = RunningTrajectory(now_ns, start, trajectory, braking, len(before) + 1)
         return trajectory

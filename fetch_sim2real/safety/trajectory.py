@@ -44,22 +44,39 @@ def tail_lever_s(velocity: FloatArray, acceleration: FloatArray, coast_s: float 
     return np.asarray(coast_s + 0.5 * CONTROL_PERIOD_S * braking_periods(velocity, acceleration))
 
 
-def stopping_trajectory(setpoint: JointSetpoint, acceleration: FloatArray, coast_s: float = COAST_S) -> JointTrajectory:
+def stopping_trajectory(
+    setpoint: JointSetpoint,
+    acceleration: FloatArray,
+    coast_s: float = COAST_S,
+    before: tuple[JointSetpoint, ...] = (),
+) -> JointTrajectory:
     """The trajectory that reaches ``setpoint`` after one control period and then, unless replaced, comes to rest.
 
+    The setpoints ``before`` come first, a period each.
     The coast lets the next command be up to one period late before the arm slows down; there is none where the arm is
     braking anyway. The tail is a straight line in joint space, so braking from it stays on a path that has been
     checked already.
     """
-    points = [TrajectoryPoint(CONTROL_PERIOD_S, setpoint.position, setpoint.velocity)]
+    step_s = CONTROL_PERIOD_S * (len(before) + 1)
+    points = [TrajectoryPoint(CONTROL_PERIOD_S * (i + 1), s.position, s.velocity) for i, s in enumerate(before)]
+    points.append(TrajectoryPoint(step_s, setpoint.position, setpoint.velocity))
     if any_true(setpoint.velocity):
         coasted = setpoint.position + setpoint.velocity * coast_s
         if coast_s:
-            points.append(TrajectoryPoint(CONTROL_PERIOD_S + coast_s, coasted, setpoint.velocity))
+            points.append(TrajectoryPoint(step_s + coast_s, coasted, setpoint.velocity))
         ramp_s = float(braking_periods(setpoint.velocity, acceleration)) * CONTROL_PERIOD_S
         rest = coasted + setpoint.velocity * (0.5 * ramp_s)
-        points.append(TrajectoryPoint(CONTROL_PERIOD_S + coast_s + ramp_s, rest, np.zeros_like(rest)))
+        points.append(TrajectoryPoint(step_s + coast_s + ramp_s, rest, np.zeros_like(rest)))
     return JointTrajectory(ARM_JOINTS, tuple(points))
+
+
+def held_until(trajectory: JointTrajectory, end_s: float) -> JointTrajectory:
+    """``trajectory`` with a hold at its end that lasts until ``end_s`` after its start, unless it is as long."""
+    last = trajectory.points[-1]
+    if last.time_from_start_s >= end_s:
+        return trajectory
+    hold = TrajectoryPoint(end_s, last.position, np.zeros_like(last.velocity))
+    return JointTrajectory(trajectory.joint_names, (*trajectory.points, hold))
 
 
 def sample_trajectory(trajectory: JointTrajectory, start: JointSetpoint, elapsed_s: float) -> JointSetpoint:
@@ -102,12 +119,16 @@ def _hermite_powers(
 
 @dataclass(frozen=True)
 class RunningTrajectory:
-    """A trajectory that was sent: when, the commanded state that it started from, and whether it brakes from there."""
+    """A trajectory that was sent: when, the commanded state that it started from, and whether it brakes from there.
+
+    ``steps`` is how many control periods of commanded motion it has before it coasts.
+    """
 
     sent_ns: int
     start: JointSetpoint
     trajectory: JointTrajectory
     braking: bool = False
+    steps: int = 1
 
     def at(self, now_ns: int) -> JointSetpoint:
         """Commanded state at ``now_ns``."""
@@ -132,14 +153,18 @@ class RunningTrajectory:
     def brakes_on_path(self, now_ns: int) -> bool:
         """Whether braking from ``at(now_ns)`` stays on this trajectory's own path.
 
-        So it does in the coast, at whole periods of the ramp, and at rest. Within the step the velocity still turns,
-        and between whole periods a ramp of whole periods would overshoot the end of this one a little.
+        So it does at the end of each step, in the coast, at whole periods of the ramp, and at rest. Within a step the
+        velocity still turns, and between whole periods a ramp of whole periods would overshoot the end of this one a
+        little.
         """
         elapsed_s = (now_ns - self.sent_ns) * 1e-9
-        coast_end_s = CONTROL_PERIOD_S if self.braking else CONTROL_PERIOD_S + COAST_S
+        step_end_s = CONTROL_PERIOD_S * self.steps
+        coast_end_s = step_end_s if self.braking else step_end_s + COAST_S
         if elapsed_s < CONTROL_PERIOD_S - POINT_TOLERANCE_S:
             return not any_true(self.at(now_ns).velocity)
-        if elapsed_s <= coast_end_s or elapsed_s >= self.trajectory.points[-1].time_from_start_s:
+        if step_end_s - POINT_TOLERANCE_S <= elapsed_s <= coast_end_s:
+            return True
+        if elapsed_s >= self.trajectory.points[-1].time_from_start_s:
             return True
         periods = round(elapsed_s / CONTROL_PERIOD_S)
         return abs(elapsed_s - periods * CONTROL_PERIOD_S) <= POINT_TOLERANCE_S

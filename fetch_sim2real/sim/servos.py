@@ -36,6 +36,22 @@ class ArmServos:
         """Take effect the latency after ``step``."""
         self._pending.append((step + self._latency_steps, trajectory))
 
+    def start(self, step: int, trajectory: JointTrajectory, measured_rad: FloatArray | None = None) -> None:
+        """Obey at once, from the desired state; or, given the measured position (7,), from rest there."""
+        if measured_rad is not None:
+            self._arm = TrajectoryFollower(measured_rad, step * PHYSICS_STEP_S)
+        self._arm.accept(trajectory, step * PHYSICS_STEP_S)
+        self._targets = self._targets[:0]
+
+    def hold(self, step: int) -> None:
+        """Hold the position desired at ``step``."""
+        self._arm = TrajectoryFollower(self.desired_rad(step), step * PHYSICS_STEP_S)
+        self._targets = self._targets[:0]
+
+    def desired_rad(self, step: int) -> FloatArray:
+        """Desired position (7,), as the arm would report it."""
+        return self._arm.desired(np.array([step * PHYSICS_STEP_S]))[0][0]
+
     def accept_due(self, step: int, stop: int) -> int:
         """Obey what has arrived by ``step``; returns the step, ``stop`` at most, to which nothing else arrives."""
         pending = self._pending

@@ -64,6 +64,8 @@ class SimWorld(SimState):
         width, height = camera_size or (0, 0)
         self.camera_size = (width, height)
         self.step = 0
+        # Where joint states take longer than pictures: a frame is of use only with the joints of its time.
+        self.least_camera_latency_s = 0.0
 
     # -- episodes ------------------------------------------------------------------------------------------------
 
@@ -95,7 +97,8 @@ class SimWorld(SimState):
         self._move_step = self._first_step + steps_of(draw.move_at_s) if moves_block else None
         self._start_happenings(draw, conditions)
         self._start_arm(draw)
-        times = frame_times(draw, self._first_step, self._end_step)
+        least_steps = steps_of(self.least_camera_latency_s)
+        times = frame_times(draw, self._first_step, self._end_step, least_steps)
         self._shutter = Shutter(times, self._frames, self._picture_every, conditions.faults, seed)
         self._shutter.take(self.step, self.data.qpos, self.truth())
         return draw
@@ -154,6 +157,19 @@ class SimWorld(SimState):
     def send_arm(self, trajectory: JointTrajectory) -> None:
         """A trajectory for the arm; it takes effect after the command latency."""
         self._servos.send(self.step - self._first_step, trajectory)
+
+    def start_arm(self, trajectory: JointTrajectory, from_measured: bool = False) -> None:
+        """Follow ``trajectory`` from now on, from the desired state or from rest at the measured position."""
+        measured_rad = self.measured().position if from_measured else None
+        self._servos.start(self.step - self._first_step, trajectory, measured_rad)
+
+    def hold_arm(self) -> None:
+        """Hold the present desired position."""
+        self._servos.hold(self.step - self._first_step)
+
+    def arm_error_rad(self) -> FloatArray:
+        """Desired minus measured position (7,) [rad]."""
+        return self._servos.desired_rad(self.step - self._first_step) - self.measured().position
 
     def send_fingers(self, opening_m: float) -> None:
         """Wanted opening of each finger [m]."""

@@ -1,0 +1,54 @@
+"""What a back end is given of the driver."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from fetch_sim2real.types import FloatArray
+from node_support.parameters import Parameters
+
+
+class Driver(Protocol):
+    """The driver as a back end sees it. Everything is called in the executor's thread."""
+
+    @property
+    def node(self) -> Node:
+        """The ROS node, for topics and timers."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """The driver's parameters."""
+
+    @property
+    def tracking_error_rad(self) -> FloatArray:
+        """How far (7,) [rad] the arm may be from where it is commanded."""
+
+    @property
+    def runs_in_lockstep(self) -> bool:
+        """Time is the simulation's, which waits: wall-clock time-outs mean nothing."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Robot and driver have the same clock."""
+
+    @property
+    def is_active(self) -> bool:
+        """The arm follows commands."""
+
+    def now_ns(self) -> int:
+        """The driver's time."""
+
+    def on_joint_state(self, message: JointState) -> None:
+        """The robot reports joints."""
+
+    def on_clock(self, stamp_ns: int) -> None:
+        """Simulated time, from a back end that carries it."""
+
+    def on_fault(self, reason: str) -> None:
+        """The robot reports a fault or has cut power."""
+
+    def on_lost(self, reason: str) -> None:
+        """The way to the robot is interrupted."""

@@ -1,0 +1,218 @@
+"""A stock ROS 1 Fetch through rosbridge_server: action goals out, joint states and the robot's state in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import JointState
+
+from arm_driver.backend import Backend
+from arm_driver.clock_offset import ClockOffset
+from arm_driver.goal_ledger import GoalLedger
+from arm_driver.robot_side import Driver
+from arm_driver.rosbridge_link import SILENCE_S, RosbridgeLink, Work
+from fetch_sim2real import graph
+from fetch_sim2real.robot import ros1
+from fetch_sim2real.robot.joints import FINGER_FORCE_N
+from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.safety.trajectory import held_until
+from fetch_sim2real.types import JointTrajectory
+from node_support.stamps import stamp_message
+from node_support.topics import publish_to
+
+# A goal lasts at least this long, so that the next one always finds it running: the controller then goes on from where
+# it wants the arm to be, and not from where it measures it.
+_HORIZON_S: Final = 0.3
+_SETTLE_S: Final = 1.0
+_ASK_TIME_S: Final = 0.5
+_DRAIN_S: Final = 0.1
+# A clock known worse than this is no use for pairing joints with pictures (a control period is 33 ms).
+_MAX_UNCERTAINTY_NS: Final = 25_000_000
+_SUBSCRIBED: Final = (
+    ros1.JOINT_STATES, ros1.ROBOT_STATE, ros1.ARM_RESULT, ros1.ARM_STATUS, ros1.GRIPPER_RESULT, ros1.CLOCK,
+)  # fmt: skip
+_ADVERTISED: Final = (ros1.ARM_GOAL, ros1.GRIPPER_GOAL)
+
+
+class RosbridgeBackend(Backend):
+    """Goals for a Fetch's controllers. Its joint states are published on the ROS 2 side, in this machine's time."""
+
+    send_periods = 2  # 15 goals a second: the controller looks for a new one 50 times a second
+    brings_joint_states = True
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._joint_states = publish_to(driver.node, graph.JOINT_STATES)
+        self._arm, self._gripper = GoalLedger("arm_controller"), GoalLedger("gripper_controller")
+        self._offset = ClockOffset()
+        self._asked_ns = 0
+        self._state: Json | None = None
+        self._controller_seen = False
+        self._link_state = "no connection yet"
+        self._connections = self._unsent = self._gripper_aborts = 0
+        self._inbox: deque[Work] = deque()
+        host, port = driver.parameters.text("rosbridge_host"), driver.parameters.whole("rosbridge_port")
+        self._address = f"{host}:{port}"
+        self._link = RosbridgeLink(
+            host, port, (_SUBSCRIBED, _ADVERTISED), self._post, self._on_message, self._on_connection
+        )
+        # What comes before the node has an executor wakes nobody.
+        driver.node.create_timer(_DRAIN_S, self._drain, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    # -- out -----------------------------------------------------------------------------------------------------
+
+    def send_arm(self, trajectory: JointTrajectory) -> None:
+        """See Backend."""
+        goal_id = self._arm.new_id(self._driver.now_ns())
+        if not self._link.is_open:
+            self._unsent += 1
+            self._arm.forget_unheard()
+            return
+        tolerance = self._driver.tracking_error_rad.tolist()
+        goal = ros1.arm_goal_json(held_until(trajectory, _HORIZON_S), goal_id, tolerance, _SETTLE_S)
+        self._link.publish(ros1.ARM_GOAL, goal)
+
+    def send_gripper(self, opening_m: float) -> None:
+        """See Backend."""
+        goal_id = self._gripper.new_id(self._driver.now_ns())
+        self._link.publish(ros1.GRIPPER_GOAL, ros1.gripper_goal_json(2.0 * opening_m, FINGER_FORCE_N, goal_id))
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def refusal(self) -> str:
+        """See Backend."""
+        if not self._link.is_open:
+            return f"rosbridge at {self._address}: {self._link_state}; is rosbridge_server running there?"
+        if self._state is None:
+            return f"no {ros1.ROBOT_STATE.name} has come through rosbridge: without it a run-stop would not be noticed"
+        fault = _fault_of(self._state)
+        if fault:
+            return fault
+        if not self._controller_seen:
+            return f"no {ros1.ARM_STATUS.name} has come through rosbridge: are the arm's controllers running?"
+        if self._measures_clock and not self._offset.is_known:
+            return f"the robot's clock is unknown: {ros1.GET_TIME} has not answered ({self._link.complaint or 'yet'})"
+        if self._offset.uncertainty_ns > _MAX_UNCERTAINTY_NS:
+            return (
+                f"the robot's clock is known to {self._offset.uncertainty_ns * 1e-6:.0f} ms, expected at most "
+                f"{_MAX_UNCERTAINTY_NS * 1e-6:.0f} ms: the network is too slow"
+            )
+        return ""
+
+    def tick(self) -> None:
+        """See Backend."""
+        if self._driver.is_active:
+            fault = self._arm.fault_of_silence(self._driver.now_ns())
+            if fault:
+                self._driver.on_fault(fault)
+        else:
+            self._arm.forget_unheard()
+        if self._driver.runs_in_lockstep or not self._link.is_open:
+            return
+        if self._link.silent_s > SILENCE_S:
+            self._link.abandon(f"half_open: nothing has come for {SILENCE_S} s although the connection is open")
+        elif self._measures_clock and self._driver.now_ns() - self._asked_ns > _ASK_TIME_S * 1e9:
+            self._ask_time()
+
+    def report(self) -> Mapping[str, object]:
+        """See Backend."""
+        return {
+            "rosbridge": self._address,
+            "link": self._link_state,
+            "connections": self._connections,
+            "clock_offset_ms": self._offset.offset_ns * 1e-6,
+            "clock_uncertainty_ms": self._offset.uncertainty_ns * 1e-6,
+            "goals_superseded": self._arm.superseded,
+            "goals_unsent": self._unsent,
+            "gripper_aborts": self._gripper_aborts,
+            "rosbridge_complaint": self._link.complaint,
+        }
+
+    def close(self) -> None:
+        """See Backend."""
+        self._link.close()
+
+    @property
+    def _measures_clock(self) -> bool:
+        return not self._driver.is_simulated
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    def _post(self, work: Work) -> None:
+        """Have the executor's thread do ``work``. Called in roslibpy's."""
+        self._inbox.append(work)
+        executor = self._driver.node.executor
+        if executor is not None:
+            executor.create_task(self._drain)
+
+    def _drain(self) -> None:
+        while self._inbox:
+            self._inbox.popleft()()
+
+    def _on_connection(self, is_open: bool, reason: str) -> None:
+        self._link_state = reason
+        # Nothing that was true before need be true now.
+        self._state, self._controller_seen = None, False
+        self._offset.forget()
+        self._arm.forget_unheard()
+        if is_open:
+            self._connections += 1
+            if self._measures_clock:
+                self._ask_time()
+        else:
+            self._driver.on_lost(f"connection_lost: rosbridge at {self._address}: {reason}")
+
+    def _on_message(self, topic: str, message: Json) -> None:
+        if topic == ros1.JOINT_STATES.name:
+            self._on_joint_states(message)
+        elif topic == ros1.ROBOT_STATE.name:
+            self._state = message
+            fault = _fault_of(message)
+            if fault:
+                self._driver.on_fault(fault)
+        elif topic == ros1.ARM_STATUS.name:
+            self._controller_seen = True
+            self._arm.on_status(message)
+        elif topic == ros1.ARM_RESULT.name:
+            fault = self._arm.fault_of_result(message)
+            if fault:
+                self._driver.on_fault(fault)
+        elif topic == ros1.GRIPPER_RESULT.name:
+            # Fingers that stall have grasped something: the controller calls that a success, and no more is at stake.
+            self._gripper_aborts += bool(self._gripper.fault_of_result(message))
+        elif topic == ros1.CLOCK.name and self._driver.is_simulated:
+            self._driver.on_clock(ros1.time_ns_of(message["clock"]))
+
+    def _on_joint_states(self, message: Json) -> None:
+        stamp_ns = ros1.time_ns_of(message["header"]["stamp"]) - self._offset.offset_ns
+        # JSON has no NaN, and rosbridge writes null for it.
+        numbers = {key: [float("nan") if v is None else float(v) for v in message[key]] for key in _NUMBERS}
+        joint_state = JointState(name=list(message["name"]), **numbers)
+        joint_state.header.stamp = stamp_message(max(0, stamp_ns))
+        self._joint_states.publish(joint_state)
+        if self._measures_clock and not self._offset.is_known:
+            return  # its age cannot be judged
+        self._driver.on_joint_state(joint_state)
+
+    def _ask_time(self) -> None:
+        sent_ns = self._asked_ns = self._driver.now_ns()
+
+        def answered(values: Json) -> None:
+            self._offset.add(sent_ns, ros1.time_ns_of(values["time"]), self._driver.now_ns())
+
+        self._link.call(ros1.GET_TIME, answered)
+
+
+_NUMBERS: Final = ("position", "velocity", "effort")
+
+
+def _fault_of(state: Json) -> str:
+    """What fetch_driver_msgs/RobotState says against moving, empty if nothing."""
+    if state["runstopped"]:
+        return "runstop: the run-stop is pressed"
+    if state["faulted"]:
+        return "robot_fault: /robot_state says that the robot is faulted"
+    return ""

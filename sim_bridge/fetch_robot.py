@@ -1,0 +1,121 @@
+"""The ROS 1 side of a simulated Fetch: what its topics and services take and give, in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fetch_sim2real.robot import ros1
+from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.types import JointSample
+from sim_bridge.fetch_actions import Arm, ArmAction
+
+_STATE_PERIOD_S: Final = 0.1
+_NAMES: Final = [*ARM_JOINTS, TORSO_JOINT]
+
+
+class FetchRobot:
+    """Topics of a Fetch. ``publish`` is called with topic and message of whatever it says.
+
+    ``move_fingers`` takes the wanted opening of each finger [m].
+    """
+
+    def __init__(
+        self,
+        arm: Arm,
+        move_fingers: Callable[[float], None],
+        publish: Callable[[str, Json], None],
+        torso_height_m: float,
+    ) -> None:
+        self._arm = arm
+        self.restart()
+        self._move_fingers = move_fingers
+        self._publish = publish
+        self._torso_height_m = torso_height_m
+        self._runstopped = False
+        self._faulted = False
+        self._next_state_s = 0.0
+        self._now_s = 0.0
+
+    def restart(self) -> None:
+        """Controllers as after a start: no goal, and nobody is told what became of the last one."""
+        self.action = ArmAction(self._arm, self._finish_arm)
+
+    @property
+    def next_s(self) -> float:
+        """When ``work`` is needed next [s]."""
+        return self.action.next_s
+
+    def on_publish(self, now_s: float, topic: str, message: Json) -> None:
+        """A client has published."""
+        self._now_s = now_s
+        if topic == ros1.ARM_GOAL.name:
+            self.action.on_goal(now_s, message)
+        elif topic == ros1.GRIPPER_GOAL.name:
+            self._on_gripper_goal(message)
+
+    def call_service(self, now_s: float, service: str) -> Json | None:
+        """A service's answer; None for one that does not exist."""
+        return {"time": ros1.time_json(round(now_s * 1e9))} if service == ros1.GET_TIME else None
+
+    def work(self, now_s: float) -> None:
+        """Do what is due at ``now_s`` [s]."""
+        self._now_s = now_s
+        self.action.work(now_s)
+        if now_s >= self._next_state_s or now_s < self._next_state_s - 2 * _STATE_PERIOD_S:
+            self._next_state_s = now_s + _STATE_PERIOD_S
+            self.publish_state()
+
+    def report(self, sample: JointSample) -> None:
+        """Publish joints as a Fetch does: arm and torso in one message, gripper in another."""
+        header = ros1.header_json(sample.stamp_ns)
+        fingers = [sample.finger_position_m] * 2
+        self._publish(
+            ros1.JOINT_STATES.name,
+            {"header": header, "name": list(GRIPPER_JOINTS), "position": fingers, "velocity": [0.0, 0.0], "effort": []},
+        )
+        position = [*sample.position.tolist(), self._torso_height_m]
+        velocity = [*sample.velocity.tolist(), 0.0]
+        self._publish(
+            ros1.JOINT_STATES.name,
+            {"header": header, "name": _NAMES, "position": position, "velocity": velocity, "effort": []},
+        )
+
+    def set_runstop(self, pressed: bool) -> None:
+        """The run-stop is pressed or released; released, the robot has power again and nothing moves by itself."""
+        self._runstopped = pressed
+        self.action.set_power(not pressed)
+        self.publish_state()
+
+    def set_fault(self, faulted: bool) -> None:
+        """A board or motor reports a fault, or none any more."""
+        self._faulted = faulted
+        self.publish_state()
+
+    def publish_state(self) -> None:
+        """Publish what /robot_state and the arm's action say all the time."""
+        header = ros1.header_json(round(self._now_s * 1e9))
+        ready = not (self._runstopped or self._faulted)
+        state = {"header": header, "ready": ready, "faulted": self._faulted, "runstopped": self._runstopped}
+        self._publish(ros1.ROBOT_STATE.name, state)
+        active = self.action.active_id
+        statuses = [ros1.status_json(active, ros1.ACTIVE)] if active else []
+        self._publish(ros1.ARM_STATUS.name, {"header": header, "status_list": statuses})
+
+    def _finish_arm(self, goal_id: str, status: int, error_code: int, text: str) -> None:
+        result = {"error_code": error_code, "error_string": ""}
+        self._finish(ros1.ARM_RESULT.name, ros1.status_json(goal_id, status, text), result)
+
+    def _on_gripper_goal(self, message: Json) -> None:
+        opening_m = float(message["goal"]["command"]["position"]) / 2.0
+        if not self._runstopped:
+            self._move_fingers(min(max(opening_m, 0.0), FINGER_MAX_M))
+        # Ends at once: nobody waits for it, and how long fingers take is the simulation's affair.
+        status = ros1.ABORTED if self._runstopped else ros1.SUCCEEDED
+        result = {"position": 2 * opening_m, "effort": 0.0, "stalled": False, "reached_goal": True}
+        self._finish(ros1.GRIPPER_RESULT.name, ros1.status_json(str(message["goal_id"]["id"]), status), result)
+
+    def _finish(self, topic: str, status: Json, result: dict[str, Any]) -> None:
+        header = ros1.header_json(round(self._now_s * 1e9))
+        self._publish(topic, {"header": header, "status": status, "result": result})
