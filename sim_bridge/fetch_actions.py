@@ -106,9 +106,8 @@ class ArmAction:
             _tolerances(goal["goal_tolerance"], _DEFAULT_GOAL_TOLERANCE_RAD),
             ros1.time_ns_of(goal["goal_time_tolerance"]) * 1e-9 + _SETTLE_S,
         )
-        # Where in its period the loop is now.
-        periods = math.ceil((now_s - self._began_s) / _POLL_S - 1e-9)
-        self._poll_s = self._began_s + periods * _POLL_S
+        # The loop's phase is anybody's guess; one that is fixed in time makes it as good as random from goal to goal.
+        self._poll_s = math.ceil(now_s / _POLL_S - 1e-9) * _POLL_S
         self.work(now_s)
 
     def work(self, now_s: float) -> None:

@@ -25,6 +25,7 @@ _REPUBLISH_AFTER_S: Final = 1.0
 
 class _Waiting(Enum):
     NOTHING = auto()
+    START = auto()
     TICK = auto()
     GOAL = auto()
     ANSWER = auto()
@@ -41,6 +42,7 @@ class Lockstep:
         self._frame_ns = -1
         self._answer: tuple[int, tuple[int, int]] | None = None
         self._received = [0, 0]
+        self._activation = (0, 0)
 
     def start(self) -> None:
         """Time begins to run."""
@@ -55,6 +57,10 @@ class Lockstep:
         """A trajectory for the arm (0) or the gripper (1) has arrived."""
         self._received[group] = number
 
+    def on_activation(self, sent: tuple[int, int]) -> None:
+        """The driver has been enabled, having sent this many trajectories: they belong to the time before the first."""
+        self._activation = sent
+
     def on_setpoint(self, stamp_ns: int, sent: tuple[int, int]) -> None:
         """The driver's answer to the frame of this stamp, and how many trajectories it has sent in all."""
         self._answer = (stamp_ns, sent)
@@ -65,6 +71,10 @@ class Lockstep:
     def work(self) -> float:
         """Do what can be done; returns how long to wait for events [s]."""
         sim = self._cell.sim
+        if self._waiting is _Waiting.NOTHING and not self._has(self._activation):
+            self._wait_for(_Waiting.START)
+        if self._waiting is _Waiting.START and self._has(self._activation):
+            self._waiting = _Waiting.NOTHING
         if self._waiting is _Waiting.NOTHING:
             self._cell.run_to(sim.next_publication_step())
             self._wait_for(_Waiting.TICK)
@@ -99,8 +109,11 @@ class Lockstep:
     def _is_answered(self) -> bool:
         if self._answer is None or self._answer[0] != self._frame_ns:
             return False
-        # Two topics of one publisher need not arrive in order.
-        return all(here >= sent for here, sent in zip(self._received, self._answer[1], strict=True))
+        return self._has(self._answer[1])
+
+    def _has(self, counts: tuple[int, int]) -> bool:
+        """Whether that many trajectories are here: two topics of one publisher need not arrive in order."""
+        return all(here >= sent for here, sent in zip(self._received, counts, strict=True))
 
     def _wait_for(self, what: _Waiting) -> None:
         self._waiting = what
@@ -123,6 +136,11 @@ class Lockstep:
 
     def _complaint(self, waited_s: float) -> str:
         now_ns = self._cell.sim.now_ns
+        if self._waiting is _Waiting.START:
+            return (
+                f"lockstep: the driver was enabled after {self._activation} trajectories to arm and gripper, and number "
+                f"{tuple(self._received)} were the last to arrive within {waited_s:.1f} s"
+            )
         if self._waiting is _Waiting.TICK:
             return (
                 f"lockstep: no echo of the clock's {now_ns} ns within {waited_s:.1f} s (the last was of "

@@ -216,7 +216,9 @@ class SimBridge(StackNode):
         self._cell.log.command(stamp_ns_of(message.header.stamp))
 
     def _on_setpoint(self, message: JointState) -> None:
+        sent = (int(message.effort[0]), int(message.effort[1])) if len(message.effort) == 2 else (0, 0)
         if message.header.frame_id == ACTIVATED:
+            self._pace.on_activation(sent)
             return  # answers no frame, though it may carry the first one's stamp
         stamp_ns = stamp_ns_of(message.header.stamp)
         try:
@@ -225,7 +227,6 @@ class SimBridge(StackNode):
             self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
             return
         self._cell.log.setpoint(stamp_ns, message.header.frame_id, setpoint)
-        sent = (int(message.effort[0]), int(message.effort[1])) if len(message.effort) == 2 else (0, 0)
         self._pace.on_setpoint(stamp_ns, sent)
 
     def _on_tick(self, message: Clock) -> None:

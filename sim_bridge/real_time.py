@@ -31,6 +31,9 @@ class RealTime:
     def on_trajectory(self, group: int, number: int) -> None:
         """Nobody is waited for."""
 
+    def on_activation(self, sent: tuple[int, int]) -> None:
+        """Nobody is waited for."""
+
     def on_setpoint(self, stamp_ns: int, sent: tuple[int, int]) -> None:
         """Nobody is waited for."""
 
