@@ -27,6 +27,9 @@ from node_support.topics import publish_to
 # it wants the arm to be, and not from where it measures it.
 _HORIZON_S: Final = 0.3
 _SETTLE_S: Final = 1.0
+# The controller has the driver's bound on the tracking error too, in case that the driver cannot act on it; wider, so
+# that where both can the driver does, which stops and says which joint it was.
+_CONTROLLERS_MARGIN: Final = 1.5
 _ASK_TIME_S: Final = 0.5
 _DRAIN_S: Final = 0.1
 # A clock known worse than this is no use for pairing joints with pictures (a control period is 33 ms).
@@ -71,7 +74,7 @@ class RosbridgeBackend(Backend):
             self._unsent += 1
             self._arm.forget_unheard()
             return
-        tolerance = self._driver.tracking_error_rad.tolist()
+        tolerance = (_CONTROLLERS_MARGIN * self._driver.tracking_error_rad).tolist()
         goal = ros1.arm_goal_json(held_until(trajectory, _HORIZON_S), goal_id, tolerance, _SETTLE_S)
         self._link.publish(ros1.ARM_GOAL, goal)
 
@@ -123,6 +126,7 @@ class RosbridgeBackend(Backend):
             "rosbridge": self._address,
             "link": self._link_state,
             "connections": self._connections,
+            "robot": "unknown" if self._state is None else _fault_of(self._state) or "ready",
             "clock_offset_ms": self._offset.offset_ns * 1e-6,
             "clock_uncertainty_ms": self._offset.uncertainty_ns * 1e-6,
             "goals_superseded": self._arm.superseded,

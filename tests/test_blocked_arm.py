@@ -1,0 +1,80 @@
+"""An arm that is blocked: the setpoint does not run away from it, and the stop says which joint it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.limits import limit_profile
+from fetch_sim2real.safety.checks import FilterSettings
+from fetch_sim2real.safety.states import State
+from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
+from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks import find_task
+
+BOUND_RAD = np.array(FilterSettings().tracking_error_rad)
+SPEED_RAD_S = 0.4
+# What is added to the bound before the driver knows: a joint state's age (network, 10 ms of its own period), a control
+# period until it acts, and the braking itself, at the speed commanded here.
+NOTICED_S = 0.15
+
+
+def test_blocked_in_the_simulated_world() -> None:
+    world = load_world("nominal", worlds_dir())
+    box_m = (np.array([0.47, -0.31, 0.755]), np.array([0.81, 0.31, 0.99]))
+    settings = ActionSettings(0.02, False, box_m, limit_profile("default"))
+    sim = SimWorld(world, find_task("reach_block"), None)
+    loop = ClosedLoop(sim, settings)
+    loop.reset(3)
+    arm_dof = [sim.model.joint(name).dofadr[0] for name in ARM_JOINTS]
+    furthest = np.zeros(7)
+    for step in range(90):
+        captured = loop.next_frame()
+        assert captured is not None
+        decision = loop.act(np.array([-1.0, 1.0, 0.5, 0.0]), captured)
+        if step == 15:
+            sim.model.dof_damping[arm_dof] = 1e5  # as in concrete
+        if decision.setpoint.position.size:
+            furthest = np.maximum(furthest, np.abs(decision.setpoint.position - sim.measured().position))
+    assert loop._filter.state is State.STOPPED
+    assert any(name in loop._filter.state_reason for name in ARM_JOINTS)
+    assert np.all(furthest < BOUND_RAD + NOTICED_S * limit_profile("default").velocity)
+    assert furthest.max() > 0.1, "it was blocked"
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("backend", ["joint_trajectory", "rosbridge"])
+def test_blocked_behind_the_driver(backend: str, tmp_path: Path) -> None:
+    pytest.importorskip("rclpy")
+    if backend == "rosbridge":
+        pytest.importorskip("roslibpy")
+    pytest.importorskip("websockets")
+    from driver_stage import PAN, Stage, rosbridge_stage, topic_stage
+
+    make: dict[str, Callable[[Path], AbstractContextManager[Stage]]] = {
+        "joint_trajectory": topic_stage,
+        "rosbridge": rosbridge_stage,
+    }
+    with make[backend](tmp_path) as stage:
+        stage.enable_and_drive(SPEED_RAD_S * PAN, 0.3)
+        stage.arm.block(True)
+        at = stage.arm.measured()
+        for _ in range(8):  # a busy machine may let commands come too late before the arm is far enough behind
+            stage.drive(SPEED_RAD_S * PAN, 1.0)
+            if stage.state()["state"] == "stopped":
+                break
+            stage.enable()
+        commanded = [np.abs(np.array(m.position) - at)[0] for m in stage.setpoints.messages if m.position]
+        desired = [np.abs(position - at)[0] for _, position, _ in stage.arm.trace]
+        most = BOUND_RAD[0] + NOTICED_S * SPEED_RAD_S
+        assert max(commanded) < most and max(desired) < most
+        reason = stage.wait_for_state("stopped")["reason"]
+        assert ARM_JOINTS[0] in reason and "allowed difference" in reason
+        assert "stopped" in stage.refusal(), "latched until reset"

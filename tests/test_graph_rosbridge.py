@@ -1,0 +1,187 @@
+"""The driver behind rosbridge, when the network, the controllers or the robot fail: it brakes, and waits to be enabled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("roslibpy")
+pytest.importorskip("websockets")
+
+from driver_stage import PAN, RosbridgeRobot, Stage, rosbridge_stage
+from graph_harness import call
+
+from fetch_sim2real import graph
+from fetch_sim2real.robot import ros1
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.timing import CONTROL_PERIOD_S
+from node_support.stamps import stamp_ns_of
+
+pytestmark = pytest.mark.ros
+
+CLOCK_AHEAD_S = 5.0
+BRAKES_WITHIN_S = 0.2 + CONTROL_PERIOD_S
+SLOW = 0.1 * PAN
+
+
+@pytest.fixture(scope="module")
+def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with rosbridge_stage(tmp_path_factory.mktemp("rosbridge"), CLOCK_AHEAD_S) as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(whole_stage: Stage) -> Stage:
+    whole_stage.settle()
+    return whole_stage
+
+
+def robot_of(stage: Stage) -> RosbridgeRobot:
+    assert isinstance(stage.robot, RosbridgeRobot)
+    return stage.robot
+
+
+def start_moving(stage: Stage) -> None:
+    stage.enable_and_drive(SLOW, 0.5)
+    assert np.abs([velocity for _, _, velocity in stage.arm.trace[-60:]]).max() > 0.05
+
+
+def assert_braked(stage: Stage) -> None:
+    """The arm's speed fell no later than allowed after the last valid command, and then the arm came to rest."""
+    stage.session.wait_until(lambda: not np.any(stage.arm.desired()[1]), 2.0, lambda: "arm at rest")
+    moving = stage.arm.top_speed(stage.last_valid_s - 0.2, stage.last_valid_s)
+    assert moving > 0.05
+    assert stage.arm.top_speed(stage.last_valid_s + BRAKES_WITHIN_S, np.inf) < 0.9 * moving
+
+
+def assert_stays(stage: Stage) -> None:
+    """Commands move nothing as long as nobody enables the driver."""
+    started = stage.arm.started
+    assert set(stage.drive(SLOW, 0.4)) == {"refused:not_active"}
+    assert stage.arm.started == started
+
+
+def assert_moves_again(stage: Stage) -> None:
+    stage.arm.trace.clear()
+    start_moving(stage)
+
+
+def test_goals_stream_with_horizon_and_braking_tail(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    goals: list[tuple[float, Json]] = []
+    action = robot_of(stage).port.robot.action
+    take = action.on_goal
+    monkeypatch.setattr(action, "on_goal", lambda now_s, goal: (goals.append((now_s, goal)), take(now_s, goal)))
+    start_moving(stage)
+    goals.clear()
+    stage.enable_and_drive(SLOW, 0.9)
+    seconds = goals[-1][0] - goals[1][0]
+    assert (len(goals) - 2) / seconds < 17.0, "goals a second"
+    for _, goal in goals:
+        trajectory = ros1.trajectory_of_goal(goal["goal"], ARM_JOINTS)
+        assert trajectory.points[-1].time_from_start_s >= 0.3
+        assert not np.any(trajectory.points[-1].velocity)
+        assert ros1.time_ns_of(goal["goal"]["trajectory"]["header"]["stamp"]) == 0, "start when it arrives"
+    values = stage.state()
+    assert int(values["goals_superseded"]) >= 5, "that goals are replaced is normal"
+
+
+def test_joint_states_come_out_in_this_machines_time(stage: Stage) -> None:
+    stage.enable()
+    stage.session.wait_until(lambda: bool(stage.joint_states.messages), 5.0, lambda: "joint states")
+    values = stage.state()
+    assert float(values["clock_offset_ms"]) == pytest.approx(1e3 * CLOCK_AHEAD_S, abs=25.0)
+    assert float(values["clock_uncertainty_ms"]) < 25.0
+    age_s = time.time() - stamp_ns_of(stage.joint_states.messages[-1].header.stamp) * 1e-9
+    assert abs(age_s) < 1.5
+
+
+def test_the_gripper_is_told_the_gap_and_only_on_change(stage: Stage) -> None:
+    stage.enable_and_drive(0.0 * PAN, 0.3, 0.03)
+    stage.arm.fingers_m.clear()
+    stage.enable_and_drive(0.0 * PAN, 0.3, 0.01)
+    assert stage.arm.fingers_m == [0.01]
+
+
+def test_a_dropped_connection_brakes_and_moves_nothing_when_it_is_back(stage: Stage) -> None:
+    start_moving(stage)
+    robot_of(stage).proxy.cut()
+    assert_braked(stage)
+    values = stage.wait_for_state("hold")
+    assert "connection_lost" in values["reason"] or "command" in values["reason"]
+    stage.session.wait_until(lambda: stage.state()["link"] == "the connection is open", 10.0, lambda: "connection")
+    assert_stays(stage)
+    assert_moves_again(stage)
+
+
+def test_a_connection_that_only_looks_open_is_noticed(stage: Stage) -> None:
+    start_moving(stage)
+    robot = robot_of(stage)
+    before = stage.arm.started
+    robot.proxy.freeze()
+    stage.drive(SLOW, 0.5)
+    assert_braked(stage)
+    assert "half_open" in stage.wait_for_state("hold")["link"]
+    assert "half_open" in stage.refusal() or "connection" in stage.refusal()
+    robot.proxy.thaw()
+    stage.session.wait_until(lambda: stage.state()["link"] == "the connection is open", 10.0, lambda: "connection")
+    assert stage.arm.started == before, "what was stuck in the network moves nothing later"
+    assert_stays(stage)
+    assert_moves_again(stage)
+
+
+def test_run_stop_ends_all_output_and_its_release_moves_nothing(stage: Stage) -> None:
+    start_moving(stage)
+    robot = robot_of(stage)
+    robot.port.robot.set_runstop(True)
+    values = stage.wait_for_state("fault")
+    # The controllers that lose their power report first.
+    assert "runstop" in values["robot"] and "controller_abort" in values["reason"]
+    assert_stays(stage)
+    assert call(stage.session, graph.DRIVER_RESET)[0]
+    stage.session.spin(0.3)
+    assert "runstop" in stage.refusal(), "a reset does not help while it is pressed"
+    robot.port.robot.set_runstop(False)
+    stage.session.spin(0.3)
+    assert_stays(stage)
+    assert call(stage.session, graph.DRIVER_RESET)[0]
+    assert_stays(stage)
+    assert_moves_again(stage)
+
+
+def test_a_controller_that_aborts_is_a_fault_with_its_name(stage: Stage) -> None:
+    start_moving(stage)
+    robot_of(stage).port.robot.action.abort(ros1.PATH_TOLERANCE_VIOLATED, "Trajectory path tolerances violated")
+    reason = stage.wait_for_state("fault")["reason"]
+    assert "controller_abort" in reason and "PATH_TOLERANCE_VIOLATED" in reason
+    assert_stays(stage)
+    assert call(stage.session, graph.DRIVER_RESET)[0]
+    assert_moves_again(stage)
+
+
+def test_a_faulted_robot_is_a_fault(stage: Stage) -> None:
+    start_moving(stage)
+    robot_of(stage).port.robot.set_fault(True)
+    assert "robot_fault" in stage.wait_for_state("fault")["reason"]
+
+
+def test_somebody_elses_goal_is_a_fault(stage: Stage) -> None:
+    stage.enable()
+    stage.session.spin(0.05)
+    robot = robot_of(stage)
+    trajectory = ros1.trajectory_of_goal(_goal_of(stage)["goal"], ARM_JOINTS)
+    theirs = ros1.arm_goal_json(trajectory, "moveit-1", np.full(7, 0.3).tolist(), 0.0)
+    robot.port.robot.on_publish(time.time() + CLOCK_AHEAD_S, ros1.ARM_GOAL.name, theirs)
+    assert "preempted" in stage.wait_for_state("fault")["reason"]
+
+
+def _goal_of(stage: Stage) -> Json:
+    from fetch_sim2real.safety.trajectory import stopping_trajectory
+    from fetch_sim2real.types import JointSetpoint
+
+    rest = stopping_trajectory(JointSetpoint.at_rest(stage.arm.measured()), np.ones(7))
+    return ros1.arm_goal_json(rest, "moveit-0", np.full(7, 0.3).tolist(), 0.0)
