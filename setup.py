@@ -51,6 +51,7 @@ CORE = [
     "packaging>=22",
 ]
 REALSENSE = "pyrealsense2>=2.55,<3"
+ROSBRIDGE = ["roslibpy>=2.0,<3", "websockets>=13,<18"]
 EXTRAS = {
     # ROS 2 Jazzy from PyPI, for machines without an apt ROS. Never beside one.
     "ros-wheels": [
@@ -68,7 +69,7 @@ EXTRAS = {
     "train": ["matplotlib>=3.8,<4"],
     "baselines": ["sb3-contrib>=2.7,<3"],
     "realsense": [REALSENSE],
-    "rosbridge": ["roslibpy>=2.0,<3"],
+    "rosbridge": ROSBRIDGE,
     "viz": ["imageio-ffmpeg>=0.5,<1"],
     "test": [
         "pytest>=8,<9",  # launch_testing, part of an apt ROS, breaks pytest 9
@@ -84,6 +85,7 @@ EXTRAS = {
         "colcon-package-information>=0.4,<0.5",
         # For software devices in place of cameras. Other machines may have no wheel; they skip those tests.
         f"{REALSENSE}; platform_machine == 'x86_64'",
+        *ROSBRIDGE,
     ],
 }
 

@@ -63,9 +63,16 @@ class Finding:
     message: str
 
 
-def compare(live: LiveGraph, contract: Sequence[Topic] = graph.CONTRACT) -> tuple[Finding, ...]:
-    """Everything in which ``live`` departs from ``contract``; notes are no fault."""
-    return tuple(finding for topic in contract for finding in _check(topic, live))
+def contract_of(live: LiveGraph) -> tuple[Topic, ...]:
+    """The contract that holds for ``live``: a driver that publishes joint states has them through rosbridge."""
+    publishers = live.topics.get(graph.JOINT_STATES.name, LiveTopic()).publishers
+    return graph.contract_with("rosbridge" if any(end.node == graph.ARM_DRIVER for end in publishers) else "")
+
+
+def compare(live: LiveGraph, contract: Sequence[Topic] | None = None) -> tuple[Finding, ...]:
+    """Everything in which ``live`` departs from ``contract``, by default the one that holds; notes are no fault."""
+    topics = contract_of(live) if contract is None else contract
+    return tuple(finding for topic in topics for finding in _check(topic, live))
 
 
 def violations(findings: Sequence[Finding]) -> tuple[Finding, ...]:

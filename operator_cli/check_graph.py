@@ -16,7 +16,7 @@ from rich.text import Text
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import Qos, Topic
-from fetch_sim2real.graph_check import Finding, LiveGraph, compare, violations
+from fetch_sim2real.graph_check import Finding, LiveGraph, compare, contract_of, violations
 from fetch_sim2real.stop_request import StopRequest, StopRequestedError
 
 # Plain help: the examples keep their lines, and brackets mean themselves.
@@ -94,7 +94,7 @@ def contract_table(live: LiveGraph | None) -> Table:
     for index, heading in enumerate(headings):
         # Names of topics stay whole, so that they can be copied.
         table.add_column(heading, overflow="fold", header_style="bold underline", no_wrap=index == 0)
-    for topic in graph.CONTRACT:
+    for topic in graph.CONTRACT if live is None else contract_of(live):
         rate = "" if topic.rate_hz is None else f"{topic.rate_hz:g} Hz"
         cells = [
             f"{topic.name}\n  {topic.type.replace('/msg/', '/')}",

@@ -34,7 +34,7 @@ class Cell:
         """Start an episode; publishes its time and joints."""
         self.sim.reset(seed, move_block, conditions)
         if self._port is not None:
-            self._port.start_episode(seed)
+            self._port.start_episode(seed, self.sim.now_ns * 1e-9)
         self._blank = blank_image
         self._last_frame = None
         self._episodes += 1

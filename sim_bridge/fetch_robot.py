@@ -29,7 +29,7 @@ class FetchRobot:
         torso_height_m: float,
     ) -> None:
         self._arm = arm
-        self.restart()
+        self.restart(0.0)
         self._move_fingers = move_fingers
         self._publish = publish
         self._torso_height_m = torso_height_m
@@ -38,20 +38,22 @@ class FetchRobot:
         self._next_state_s = 0.0
         self._now_s = 0.0
 
-    def restart(self) -> None:
+    def restart(self, now_s: float) -> None:
         """Controllers as after a start: no goal, and nobody is told what became of the last one."""
+        # Their time begins here, so that an episode does not depend on when it is run.
+        self._started_s = now_s
         self.action = ArmAction(self._arm, self._finish_arm)
 
     @property
     def next_s(self) -> float:
         """When ``work`` is needed next [s]."""
-        return self.action.next_s
+        return self._started_s + self.action.next_s
 
     def on_publish(self, now_s: float, topic: str, message: Json) -> None:
         """A client has published."""
         self._now_s = now_s
         if topic == ros1.ARM_GOAL.name:
-            self.action.on_goal(now_s, message)
+            self.action.on_goal(now_s - self._started_s, message)
         elif topic == ros1.GRIPPER_GOAL.name:
             self._on_gripper_goal(message)
 
@@ -62,7 +64,7 @@ class FetchRobot:
     def work(self, now_s: float) -> None:
         """Do what is due at ``now_s`` [s]."""
         self._now_s = now_s
-        self.action.work(now_s)
+        self.action.work(now_s - self._started_s)
         if now_s >= self._next_state_s or now_s < self._next_state_s - 2 * _STATE_PERIOD_S:
             self._next_state_s = now_s + _STATE_PERIOD_S
             self.publish_state()

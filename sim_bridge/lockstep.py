@@ -138,8 +138,8 @@ class Lockstep:
         now_ns = self._cell.sim.now_ns
         if self._waiting is _Waiting.START:
             return (
-                f"lockstep: the driver was enabled after {self._activation} trajectories to arm and gripper, and number "
-                f"{tuple(self._received)} were the last to arrive within {waited_s:.1f} s"
+                f"lockstep: the driver was enabled after {self._activation} trajectories to arm and gripper, and "
+                f"number {tuple(self._received)} were the last to arrive within {waited_s:.1f} s"
             )
         if self._waiting is _Waiting.TICK:
             return (

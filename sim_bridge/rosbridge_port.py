@@ -37,14 +37,14 @@ class RosbridgePort:
         self._now_s = 0.0
         self._stands_still = False
         self.robot = FetchRobot(arm, move_fingers, self._say, torso_height_m)
-        self.start_episode(0)
+        self.start_episode(0, 0.0)
 
-    def start_episode(self, seed: int) -> None:
+    def start_episode(self, seed: int, now_s: float) -> None:
         """What was on its way is lost; delays follow from ``seed``."""
         to_robot, to_client = np.random.default_rng([seed, 20]).spawn(2)
         self._to_robot: Line[tuple[Client, Json]] = Line(self._network, to_robot)
         self._to_client: Line[Callable[[], None]] = Line(self._network, to_client)
-        self.robot.restart()
+        self.robot.restart(now_s)
 
     @property
     def next_s(self) -> float:

@@ -170,7 +170,7 @@ def simulated_graph(
     with running(processes, folder) as (supervisor, session):
         # Before everything else is connected, so that they miss nothing.
         taps = {topic: Tap(session, topic) for topic in tapped}
-        operator = Operator(session)
+        operator = Operator(session, options.backend)
         operator.wait_for_graph(START_LIMIT_S, False, options.camera_source)
         yield SimulatedGraph(supervisor, session, operator, taps)
 

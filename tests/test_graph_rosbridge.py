@@ -1,4 +1,4 @@
-"""The driver behind rosbridge, when the network, the controllers or the robot fail: it brakes, and waits to be enabled."""
+"""The driver before rosbridge, when network, controllers or robot fail: it brakes, and waits to be enabled."""
 
 from __future__ import annotations
 

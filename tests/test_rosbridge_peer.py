@@ -1,0 +1,159 @@
+"""The simulated Fetch's action server, its network, and what the driver makes of goals' ends and round trips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fetch_sim2real.robot import ros1
+from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.safety.trajectory import held_until, stopping_trajectory
+from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory
+from sim_bridge.fetch_actions import ArmAction
+from sim_bridge.network import Line, NetworkSettings
+
+TOLERANCE = [0.2] * 7
+
+
+class Arm:
+    def __init__(self) -> None:
+        self.starts: list[bool] = []
+        self.held = 0
+        self.error = np.zeros(7)
+
+    def start(self, trajectory: JointTrajectory, from_measured: bool) -> None:
+        self.starts.append(from_measured)
+
+    def hold(self) -> None:
+        self.held += 1
+
+    def error_rad(self) -> FloatArray:
+        return self.error
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.arm = Arm()
+        self.ends: list[tuple[str, int, int]] = []
+        self.action = ArmAction(self.arm, lambda goal, status, code, _text: self.ends.append((goal, status, code)))
+
+    def send(self, now_s: float, goal_id: str) -> None:
+        self.action.on_goal(now_s, goal(goal_id))
+
+
+def goal(goal_id: str) -> Json:
+    rest = stopping_trajectory(JointSetpoint.at_rest(np.zeros(7)), np.ones(7))
+    return ros1.arm_goal_json(held_until(rest, 0.3), goal_id, TOLERANCE, 1.0)
+
+
+def test_a_newer_goal_is_noticed_fifty_times_a_second_and_goes_on_from_the_desired_state() -> None:
+    bench = Bench()
+    bench.send(1.0, "a-1")
+    assert bench.arm.starts == [True], "nothing ran before: from where the arm is"
+    bench.send(1.005, "a-2")
+    assert bench.action.next_s == pytest.approx(1.02)
+    bench.action.work(1.019)
+    assert bench.arm.starts == [True]
+    bench.send(1.0195, "a-3")
+    bench.action.work(1.02)
+    assert bench.arm.starts == [True, False]
+    assert bench.ends == [("a-2", ros1.RECALLED, 0), ("a-1", ros1.PREEMPTED, 0)]
+    bench.action.work(1.32)
+    assert bench.ends[-1] == ("a-3", ros1.SUCCEEDED, 0)
+
+
+def test_tolerances_end_a_goal() -> None:
+    bench = Bench()
+    bench.send(1.0, "a-1")
+    bench.arm.error = np.full(7, 0.19)
+    bench.action.work(1.1)
+    assert bench.action.active_id == "a-1"
+    bench.arm.error = np.full(7, 0.21)
+    bench.action.work(1.11)
+    assert bench.ends == [("a-1", ros1.ABORTED, ros1.PATH_TOLERANCE_VIOLATED)] and bench.arm.held == 1
+
+
+def test_without_power_no_goal_is_taken() -> None:
+    bench = Bench()
+    bench.send(1.0, "a-1")
+    bench.action.set_power(False)
+    bench.send(1.1, "a-2")
+    assert [(goal, status) for goal, status, _ in bench.ends] == [("a-1", ros1.ABORTED), ("a-2", ros1.ABORTED)]
+    bench.action.set_power(True)
+    assert bench.action.active_id == "", "nothing goes on by itself"
+
+
+def test_goals_survive_the_way_through_json() -> None:
+    moving = stopping_trajectory(JointSetpoint(np.linspace(0, 1, 7), np.full(7, 0.3)), np.full(7, 2.0))
+    back = ros1.trajectory_of_goal(ros1.arm_goal_json(moving, "x", TOLERANCE, 1.0)["goal"], ARM_JOINTS)
+    assert back.joint_names == ARM_JOINTS
+    for given, got in zip(moving.points, back.points, strict=True):
+        assert np.array_equal(given.position, got.position) and np.array_equal(given.velocity, got.velocity)
+        assert got.time_from_start_s == pytest.approx(given.time_from_start_s, abs=1e-9)
+
+
+def test_a_line_keeps_order_and_its_delay_is_within_the_jitter() -> None:
+    line: Line[int] = Line(NetworkSettings(0.02, 0.01), np.random.default_rng(0))
+    arrivals = []
+    for number in range(200):
+        line.send(number * 0.005, number)
+        arrivals.append(line._waiting[-1][0] - number * 0.005)
+    assert min(arrivals) >= 0.01 and max(arrivals) <= 0.03 and np.ptp(arrivals) > 0.01
+    assert line.take(10.0) == list(range(200))
+
+
+def test_a_line_can_lose() -> None:
+    line: Line[int] = Line(NetworkSettings(loss=0.5), np.random.default_rng(0))
+    for number in range(1000):
+        line.send(0.0, number)
+    assert 400 < len(line.take(1.0)) < 600
+
+
+def result(goal_id: str, status: int, code: int = 0) -> Json:
+    return {"status": ros1.status_json(goal_id, status, "why"), "result": {"error_code": code}}
+
+
+def test_what_a_goals_end_means() -> None:
+    from arm_driver.goal_ledger import GoalLedger
+
+    ledger = GoalLedger("arm_controller")
+    first, latest = ledger.new_id(0), ledger.new_id(0)
+    for normal in (
+        result(first, ros1.PREEMPTED),
+        result(first, ros1.RECALLED),
+        result(first, ros1.ABORTED),
+        result(latest, ros1.SUCCEEDED),
+        result("moveit-7", ros1.ABORTED, -4),
+    ):
+        assert ledger.fault_of_result(normal) == ""
+    assert "PATH_TOLERANCE_VIOLATED" in ledger.fault_of_result(result(first, ros1.ABORTED, -4))
+    assert "controller_abort" in ledger.fault_of_result(result(latest, ros1.ABORTED))
+    assert "preempted" in ledger.fault_of_result(result(latest, ros1.PREEMPTED))
+
+
+def test_a_controller_that_says_nothing_is_a_fault() -> None:
+    from arm_driver.goal_ledger import GoalLedger
+
+    ledger = GoalLedger("arm_controller")
+    goal_id = ledger.new_id(1_000_000_000)
+    ledger.new_id(2_000_000_000)
+    assert ledger.fault_of_silence(2_000_000_000) == ""
+    assert "no_answer" in ledger.fault_of_silence(2_600_000_000)
+    ledger.new_id(3_000_000_000)
+    ledger.on_status({"status_list": [ros1.status_json(goal_id, ros1.ACTIVE)]})
+    assert ledger.fault_of_silence(9_000_000_000) == ""
+
+
+def test_the_offset_is_off_by_no_more_than_it_says() -> None:
+    from arm_driver.clock_offset import ClockOffset
+
+    rng = np.random.default_rng(0)
+    true_ns, offset = 5_000_000_000, ClockOffset()
+    assert not offset.is_known and offset.offset_ns == 0
+    for i in range(40):
+        there_ns, back_ns = rng.integers(1_000_000, 40_000_000, 2).tolist()
+        sent_ns = i * 500_000_000
+        offset.add(sent_ns, sent_ns + there_ns + true_ns, sent_ns + there_ns + back_ns)
+        assert abs(offset.offset_ns - true_ns) <= offset.uncertainty_ns
+    assert offset.uncertainty_ns < 10_000_000
