@@ -11,8 +11,8 @@ from fetch_sim2real.types import JointTrajectory
 class Backend(ABC):
     """Carries out what the safety filter decided, at once and without judging it again. Made with a ``Driver``.
 
-    ``send_periods`` is how many control periods at least lie between two trajectories. With ``brings_joint_states`` they
-    come through it, and simulated time behind them, instead of from their topics.
+    ``send_periods`` is how many control periods at least lie between two trajectories. With ``brings_joint_states``
+    joint states come through it, and simulated time behind them, instead of from their topics.
     """
 
     send_periods = 1
