@@ -10,6 +10,7 @@ from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import BOOLEANS, Meaning, require_choices
 from fetch_sim2real.processes import (
+    BACKENDS,
     CAMERA_EXTERNAL,
     CAMERA_REALSENSE,
     CAMERA_SIM,
@@ -24,10 +25,10 @@ from fetch_sim2real.processes import (
     recorder_process,
     sim_graph,
 )
+from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE
 
 ROBOT_CAMERAS: Final = (CAMERA_REALSENSE, CAMERA_EXTERNAL, CAMERA_SIM, CAMERA_SOFTWARE)
-BACKENDS: Final = ("joint_trajectory",)
 SHADOW: Final = MODES[1]
 
 
@@ -39,6 +40,8 @@ class RobotGraphOptions:
     mode: str = SHADOW
     camera: str = ROBOT_CAMERAS[0]
     backend: str = BACKENDS[0]
+    rosbridge_host: str = "127.0.0.1"
+    rosbridge_port: int = ros1.DEFAULT_PORT
     world: str = "nominal"
     profile: str = DEFAULT_PROFILE
     speed_scale: float = 0.25
@@ -59,6 +62,8 @@ ROBOT_MEANINGS: Final[Mapping[str, Meaning]] = {
         ROBOT_CAMERAS,
     ),
     "backend": Meaning("Way to the robot; without meaning for camera:=sim.", BACKENDS),
+    "rosbridge_host": Meaning("rosbridge: the machine that rosbridge_server runs on."),
+    "rosbridge_port": Meaning("rosbridge: its port."),
     "world": Meaning("World file with your table, workspace and torso height: a name, or a YAML file."),
     "profile": MEANINGS["profile"],
     "speed_scale": MEANINGS["speed_scale"],
@@ -103,6 +108,8 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
         node_name=graph.ARM_DRIVER,
         parameters={
             "backend": options.backend,
+            "rosbridge_host": options.rosbridge_host,
+            "rosbridge_port": options.rosbridge_port,
             "world": absolute_world(options.world),
             "profile": options.profile,
             "speed_scale": options.speed_scale,
