@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
+from arm_driver.backend import Backend
 from arm_driver.robot_side import Driver
 from fetch_sim2real import graph
 from fetch_sim2real.robot.joints import GRIPPER_JOINTS
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
-from node_support.topics import publish_to, subscribe_to
+from node_support.topics import publish_to
 from node_support.trajectories import trajectory_message
 
 # Fingers travel their 5 cm in half a second.
@@ -24,16 +24,12 @@ def gripper_trajectory(opening_m: float) -> JointTrajectory:
     return JointTrajectory(GRIPPER_JOINTS, (TrajectoryPoint(_GRIPPER_TIME_S, opening, np.zeros_like(opening)),))
 
 
-class JointTrajectoryBackend:
+class JointTrajectoryBackend(Backend):
     """Publishes to the arm's and the gripper's trajectory topics."""
-
-    send_periods = 1
-    carries_clock = False
 
     def __init__(self, driver: Driver) -> None:
         self._arm = publish_to(driver.node, graph.ARM_TRAJECTORY)
         self._gripper = publish_to(driver.node, graph.GRIPPER_TRAJECTORY)
-        subscribe_to(driver.node, graph.JOINT_STATES, driver.on_joint_state)
         self._arm_count = 0
         self._gripper_count = 0
 
@@ -46,17 +42,6 @@ class JointTrajectoryBackend:
         """See Backend."""
         self._gripper_count += 1
         self._gripper.publish(trajectory_message(gripper_trajectory(opening_m), self._gripper_count))
-
-    def refusal(self) -> str:
-        """See Backend."""
-        return ""
-
-    def tick(self) -> None:
-        """See Backend: missing joint states are noticed by the filter."""
-
-    def report(self) -> Mapping[str, object]:
-        """See Backend."""
-        return {}
 
     def close(self) -> None:
         """See Backend."""

@@ -15,7 +15,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from arm_driver.backends import Backend, make_backend
+from arm_driver.backend import Backend
+from arm_driver.backends import make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
 from arm_driver.gate import open_command
 from arm_driver.peers import missing_peer
@@ -81,7 +82,9 @@ class ArmDriver(StackNode):
         self._setpoints = publish_to(self, graph.SETPOINT)
         self._ticks = publish_to(self, graph.DRIVER_TICK) if self._is_lockstep else None
         self._commands = subscribe_to(self, graph.JOINT_COMMAND, self._on_command)
-        if self.is_simulated and not self._backend.carries_clock:
+        if not self._backend.brings_joint_states:
+            subscribe_to(self, graph.JOINT_STATES, self.on_joint_state)
+        if self.is_simulated and not self._backend.brings_joint_states:
             subscribe_to(self, graph.CLOCK, lambda message: self.on_clock(stamp_ns_of(message.clock)))
         serve_trigger(self, graph.DRIVER_ENABLE, self._enable)
         serve_trigger(self, graph.DRIVER_DISABLE, self._disable)
@@ -208,7 +211,7 @@ class ArmDriver(StackNode):
         if due_ns is None or sample is None or self._ticks is None:
             return
         is_newest = 0 <= due_ns - sample.stamp_ns < JOINT_STATE_PERIOD_NS - _ROUNDING_NS
-        if not (is_newest or self._backend.carries_clock):
+        if not (is_newest or self._backend.brings_joint_states):
             return
         self._tick_due_ns = None
         self._tick()

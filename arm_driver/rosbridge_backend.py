@@ -9,6 +9,7 @@ from typing import Final
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 
+from arm_driver.backend import Backend
 from arm_driver.clock_offset import ClockOffset
 from arm_driver.goal_ledger import GoalLedger
 from arm_driver.robot_side import Driver
@@ -39,11 +40,11 @@ _SUBSCRIBED: Final = (
 _ADVERTISED: Final = (ros1.ARM_GOAL, ros1.GRIPPER_GOAL)
 
 
-class RosbridgeBackend:
+class RosbridgeBackend(Backend):
     """Goals for a Fetch's controllers. Its joint states are published on the ROS 2 side, in this machine's time."""
 
     send_periods = 2  # 15 goals a second: the controller looks for a new one 50 times a second
-    carries_clock = True
+    brings_joint_states = True
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -68,19 +69,21 @@ class RosbridgeBackend:
 
     def send_arm(self, trajectory: JointTrajectory) -> None:
         """See Backend."""
-        goal_id = self._arm.new_id(self._driver.now_ns())
+        now_ns = self._driver.now_ns()
+        goal_id = self._arm.new_id(now_ns)
         if not self._link.is_open:
             self._unsent += 1
             self._arm.forget_unheard()
             return
         tolerance = (_CONTROLLERS_MARGIN * self._driver.tracking_error_rad).tolist()
-        goal = ros1.arm_goal_json(held_until(trajectory, _HORIZON_S), goal_id, tolerance, _SETTLE_S)
+        goal = ros1.arm_goal_json(held_until(trajectory, _HORIZON_S), goal_id, tolerance, _SETTLE_S, now_ns)
         self._link.publish(ros1.ARM_GOAL, goal)
 
     def send_gripper(self, opening_m: float) -> None:
         """See Backend."""
-        goal_id = self._gripper.new_id(self._driver.now_ns())
-        self._link.publish(ros1.GRIPPER_GOAL, ros1.gripper_goal_json(2.0 * opening_m, FINGER_FORCE_N, goal_id))
+        now_ns = self._driver.now_ns()
+        goal = ros1.gripper_goal_json(2.0 * opening_m, FINGER_FORCE_N, self._gripper.new_id(now_ns), now_ns)
+        self._link.publish(ros1.GRIPPER_GOAL, goal)
 
     # -- state ---------------------------------------------------------------------------------------------------
 

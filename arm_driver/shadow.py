@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from rclpy.node import Node
 
+from arm_driver.backend import Backend
 from arm_driver.joint_trajectory_backend import gripper_trajectory
 from fetch_sim2real import graph
 from fetch_sim2real.errors import FetchSim2RealError
@@ -17,27 +17,12 @@ from node_support.topics import publish_to
 from node_support.trajectories import trajectory_message
 
 
-class Hidden(Protocol):
-    """What is left of a back end here: it hears the robot."""
-
-    send_periods: int
-    carries_clock: bool
-
-    def refusal(self) -> str: ...
-
-    def tick(self) -> None: ...
-
-    def report(self) -> Mapping[str, object]: ...
-
-    def close(self) -> None: ...
-
-
-class ShadowBackend:
+class ShadowBackend(Backend):
     """Stands in front of a back end, which keeps its connection, and sends it nothing."""
 
-    def __init__(self, node: Node, hidden: Hidden) -> None:
+    def __init__(self, node: Node, hidden: Backend) -> None:
         self._hidden = hidden
-        self.send_periods, self.carries_clock = hidden.send_periods, hidden.carries_clock
+        self.send_periods, self.brings_joint_states = hidden.send_periods, hidden.brings_joint_states
         self._arm, self._gripper = publish_to(node, graph.SHADOW_ARM), publish_to(node, graph.SHADOW_GRIPPER)
         self._arm_count, self._gripper_count = 0, 0
 
@@ -51,6 +36,10 @@ class ShadowBackend:
         self._gripper_count += 1
         self._gripper.publish(trajectory_message(gripper_trajectory(opening_m), self._gripper_count))
 
+    def close(self) -> None:
+        """See Backend."""
+        self._hidden.close()
+
     def refusal(self) -> str:
         """See Backend."""
         return self._hidden.refusal()
@@ -62,10 +51,6 @@ class ShadowBackend:
     def report(self) -> Mapping[str, object]:
         """See Backend."""
         return self._hidden.report()
-
-    def close(self) -> None:
-        """See Backend."""
-        self._hidden.close()
 
 
 class Reanchor:

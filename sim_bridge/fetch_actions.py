@@ -24,6 +24,8 @@ from fetch_sim2real.types import FloatArray, JointTrajectory
 
 _POLL_S: Final = 1.0 / 50.0
 _SETTLE_S: Final = 0.6
+# Times are computed in more than one way; what is meant to be at the same instant is.
+ROUNDING_S: Final = 1e-7
 _DEFAULT_GOAL_TOLERANCE_RAD: Final = 0.02
 _STOPPED: Final = "Controller manager forced preemption."
 _NO_POWER: Final = "Cannot execute trajectory, unable to start controller."
@@ -107,14 +109,14 @@ class ArmAction:
             ros1.time_ns_of(goal["goal_time_tolerance"]) * 1e-9 + _SETTLE_S,
         )
         # The loop's phase is anybody's guess; one that is fixed in time makes it as good as random from goal to goal.
-        self._poll_s = math.ceil(now_s / _POLL_S - 1e-9) * _POLL_S
+        self._poll_s = math.ceil((now_s - ROUNDING_S) / _POLL_S) * _POLL_S
         self.work(now_s)
 
     def work(self, now_s: float) -> None:
         """Do what is due at ``now_s`` [s]."""
         if self._goal is not None:
             self._watch(now_s, self._goal)
-        if self._next is None or (self._goal is not None and now_s < self._poll_s):
+        if self._next is None or (self._goal is not None and now_s < self._poll_s - ROUNDING_S):
             return
         from_measured = self._goal is None
         if self._goal is not None:
@@ -142,7 +144,7 @@ class ArmAction:
         error = np.abs(self._arm.error_rad())
         if _exceeds(error, goal.path_tolerance_rad):
             self.abort(ros1.PATH_TOLERANCE_VIOLATED, "Trajectory path tolerances violated (position).")
-        elif now_s >= self._end_s:
+        elif now_s >= self._end_s - ROUNDING_S:
             if not _exceeds(error, goal.goal_tolerance_rad):
                 self._goal = None
                 self._finish(goal.id, ros1.SUCCEEDED, 0, "Trajectory succeeded.")

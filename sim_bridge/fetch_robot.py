@@ -9,7 +9,7 @@ from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS, TORSO_JOINT
 from fetch_sim2real.robot.ros1 import Json
 from fetch_sim2real.types import JointSample
-from sim_bridge.fetch_actions import Arm, ArmAction
+from sim_bridge.fetch_actions import ROUNDING_S, Arm, ArmAction
 
 _STATE_PERIOD_S: Final = 0.1
 _NAMES: Final = [*ARM_JOINTS, TORSO_JOINT]
@@ -35,13 +35,12 @@ class FetchRobot:
         self._torso_height_m = torso_height_m
         self._runstopped = False
         self._faulted = False
-        self._next_state_s = 0.0
         self._now_s = 0.0
 
     def restart(self, now_s: float) -> None:
         """Controllers as after a start: no goal, and nobody is told what became of the last one."""
         # Their time begins here, so that an episode does not depend on when it is run.
-        self._started_s = now_s
+        self._started_s = self._next_state_s = now_s
         self.action = ArmAction(self._arm, self._finish_arm)
 
     @property
@@ -65,7 +64,7 @@ class FetchRobot:
         """Do what is due at ``now_s`` [s]."""
         self._now_s = now_s
         self.action.work(now_s - self._started_s)
-        if now_s >= self._next_state_s or now_s < self._next_state_s - 2 * _STATE_PERIOD_S:
+        if now_s >= self._next_state_s - ROUNDING_S:
             self._next_state_s = now_s + _STATE_PERIOD_S
             self.publish_state()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 
 Item = TypeVar("Item")
+_ROUNDING_S: Final = 1e-7
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Line(Generic[Item]):
     def take(self, now_s: float) -> list[Item]:
         """What has arrived by ``now_s`` [s]."""
         taken = []
-        while self._waiting and self._waiting[0][0] <= now_s:
+        while self._waiting and self._waiting[0][0] <= now_s + _ROUNDING_S:
             taken.append(self._waiting.popleft()[1])
         return taken
 

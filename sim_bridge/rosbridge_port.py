@@ -40,7 +40,8 @@ class RosbridgePort:
         self.start_episode(0, 0.0)
 
     def start_episode(self, seed: int, now_s: float) -> None:
-        """What was on its way is lost; delays follow from ``seed``."""
+        """What was on its way is lost, and what comes late of it; delays follow from ``seed``."""
+        self._episode_ns = round(now_s * 1e9)
         to_robot, to_client = np.random.default_rng([seed, 20]).spawn(2)
         self._to_robot: Line[tuple[Client, Json]] = Line(self._network, to_robot)
         self._to_client: Line[Callable[[], None]] = Line(self._network, to_client)
@@ -55,10 +56,12 @@ class RosbridgePort:
         """Take what the clients have sent; group and number of each goal among it, which travels on from here."""
         goals = []
         for client, message in self._server.take():
-            self._to_robot.send(now_s, (client, message))
             group = _GROUPS.get(str(message.get("topic")))
             if group is not None:
                 goals.append((group, goal_number(message["msg"])))
+                if ros1.time_ns_of(message["msg"]["header"]["stamp"]) < self._episode_ns:
+                    continue  # from the end of the last episode: the arm is not there any more
+            self._to_robot.send(now_s, (client, message))
         return goals
 
     def work(self, now_s: float) -> None:

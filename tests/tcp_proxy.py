@@ -60,12 +60,14 @@ class TcpProxy:
             while self._passes.wait():
                 source.settimeout(0.02)
                 try:
-                    data = source.recv(65536)
+                    source.recv(1, socket.MSG_PEEK)
                 except TimeoutError:
                     continue
+                if not self._passes.is_set():
+                    continue  # leave it where it is: its sender may still take it back
+                data = source.recv(65536)
                 if not data:
                     break
-                self._passes.wait()
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):

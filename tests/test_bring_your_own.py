@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from arm_driver.backends import Backend
+from arm_driver.backend import Backend
 from arm_driver.shadow import ShadowBackend
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
@@ -31,7 +32,7 @@ def test_the_back_end_of_the_page_sends_and_reports() -> None:
     with socket.create_server(("localhost", 0)) as server:
         names: dict[str, Any] = {}
         exec(compile(source.replace("7777", str(server.getsockname()[1])), PAGE.name, "exec"), names)
-        backend = names["LineBackend"](None, faults.append)
+        backend = names["LineBackend"](SimpleNamespace(on_fault=faults.append))
         methods = {name for name in vars(Backend) if not name.startswith("_")}
         assert methods <= set(dir(backend)), "what a back end must have"
         robot, _ = server.accept()
@@ -55,16 +56,22 @@ def test_a_shadow_keeps_every_command_from_the_back_end_behind_it(monkeypatch: p
         def publish(self, message: Any) -> None:
             self.messages.append(message)
 
-    class Hidden:
+    class Hidden(Backend):
         closed = False
+
+        def send_arm(self, trajectory: JointTrajectory) -> None:
+            raise AssertionError("sent to the arm")
+
+        def send_gripper(self, opening_m: float) -> None:
+            raise AssertionError("sent to the gripper")
 
         def close(self) -> None:
             self.closed = True
 
     published = Published()
     monkeypatch.setattr("arm_driver.shadow.publish_to", lambda node, topic: published)
-    hidden = Hidden()  # has nothing to send with: any attempt would raise
-    shadow = ShadowBackend(None, hidden)  # type: ignore[arg-type]
+    hidden = Hidden()
+    shadow = ShadowBackend(None, hidden)
     shadow.send_arm(TRAJECTORY)
     shadow.send_gripper(0.02)
     shadow.close()

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 # Pages whose subject is still being worked on.
-TO_COME = {"fetch.md", "evaluation.md"}
+TO_COME = {"evaluation.md"}
 
 
 def anchor(heading: str) -> str:

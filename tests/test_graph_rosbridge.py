@@ -121,8 +121,9 @@ def test_a_dropped_connection_brakes_and_moves_nothing_when_it_is_back(stage: St
 def test_a_connection_that_only_looks_open_is_noticed(stage: Stage) -> None:
     start_moving(stage)
     robot = robot_of(stage)
-    before = stage.arm.started
     robot.proxy.freeze()
+    stage.session.spin(0.03)
+    before = stage.arm.started
     stage.drive(SLOW, 0.5)
     assert_braked(stage)
     assert "half_open" in stage.wait_for_state("hold")["link"]

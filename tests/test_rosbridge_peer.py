@@ -12,6 +12,7 @@ from fetch_sim2real.safety.trajectory import held_until, stopping_trajectory
 from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory
 from sim_bridge.fetch_actions import ArmAction
 from sim_bridge.network import Line, NetworkSettings
+from sim_bridge.rosbridge_port import RosbridgePort
 
 TOLERANCE = [0.2] * 7
 
@@ -157,3 +158,30 @@ def test_the_offset_is_off_by_no_more_than_it_says() -> None:
         offset.add(sent_ns, sent_ns + there_ns + true_ns, sent_ns + there_ns + back_ns)
         assert abs(offset.offset_ns - true_ns) <= offset.uncertainty_ns
     assert offset.uncertainty_ns < 10_000_000
+
+
+class Server:
+    """Has one client's messages, and keeps what is published."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[None, Json]] = []
+
+    def take(self) -> list[tuple[None, Json]]:
+        taken, self.waiting = self.waiting, []
+        return taken
+
+    def publish(self, topic: str, message: Json) -> None:
+        pass
+
+
+def test_a_goal_from_the_end_of_the_last_episode_counts_and_moves_nothing() -> None:
+    server, arm = Server(), Arm()
+    port = RosbridgePort(server, NetworkSettings(), arm, lambda opening_m: None, 0.35)  # type: ignore[arg-type]
+    port.start_episode(3, 20.0)
+    rest = held_until(stopping_trajectory(JointSetpoint.at_rest(np.zeros(7)), np.ones(7)), 0.3)
+    for number, sent_ns in ((7, 19_900_000_000), (8, 20_000_000_000)):
+        goal = ros1.arm_goal_json(rest, f"driver-{number}", TOLERANCE, 1.0, sent_ns)
+        server.waiting.append((None, {"op": "publish", "topic": ros1.ARM_GOAL.name, "msg": goal}))
+    assert port.receive(20.0) == [(0, 7), (0, 8)]
+    port.work(20.0)
+    assert port.robot.action.active_id == "driver-8" and len(arm.starts) == 1

@@ -76,12 +76,14 @@ def header_json(stamp_ns: int) -> Json:
 
 
 def arm_goal_json(
-    trajectory: JointTrajectory, goal_id: str, tolerance_rad: Sequence[float], settle_s: float
+    trajectory: JointTrajectory, goal_id: str, tolerance_rad: Sequence[float], settle_s: float, sent_ns: int = 0
 ) -> Json:
     """A goal that starts when the controller takes it: the trajectory's stamp is 0.
 
     ``tolerance_rad`` (7,) is both the path's and the goal's: without one the controller aborts a goal whose arm rests
     more than 0.02 rad off, as one that leans on something does. ``settle_s``: how long after its end it may take.
+    ``sent_ns`` stamps the message, which servers ignore. The goal's id has stamp 0, which they fill in themselves: they
+    drop a goal whose stamp is before the last one's.
     """
     tolerances = [
         {"name": name, "position": float(tolerance), "velocity": 0.0, "acceleration": 0.0}
@@ -98,7 +100,7 @@ def arm_goal_json(
         for point in trajectory.points
     ]
     return {
-        "header": header_json(0),
+        "header": header_json(sent_ns),
         "goal_id": {"stamp": time_json(0), "id": goal_id},
         "goal": {
             "trajectory": {"header": header_json(0), "joint_names": list(trajectory.joint_names), "points": points},
@@ -128,10 +130,10 @@ def trajectory_of_goal(goal: Mapping[str, Any], joint_names: Sequence[str]) -> J
     return JointTrajectory(tuple(joint_names), tuple(points))
 
 
-def gripper_goal_json(gap_m: float, effort_n: float, goal_id: str) -> Json:
+def gripper_goal_json(gap_m: float, effort_n: float, goal_id: str, sent_ns: int = 0) -> Json:
     """A goal for the gripper: ``gap_m`` is the distance between the fingers, 0 to 0.1 m."""
     return {
-        "header": header_json(0),
+        "header": header_json(sent_ns),
         "goal_id": {"stamp": time_json(0), "id": goal_id},
         "goal": {"command": {"position": gap_m, "max_effort": effort_n}},
     }

@@ -1,0 +1,42 @@
+"""What a way to the robot has to do, and what it may."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from fetch_sim2real.types import JointTrajectory
+
+
+class Backend(ABC):
+    """Carries out what the safety filter decided, at once and without judging it again. Made with a ``Driver``.
+
+    ``send_periods`` is how many control periods at least lie between two trajectories. With ``brings_joint_states``
+    joint states come through it, and simulated time behind them, instead of from their topics.
+    """
+
+    send_periods = 1
+    brings_joint_states = False
+
+    @abstractmethod
+    def send_arm(self, trajectory: JointTrajectory) -> None:
+        """Start ``trajectory`` now, in place of what runs."""
+
+    @abstractmethod
+    def send_gripper(self, opening_m: float) -> None:
+        """Bring each finger to ``opening_m``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection; nothing is sent any more."""
+
+    def refusal(self) -> str:
+        """Why the robot cannot be commanded, empty if it can: asked before the driver is enabled."""
+        return ""
+
+    def tick(self) -> None:  # noqa: B027
+        """Called every 10 ms of the driver's time: look whether the robot is still there."""
+
+    def report(self) -> Mapping[str, object]:
+        """Values for /diagnostics."""
+        return {}
