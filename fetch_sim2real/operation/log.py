@@ -58,7 +58,7 @@ class OperationLog:
         return events
 
 
-def run_summary(events: Sequence[Event]) -> dict[str, JsonValue]:
+def run_summary(events: Sequence[Event]) -> dict[str, Any]:
     """What a label says of the last run: goal, policy, when it ran and how it ended, commands refused on the way.
 
     SetupError if there is no run that a label could belong to.
