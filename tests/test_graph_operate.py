@@ -26,6 +26,7 @@ from fetch_sim2real.operation.slow_move import plan_move
 from fetch_sim2real.processes import SimGraphOptions, sim_graph
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
 from node_support.topics import publish_to
+from operator_cli.operate.choices import Expected
 from operator_cli.operate.dialogue import Dialogue, parse_goal
 from operator_cli.operate.link import RobotLink
 from operator_cli.operate.main import app
@@ -73,7 +74,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with running(sim_graph(options), folder / "logs") as (_, session):
         link = RobotLink(session)
         link.wait_for_nodes(2 * START_LIMIT_S)
-        steps = Steps(link, log, "live", ())
+        steps = Steps(link, log, Expected("live"))
         try:
             yield Stage(steps, SimulatedWorld(link, 3), log)
         finally:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fetch_sim2real import graph, paths
+from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, ResidualRecord
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.operation import items
 from fetch_sim2real.operation.log import OperationLog, refusals_between, run_summary
 from fetch_sim2real.operation.slow_move import ARRIVED_RAD, SLOW_SPEED_RAD_S, MoveError, MoveFollower, plan_move
 from fetch_sim2real.operation.start_region import StartRegion, departure_from, start_position
+from fetch_sim2real.policy.manifest import CameraRecord, PoseRecord
 from fetch_sim2real.robot.collision import CollisionModel
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD, DifferentialIk
 from fetch_sim2real.robot.limits import PROFILES
@@ -115,6 +119,42 @@ def test_other_commanders_are_named(change: dict[str, list[str]], backend: str, 
     item = items.commanders_item({**PROPER, **change}, backend, mode)
     assert item.state == "fail"
     assert word in item.next_step
+
+
+NOMINAL_CAMERA = CameraRecord(
+    base_T_camera=PoseRecord.of(Pose.looking_at((1.0, 0.64, 1.5), (0.63, 0.0, 0.77))),
+    position_range_m=(0.01, 0.01, 0.01),
+    rotation_range_rad=0.03,
+)
+
+
+def calibrated(x_m: float) -> CameraCalibration:
+    quaternion = NOMINAL_CAMERA.base_T_camera.quaternion_xyzw
+    return CameraCalibration(
+        format_version=1,
+        base_T_camera=PoseRecord(position_m=(x_m, 0.64, 1.5), quaternion_xyzw=quaternion),
+        intrinsics=IntrinsicsRecord.of(CameraModel.from_fovy(424, 240, 0.7)),
+        date=datetime.date(2026, 1, 2),
+        method="measured",
+        residual=ResidualRecord(rms=0.0, unit="m", points=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("calibration", "error", "state", "word"),
+    [
+        (None, "", "unknown", "no file"),
+        (None, "it is no calibration", "fail", "it is no calibration"),
+        (calibrated(1.005), "", "ok", "2026-01-02: 5 mm and 0.0 deg"),
+        (calibrated(1.05), "", "fail", "-50 mm along x"),
+    ],
+)
+def test_the_camera_is_where_it_was_trained(
+    calibration: CameraCalibration | None, error: str, state: str, word: str
+) -> None:
+    item = items.calibration_item(NOMINAL_CAMERA, calibration, error)
+    assert item.state == state
+    assert word in f"{item.reason} {item.next_step}"
 
 
 # -- where the arm is -------------------------------------------------------------------------------------------------

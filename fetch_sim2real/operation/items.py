@@ -9,6 +9,8 @@ from typing import Final, Literal
 import numpy as np
 
 from fetch_sim2real import graph
+from fetch_sim2real.calibration.camera_file import CameraCalibration
+from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.graph_check import RATE_TOLERANCE
 from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.robot.limits import PROFILES
@@ -96,19 +98,21 @@ def torso_item(measured_m: float | None, bundle_m: float | None, world_m: float 
     return Item("torso", "ok", f"at {measured_m:.3f} m, as bundle and world say")
 
 
-def calibration_item(camera: CameraRecord | None) -> Item:
-    """Where the actor expects the camera. Nothing here measures where it is."""
+def calibration_item(camera: CameraRecord | None, calibration: CameraCalibration | None, error: str) -> Item:
+    """Whether the measured camera stands where the actor was trained to see from; ``error``: why there is no file."""
+    name = "calibration"
+    if error:
+        return Item(name, "fail", error, "fetch-sim2real calibrate-camera")
+    if calibration is None:
+        return Item(name, "unknown", "no file given", "fetch-sim2real calibrate-camera, then --calibration FILE")
     if camera is None:
-        return Item("calibration", "unknown", "the bundle is not known here", "compare the camera's pose yourself")
-    place = ", ".join(f"{value:.3f}" for value in camera.base_T_camera.position_m)
-    range_mm = ", ".join(f"{1e3 * value:.0f}" for value in camera.position_range_m)
-    return Item(
-        "calibration",
-        "unknown",
-        f"trained with the camera at ({place}) m, within ({range_mm}) mm and "
-        f"{np.rad2deg(camera.rotation_range_rad):.1f} deg",
-        "measure the camera's pose in base_link and compare",
-    )
+        return Item(name, "unknown", f"of {calibration.date}; the bundle is not known here")
+    verdict = judge(camera, calibration.base_T_camera.pose())
+    offset_mm = 1e3 * float(np.linalg.norm(verdict.offset.position_m))
+    words = f"of {calibration.date}: {offset_mm:.0f} mm and {np.rad2deg(verdict.offset.angle_rad):.1f} deg from nominal"
+    if verdict.inside:
+        return Item(name, "ok", f"{words}, within what was trained")
+    return Item(name, "fail", f"{words}, outside of what was trained", verdict.advice())
 
 
 def profile_item(trained: str, driver: str, speed_scale: float) -> Item:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from fetch_sim2real import graph
+from fetch_sim2real.calibration.camera_file import CameraCalibration, load_calibration
+from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.operation import items
 from fetch_sim2real.operation.items import Item
 from fetch_sim2real.operation.start_region import departure_from
 from node_support.topics import message_class, qos_profile
+from operator_cli.operate.choices import Expected
 from operator_cli.operate.known import Known
 from operator_cli.operate.link import RobotLink
 from operator_cli.operate.watches import FrameWatch
@@ -41,13 +44,8 @@ class CheckList:
         return {item.name: item.state for item in self.items}
 
 
-def walk_check_list(
-    link: RobotLink, known: Known, mode: str, speed: float | None, accepted: Collection[str]
-) -> CheckList:
-    """Look at the graph for up to three seconds and judge every item.
-
-    ``speed``: the cap that the driver has been given and takes up when it is enabled; None for the one that it has.
-    """
+def walk_check_list(link: RobotLink, known: Known, expected: Expected) -> CheckList:
+    """Look at the graph for up to three seconds and judge every item."""
     frames = _listen(link)
     driver, policy = link.diagnostics(graph.ARM_DRIVER), link.diagnostics(graph.POLICY_NODE)
     driver_mode = driver.get("mode", "live").partition(",")[0]
@@ -55,7 +53,7 @@ def walk_check_list(
     publishers = link.publishers_of(graph.JOINT_COMMAND, graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY)
     publishers |= link.senders_of_goals()
     found = [
-        items.mode_item(mode, driver_mode, link.is_simulated),
+        items.mode_item(expected.mode, driver_mode, link.is_simulated),
         items.run_stop_item(driver.get("robot"), known.backend),
         items.driver_item(driver.get("state", ""), driver.get("reason", "")),
         items.joint_states_item(link.joints.silence_s, link.joints.rate_hz, graph.JOINT_STATES.rate_hz or 0.0),
@@ -64,7 +62,7 @@ def walk_check_list(
             None if manifest is None else manifest.torso_height_m,
             None if known.world is None else known.world.robot.torso_height_m,
         ),
-        items.calibration_item(None if manifest is None else manifest.camera),
+        items.calibration_item(None if manifest is None else manifest.camera, *_calibration(expected.calibration)),
         known.bundle_item(policy.get("bundle_sha256", "")),
         items.camera_latency_item(frames.ages_s, None if manifest is None else manifest.latency.camera_s),
         items.command_latency_item(list(link.joints.ages_s), None if manifest is None else manifest.latency.command_s),
@@ -72,9 +70,9 @@ def walk_check_list(
         items.start_item(_departure(link, known), driver_mode),
     ]
     if manifest is not None:
-        scale = float(driver.get("speed_scale", "nan")) if speed is None else speed
+        scale = float(driver.get("speed_scale", "nan")) if expected.speed is None else expected.speed
         found.insert(7, items.profile_item(manifest.limit_profile, driver.get("profile", ""), scale))
-    return CheckList(tuple(found), frozenset(accepted))
+    return CheckList(tuple(found), frozenset(expected.accepted))
 
 
 def print_check_list(check_list: CheckList, console: Console) -> None:
@@ -85,6 +83,15 @@ def print_check_list(check_list: CheckList, console: Console) -> None:
         console.print(line, soft_wrap=True)
         if item.next_step and item.state != "ok":
             console.print(Text(f"{'':>10}{'':<16}-> {item.next_step}", "dim"), soft_wrap=True)
+
+
+def _calibration(path: Path | None) -> tuple[CameraCalibration | None, str]:
+    if path is None:
+        return None, ""
+    try:
+        return load_calibration(path), ""
+    except CalibrationError as error:
+        return None, str(error)
 
 
 def _listen(link: RobotLink) -> FrameWatch:

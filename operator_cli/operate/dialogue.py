@@ -142,7 +142,7 @@ class Dialogue:
                 if pressed():
                     return "a key was pressed"
                 # A shadow is put back onto the arm, which does not follow it, again and again.
-                if not link.is_followed and self._steps.mode != "shadow":
+                if not link.is_followed and self._steps.expected.mode != "shadow":
                     return f"the driver does not follow any more: {link.last_decision}"
                 if now_s - begin_s >= self._trial_s:
                     return f"{self._trial_s:g} s are over"

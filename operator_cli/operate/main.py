@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from fetch_sim2real.operation.log import OUTCOMES, OperationLog
 from fetch_sim2real.stop_request import StopRequest, StopRequestedError
+from operator_cli.operate.choices import Choices, Expected
 
 if TYPE_CHECKING:
     from operator_cli.operate.steps import Steps
@@ -41,17 +42,6 @@ Examples:
 """
 
 
-@dataclass(frozen=True)
-class Choices:
-    """Options that dialogue and subcommands share."""
-
-    mode: str
-    log: Path
-    speed: float | None
-    accepted: tuple[str, ...]
-    assume_yes: bool
-
-
 @app.callback(invoke_without_command=True, help=_HELP)
 def operate(
     context: typer.Context,
@@ -62,6 +52,9 @@ def operate(
     ] = None,
     accept: Annotated[
         list[str] | None, typer.Option(help="An item of the check list that may fail. May be given again.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration file of the camera, as calibrate-camera writes it.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Answer yes to all questions of yes or no.")] = False,
     trial: Annotated[
@@ -75,7 +68,7 @@ def operate(
 ) -> None:
     if mode not in MODES:
         raise typer.BadParameter(f"--mode is '{mode}', available: {', '.join(MODES)}")
-    choices = Choices(mode, log, speed, tuple(accept or ()), yes)
+    choices = Choices(Expected(mode, speed, calibration, tuple(accept or ())), log, yes)
     context.obj = choices
     if context.invoked_subcommand is not None:
         return

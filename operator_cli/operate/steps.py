@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Final
@@ -20,6 +21,7 @@ from fetch_sim2real.operation.start_region import start_position
 from fetch_sim2real.types import Goal
 from operator_cli.node_parameters import read_parameters, set_parameters
 from operator_cli.operate.check_list import CheckList, walk_check_list
+from operator_cli.operate.choices import Expected
 from operator_cli.operate.known import Known, learn
 from operator_cli.operate.link import RobotLink
 
@@ -32,10 +34,10 @@ _ENABLE_LIMIT_S: Final = 3.0
 class Steps:
     """What an operator can do, in the order in which it is done."""
 
-    def __init__(self, link: RobotLink, log: OperationLog, mode: str, accepted: Collection[str]) -> None:
+    def __init__(self, link: RobotLink, log: OperationLog, expected: Expected) -> None:
+        """A speed cap is expected from ``cap_speed`` on, whatever ``expected`` says."""
         self.link, self.log = link, log
-        self.mode, self._accepted = mode, accepted
-        self._speed: float | None = None
+        self.expected = replace(expected, speed=None)
         self.may_move = False
 
     @cached_property
@@ -50,12 +52,12 @@ class Steps:
     def cap_speed(self, share: float) -> None:
         """Cap the driver's speed from the next enable on. GraphError if it refuses."""
         set_parameters(self.link.session, graph.ARM_DRIVER, {"speed_scale": share})
-        self._speed = share
+        self.expected = replace(self.expected, speed=share)
         self.log.append("speed_cap", share=share)
 
     def check(self) -> CheckList:
         """Walk the check list."""
-        check_list = walk_check_list(self.link, self.known, self.mode, self._speed, self._accepted)
+        check_list = walk_check_list(self.link, self.known, self.expected)
         failed = {item.name: item.reason for item in check_list.failed}
         self.log.append("check", states=check_list.states(), failed=failed, accepted=sorted(check_list.accepted))
         return check_list
@@ -72,7 +74,7 @@ class Steps:
 
     def move(self, move: SlowMove, aborted: Callable[[], bool]) -> tuple[bool, str]:
         """Enable the driver, follow ``move``, disable it again: whether the arm arrived, and why not."""
-        share = self._speed or float(self.link.diagnostics(graph.ARM_DRIVER).get("speed_scale", "1"))
+        share = self.expected.speed or float(self.link.diagnostics(graph.ARM_DRIVER).get("speed_scale", "1"))
         self.enable()
         arrived, reason = self.link.move(move, 10.0 + _MOVE_PATIENCE * move.least_duration_s / share, aborted)
         if arrived:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
 
@@ -17,6 +16,7 @@ from fetch_sim2real.operation.log import OperationLog
 from fetch_sim2real.processes import SimGraphOptions, sim_graph
 from fetch_sim2real.ros_domain import DOMAIN_VARIABLE, claim_domain
 from fetch_sim2real.stop_request import StopRequest
+from operator_cli.operate.choices import Choices
 from operator_cli.operate.dialogue import Dialogue
 from operator_cli.operate.link import RobotLink
 from operator_cli.operate.simulated import LONG_EPISODE_S, SimulatedWorld
@@ -28,23 +28,8 @@ _START_LIMIT_S = 60.0
 _ATTACH_LIMIT_S = 15.0
 
 
-class SupportsChoices(Protocol):
-    """The options that are needed here."""
-
-    @property
-    def mode(self) -> str: ...
-    @property
-    def log(self) -> Path: ...
-    @property
-    def speed(self) -> float | None: ...
-    @property
-    def accepted(self) -> tuple[str, ...]: ...
-    @property
-    def assume_yes(self) -> bool: ...
-
-
 @contextmanager
-def entered(choices: SupportsChoices, watch: Callable[[], None], limit_s: float | None) -> Iterator[Steps]:
+def entered(choices: Choices, watch: Callable[[], None], limit_s: float | None) -> Iterator[Steps]:
     """The steps on the graph of this ROS domain. If something goes wrong inside, the arm is stopped.
 
     Up to ``limit_s`` are waited for the nodes; None waits for nothing but what a step itself needs.
@@ -53,17 +38,17 @@ def entered(choices: SupportsChoices, watch: Callable[[], None], limit_s: float 
         link = RobotLink(session)
         if limit_s is not None:
             link.wait_for_nodes(limit_s)
-        steps = Steps(link, OperationLog(choices.log), choices.mode, choices.accepted)
+        steps = Steps(link, OperationLog(choices.log), choices.expected)
         try:
-            if choices.speed is not None:
-                steps.cap_speed(choices.speed)
+            if choices.expected.speed is not None:
+                steps.cap_speed(choices.expected.speed)
             yield steps
         finally:
             steps.make_safe()
 
 
 def run_dialogue(
-    choices: SupportsChoices,
+    choices: Choices,
     console: Console,
     stop: StopRequest,
     trial_s: float | None,
@@ -85,10 +70,10 @@ def run_dialogue(
 
 @contextmanager
 def _simulated(
-    policy: str, choices: SupportsChoices, stop: StopRequest, console: Console
+    policy: str, choices: Choices, stop: StopRequest, console: Console
 ) -> Iterator[Callable[[], None]]:
     """A simulated graph against the wall clock; what is to be called in every wait."""
-    options = SimGraphOptions(policy=policy, lockstep=False, episode_s=LONG_EPISODE_S, mode=choices.mode)
+    options = SimGraphOptions(policy=policy, lockstep=False, episode_s=LONG_EPISODE_S, mode=choices.expected.mode)
     lock = None
     if DOMAIN_VARIABLE not in os.environ:
         # Held until the program ends. In a domain of its own a simulation does not meet a robot.
