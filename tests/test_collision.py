@@ -21,7 +21,7 @@ from fetch_sim2real.robot.arm_spheres import (
     LinkSphere,
     body_boxes,
 )
-from fetch_sim2real.robot.collision import CollisionModel, Scene
+from fetch_sim2real.robot.collision import CollisionModel, Scene, center_coefficients
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD, DifferentialIk
 from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS
 from fetch_sim2real.robot.kinematics import ARM_LINKS, forward_kinematics
@@ -257,10 +257,7 @@ def test_bad_scenes_are_named() -> None:
         replace(TABLE_SCENE, tables=(Box("table", (0.0, 0.0, 0.0), (1.0, float("nan"), 1.0)),))
 
 
-def test_a_sphere_that_the_coefficients_cannot_express_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fetch_sim2real.robot import collision
-
-    odd = (LinkSphere("elbow_flex_link", (0.0, 0.0, 0.01), 0.05),)
-    monkeypatch.setattr(collision, "_SPHERES", odd)
+def test_a_sphere_that_the_coefficients_cannot_express_is_refused() -> None:
+    odd = LinkSphere("elbow_flex_link", (0.0, 0.0, 0.01), 0.05)
     with pytest.raises(ValueError, match="off the xy plane"):
-        collision._center_coefficients()
+        center_coefficients((odd,))

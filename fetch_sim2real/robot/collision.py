@@ -108,7 +108,7 @@ class CollisionModel:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self._coefficients = _center_coefficients()
+        self._coefficients = center_coefficients(_SPHERES)
         self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None, None, None]
         radius = np.array([sphere.radius_m for sphere in _SPHERES])
         body = body_boxes(scene.torso_height_m)
@@ -173,11 +173,11 @@ class CollisionModel:
 
 
 @cache
-def _center_coefficients() -> FloatArray:
-    """Coefficients (12, N + 1) of the sphere centres and, last, the grip site; see ``chain_rotations``. Read-only."""
+def center_coefficients(spheres: tuple[LinkSphere, ...]) -> FloatArray:
+    """Coefficients (12, N + 1) of the centres of N spheres and, last, the grip site; see ``chain_rotations``. Read-only."""
     origins, axes = link_coefficients()
     columns = []
-    for sphere in (*_SPHERES, LinkSphere("gripper_link", (GRIP_SITE_X_M, 0.0, 0.0), 0.0)):
+    for sphere in (*spheres, LinkSphere("gripper_link", (GRIP_SITE_X_M, 0.0, 0.0), 0.0)):
         link = ARM_LINKS.index(sphere.link)
         if link in FLEX_LINKS and sphere.center_m[2] != 0.0:
             raise ValueError(f"sphere {sphere}: centre off the xy plane of a flex link, which has no z coefficients")
