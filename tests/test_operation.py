@@ -101,6 +101,8 @@ PROPER = {
 def test_one_commander() -> None:
     assert items.commanders_item(PROPER, "joint_trajectory", "live").reason.endswith("arm_driver alone sends")
     assert items.commanders_item(PROPER, "joint_trajectory", "shadow").reason.endswith("nobody sends")
+    by_rosbridge = items.commanders_item({graph.JOINT_COMMAND.name: [graph.POLICY_NODE]}, "rosbridge", "live")
+    assert by_rosbridge.state == "ok" and "ROS 1 cannot be seen" in by_rosbridge.reason
 
 
 @pytest.mark.parametrize(

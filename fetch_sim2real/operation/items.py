@@ -193,6 +193,8 @@ def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode:
         if len(there) < len(wanted):
             return Item("commanders", "fail", f"nobody publishes {topic}", f"start {', '.join(wanted)}")
     sender = "nobody sends" if mode == "shadow" else f"{graph.ARM_DRIVER} alone sends"
+    if not sends:
+        sender += " (what others send in ROS 1 cannot be seen from here)"
     return Item("commanders", "ok", f"{graph.POLICY_NODE} alone commands, {sender}")
 
 
