@@ -106,13 +106,17 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
         parameters={"policy": str(paths.find_policy(options.policy).resolve()), "await_start": True},
         stop_rank=0,
     )
+    address: dict[str, int | float | str] = {
+        "rosbridge_host": options.rosbridge_host,
+        "rosbridge_port": options.rosbridge_port,
+    }
+    way = address if options.backend == "rosbridge" else {}
     driver = NodeProcess(
         executable="arm_driver",
         node_name=graph.ARM_DRIVER,
         parameters={
             "backend": options.backend,
-            "rosbridge_host": options.rosbridge_host,
-            "rosbridge_port": options.rosbridge_port,
+            **way,
             "world": absolute_world(options.world),
             "profile": options.profile,
             "speed_scale": options.speed_scale,

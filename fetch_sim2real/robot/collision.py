@@ -174,7 +174,10 @@ class CollisionModel:
 
 @cache
 def center_coefficients(spheres: tuple[LinkSphere, ...]) -> FloatArray:
-    """Coefficients (12, N + 1) of the centres of N spheres and, last, the grip site; see ``chain_rotations``. Read-only."""
+    """Coefficients (12, N + 1) of the centres of N spheres and, last, the grip site; see ``chain_rotations``.
+
+    Read-only: they are made once.
+    """
     origins, axes = link_coefficients()
     columns = []
     for sphere in (*spheres, LinkSphere("gripper_link", (GRIP_SITE_X_M, 0.0, 0.0), 0.0)):
