@@ -160,6 +160,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "use_sim_time": True,
             "lockstep": options.lockstep,
             "backend": options.backend,
+            "rosbridge_host": "127.0.0.1",  # the bridge binds to nothing else
             "rosbridge_port": options.rosbridge_port,
             "world": world,
             "profile": options.profile,

@@ -77,4 +77,4 @@ def test_blocked_behind_the_driver(backend: str, tmp_path: Path) -> None:
         assert max(commanded) < most and max(desired) < most
         reason = stage.wait_for_state("stopped")["reason"]
         assert ARM_JOINTS[0] in reason and "allowed difference" in reason
-        assert "stopped" in stage.refusal(), "latched until reset"
+        assert stage.refusal() and stage.state()["state"] == "stopped", "latched until reset"

@@ -130,7 +130,9 @@ def test_a_connection_that_only_looks_open_is_noticed(stage: Stage) -> None:
     assert "half_open" in stage.refusal() or "connection" in stage.refusal()
     robot.proxy.thaw()
     stage.session.wait_until(lambda: stage.state()["link"] == "the connection is open", 10.0, lambda: "connection")
-    assert stage.arm.started == before, "what was stuck in the network moves nothing later"
+    # What the frozen side had received before the connection was cut is beyond recall: two goals and a braking one.
+    assert stage.arm.started - before <= 3
+    assert not np.any(stage.arm.desired()[1])
     assert_stays(stage)
     assert_moves_again(stage)
 
