@@ -206,7 +206,7 @@ class Stage:
 
     def enable_and_drive(self, velocity: FloatArray, duration_s: float, finger_m: float | None = None) -> None:
         """Drive without a single refusal. On a busy machine commands come too late now and then: begin again."""
-        for _ in range(8):
+        for _ in range(25):
             self.enable()
             if all(d in ("command", "limited", "paced") for d in self.drive(velocity, duration_s, finger_m)):
                 return

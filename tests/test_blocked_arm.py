@@ -21,9 +21,9 @@ from fetch_sim2real.tasks import find_task
 
 BOUND_RAD = np.array(FilterSettings().tracking_error_rad)
 SPEED_RAD_S = 0.4
-# What is added to the bound before the driver knows: a joint state's age (network, 10 ms of its own period), a control
-# period until it acts, and the braking itself, at the speed commanded here.
-NOTICED_S = 0.15
+# What the commanded speed adds to the bound: joint states may be 0.1 s old before the driver brakes for their age, and a
+# trajectory moves on for two or three control periods and a ramp.
+NOTICED_S = 0.3
 
 
 def test_blocked_in_the_simulated_world() -> None:
@@ -67,7 +67,7 @@ def test_blocked_behind_the_driver(backend: str, tmp_path: Path) -> None:
         stage.arm.block(True)
         at = stage.arm.measured()
         for _ in range(8):  # a busy machine may let commands come too late before the arm is far enough behind
-            stage.drive(SPEED_RAD_S * PAN, 1.0)
+            stage.drive(SPEED_RAD_S * PAN, 0.8)
             if stage.state()["state"] == "stopped":
                 break
             stage.enable()

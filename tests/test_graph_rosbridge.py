@@ -47,7 +47,7 @@ def robot_of(stage: Stage) -> RosbridgeRobot:
 
 
 def start_moving(stage: Stage) -> None:
-    stage.enable_and_drive(SLOW, 0.5)
+    stage.enable_and_drive(SLOW, 0.3)
     assert np.abs([velocity for _, _, velocity in stage.arm.trace[-60:]]).max() > 0.05
 
 
@@ -78,7 +78,7 @@ def test_goals_stream_with_horizon_and_braking_tail(stage: Stage, monkeypatch: p
     monkeypatch.setattr(action, "on_goal", lambda now_s, goal: (goals.append((now_s, goal)), take(now_s, goal)))
     start_moving(stage)
     goals.clear()
-    stage.enable_and_drive(SLOW, 0.9)
+    stage.enable_and_drive(SLOW, 0.6)
     seconds = goals[-1][0] - goals[1][0]
     assert (len(goals) - 2) / seconds < 17.0, "goals a second"
     for _, goal in goals:
@@ -87,7 +87,7 @@ def test_goals_stream_with_horizon_and_braking_tail(stage: Stage, monkeypatch: p
         assert not np.any(trajectory.points[-1].velocity)
         assert ros1.time_ns_of(goal["goal"]["trajectory"]["header"]["stamp"]) == 0, "start when it arrives"
     values = stage.state()
-    assert int(values["goals_superseded"]) >= 5, "that goals are replaced is normal"
+    assert int(values["goals_superseded"]) >= 3, "that goals are replaced is normal"
 
 
 def test_joint_states_come_out_in_this_machines_time(stage: Stage) -> None:
@@ -142,8 +142,9 @@ def test_run_stop_ends_all_output_and_its_release_moves_nothing(stage: Stage) ->
     robot = robot_of(stage)
     robot.port.robot.set_runstop(True)
     values = stage.wait_for_state("fault")
-    # The controllers that lose their power report first.
-    assert "runstop" in values["robot"] and "controller_abort" in values["reason"]
+    # The controllers that lose their power may report first.
+    assert "runstop" in values["robot"]
+    assert "runstop" in values["reason"] or "controller_abort" in values["reason"]
     assert_stays(stage)
     assert call(stage.session, graph.DRIVER_RESET)[0]
     stage.session.spin(0.3)
