@@ -21,7 +21,7 @@ from fetch_sim2real.tasks import find_task
 
 BOUND_RAD = np.array(FilterSettings().tracking_error_rad)
 SPEED_RAD_S = 0.4
-# What the commanded speed adds to the bound: joint states may be 0.1 s old before the driver brakes for their age, and a
+# What the commanded speed adds to the bound: joint states may be 0.1 s old before the driver brakes for that, and a
 # trajectory moves on for two or three control periods and a ramp.
 NOTICED_S = 0.3
 
