@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sensor_msgs.msg import CameraInfo, Image
-
 _KEPT: Final = 5
 
 
@@ -15,9 +13,9 @@ class FrameMessages:
     """The messages of one frame."""
 
     stamp_ns: int
-    color: Image
-    info: CameraInfo
-    depth: Image
+    color: Any
+    info: Any
+    depth: Any
 
 
 class FramePairer:
