@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,46 +16,58 @@ from fetch_sim2real.errors import SetupError
 
 # Standard messages have the same layout in every ROS 2, so the definitions that a bag carries are not needed.
 STORE: Final = get_typestore(Stores.ROS2_JAZZY)
+METADATA_FILE: Final = "metadata.yaml"
 _FILES: Final = (".mcap", ".db3")
+_COMPRESSED: Final = re.compile(r"compression_mode:\s*['\"]?(message|file)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
 class RecordedBag:
-    """A bag: ``topics`` maps names to types, ``counts`` to numbers of messages.
+    """A bag. MCAP files are read from their beginning, so that it does not matter whether they were closed.
 
-    ``losses`` says, in words, what of it cannot be read; empty for a bag that was closed properly. ``renamed`` maps
-    names of the graph to those in the bag, where they differ.
+    ``losses`` says, in words, what of it could not be read; it is complete after ``messages`` has come to its end.
+    ``renamed`` maps names of the graph to those in the bag, where they differ.
     """
 
-    path: Path
-    topics: dict[str, str]
-    counts: dict[str, int]
-    losses: tuple[str, ...]
-    files: tuple[Path, ...]
-    renamed: dict[str, str]
+    def __init__(self, path: Path, files: list[Path], renamed: dict[str, str]) -> None:
+        """See ``open_bag``. ``files`` are read as they lie; if there are none, rosbags reads the folder ``path``."""
+        self.path = path
+        self.renamed = renamed
+        self.losses: list[str] = []
+        self._files = files
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Serialized messages of ``topics`` (the graph's names), in the order in which they were received.
 
-        Raises ``SetupError`` where a bag that has an index cannot be read after all.
+        Raises ``SetupError`` where nothing can be read, or a bag of which rosbags needs the index has none.
         """
+        self.losses = []
         ours = {self.renamed.get(name, name): name for name in topics}
-        for message in self._salvaged() if self.files else self._indexed(ours):
-            if message.topic in ours:
-                yield RawMessage(ours[message.topic], message.type, message.received_ns, message.data)
+        for message in self._lying() if self._files else self._indexed(ours):
+            name = ours.get(message.topic)
+            if name is not None:
+                yield RawMessage(name, message.type, message.received_ns, message.data)
 
-    def _salvaged(self) -> Iterator[RawMessage]:
-        for file in self.files:
-            yield from Salvage(file).messages()
+    def _lying(self) -> Iterator[RawMessage]:
+        if self.path.is_dir() and not (self.path / METADATA_FILE).is_file():
+            self.losses.append(f"the recorder did not close the bag: it has no {METADATA_FILE}")
+        anything = False
+        for file in self._files:
+            salvage = Salvage(file)
+            for message in salvage.messages():
+                anything = True
+                yield message
+            self.losses += [salvage.loss] if salvage.loss else []
+        if not anything:
+            raise SetupError(f"no message of {self.path} can be read: {'; '.join(self.losses) or 'it is empty'}")
 
     def _indexed(self, names: Collection[str]) -> Iterator[RawMessage]:
         try:
             with AnyReader([self.path], default_typestore=STORE) as reader:
                 wanted = [connection for connection in reader.connections if connection.topic in names]
                 for connection, received_ns, data in reader.messages(wanted) if wanted else ():
-                    yield RawMessage(connection.topic, connection.msgtype, received_ns, data)
+                    yield RawMessage(connection.topic, connection.msgtype, received_ns, bytes(data))
         except (AnyReaderError, ReaderError, OSError) as error:
-            raise SetupError(f"the bag {self.path} cannot be read to its end: {error}") from error
+            raise SetupError(f"the bag {self.path} cannot be read: {error}") from error
 
 
 def decoded(message: RawMessage) -> Any:
@@ -74,34 +86,19 @@ def open_bag(path: Path, renamed: dict[str, str] | None = None) -> RecordedBag:
     Raises ``SetupError`` if there is none.
     """
     path = path.expanduser()
-    if path.is_dir() and not _files_in(path) and (path / "bag").is_dir():
+    if path.is_dir() and not _is_bag(path) and (path / "bag").is_dir():
         path = path / "bag"
     files = [path] if path.suffix in _FILES and path.is_file() else _files_in(path)
-    if not files:
+    metadata = path / METADATA_FILE
+    # Files or messages that rosbag2 has compressed itself are left to rosbags: only metadata.yaml tells how.
+    compressed = metadata.is_file() and _COMPRESSED.search(metadata.read_text(encoding="utf-8", errors="replace"))
+    if not files and not compressed:
         raise SetupError(f"{path} holds no bag, expected a folder with .mcap or .db3 files, or one such file")
-    names = dict(renamed or {})
-    if path.is_dir() and (path / "metadata.yaml").is_file():
-        try:
-            with AnyReader([path], default_typestore=STORE) as reader:
-                topics = {connection.topic: connection.msgtype for connection in reader.connections}
-                counts = dict.fromkeys(topics, 0)
-                for connection in reader.connections:
-                    counts[connection.topic] += connection.msgcount
-                return RecordedBag(path, topics, counts, (), (), names)
-        except Exception as error:  # a file cut off or damaged: many kinds of error
-            losses = [f"the bag was not closed, its index cannot be used ({error})"]
-    else:
-        losses = [] if path.is_file() else ["the bag was not closed: it has no metadata.yaml"]
-    topics, counts = {}, {}
-    for file in files:
-        salvage = Salvage(file)
-        for message in salvage.messages():
-            topics[message.topic] = message.type
-            counts[message.topic] = counts.get(message.topic, 0) + 1
-        losses += [salvage.loss] if salvage.loss else []
-    if not counts:
-        raise SetupError(f"no message of {path} can be read: {'; '.join(losses) or 'it is empty'}")
-    return RecordedBag(path, topics, counts, tuple(losses), tuple(files), names)
+    return RecordedBag(path, [] if compressed else files, dict(renamed or {}))
+
+
+def _is_bag(folder: Path) -> bool:
+    return bool(_files_in(folder)) or (folder / METADATA_FILE).is_file()
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -58,6 +58,7 @@ class RecordedRun:
     replies: list[Reply] = field(default_factory=list)
     frames_ns: dict[int, int] = field(default_factory=dict)
     statistics: dict[str, StampStatistics] = field(default_factory=dict)
+    losses: tuple[str, ...] = ()
     malformed: Counter[str] = field(default_factory=Counter)
     bundles: set[str] = field(default_factory=set)
     diagnostics: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -123,4 +124,5 @@ def read_run(bag: RecordedBag) -> RecordedRun:
                 taker(decoded(raw), raw.received_ns)
             except (FetchSim2RealError, ValueError, AttributeError):
                 run.malformed[raw.topic] += 1
+    run.losses = tuple(bag.losses)
     return run
