@@ -62,11 +62,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Replayed:
-    """``frames`` were compared; ``left_out`` counts, by reason, what could not be. ``wall_s``: how long it took."""
+    """``frames`` were compared; ``left_out`` counts, by reason, what could not be.
+
+    ``wall_s`` and ``cpu_s``: how long it took, and of that on a processor.
+    """
 
     frames: tuple[Compared, ...]
     left_out: Counter[str]
     wall_s: float
+    cpu_s: float
 
     @property
     def largest_difference(self) -> float:
@@ -87,7 +91,7 @@ def _numbers(command: JointCommand) -> FloatArray:
 
 def replay_run(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: Look = EVERY_FRAME) -> Replayed:
     """Replay ``run``, which was read from ``bag``. Raises ``SetupError`` if the bag cannot be read."""
-    started_s = time.perf_counter()
+    started_s, cpu_started_s = time.perf_counter(), time.process_time()
     state = _State(run, bundle, look)
     answers = _all_answers(run)
     unanswered, index = 0, 0
@@ -103,7 +107,8 @@ def replay_run(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: L
     for answer in answers[index:]:
         state.answer_without_frame(answer)
     state.left_out["frame without a command in the bag"] += unanswered
-    return Replayed(tuple(state.compared), +state.left_out, time.perf_counter() - started_s)
+    took = time.perf_counter() - started_s, time.process_time() - cpu_started_s
+    return Replayed(tuple(state.compared), +state.left_out, *took)
 
 
 def _frames(bag: RecordedBag, left_out: Counter[str]) -> Iterator[tuple[FrameMessages, int]]:
