@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -11,50 +11,18 @@ from fetch_sim2real.bags.panels import BLUE, ORANGE, RED, Line, Panel, Picture, 
 from fetch_sim2real.bags.reading import RecordedBag
 from fetch_sim2real.bags.replaying import Compared, Replayed
 from fetch_sim2real.bags.run import RecordedRun
+from fetch_sim2real.bags.times import TimeAxis, latency_s, recorded_s, spread_ms
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.robot.kinematics import grip_position
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand
-
-# Stamps further than this from the recorder's clock are of another clock: simulated time, for example.
-_SAME_CLOCK_NS: Final = 60_000_000_000
-
-
-def latency_s(frames: Sequence[Compared]) -> tuple[FloatArray, str]:
-    """What passed (n,) [s] between each frame and its command then, and between what it was measured.
-
-    From the frame's stamp where stamps are of the recorder's clock, else from the frame's arrival at the recorder.
-    """
-    received_ns = np.array([frame.answer.received_ns for frame in frames], dtype=np.int64)
-    stamps_ns = np.array([frame.stamp_ns for frame in frames], dtype=np.int64)
-    if len(frames) and np.all(np.abs(received_ns - stamps_ns) < _SAME_CLOCK_NS):
-        aged_s = np.asarray((received_ns - stamps_ns) * 1e-9, dtype=np.float64)
-        return aged_s, "frame's stamp to command's arrival at the recorder"
-    arrived_ns = np.array([frame.frame_received_ns for frame in frames], dtype=np.int64)
-    waited_s = np.asarray((received_ns - arrived_ns) * 1e-9, dtype=np.float64)
-    return waited_s, "frame's to command's arrival at the recorder; stamps have another clock"
-
-
-def spread_ms(values_s: FloatArray) -> dict[str, float] | None:
-    """Median, 99th percentile and maximum [ms] of durations (n,) [s]; None of none."""
-    if not len(values_s):
-        return None
-    p50, p99 = np.percentile(values_s, (50, 99)) * 1e3
-    return {"p50": round(float(p50), 3), "p99": round(float(p99), 3), "max": round(float(values_s.max()) * 1e3, 3)}
-
-
-def recorded_s(run: RecordedRun) -> float:
-    """How long the run took, by the recorder's clock, from its first frame to its last command [s]."""
-    if not run.frames_ns or not run.answers:
-        return 0.0
-    return max(0, run.answers[-1].received_ns - min(run.frames_ns.values())) * 1e-9
 
 
 def summary(
     bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, replayed: Replayed, tolerance: float
 ) -> dict[str, Any]:
     """For JSON. ``differing``: how many commands differ by more than ``tolerance`` [rad, m, rad/s]."""
-    then_s, between = latency_s(replayed.frames)
+    then_s, between = _latency_s(replayed.frames)
     unknown = [frame for frame in replayed.frames if not frame.is_known]
     differing = replayed.differing(tolerance)
     return {
@@ -99,10 +67,7 @@ def comparison_picture(title: str, replayed: Replayed, torso_height_m: float) ->
     """What was asked of the gripper then and now, how far the commands differ, and how long they took."""
     frames = replayed.frames
     stamps_ns = np.array([frame.stamp_ns for frame in frames], dtype=np.int64)
-    times_s = (stamps_ns - stamps_ns[0]) * 1e-9 if len(frames) else np.zeros(0)
-    # Simulated episodes may lie far apart: pauses are cut out.
-    steps_s = np.diff(times_s, prepend=0.0)
-    times_s = np.cumsum(np.where(steps_s > 1.0, 1.0, steps_s))
+    times_s = TimeAxis(stamps_ns).at(stamps_ns)
     then = _asked([frame.answer.command for frame in frames], frames, torso_height_m)
     now = _asked([frame.now for frame in frames], frames, torso_height_m)
     panels = [
@@ -113,14 +78,14 @@ def comparison_picture(title: str, replayed: Replayed, torso_height_m: float) ->
         if np.isfinite(then[:, axis]).any() or np.isfinite(now[:, axis]).any()
     ]
     difference = np.array([frame.difference for frame in frames])
-    then_s, between = latency_s(frames)
+    then_s, between = _latency_s(frames)
     inference_s = np.array([frame.inference_s for frame in frames])
     panels += [
         Panel("largest difference of a command [rad, m, rad/s]", (Line("now - then", difference, RED),)),
         Panel(f"latency then [ms]: {between}", (Line("then", then_s * 1e3, ORANGE),)),
         Panel("observation, inference and inverse kinematics now [ms]", (Line("now", inference_s * 1e3, BLUE),)),
     ]
-    return panels_picture(title, times_s, panels)
+    return panels_picture(f"{title}; pauses are cut short", times_s, panels)
 
 
 def _asked(commands: Sequence[JointCommand], frames: Sequence[Compared], torso_height_m: float) -> FloatArray:
@@ -134,3 +99,7 @@ def _asked(commands: Sequence[JointCommand], frames: Sequence[Compared], torso_h
         if command.finger_position_m is not None:
             row[3] = 1e3 * command.finger_position_m
     return asked
+
+
+def _latency_s(frames: Sequence[Compared]) -> tuple[FloatArray, str]:
+    return latency_s([(frame.stamp_ns, frame.frame_received_ns, frame.answer.received_ns) for frame in frames])

@@ -76,7 +76,7 @@ def _tell(result: dict[str, Any]) -> None:
     if commands["memory_unknown"]:
         typer.echo(
             f"           {commands['memory_unknown']} more come after a lost frame, so the actor remembers other "
-            f"actions than then; they differ by up to {commands['memory_unknown_largest_difference']:.3g} and do not count"
+            f"actions than then; they differ by up to {commands['memory_unknown_largest_difference']:.3g}, uncounted"
         )
     for reason, count in result["left_out"].items():
         typer.echo(f"left out   {count}: {reason}")
