@@ -13,10 +13,12 @@ ROOT = Path(__file__).resolve().parent
 # Listed by hand: find_packages() would also take launch/ (which would shadow ROS's `launch`), tests and config.
 PACKAGES = [
     "fetch_sim2real",
+    "fetch_sim2real.bags",
     "fetch_sim2real.calibration",
     "fetch_sim2real.cli",
     "fetch_sim2real.envs",
     "fetch_sim2real.evaluation",
+    "fetch_sim2real.messages",
     "fetch_sim2real.observation",
     "fetch_sim2real.operation",
     "fetch_sim2real.policy",

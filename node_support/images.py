@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import array
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
-from fetch_sim2real.errors import ObservationError
+from fetch_sim2real.messages.images import COLOR_ENCODING, DEPTH_ENCODING, color_of, depth_of
 from node_support.stamps import stamp_message
 
-COLOR_ENCODING: Final = "rgb8"
-DEPTH_ENCODING: Final = "16UC1"
+__all__ = ["color_message", "color_of", "depth_message", "depth_of"]
 
 
 def color_message(rgb: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
@@ -24,19 +22,6 @@ def color_message(rgb: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image
 def depth_message(depth_mm: NDArray[np.uint16], stamp_ns: int, frame_id: str) -> Image:
     """depth_mm (H, W) as 16UC1."""
     return _message(depth_mm.astype("<u2", copy=False), DEPTH_ENCODING, stamp_ns, frame_id)
-
-
-def color_of(message: Image) -> NDArray[np.uint8]:
-    """rgb (H, W, 3) of an rgb8 message, without a copy; ObservationError for anything else."""
-    pixels = _pixels(message, COLOR_ENCODING, np.dtype(np.uint8), 3)
-    return pixels.reshape(message.height, message.width, 3).astype(np.uint8, copy=False)
-
-
-def depth_of(message: Image) -> NDArray[np.uint16]:
-    """depth_mm (H, W) of a 16UC1 message, without a copy; ObservationError for anything else."""
-    order = ">" if message.is_bigendian else "<"
-    depth = _pixels(message, DEPTH_ENCODING, np.dtype(f"{order}u2"), 1).reshape(message.height, message.width)
-    return depth.astype(np.uint16, copy=False)
 
 
 def _message(pixels: NDArray[np.generic], encoding: str, stamp_ns: int, frame_id: str) -> Image:
@@ -50,24 +35,3 @@ def _message(pixels: NDArray[np.generic], encoding: str, stamp_ns: int, frame_id
     data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     message.data = data
     return message
-
-
-def _pixels(message: Image, encoding: str, dtype: np.dtype[np.generic], channels: int) -> NDArray[np.generic]:
-    if message.encoding != encoding:
-        raise ObservationError(
-            f"image of encoding '{message.encoding}', expected '{encoding}': set the camera's format accordingly"
-        )
-    row = message.width * channels * dtype.itemsize
-    if (
-        message.height < 1
-        or message.width < 1
-        or message.step < row
-        or len(message.data) != message.step * message.height
-    ):
-        raise ObservationError(
-            f"image of {message.width}x{message.height} with rows of {message.step} bytes holds {len(message.data)} "
-            f"bytes, expected rows of at least {row}"
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    # Rows may be padded.
-    return np.ascontiguousarray(rows[:, :row]).view(dtype)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 from geometry_msgs.msg import PoseStamped
 
-from fetch_sim2real.types import FloatArray, Goal
+from fetch_sim2real.messages.poses import position_of
+from fetch_sim2real.types import Goal
 
-
-def position_of(message: PoseStamped) -> FloatArray:
-    """Position (3,) [m] of a pose."""
-    point = message.pose.position
-    return np.array([point.x, point.y, point.z])
+__all__ = ["goal_message", "position_of"]
 
 
 def goal_message(goal: Goal) -> PoseStamped:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from builtin_interfaces.msg import Duration, Time
 
+from fetch_sim2real.messages.stamps import stamp_ns_of
+
+__all__ = ["duration_message", "duration_s_of", "stamp_message", "stamp_ns_of"]
+
 _NS_PER_S = 1_000_000_000
-
-
-def stamp_ns_of(stamp: Time) -> int:
-    """Nanoseconds of a message's stamp."""
-    return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
 
 
 def stamp_message(stamp_ns: int) -> Time:

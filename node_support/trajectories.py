@@ -10,12 +10,13 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 from trajectory_msgs.msg import JointTrajectoryPoint
 
 from fetch_sim2real.errors import CommandError
-from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.messages.commands import command_of
+from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointTrajectory, TrajectoryPoint
 from node_support.stamps import duration_message, duration_s_of, stamp_message, stamp_ns_of
 
-_ARM = len(ARM_JOINTS)
+__all__ = ["command_message", "command_of", "number_of", "trajectory_message", "trajectory_of"]
 
 
 def command_message(command: JointCommand) -> JointTrajectoryMessage:
@@ -38,38 +39,6 @@ def command_message(command: JointCommand) -> JointTrajectoryMessage:
         )
     ]
     return message
-
-
-def command_of(message: JointTrajectoryMessage) -> JointCommand:
-    """The command of a message; numbers may still be anything. CommandError if its shape is not a command's."""
-    stamp_ns = stamp_ns_of(message.header.stamp)
-    if not message.joint_names and not message.points:
-        return JointCommand(stamp_ns=stamp_ns, hold=True)
-    names = tuple(message.joint_names)
-    if sorted(names) not in (sorted(ARM_JOINTS), sorted(COMMAND_JOINTS)):
-        raise CommandError(
-            f"command for joints {list(names)}, expected the arm's {list(ARM_JOINTS)} with or without the fingers' "
-            f"{list(GRIPPER_JOINTS)}"
-        )
-    if len(message.points) != 1:
-        raise CommandError(f"command with {len(message.points)} points, expected one")
-    point = message.points[0]
-    values = {"positions": point.positions, "velocities": point.velocities}
-    for what, given in values.items():
-        if len(given) != len(names) and not (what == "velocities" and len(given) == 0):
-            raise CommandError(f"command with {len(given)} {what} for {len(names)} joints")
-    order = [names.index(name) for name in (COMMAND_JOINTS if len(names) > _ARM else ARM_JOINTS)]
-    position = np.array(point.positions)[order]
-    velocity = np.array(point.velocities)[order] if len(point.velocities) else None
-    fingers = position[_ARM:]
-    if len(fingers) and not np.isclose(fingers[0], fingers[1], rtol=0.0, atol=1e-6, equal_nan=True):
-        raise CommandError(f"fingers commanded to {fingers.tolist()} m: they are coupled, expected equal openings")
-    return JointCommand(
-        stamp_ns=stamp_ns,
-        position=position[:_ARM],
-        velocity=None if velocity is None else velocity[:_ARM],
-        finger_position_m=float(fingers[0]) if len(fingers) else None,
-    )
 
 
 def trajectory_message(trajectory: JointTrajectory, number: int) -> JointTrajectoryMessage:

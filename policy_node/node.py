@@ -15,7 +15,12 @@ from fetch_sim2real import graph
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.look import Look
 from fetch_sim2real.paths import find_policy
+from fetch_sim2real.policy.actor_step import ActorStep
 from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.policy.goals import GoalVerdict, judge_goal
+from fetch_sim2real.policy.joint_history import JointHistory
+from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
+from fetch_sim2real.policy.setpoints import SetpointTracker
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import Goal, JointCommand
 from node_support.diagnostics import Diagnostics, Level, Report
@@ -26,12 +31,7 @@ from node_support.poses import position_of
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, serve_trigger, subscribe_to
 from node_support.trajectories import command_message
-from policy_node.actor_step import ActorStep
-from policy_node.goals import GoalVerdict, judge_goal
-from policy_node.joint_history import JointHistory
 from policy_node.moves import Moves
-from policy_node.pairing import FrameMessages, FramePairer
-from policy_node.setpoints import SetpointTracker
 from policy_node.settings import TABLE
 
 # The kinematics are computed for the height that the policy was trained with.

@@ -13,10 +13,10 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.typesys import Stores, get_typestore
 
+from fetch_sim2real.bags.statistics import StampStatistics, statistics_of
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.graph import COLOR, COLOR_OPTICAL_FRAME, DEPTH, Qos, Topic
+from fetch_sim2real.graph import COLOR, DEPTH, Qos, Topic
 from fetch_sim2real.raw_header import STAMPED_TYPES, stamp_ns_in
-from recorder.statistics import StampStatistics
 
 SUMMARY_FILE: Final = "recording.json"
 _BAG_VERSION: Final = 9
@@ -49,7 +49,7 @@ class Bag:
             self._connections[topic.name] = self._writer.add_connection(
                 topic.name, topic.type, typestore=store, offered_qos_profiles=[_bag_qos(topic.publish)]
             )
-            self._statistics[topic.name] = StampStatistics(_period_ns(topic))
+            self._statistics[topic.name] = statistics_of(topic)
         self._stamped = {topic.name for topic in topics if topic.type in STAMPED_TYPES}
         self._open = True
 
@@ -90,13 +90,6 @@ class Bag:
             "metadata": self._metadata,
             "topics": topics,
         }
-
-
-def _period_ns(topic: Topic) -> int | None:
-    # Only a camera's stamps keep a beat: commands follow its frames, and a robot's joint states have their own pace.
-    if topic.rate_hz is None or topic.frame_id != COLOR_OPTICAL_FRAME:
-        return None
-    return round(1e9 / topic.rate_hz)
 
 
 def _bag_qos(qos: Qos) -> BagQos:

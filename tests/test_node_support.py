@@ -17,6 +17,9 @@ from arm_driver import clocks
 from arm_driver.clocks import LockstepClock, RobotClock, SimulatedClock
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.policy.joint_history import JointHistory
+from fetch_sim2real.policy.pairing import FramePairer
+from fetch_sim2real.policy.setpoints import SetpointTracker
 from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.types import JointCommand, JointSample, JointSetpoint, JointTrajectory, TrajectoryPoint
 from node_support.camera_info import camera_info_message, camera_model_of
@@ -25,9 +28,6 @@ from node_support.joint_states import JointStateMerger, joint_state_message, set
 from node_support.parameters import Parameter, ParameterError
 from node_support.stamps import duration_message, duration_s_of, stamp_message, stamp_ns_of
 from node_support.trajectories import command_message, command_of, number_of, trajectory_message, trajectory_of
-from policy_node.joint_history import JointHistory
-from policy_node.pairing import FramePairer
-from policy_node.setpoints import SetpointTracker
 
 pytestmark = pytest.mark.ros
 

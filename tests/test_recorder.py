@@ -20,13 +20,13 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
+from fetch_sim2real.bags.statistics import PAUSE_NS, Gap, StampStatistics
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launcher import launch
 from fetch_sim2real.processes import NodeProcess
 from fetch_sim2real.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
 from fetch_sim2real.supervision import Supervisor
 from recorder.bag import SUMMARY_FILE, Bag
-from recorder.statistics import PAUSE_NS, Gap, StampStatistics
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -62,6 +62,16 @@ SUBCOMMANDS: Final = (
         "Draw what the policy expects to see over the live picture, and measure how far the camera is off.",
     ),
     Subcommand(
+        "replay",
+        "fetch_sim2real.cli.replay",
+        "Give a bag's frames to a policy once more, and compare its commands with those that were recorded.",
+    ),
+    Subcommand(
+        "report",
+        "fetch_sim2real.cli.run_report",
+        "Write one HTML page of a robot's run from its bag: timeline, joints, latency, refusals, pictures.",
+    ),
+    Subcommand(
         "contact-sheet",
         "fetch_sim2real.cli.contact_sheet",
         "Write a picture of a world's episodes as camera and actor see them.",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from fetch_sim2real.look import EVERY_FRAME, Look
+from fetch_sim2real.messages.camera_info import camera_model_of
+from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.observation.observe import observe
 from fetch_sim2real.policy.action import action_to_command
 from fetch_sim2real.policy.bundle import PolicyBundle
+from fetch_sim2real.policy.pairing import FrameMessages
 from fetch_sim2real.policy.runner import Policy
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.kinematics import grip_position
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
-from node_support.camera_info import camera_model_of
-from node_support.images import color_of, depth_of
-from policy_node.pairing import FrameMessages
 
 
 class ActorStep:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sensor_msgs.msg import CameraInfo, Image
-
 _KEPT: Final = 5
 
 
@@ -15,9 +13,9 @@ class FrameMessages:
     """The messages of one frame."""
 
     stamp_ns: int
-    color: Image
-    info: CameraInfo
-    depth: Image
+    color: Any
+    info: Any
+    depth: Any
 
 
 class FramePairer:
@@ -26,7 +24,9 @@ class FramePairer:
     A camera that is frozen and repeats its last stamp therefore gives nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = _KEPT) -> None:
+        """``kept``: how many frames may be incomplete at a time."""
+        self._kept = kept
         self._parts: dict[int, dict[str, Any]] = {}
         self.forget()
         self.unpaired = 0
@@ -50,7 +50,7 @@ class FramePairer:
             del self._parts[stamp_ns]
             self._last_ns = stamp_ns
             return FrameMessages(stamp_ns, **parts)
-        if len(self._parts) > _KEPT:
+        if len(self._parts) > self._kept:
             oldest = min(self._parts)
             self._drop(lambda stamp: stamp == oldest)
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from fetch_sim2real.graph import COLOR_OPTICAL_FRAME, Topic
+
 # The share of a period by which a stamp may be late before a message counts as missing.
 _TOLERANCE: Final = 0.5
 # A longer silence is a pause (the end of an episode, a camera switched off), not a row of lost messages.
@@ -66,3 +68,12 @@ class StampStatistics:
             "pauses": self.pauses,
             "gaps": [asdict(gap) for gap in self.gaps],
         }
+
+
+def statistics_of(topic: Topic) -> StampStatistics:
+    """Statistics for a topic of the graph.
+
+    Only a camera's stamps keep a beat: commands follow its frames, and a robot's joint states have their own pace.
+    """
+    keeps_beat = topic.rate_hz is not None and topic.frame_id == COLOR_OPTICAL_FRAME
+    return StampStatistics(round(1e9 / topic.rate_hz) if keeps_beat and topic.rate_hz is not None else None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from fetch_sim2real.messages.joint_states import ACTIVATED
 from fetch_sim2real.types import JointSetpoint
-from node_support.joint_states import ACTIVATED
 
 # Refusals after which the driver follows no more commands until it is activated again.
 _INACTIVE: Final = frozenset(

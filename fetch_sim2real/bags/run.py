@@ -1,0 +1,128 @@
+"""What a bag holds beside its pictures: joints, goals, commands, and the driver's answers to them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fetch_sim2real import graph
+from fetch_sim2real.bags.reading import RecordedBag, decoded
+from fetch_sim2real.bags.statistics import StampStatistics, statistics_of
+from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.messages.commands import command_of
+from fetch_sim2real.messages.joint_states import JointStateMerger, setpoint_of
+from fetch_sim2real.messages.poses import position_of
+from fetch_sim2real.messages.stamps import stamp_ns_of
+from fetch_sim2real.raw_header import STAMPED_TYPES, stamp_ns_in
+from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint
+
+CAMERA_TOPICS: Final = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH)
+_LIGHT: Final = (
+    graph.JOINT_STATES, graph.GOAL, graph.JOINT_COMMAND, graph.SETPOINT, graph.MOVE_STATUS, graph.DIAGNOSTICS
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the policy published for the frame of ``stamp_ns``, received at ``received_ns`` (the recorder's clock).
+
+    ``by_move``: the command came from a slow move that the operator had asked for, not from the actor.
+    """
+
+    stamp_ns: int
+    received_ns: int
+    command: JointCommand
+    by_move: bool
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the driver made of the command of ``stamp_ns``: its decision, and the commanded state that came of it."""
+
+    stamp_ns: int
+    received_ns: int
+    decision: str
+    setpoint: JointSetpoint | None
+
+
+@dataclass
+class RecordedRun:
+    """A run, each list in the order in which it was received. Goals carry the time at which they were received."""
+
+    joints: list[JointSample] = field(default_factory=list)
+    goals: list[tuple[int, Goal]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    frames_ns: dict[int, int] = field(default_factory=dict)
+    statistics: dict[str, StampStatistics] = field(default_factory=dict)
+    losses: tuple[str, ...] = ()
+    malformed: Counter[str] = field(default_factory=Counter)
+    bundles: set[str] = field(default_factory=set)
+    diagnostics: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def refusals(self) -> Counter[str]:
+        """The driver's decisions that were refusals, with their numbers."""
+        return Counter(reply.decision for reply in self.replies if reply.decision.startswith("refused"))
+
+
+def read_run(bag: RecordedBag) -> RecordedRun:
+    """Everything but the pictures, of which only the stamps are read.
+
+    Messages that are no such message are counted in ``malformed``. Raises ``SetupError`` if the bag cannot be read.
+    """
+    run, merger = RecordedRun(), JointStateMerger()
+    is_moving = False
+
+    def on_joints(message: Any, _: int) -> None:
+        sample = merger.merge(message)
+        if sample is not None:
+            run.joints.append(sample)
+
+    def on_goal(message: Any, received_ns: int) -> None:
+        run.goals.append((received_ns, Goal(message.header.frame_id, position_of(message))))
+
+    def on_command(message: Any, received_ns: int) -> None:
+        command = command_of(message)
+        run.answers.append(Answer(command.stamp_ns, received_ns, command, is_moving and not command.hold))
+
+    def on_setpoint(message: Any, received_ns: int) -> None:
+        stamp_ns, decision = stamp_ns_of(message.header.stamp), message.header.frame_id
+        run.replies.append(Reply(stamp_ns, received_ns, decision, setpoint_of(message)))
+
+    def on_move(message: Any, _: int) -> None:
+        nonlocal is_moving
+        is_moving = json.loads(message.data).get("state") == "moving"
+
+    def on_diagnostics(message: Any, _: int) -> None:
+        for status in message.status:
+            values = {value.key: value.value for value in status.values}
+            run.diagnostics[status.name] = values
+            if "bundle_sha256" in values:
+                run.bundles.add(values["bundle_sha256"])
+
+    takers: dict[str, Callable[[Any, int], None]] = dict(
+        zip(
+            (topic.name for topic in _LIGHT),
+            (on_joints, on_goal, on_command, on_setpoint, on_move, on_diagnostics),
+            strict=True,
+        )
+    )
+    known = {topic.name: topic for topic in graph.RECORDED}
+    run.statistics = {name: statistics_of(topic) for name, topic in known.items()}
+    for raw in bag.messages(known):
+        stamp_ns = stamp_ns_in(raw.data) if known[raw.topic].type in STAMPED_TYPES else None
+        run.statistics[raw.topic].note(stamp_ns)
+        if raw.topic == graph.COLOR.name and stamp_ns is not None:
+            run.frames_ns.setdefault(stamp_ns, raw.received_ns)
+        taker = takers.get(raw.topic)
+        if taker is not None:
+            try:
+                taker(decoded(raw), raw.received_ns)
+            except (FetchSim2RealError, ValueError, AttributeError):
+                run.malformed[raw.topic] += 1
+    run.losses = tuple(bag.losses)
+    return run

@@ -1,0 +1,99 @@
+"""``fetch-sim2real replay``: would this policy have done the same? A bag's frames through an actor, without ROS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import torch
+import typer
+
+from fetch_sim2real.bags.comparison import comparison_picture, summary
+from fetch_sim2real.bags.reading import open_bag
+from fetch_sim2real.bags.renames import renames_of
+from fetch_sim2real.bags.replaying import replay_run
+from fetch_sim2real.bags.run import read_run
+from fetch_sim2real.errors import SetupError
+from fetch_sim2real.evaluation.film_strip import write_picture
+from fetch_sim2real.look import EVERY_FRAME, LOOKS
+from fetch_sim2real.paths import find_policy
+from fetch_sim2real.policy.bundle import load_bundle
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_PICTURE: Final = Path("replay.png")
+
+
+@app.command()
+def main(
+    bag: Annotated[Path, typer.Argument(help="Bag: a folder, the folder of a run, or one .mcap or .db3 file.")],
+    policy: Annotated[str, typer.Option(help="Policy: a shipped one's name, or a bundle's folder.")],
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Largest difference of a command that is no difference [rad, m, rad/s].")
+    ] = 0.0,
+    look: Annotated[str, typer.Option(help=f"When the actor looks, as the policy did: {', '.join(LOOKS)}.")] = (
+        EVERY_FRAME
+    ),
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(help="Topic that has another name in the bag: /joint_states:=/fetch/joint_states."),
+    ] = None,
+    picture: Annotated[Path, typer.Option(help="Picture to write, .png.")] = _PICTURE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Give a bag's frames to a policy once more, and compare its commands with those that were recorded.
+
+    Exit status 1 if commands differ by more than the tolerance, or none could be compared.
+    """
+    if look not in LOOKS:
+        raise SetupError(f"look is '{look}', expected one of {', '.join(LOOKS)}")
+    # As the policy's node: more threads round differently.
+    torch.set_num_threads(1)
+    bundle = load_bundle(find_policy(policy))
+    recorded = open_bag(bag, renames_of(rename or []))
+    run = read_run(recorded)
+    replayed = replay_run(recorded, run, bundle, look)
+    result = summary(recorded, run, bundle, replayed, tolerance)
+    write_picture(comparison_picture(f"{bag} by {policy}", replayed, bundle.manifest.torso_height_m), picture)
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        _tell(result)
+        typer.echo(f"picture    {picture}")
+    if result["commands"]["differing"] or not result["commands"]["compared"]:
+        raise typer.Exit(1)
+
+
+def _tell(result: dict[str, Any]) -> None:
+    commands, times, latency = result["commands"], result["time"], result["latency_ms"]
+    same = {None: "the bag does not say which", True: "the same", False: "another one"}[result["bundle"]["same"]]
+    typer.echo(f"bundle     {result['bundle']['sha256'][:12]}; the run's: {same}")
+    typer.echo(
+        f"commands   {commands['compared']} compared, {commands['bit_exact']} bit-exact, {commands['differing']} "
+        f"differ by more than {commands['tolerance']:g}; largest difference {commands['largest_difference']:.3g}"
+    )
+    if commands["memory_unknown"]:
+        typer.echo(
+            f"           {commands['memory_unknown']} more come after a lost frame, so the actor remembers other "
+            f"actions than then; they differ by up to {commands['memory_unknown_largest_difference']:.3g}, uncounted"
+        )
+    for reason, count in result["left_out"].items():
+        typer.echo(f"left out   {count}: {reason}")
+    then, now = latency["then"], latency["inference_now"]
+    if then and now:
+        typer.echo(f"latency    then p50 {then['p50']:.1f}, p99 {then['p99']:.1f} ms ({latency['then_between']})")
+        typer.echo(f"           now, inference p50 {now['p50']:.1f}, p99 {now['p99']:.1f} ms")
+    for text in result["losses"]["reading"]:
+        typer.echo(f"lost       {text}")
+    for name, count in result["losses"]["malformed"].items():
+        typer.echo(f"lost       {count} malformed messages on {name}")
+    for name, topic in result["losses"]["topics"].items():
+        if topic["missing"]:
+            typer.echo(f"lost       {name}: {topic['missing']} of {topic['messages'] + topic['missing']} missing")
+    for reason, count in result["refusals"].items():
+        typer.echo(f"then       {count} {reason}")
+    typer.echo(
+        f"time       {times['replay_s']:.1f} s ({times['replay_cpu_s']:.1f} s of a processor) for "
+        f"{times['frames_at_30_hz_s']:.1f} s of frames at 30 Hz, recorded in {times['recorded_s']:.1f} s"
+    )
