@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -39,11 +40,11 @@ class Listener:
         self._state = state
         self._merger = JointStateMerger()
         self._asked: Future | None = None
-        self._pose_is_known = policy is not None
+        self._pose_is_known = self._pose_is_fixed = policy is not None
         self._policy_node = node.create_client(GetParameters, f"/{graph.POLICY_NODE}/get_parameters")
         if policy is not None:
             self._take_pose_of(policy)
-        subscriptions: tuple[tuple[Topic, Qos, Callable[[Any], None]], ...] = (
+        subscriptions: tuple[tuple[Topic, Qos, Callable[[Any, int], None]], ...] = (
             (graph.COLOR, BEST_EFFORT_1, self._on_color),
             (graph.DEPTH, BEST_EFFORT_1, self._on_depth),
             (graph.COLOR_INFO, BEST_EFFORT_1, self._on_info),
@@ -59,12 +60,15 @@ class Listener:
             subscribe_to(node, replace(topic, subscribe=qos), self._guarded(topic, callback))
 
     def poll(self) -> None:
-        """Ask the policy node for its bundle, once it is there. Call this now and then; it never waits."""
-        if self._pose_is_known:
+        """Ask each policy node that comes up for its bundle. Call this now and then; it never waits."""
+        if self._pose_is_fixed:
             return
-        if self._asked is None and self._policy_node.service_is_ready():
+        if not self._policy_node.service_is_ready():
+            # The next one may run another policy.
+            self._asked, self._pose_is_known = None, False
+        elif self._asked is None:
             self._asked = self._policy_node.call_async(GetParameters.Request(names=["policy"]))
-        elif self._asked is not None and self._asked.done():
+        elif self._asked.done() and not self._pose_is_known:
             answer = self._asked.result()
             self._pose_is_known = True
             if answer is not None and answer.values:
@@ -72,51 +76,52 @@ class Listener:
 
     def _take_pose_of(self, policy: str) -> None:
         try:
-            self._state.on_camera_pose(trained_camera_pose(policy), f"camera pose in the bundle '{policy}'")
+            self._state.on_camera_pose(trained_camera_pose(policy), f"camera pose in the bundle '{Path(policy).name}'")
         except FetchSim2RealError as error:
             self._state.on_camera_pose(None, f"{error}; name a copy of the bundle here: view --policy")
 
-    def _guarded(self, topic: Topic, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _guarded(self, topic: Topic, callback: Callable[[Any, int], None]) -> Callable[..., None]:
         """Whatever comes in must not end the view: what cannot be understood is counted."""
 
-        def call(message: Any) -> None:
+        def call(message: Any, info: Mapping[str, Any]) -> None:
             try:
-                callback(message)
+                callback(message, int(info["source_timestamp"]))
             except (ObservationError, ValueError, TypeError, KeyError) as error:
                 self._state.on_ignored(f"{topic.name}: {error}"[:300])
 
         return call
 
-    def _on_color(self, message: Image) -> None:
-        self._state.on_picture(COLOR, color_of(message), stamp_ns_of(message.header.stamp))
+    def _on_color(self, message: Image, published_ns: int) -> None:
+        self._state.on_picture(COLOR, color_of(message), stamp_ns_of(message.header.stamp), published_ns)
 
-    def _on_depth(self, message: Image) -> None:
-        self._state.on_picture(DEPTH, depth_of(message), stamp_ns_of(message.header.stamp))
+    def _on_depth(self, message: Image, published_ns: int) -> None:
+        self._state.on_picture(DEPTH, depth_of(message), stamp_ns_of(message.header.stamp), published_ns)
 
-    def _on_info(self, message: CameraInfo) -> None:
+    def _on_info(self, message: CameraInfo, _: int) -> None:
         self._state.on_camera(camera_model_of(message))
 
-    def _on_joints(self, message: JointState) -> None:
+    def _on_joints(self, message: JointState, _: int) -> None:
         sample = self._merger.merge(message)
         if sample is not None:
             self._state.on_joints(sample, self._merger.torso_height_m)
 
-    def _on_setpoint(self, message: JointState) -> None:
-        self._state.on_setpoint(stamp_ns_of(message.header.stamp), message.header.frame_id, setpoint_of(message))
+    def _on_setpoint(self, message: JointState, published_ns: int) -> None:
+        stamp_ns = stamp_ns_of(message.header.stamp)
+        self._state.on_setpoint(stamp_ns, published_ns, message.header.frame_id, setpoint_of(message))
 
-    def _on_goal_status(self, message: String) -> None:
+    def _on_goal_status(self, message: String, _: int) -> None:
         self._state.on_goal_status(dict(json.loads(message.data)))
 
-    def _on_move_status(self, message: String) -> None:
+    def _on_move_status(self, message: String, _: int) -> None:
         self._state.on_move_status(dict(json.loads(message.data)))
 
-    def _on_block(self, message: PoseStamped) -> None:
+    def _on_block(self, message: PoseStamped, _: int) -> None:
         self._state.on_block(position_of(message))
 
-    def _on_outcome(self, message: String) -> None:
+    def _on_outcome(self, message: String, _: int) -> None:
         self._state.on_outcome(dict(json.loads(message.data)))
 
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+    def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:
             values = {value.key: value.value for value in status.values}
             if status.name.endswith(graph.POLICY_NODE) and "goal" in values:

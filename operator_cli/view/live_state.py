@@ -51,7 +51,7 @@ class LiveState:
         self._lock = threading.Lock()
         self._pictures: dict[str, Picture] = {}
         self._came_s: dict[str, deque[float]] = {}
-        self._unanswered: OrderedDict[int, float] = OrderedDict()
+        self._unanswered: OrderedDict[int, int] = OrderedDict()
         self._answer_ms: deque[float] = deque(maxlen=_TRACE)
         self._decisions: Counter[str] = Counter()
         self._decision = ""
@@ -73,14 +73,14 @@ class LiveState:
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
-    def on_picture(self, kind: str, pixels: NDArray[np.generic], stamp_ns: int) -> None:
-        """A picture, ``kind`` is ``COLOR`` or ``DEPTH``."""
+    def on_picture(self, kind: str, pixels: NDArray[np.generic], stamp_ns: int, published_ns: int) -> None:
+        """A picture, ``kind`` is ``COLOR`` or ``DEPTH``; ``published_ns`` by its sender's system clock."""
         with self._lock:
             before = self._pictures.get(kind)
             self._pictures[kind] = Picture(1 if before is None else before.number + 1, pixels)
-            now_s = self._note(kind)
+            self._note(kind)
             if kind == COLOR:
-                self._unanswered[stamp_ns] = now_s
+                self._unanswered[stamp_ns] = published_ns
                 while len(self._unanswered) > _MAX_UNANSWERED:
                     self._unanswered.popitem(last=False)
 
@@ -100,8 +100,11 @@ class LiveState:
             self._joints, self._torso_m = sample, torso_m
             self._note("joints")
 
-    def on_setpoint(self, stamp_ns: int, decision: str, setpoint: JointSetpoint | None) -> None:
-        """The driver's answer to the frame with this stamp."""
+    def on_setpoint(self, stamp_ns: int, published_ns: int, decision: str, setpoint: JointSetpoint | None) -> None:
+        """The driver's answer to the frame with this stamp.
+
+        The times at which both were sent tell the latency, however late this process gets to them.
+        """
         with self._lock:
             now_s = self._note("setpoint")
             self._commanded = setpoint
@@ -109,9 +112,9 @@ class LiveState:
             self._decisions[decision] += 1
             if decision.startswith("refused"):
                 self._last_refusal = (now_s, decision)
-            came_s = self._unanswered.pop(stamp_ns, None)
-            if came_s is not None:
-                self._answer_ms.append(1e3 * (now_s - came_s))
+            sent_ns = self._unanswered.pop(stamp_ns, None)
+            if sent_ns is not None:
+                self._answer_ms.append(1e-6 * (published_ns - sent_ns))
 
     def on_goal_status(self, status: Mapping[str, Any]) -> None:
         """The policy's answer to a goal. One that is refused leaves the one before in force."""
@@ -251,7 +254,7 @@ class LiveState:
         if not trace:
             return {"trace_ms": []}
         p50, p99 = np.percentile(trace, [50, 99])
-        return {"trace_ms": trace, "p50_ms": float(p50), "p99_ms": float(p99), "unanswered": len(self._unanswered)}
+        return {"trace_ms": trace, "p50_ms": float(p50), "p99_ms": float(p99)}
 
 
 def _goal_of(status: Mapping[str, Any]) -> Goal:

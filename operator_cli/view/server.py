@@ -20,7 +20,10 @@ _MAX_WATCHERS: Final = 8
 _SOCKET_TIMEOUT_S: Final = 10.0
 _OWN_NAMES: Final = frozenset({"localhost", LOOPBACK})
 # The page may load nothing from anywhere else, so it is the same on a machine without a network.
-_POLICY: Final = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_POLICY: Final = (
+    "default-src 'self'; img-src 'self' data:; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'"
+)
 
 
 class ViewServer:
