@@ -157,13 +157,12 @@ def test_events_tell_of_changes_until_the_server_ends(state: LiveState) -> None:
         connection = http.client.HTTPConnection(*server.address, timeout=10)
         connection.request("GET", "/events")
         stream = connection.getresponse()
-        assert json.loads(stream.readline().removeprefix(b"data: "))["episodes"]["count"] == 0
+        assert b'"count": 0' in stream.readline()
         state.on_outcome({"seed": 1, "success": True})
-        while json.loads((stream.readline() or b"null").removeprefix(b"data: ").strip() or b"{}") == {}:
-            pass
-        seen = [stream.readline() for _ in range(4)]
-        assert any(b'"count": 1' in line for line in seen)
-    assert b"data" not in stream.read()[-1:]  # the stream ends with the server
+        # One more may have been on its way; each is followed by an empty line.
+        assert any(b'"count": 1' in stream.readline() for _ in range(4))
+    while stream.readline():  # ends with the server
+        pass
     connection.close()
 
 

@@ -52,7 +52,11 @@ def view(
     os.nice(_NICENESS)
     state = LiveState()
     try:
-        with StopRequest() as stop, ViewServer(state, host, port) as server, RosSession(NODE_NAME, stop.check) as ros:
+        with (
+            StopRequest() as stop,
+            ViewServer(state, host, port) as server,
+            RosSession(NODE_NAME, stop.check, message_info=True) as ros,
+        ):
             shown_host, shown_port = server.address
             typer.echo(f"ROS domain {os.environ.get(DOMAIN_VARIABLE, '0')}, on http://{shown_host}:{shown_port}")
             if not is_loopback(host):
