@@ -95,8 +95,10 @@ def test_a_refused_goal_leaves_the_one_before_in_force(state: LiveState) -> None
 def test_latency_is_between_the_senders_times(state: LiveState) -> None:
     for stamp in range(4):
         state.on_picture(COLOR, np.zeros((2, 2, 3), np.uint8), stamp, 1_000_000_000 + stamp)
+    state.on_picture(COLOR, np.zeros((2, 2, 3), np.uint8), 2, 1_500_000_000)  # sent again: the first time counts
     state.on_setpoint(2, 1_000_000_002 + 7_000_000, "command", None)
-    state.on_setpoint(2, 2_000_000_000, "command", None)  # a frame is answered once
+    state.on_picture(COLOR, np.zeros((2, 2, 3), np.uint8), 2, 1_600_000_000)  # and is answered once
+    state.on_setpoint(2, 2_000_000_000, "command", None)
     state.on_setpoint(99, 1_500_000_000, "refused:stale", None)  # of a frame that was not seen
     said = state.snapshot()
     assert said["latency"]["trace_ms"] == [7.0]

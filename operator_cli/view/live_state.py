@@ -27,8 +27,8 @@ from operator_cli.view.goal_mark import GoalMark, mark_goal
 
 COLOR: Final = "color"
 DEPTH: Final = "depth"
-# Frames whose answer is awaited: at 30 Hz two seconds, far beyond any that still counts.
-_MAX_UNANSWERED: Final = 60
+# Frames whose answer may come: at 30 Hz two seconds, far beyond any that still counts.
+_MAX_FRAMES: Final = 60
 _TRACE: Final = 150
 _RATE_WINDOW_S: Final = 2.0
 _OUTCOME_KEYS: Final = ("seed", "success", "final_distance_m", "steps")
@@ -51,7 +51,7 @@ class LiveState:
         self._lock = threading.Lock()
         self._pictures: dict[str, Picture] = {}
         self._came_s: dict[str, deque[float]] = {}
-        self._unanswered: OrderedDict[int, int] = OrderedDict()
+        self._sent_ns: OrderedDict[int, int | None] = OrderedDict()  # None once answered
         self._answer_ms: deque[float] = deque(maxlen=_TRACE)
         self._decisions: Counter[str] = Counter()
         self._decision = ""
@@ -80,9 +80,10 @@ class LiveState:
             self._pictures[kind] = Picture(1 if before is None else before.number + 1, pixels)
             self._note(kind)
             if kind == COLOR:
-                self._unanswered[stamp_ns] = published_ns
-                while len(self._unanswered) > _MAX_UNANSWERED:
-                    self._unanswered.popitem(last=False)
+                # A frame that is sent again, as in a simulation that starts, counts from its first time.
+                self._sent_ns.setdefault(stamp_ns, published_ns)
+                while len(self._sent_ns) > _MAX_FRAMES:
+                    self._sent_ns.popitem(last=False)
 
     def on_camera(self, camera: CameraModel) -> None:
         """The colour camera's intrinsics."""
@@ -112,8 +113,9 @@ class LiveState:
             self._decisions[decision] += 1
             if decision.startswith("refused"):
                 self._last_refusal = (now_s, decision)
-            sent_ns = self._unanswered.pop(stamp_ns, None)
+            sent_ns = self._sent_ns.get(stamp_ns)
             if sent_ns is not None:
+                self._sent_ns[stamp_ns] = None
                 self._answer_ms.append(1e-6 * (published_ns - sent_ns))
 
     def on_goal_status(self, status: Mapping[str, Any]) -> None:
