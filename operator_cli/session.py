@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -25,9 +26,14 @@ class RosSession:
     ``watch`` is called several times a second in every wait; what it raises ends the wait.
     """
 
-    def __init__(self, node_name: str, watch: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, node_name: str, watch: Callable[[], None] = lambda: None, *, message_info: bool = False
+    ) -> None:
+        """``message_info`` for subscriptions whose callbacks take it, which costs some processor time."""
         self._node_name = node_name
         self._watch = watch
+        # rclpy 7.1's EventsExecutor ends with a SystemError at the first callback that takes message info.
+        self._executor_class = SingleThreadedExecutor if message_info else EventsExecutor
 
     def __enter__(self) -> RosSession:
         # Read when the first participant is made; images need it on both ends.
@@ -38,7 +44,7 @@ class RosSession:
             undo.callback(rclpy.try_shutdown, context=self._context)
             self.node = Node(self._node_name, context=self._context, start_parameter_services=False)
             undo.callback(self.node.destroy_node)
-            self._executor = EventsExecutor(context=self._context)
+            self._executor = self._executor_class(context=self._context)
             undo.callback(self._executor.shutdown)
             self._executor.add_node(self.node)
             self._undo = undo.pop_all()

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import time
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, Final
@@ -38,6 +39,7 @@ Examples:
   fetch-sim2real sim --camera-source software-device      pictures take the way of a RealSense camera's
   fetch-sim2real sim --backend rosbridge --rosbridge-latency-ms 20 --rosbridge-jitter-ms 10
   fetch-sim2real sim --policy out/my_policy --json r.json --video e.mp4
+  fetch-sim2real sim --view                               watch it in a browser
   fetch-sim2real sim --attach                             in a graph that was started with ros2 launch
 """
 
@@ -98,6 +100,7 @@ def sim(
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
     video: Annotated[Path | None, typer.Option(help="Write a video of the pictured episode, .mp4.")] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show the run live, as a page in a browser.")] = False,
 ) -> None:
     started_s = time.monotonic()
     console = Console()
@@ -109,6 +112,7 @@ def sim(
     from fetch_sim2real.evaluation.table import print_result
     from operator_cli.run import RESULT_FILE, InterruptedRunError, run_sim
     from operator_cli.settings import SimSettings, checked
+    from operator_cli.view.beside import view_beside
 
     settings = checked(
         SimSettings(
@@ -143,7 +147,8 @@ def sim(
     # Held until the program ends. In a domain of its own a simulation meets neither a second one nor a robot.
     _domain_lock = None if attach else _enter_domain(console)
     try:
-        result = run_sim(settings, console, started_s)
+        with view_beside(console) if view else nullcontext():
+            result = run_sim(settings, console, started_s)
     except InterruptedRunError as interrupted:
         if interrupted.result is not None:
             print_result(interrupted.result, console)

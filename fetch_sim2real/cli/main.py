@@ -37,6 +37,11 @@ SUBCOMMANDS: Final = (
         "Run a suite of cases through the graph: success, latencies, worst episodes, one report; or gate a change.",
     ),
     Subcommand(
+        "view",
+        "operator_cli.view.main",
+        "Show a running graph live in a browser: camera, depth, goal, joints, latency, the driver's state.",
+    ),
+    Subcommand(
         "operate",
         "operator_cli.operate.main",
         "Run a policy on a robot from one terminal: check list, goal, enable, start, stop, label.",

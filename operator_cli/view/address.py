@@ -1,0 +1,17 @@
+"""Where the view listens unless told otherwise."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+LOOPBACK: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8484
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches ``host``."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

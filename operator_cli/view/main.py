@@ -1,0 +1,69 @@
+"""``fetch-sim2real view``: a running graph, live, as a page in a browser."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Final
+
+import typer
+
+from fetch_sim2real.ros_domain import DOMAIN_VARIABLE
+from fetch_sim2real.stop_request import StopRequest, StopRequestedError
+from operator_cli.view.address import DEFAULT_PORT, LOOPBACK, is_loopback
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+NODE_NAME: Final = "view"
+_NICENESS: Final = 10
+_SLICE_S: Final = 0.5
+_HELP: Final = """Show a running graph, simulated or robot, as a live page in a browser.
+
+Camera, depth, the goal in the picture, joints against their limits, latency, the driver's state and what it refused.
+The page comes from this process and loads nothing else. It only listens: nothing can be commanded through it, and the
+graph runs on when it ends. It goes on when the graph ends, and shows the next one in the same ROS domain.
+
+\b
+Examples:
+  fetch-sim2real view                            then open http://127.0.0.1:8484
+  ROS_DOMAIN_ID=42 fetch-sim2real view           look at a simulation in another terminal (it prints its domain)
+  fetch-sim2real sim --view                      both at once
+  ssh -L 8484:localhost:8484 robot               look at a robot's view from your desk
+"""
+
+
+@app.command(help=_HELP)
+def view(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. 0.0.0.0 lets everybody in the network watch.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = DEFAULT_PORT,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Bundle whose camera pose the goal is drawn by.", show_default="the policy node's"),
+    ] = None,
+) -> None:
+    # Imported here, so that --help needs no ROS.
+    from operator_cli.session import RosSession
+    from operator_cli.view.listener import Listener
+    from operator_cli.view.live_state import LiveState
+    from operator_cli.view.server import ViewServer
+
+    # Where processors are scarce the control loop goes first.
+    os.nice(_NICENESS)
+    state = LiveState()
+    try:
+        with (
+            StopRequest() as stop,
+            ViewServer(state, host, port) as server,
+            RosSession(NODE_NAME, stop.check, message_info=True) as ros,
+        ):
+            shown_host, shown_port = server.address
+            typer.echo(f"ROS domain {os.environ.get(DOMAIN_VARIABLE, '0')}, on http://{shown_host}:{shown_port}")
+            if not is_loopback(host):
+                typer.echo("everybody who reaches this address can watch: there is no password", err=True)
+            listener = Listener(ros.node, state, policy)
+            while True:
+                listener.poll()
+                ros.spin(_SLICE_S)
+    except StopRequestedError as stopped:
+        raise typer.Exit(128 + stopped.signal_number) from None
