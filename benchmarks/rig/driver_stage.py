@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from graph_harness import START_LIMIT_S, Tap, call, running, values_of
-from tcp_proxy import TcpProxy
 
+from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of
+from benchmarks.rig.tcp_proxy import TcpProxy
 from fetch_sim2real import graph
 from fetch_sim2real.processes import NodeProcess
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
