@@ -16,7 +16,7 @@ ROSBRIDGE_BOUND_S: Final = 0.2 + CONTROL_PERIOD_S
 VALID: Final = ("command", "limited", "paced")
 # Braking has begun when the arm stays below this share of the speed it had.
 _BRAKING_SHARE: Final = 0.95
-_MOVING_RAD_S: Final = 0.05
+MOVING_RAD_S: Final = 0.05
 _BEFORE_S: Final = 0.1
 
 
@@ -28,14 +28,14 @@ class NotMeasuredError(GraphError):
 class Measurement:
     """One repetition. ``braking_s`` from the last valid command, negative if the arm braked before it.
 
-    ``resolution_s``: distance of the samples between which braking began; ``braking_s`` is the later one.
+    ``stall_s``: the longest time without a sample until then. ``braking_s`` is too long by up to that.
     ``moved_alone``: the arm was commanded again before anybody enabled the driver. ``needed``: what it took to move
     again, empty if it did not.
     """
 
     fault: str
     braking_s: float
-    resolution_s: float
+    stall_s: float
     bound_s: float
     state: str
     reason: str
@@ -49,7 +49,7 @@ class Measurement:
 
 
 def braking_began(times_s: FloatArray, speeds: FloatArray, last_valid_s: float, bound_s: float) -> tuple[float, float]:
-    """Seconds from ``last_valid_s`` until the arm was slower for good, and how finely that is resolved.
+    """Seconds from ``last_valid_s`` until the arm was slower for good, and the longest gap between samples until then.
 
     ``times_s`` (n,) [s], rising; ``speeds`` (n,) the fastest joint's [rad/s]. The speed to compare with is the greatest
     from shortly before the last valid command until ``bound_s`` after it. Raises ``NotMeasuredError`` if the arm did
@@ -58,10 +58,10 @@ def braking_began(times_s: FloatArray, speeds: FloatArray, last_valid_s: float, 
     chosen = times_s >= last_valid_s - _BEFORE_S
     times_s, speeds = times_s[chosen] - last_valid_s, speeds[chosen]
     top = float(speeds[times_s <= bound_s].max(initial=0.0))
-    if top < _MOVING_RAD_S:
-        raise NotMeasuredError(f"the arm moved at {top:.3f} rad/s at the last valid command, expected {_MOVING_RAD_S}")
+    if top < MOVING_RAD_S:
+        raise NotMeasuredError(f"the arm moved at {top:.3f} rad/s at the last valid command, expected {MOVING_RAD_S}")
     fast = np.flatnonzero(speeds >= _BRAKING_SHARE * top)
     if fast[-1] + 1 >= len(times_s) or speeds[-1] > 0.2 * top:
         raise NotMeasuredError("the arm was still moving when watching ended")
-    before_s, after_s = float(times_s[fast[-1]]), float(times_s[fast[-1] + 1])
-    return after_s, after_s - before_s
+    began = int(fast[-1]) + 1
+    return float(times_s[began]), float(np.diff(times_s[: began + 1]).max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Final
 import numpy as np
 
 from benchmarks.faults.measure import (
+    MOVING_RAD_S,
     ROSBRIDGE_BOUND_S,
     TOPIC_BOUND_S,
+    VALID,
     Measurement,
     NotMeasuredError,
     braking_began,
@@ -23,6 +26,7 @@ from fetch_sim2real.robot import ros1
 from node_support.topics import publish_to
 
 _VELOCITY: Final = 0.1 * PAN
+_BACK_LIMIT_S: Final = 30.0
 Step = Callable[[Stage], None]
 
 
@@ -127,29 +131,30 @@ def _measure(stage: Stage, name: str, bound_s: float, fail: Step, mend: Step) ->
     stage.session.spin(0.1)
     times_s = np.array([moment for moment, _, _ in stage.arm.trace])
     speeds = np.array([np.abs(velocity).max() for _, _, velocity in stage.arm.trace])
-    if decisions and decisions[-1] in ("command", "limited", "paced"):
+    if decisions and decisions[-1] in VALID:
         mend(stage)
         raise NotMeasuredError("the driver went on following commands")
-    began_s, resolution_s = braking_began(times_s, speeds, stage.last_valid_s, bound_s)
+    began_s, stall_s = braking_began(times_s, speeds, stage.last_valid_s, bound_s)
     values = stage.state()
     mend(stage)
     stage.session.spin(0.3)
     started = stage.arm.started
     moved_alone = set(stage.drive(_VELOCITY, 0.3)) != {"refused:not_active"} or stage.arm.started != started
     return Measurement(
-        name, began_s, resolution_s, bound_s, values["state"], values["reason"], moved_alone, _bring_back(stage)
+        name, began_s, stall_s, bound_s, values["state"], values["reason"], moved_alone, _bring_back(stage)
     )
 
 
 def _bring_back(stage: Stage) -> str:
     """What makes the arm follow again: enable, or reset and enable; empty if neither does."""
-    needed = "enable"
-    if stage.state()["state"] in ("fault", "stopped"):
-        call(stage.session, graph.DRIVER_RESET)
-        needed = "reset, enable"
-    stage.arm.trace.clear()
-    try:
-        stage.enable_and_drive(_VELOCITY, 0.4)
-    except AssertionError:
-        return ""
-    return needed if stage.arm.top_speed(-np.inf, np.inf) > 0.05 else ""
+    needed, deadline = "enable", time.monotonic() + _BACK_LIMIT_S
+    while time.monotonic() < deadline:
+        if stage.state()["state"] in ("fault", "stopped"):
+            call(stage.session, graph.DRIVER_RESET)
+            needed = "reset, enable"
+        if call(stage.session, graph.DRIVER_ENABLE)[0]:
+            stage.arm.trace.clear()
+            stage.drive(_VELOCITY, 0.4)
+            if stage.arm.top_speed(-np.inf, np.inf) > MOVING_RAD_S:
+                return needed
+    return ""
