@@ -56,7 +56,7 @@ def test_blocked_behind_the_driver(backend: str, tmp_path: Path) -> None:
     if backend == "rosbridge":
         pytest.importorskip("roslibpy")
     pytest.importorskip("websockets")
-    from driver_stage import PAN, Stage, rosbridge_stage, topic_stage
+    from benchmarks.rig.driver_stage import PAN, Stage, rosbridge_stage, topic_stage
 
     make: dict[str, Callable[[Path], AbstractContextManager[Stage]]] = {
         "joint_trajectory": topic_stage,

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import write_untrained_bundle
+from benchmarks.rig.graph_harness import write_untrained_bundle
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl, pytest.mark.slow, pytest.mark.timeout(170)]
 

@@ -31,7 +31,7 @@ START_LIMIT_S = 40.0
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("rclpy")
-    from graph_harness import write_untrained_bundle
+    from benchmarks.rig.graph_harness import write_untrained_bundle
 
     folder = tmp_path_factory.mktemp("bundle")
     write_untrained_bundle(folder)

@@ -9,8 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import run_episode, simulated_graph, write_untrained_bundle
-
+from benchmarks.rig.graph_harness import run_episode, simulated_graph, write_untrained_bundle
 from fetch_sim2real import graph
 from fetch_sim2real.observation.camera import Pose
 from fetch_sim2real.paths import worlds_dir

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import call, set_parameter, simulated_graph
 from rclpy.parameter import Parameter
 
+from benchmarks.rig.graph_harness import call, set_parameter, simulated_graph
 from fetch_sim2real import graph
 from fetch_sim2real.look import Look
 from fetch_sim2real.observation.observe import observe

@@ -13,10 +13,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import START_LIMIT_S, Tap, call, running, set_parameter, values_of
 from rclpy.parameter import Parameter
 from trajectory_msgs.msg import JointTrajectory
 
+from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, set_parameter, values_of
 from fetch_sim2real import graph
 from fetch_sim2real.processes import NodeProcess
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD

@@ -10,10 +10,17 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import SimulatedGraph, call, run_episode, set_parameter, simulated_graph, write_untrained_bundle
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
+from benchmarks.rig.graph_harness import (
+    SimulatedGraph,
+    call,
+    run_episode,
+    set_parameter,
+    simulated_graph,
+    write_untrained_bundle,
+)
 from fetch_sim2real import graph
 from fetch_sim2real.observation.observe import observe
 from fetch_sim2real.paths import worlds_dir

@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import SimulatedGraph, running, simulated_graph, values_of, write_untrained_bundle
-from graph_motion import (
+from benchmarks.rig.graph_harness import SimulatedGraph, running, simulated_graph, values_of, write_untrained_bundle
+from benchmarks.rig.graph_motion import (
     AT_REST_RAD_S,
     COMMAND_TIMEOUT_S,
     STOPPED_AFTER_S,
@@ -24,7 +24,6 @@ from graph_motion import (
     start_moving,
     wait_until_moving,
 )
-
 from fetch_sim2real import graph
 from fetch_sim2real.processes import SimGraphOptions, sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S

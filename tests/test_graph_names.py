@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import START_LIMIT_S, running
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.node import Node
 
 from arm_driver.settings import TABLE
+from benchmarks.rig.graph_harness import START_LIMIT_S, running
 from fetch_sim2real import graph
 from fetch_sim2real.processes import NodeProcess
 from node_support.topics import local_name

@@ -14,10 +14,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import START_LIMIT_S, running, write_untrained_bundle
 from rich.console import Console
 from std_srvs.srv import Trigger
 
+from benchmarks.rig.graph_harness import START_LIMIT_S, running, write_untrained_bundle
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.operation.items import JOINT_SILENCE_LIMIT_S, Item

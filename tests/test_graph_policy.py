@@ -14,8 +14,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import START_LIMIT_S, Tap, call, running, values_of, write_untrained_bundle
-
+from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of, write_untrained_bundle
 from fetch_sim2real import graph
 from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.processes import NodeProcess

@@ -12,9 +12,8 @@ pytest.importorskip("rclpy")
 pytest.importorskip("roslibpy")
 pytest.importorskip("websockets")
 
-from driver_stage import PAN, RosbridgeRobot, Stage, rosbridge_stage
-from graph_harness import call
-
+from benchmarks.rig.driver_stage import PAN, RosbridgeRobot, Stage, rosbridge_stage
+from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import ARM_JOINTS

@@ -11,8 +11,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("roslibpy")
 pytest.importorskip("websockets")
 
-from graph_harness import run_episode, simulated_graph, write_untrained_bundle
-
+from benchmarks.rig.graph_harness import run_episode, simulated_graph, write_untrained_bundle
 from fetch_sim2real import graph
 from fetch_sim2real.processes import SimGraphOptions
 from fetch_sim2real.ros_domain import free_port

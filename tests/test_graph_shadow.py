@@ -9,9 +9,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import run_episode, simulated_graph, values_of, write_untrained_bundle
-
 from arm_driver.backends import MODES
+from benchmarks.rig.graph_harness import run_episode, simulated_graph, values_of, write_untrained_bundle
 from fetch_sim2real import graph, processes
 from fetch_sim2real.processes import SimGraphOptions
 from fetch_sim2real.robot.joints import ARM_JOINTS

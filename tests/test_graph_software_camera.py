@@ -11,7 +11,9 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("pyrealsense2", exc_type=ImportError)
 
-from graph_harness import (
+from rclpy.parameter import Parameter
+
+from benchmarks.rig.graph_harness import (
     START_LIMIT_S,
     SimulatedGraph,
     Tap,
@@ -22,9 +24,13 @@ from graph_harness import (
     values_of,
     write_untrained_bundle,
 )
-from graph_motion import COMMAND_TIMEOUT_S, assert_brakes_to_rest, newest_ns, start_moving, wait_until_moving
-from rclpy.parameter import Parameter
-
+from benchmarks.rig.graph_motion import (
+    COMMAND_TIMEOUT_S,
+    assert_brakes_to_rest,
+    newest_ns,
+    start_moving,
+    wait_until_moving,
+)
 from fetch_sim2real import graph
 from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.processes import CAMERA_SOFTWARE, SimGraphOptions, camera_processes, sim_graph

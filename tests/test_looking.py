@@ -83,7 +83,7 @@ def test_the_first_action_is_the_actors_own(push: PolicyBundle) -> None:
 
 
 def test_an_actor_that_names_nothing_is_refused(tmp_path: object) -> None:
-    graph_harness = pytest.importorskip("graph_harness")
+    graph_harness = pytest.importorskip("benchmarks.rig.graph_harness")
     bundle = graph_harness.write_untrained_bundle(tmp_path)
     with pytest.raises(BundleError, match="seen_object_x"):
         Policy(bundle, "once")

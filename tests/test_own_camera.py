@@ -13,8 +13,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import START_LIMIT_S, Tap
-
+from benchmarks.rig.graph_harness import START_LIMIT_S, Tap
 from fetch_sim2real import graph
 from fetch_sim2real.graph_check import compare, violations
 from node_support.camera_info import camera_model_of

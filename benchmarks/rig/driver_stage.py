@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from graph_harness import START_LIMIT_S, Tap, call, running, values_of
-from tcp_proxy import TcpProxy
 
+from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of
+from benchmarks.rig.tcp_proxy import TcpProxy
 from fetch_sim2real import graph
 from fetch_sim2real.processes import NodeProcess
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
@@ -101,14 +101,18 @@ class TopicRobot:
         self.arm = IdealArm()
         self._joint_states = publish_to(session.node, graph.JOINT_STATES)
         self._sent, self._followed = Tap(session, graph.ARM_TRAJECTORY), 0
+        self.silent = False
 
     def work(self) -> None:
         for message in self._sent.messages[self._followed :]:
             self.arm.start(trajectory_of(message, ARM_JOINTS), False)
         self._followed = len(self._sent.messages)
-        self._joint_states.publish(joint_state_message(self.arm.note(), TORSO_M))
+        sample = self.arm.note()
+        if not self.silent:
+            self._joint_states.publish(joint_state_message(sample, TORSO_M))
 
     def settle(self) -> None:
+        self.silent = False
         self.arm.block(False)
 
 

@@ -44,7 +44,7 @@ from node_support.topics import message_class, qos_profile
 from operator_cli.operator import Operator
 from operator_cli.session import RosSession
 
-START_LIMIT_S = 30.0
+START_LIMIT_S = 90.0
 # Connecting a client takes longer than calling it.
 _CLIENTS: WeakKeyDictionary[Node, dict[str, Client]] = WeakKeyDictionary()
 

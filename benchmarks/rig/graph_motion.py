@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from graph_harness import SimulatedGraph
 
+from benchmarks.rig.graph_harness import SimulatedGraph
 from fetch_sim2real import graph
 from fetch_sim2real.types import FloatArray
 from node_support.stamps import stamp_ns_of

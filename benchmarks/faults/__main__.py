@@ -1,0 +1,101 @@
+"""Breaks one part of a graph after the other while the arm moves: how soon does it brake, what brings it back?
+
+The exit status is 1 if an arm braked too late, moved without being enabled, or did not move again after it; 2 if a
+fault could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from benchmarks.faults import cell_faults, stage_faults
+from benchmarks.faults.measure import Measurement
+from benchmarks.faults.table import markdown
+from benchmarks.graph_run import machine, machine_text
+from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.ros_domain import DOMAIN_VARIABLE, claim_domain
+
+Fault = Callable[[Path], Iterator[Measurement]]
+FAULTS: Final[Mapping[str, Fault]] = {
+    "camera_unplugged": cell_faults.camera_unplugged,
+    "camera_frozen": cell_faults.camera_frozen,
+    "color_only": cell_faults.color_only,
+    "depth_only": cell_faults.depth_only,
+    "policy_killed": cell_faults.policy_killed,
+    "policy_hangs": cell_faults.policy_hangs,
+    "driver_killed": cell_faults.driver_killed,
+    "joint_states_stop": stage_faults.joint_states_stop,
+    "two_commanders": stage_faults.two_commanders,
+    "socket_dropped": stage_faults.socket_dropped,
+    "half_open_socket": stage_faults.half_open_socket,
+    "run_stop": stage_faults.run_stop,
+    "controller_aborts": stage_faults.controller_aborts,
+    "robot_clock_jumps": stage_faults.robot_clock_jumps,
+}
+# On a busy machine commands come late by themselves: so many more attempts than repetitions.
+_SPARE_ATTEMPTS: Final = 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure all faults, or those of ``--only``."""
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--only", choices=FAULTS, nargs="+", default=list(FAULTS), metavar="NAME", help=", ".join(FAULTS))
+    made.add_argument("--repeat", type=int, default=3, help="repetitions of each fault")
+    made.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for the results")
+    options = made.parse_args(arguments)
+    console, found = Console(stderr=True), machine()
+    domain, lock = claim_domain()
+    os.environ[DOMAIN_VARIABLE] = str(domain)
+    measured: list[Measurement] = []
+    problems: dict[str, list[str]] = {}
+    missing: list[str] = []
+    with lock, tempfile.TemporaryDirectory() as folder:
+        for name in options.only:
+            problems[name] = _repeat(FAULTS[name], Path(folder) / name, options.repeat, measured)
+            for problem in problems[name]:
+                console.print(Text(f"{name}: {problem}"), soft_wrap=True)
+            missing += [name] * (len(problems[name]) > _SPARE_ATTEMPTS)
+            # After each fault: all of them take long.
+            content = {"machine": found, "measurements": [asdict(one) for one in measured], "not_measured": problems}
+            _write(options.out, content, markdown(measured, missing))
+    sys.stdout.write(f"{machine_text(found)}\n\n{markdown(measured, missing)}\n")
+    if any(not one.is_within_bound or one.moved_alone or not one.needed for one in measured):
+        return 1
+    return 2 if missing else 0
+
+
+def _write(folder: Path, content: Mapping[str, object], table: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "faults.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / "faults.md").write_text(table + "\n", encoding="utf-8")
+
+
+def _repeat(fault: Fault, folder: Path, times: int, measured: list[Measurement]) -> list[str]:
+    """Add ``times`` repetitions to ``measured``; what went wrong in further ones."""
+    problems: list[str] = []
+    count = len(measured) + times
+    while len(measured) < count and len(problems) <= _SPARE_ATTEMPTS:
+        try:
+            # After a failure in another stage: the old one may be in any state.
+            with closing(fault(folder / str(len(problems)))) as repetitions:  # type: ignore[type-var]
+                while len(measured) < count:
+                    measured.append(next(repetitions))
+        except FetchSim2RealError as error:
+            problems.append(str(error))
+    return problems
+
+
+if __name__ == "__main__":
+    sys.exit(main())

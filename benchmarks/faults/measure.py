@@ -1,0 +1,67 @@
+"""When an arm began to brake, and what one repetition of a fault showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fetch_sim2real.errors import GraphError
+from fetch_sim2real.timing import CONTROL_PERIOD_S
+from fetch_sim2real.types import FloatArray
+
+TOPIC_BOUND_S: Final = 0.1 + CONTROL_PERIOD_S
+ROSBRIDGE_BOUND_S: Final = 0.2 + CONTROL_PERIOD_S
+VALID: Final = ("command", "limited", "paced")
+# Braking has begun when the arm stays below this share of the speed it had.
+_BRAKING_SHARE: Final = 0.95
+MOVING_RAD_S: Final = 0.05
+_BEFORE_S: Final = 0.1
+
+
+class NotMeasuredError(GraphError):
+    """A repetition says nothing about the fault: the arm stood still, or the machine was too slow."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One repetition. ``braking_s`` from the last valid command, negative if the arm braked before it.
+
+    ``stall_s``: the longest time without a sample until then. ``braking_s`` is too long by up to that.
+    ``moved_alone``: the arm was commanded again before anybody enabled the driver. ``needed``: what it took to move
+    again, empty if it did not.
+    """
+
+    fault: str
+    braking_s: float
+    stall_s: float
+    bound_s: float
+    state: str
+    reason: str
+    moved_alone: bool
+    needed: str
+
+    @property
+    def is_within_bound(self) -> bool:
+        """Whether braking began in time."""
+        return self.braking_s <= self.bound_s
+
+
+def braking_began(times_s: FloatArray, speeds: FloatArray, last_valid_s: float, bound_s: float) -> tuple[float, float]:
+    """Seconds from ``last_valid_s`` until the arm was slower for good, and the longest gap between samples until then.
+
+    ``times_s`` (n,) [s], rising; ``speeds`` (n,) the fastest joint's [rad/s]. The speed to compare with is the greatest
+    from shortly before the last valid command until ``bound_s`` after it. Raises ``NotMeasuredError`` if the arm did
+    not move then, or has not come to rest at the end.
+    """
+    chosen = times_s >= last_valid_s - _BEFORE_S
+    times_s, speeds = times_s[chosen] - last_valid_s, speeds[chosen]
+    top = float(speeds[times_s <= bound_s].max(initial=0.0))
+    if top < MOVING_RAD_S:
+        raise NotMeasuredError(f"the arm moved at {top:.3f} rad/s at the last valid command, expected {MOVING_RAD_S}")
+    fast = np.flatnonzero(speeds >= _BRAKING_SHARE * top)
+    if fast[-1] + 1 >= len(times_s) or speeds[-1] > 0.2 * top:
+        raise NotMeasuredError("the arm was still moving when watching ended")
+    began = int(fast[-1]) + 1
+    return float(times_s[began]), float(np.diff(times_s[: began + 1]).max())

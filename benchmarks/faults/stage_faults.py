@@ -1,0 +1,160 @@
+"""Faults around the driver alone: between a scripted commander and an ideal arm, behind topics or rosbridge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from benchmarks.faults.measure import (
+    MOVING_RAD_S,
+    ROSBRIDGE_BOUND_S,
+    TOPIC_BOUND_S,
+    VALID,
+    Measurement,
+    NotMeasuredError,
+    braking_began,
+)
+from benchmarks.rig.driver_stage import PAN, RosbridgeRobot, Stage, TopicRobot, rosbridge_stage, topic_stage
+from benchmarks.rig.graph_harness import call
+from fetch_sim2real import graph
+from fetch_sim2real.robot import ros1
+from node_support.topics import publish_to
+
+_VELOCITY: Final = 0.1 * PAN
+_BACK_LIMIT_S: Final = 30.0
+Step = Callable[[Stage], None]
+
+
+def joint_states_stop(folder: Path) -> Iterator[Measurement]:
+    """The robot says no longer where its joints are; commands go on."""
+
+    def silence(silent: bool) -> Step:
+        def step(stage: Stage) -> None:
+            assert isinstance(stage.robot, TopicRobot)
+            stage.robot.silent = silent
+
+        return step
+
+    return _repeated("joint states stop", topic_stage(folder), TOPIC_BOUND_S, silence(True), silence(False))
+
+
+def two_commanders(folder: Path) -> Iterator[Measurement]:
+    """A second node offers commands; all the driver sees of it is a second publisher."""
+    second = []
+
+    def appear(stage: Stage) -> None:
+        second.append(publish_to(stage.session.node, graph.JOINT_COMMAND))
+
+    def leave(stage: Stage) -> None:
+        stage.session.node.destroy_publisher(second.pop())
+        stage.session.wait_until(
+            lambda: stage.session.node.count_publishers(graph.JOINT_COMMAND.name) == 1, 10.0, lambda: "one commander"
+        )
+
+    return _repeated("two policy nodes", topic_stage(folder), TOPIC_BOUND_S, appear, leave)
+
+
+def socket_dropped(folder: Path) -> Iterator[Measurement]:
+    """The connection to rosbridge is cut; the driver connects again by itself."""
+    return _over_rosbridge("rosbridge socket dropped", folder, lambda robot: robot.proxy.cut(), lambda robot: None)
+
+
+def half_open_socket(folder: Path) -> Iterator[Measurement]:
+    """The connection stays open and carries nothing."""
+    return _over_rosbridge(
+        "half-open socket", folder, lambda robot: robot.proxy.freeze(), lambda robot: robot.proxy.thaw()
+    )
+
+
+def run_stop(folder: Path) -> Iterator[Measurement]:
+    """The run-stop is pressed, and released: the robot itself takes the arm's power."""
+    return _over_rosbridge(
+        "run-stop pressed and released", folder, lambda robot: robot.port.robot.set_runstop(True),
+        lambda robot: robot.port.robot.set_runstop(False),
+    )  # fmt: skip
+
+
+def controller_aborts(folder: Path) -> Iterator[Measurement]:
+    """The arm's controller gives up its goal."""
+
+    def abort(robot: RosbridgeRobot) -> None:
+        robot.port.robot.action.abort(ros1.PATH_TOLERANCE_VIOLATED, "Trajectory path tolerances violated")
+
+    return _over_rosbridge("controller aborts", folder, abort, lambda robot: None)
+
+
+def robot_clock_jumps(folder: Path) -> Iterator[Measurement]:
+    """The robot's clock goes back by a second, and stays there."""
+
+    def jump(robot: RosbridgeRobot) -> None:
+        robot.clock_ahead_s -= 1.0
+
+    return _over_rosbridge("robot's clock jumps 1 s back", folder, jump, lambda robot: None)
+
+
+def _over_rosbridge(
+    name: str, folder: Path, fail: Callable[[RosbridgeRobot], None], mend: Callable[[RosbridgeRobot], None]
+) -> Iterator[Measurement]:
+    def on_robot(step: Callable[[RosbridgeRobot], None]) -> Step:
+        def carried_out(stage: Stage) -> None:
+            assert isinstance(stage.robot, RosbridgeRobot)
+            step(stage.robot)
+
+        return carried_out
+
+    return _repeated(name, rosbridge_stage(folder, 5.0), ROSBRIDGE_BOUND_S, on_robot(fail), on_robot(mend))
+
+
+def _repeated(
+    name: str, opened: AbstractContextManager[Stage], bound_s: float, fail: Step, mend: Step
+) -> Iterator[Measurement]:
+    """Measure again and again in one stage, until nobody asks for more."""
+    with opened as stage:
+        while True:
+            stage.settle()
+            yield _measure(stage, name, bound_s, fail, mend)
+
+
+def _measure(stage: Stage, name: str, bound_s: float, fail: Step, mend: Step) -> Measurement:
+    try:
+        stage.enable_and_drive(_VELOCITY, 0.4)
+    except AssertionError as error:
+        raise NotMeasuredError(str(error)) from error
+    fail(stage)
+    decisions = stage.drive(_VELOCITY, 0.6)
+    stage.session.wait_until(lambda: not np.any(stage.arm.desired()[1]), 5.0, lambda: "arm at rest")
+    stage.session.spin(0.1)
+    times_s = np.array([moment for moment, _, _ in stage.arm.trace])
+    speeds = np.array([np.abs(velocity).max() for _, _, velocity in stage.arm.trace])
+    if decisions and decisions[-1] in VALID:
+        mend(stage)
+        raise NotMeasuredError("the driver went on following commands")
+    began_s, stall_s = braking_began(times_s, speeds, stage.last_valid_s, bound_s)
+    values = stage.state()
+    mend(stage)
+    stage.session.spin(0.3)
+    started = stage.arm.started
+    moved_alone = set(stage.drive(_VELOCITY, 0.3)) != {"refused:not_active"} or stage.arm.started != started
+    return Measurement(
+        name, began_s, stall_s, bound_s, values["state"], values["reason"], moved_alone, _bring_back(stage)
+    )
+
+
+def _bring_back(stage: Stage) -> str:
+    """What makes the arm follow again: enable, or reset and enable; empty if neither does."""
+    needed, deadline = "enable", time.monotonic() + _BACK_LIMIT_S
+    while time.monotonic() < deadline:
+        if stage.state()["state"] in ("fault", "stopped"):
+            call(stage.session, graph.DRIVER_RESET)
+            needed = "reset, enable"
+        if call(stage.session, graph.DRIVER_ENABLE)[0]:
+            stage.arm.trace.clear()
+            stage.drive(_VELOCITY, 0.4)
+            if stage.arm.top_speed(-np.inf, np.inf) > MOVING_RAD_S:
+                return needed
+    return ""
