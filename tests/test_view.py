@@ -100,9 +100,10 @@ def test_latency_is_between_the_senders_times(state: LiveState) -> None:
     state.on_picture(COLOR, np.zeros((2, 2, 3), np.uint8), 2, 1_600_000_000)  # and is answered once
     state.on_setpoint(2, 2_000_000_000, "command", None)
     state.on_setpoint(99, 1_500_000_000, "refused:stale", None)  # of a frame that was not seen
+    state.on_setpoint(3, 1_000_000_000, "command", None)  # sent before the only sending of its frame that was seen
     said = state.snapshot()
     assert said["latency"]["trace_ms"] == [7.0]
-    assert said["driver"]["decisions"] == {"command": 2, "refused:stale": 1}
+    assert said["driver"]["decisions"] == {"command": 3, "refused:stale": 1}
     assert said["driver"]["last_refusal"] == {"age_s": 0.0, "reason": "refused:stale"}
 
 

@@ -114,7 +114,8 @@ class LiveState:
             if decision.startswith("refused"):
                 self._last_refusal = (now_s, decision)
             sent_ns = self._sent_ns.get(stamp_ns)
-            if sent_ns is not None:
+            # A frame seen only when it was sent again, after its answer, tells nothing.
+            if sent_ns is not None and published_ns > sent_ns:
                 self._sent_ns[stamp_ns] = None
                 self._answer_ms.append(1e-6 * (published_ns - sent_ns))
 
