@@ -23,7 +23,7 @@ from fetch_sim2real.processes import SimGraphOptions
 from fetch_sim2real.ros_domain import free_port
 from fetch_sim2real.supervision import Child, Supervisor
 
-pytestmark = [pytest.mark.ros, pytest.mark.gl]
+pytestmark = [pytest.mark.ros, pytest.mark.gl, pytest.mark.slow]
 
 SEED = 3
 
