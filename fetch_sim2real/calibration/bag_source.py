@@ -11,10 +11,10 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
-from fetch_sim2real.bag_messages import depth_mm_of, rgb_of
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
 from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot, joints_of
 from fetch_sim2real.errors import CalibrationError
+from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.raw_header import stamp_ns_in
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -107,5 +107,5 @@ def _pairs(
         nearest = int(np.argmin(np.abs(stamps - stamp_ns))) if len(stamps) else -1
         if nearest < 0 or abs(int(stamps[nearest]) - stamp_ns) > CONTROL_PERIOD_NS:
             continue
-        rgb, depth_mm = rgb_of(pair[graph.COLOR.name]), depth_mm_of(pair[graph.DEPTH.name])
+        rgb, depth_mm = color_of(pair[graph.COLOR.name]), depth_of(pair[graph.DEPTH.name])
         yield stamp_ns, Snapshot(rgb, depth_mm, intrinsics, samples[nearest])

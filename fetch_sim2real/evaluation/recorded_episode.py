@@ -12,9 +12,10 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
-from fetch_sim2real.bag_messages import camera_of, depth_mm_of, rgb_of
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.evaluation.result import EpisodeResult
+from fetch_sim2real.messages.camera_info import camera_model_of
+from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.raw_header import stamp_ns_in
 from fetch_sim2real.robot.joints import ARM_JOINTS
@@ -92,8 +93,8 @@ def _moment(
     grip_m = grip_position(_arm(_nearest(light[graph.JOINT_STATES.name], stamp_ns)), torso_height_m)
     return Moment(
         time_s=(stamp_ns - episode.start_ns) * 1e-9,
-        frame=RgbdFrame(stamp_ns, rgb_of(color), depth_mm_of(depth)),
-        camera=camera_of(light[graph.COLOR_INFO.name][stamp_ns]),
+        frame=RgbdFrame(stamp_ns, color_of(color), depth_of(depth)),
+        camera=camera_model_of(light[graph.COLOR_INFO.name][stamp_ns]),
         target_m=block_m if target == "object" else grip_m,
         goal_m=goal_m,
     )
