@@ -135,11 +135,14 @@ def messages(bundle: PolicyBundle, frames: int) -> Iterator[Message]:
         yield message(graph.SETPOINT, at_ms + 9, reply)
 
 
-def write_sqlite(folder: Path, content: list[Message]) -> Path:
-    """As rosbag2's default recorder of Humble does, by rosbags' writer."""
-    from rosbags.rosbag2 import StoragePlugin, Writer
+def write_sqlite(folder: Path, content: list[Message], compression: str = "none") -> Path:
+    """As rosbag2's default recorder of Humble does, by rosbags' writer; ``compression`` of each "message" or "file"."""
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-    with Writer(folder, version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
+    writer = Writer(folder, version=8, storage_plugin=StoragePlugin.SQLITE3)
+    if compression != "none":
+        writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
+    with writer:
         connections = {
             topic.name: writer.add_connection(topic.name, topic.type, typestore=STORE)
             for topic in {message.topic for message in content}

@@ -60,13 +60,13 @@ def without(episode: list[Message], topic: graph.Topic, index: int) -> list[Mess
 # ---- the same commands ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("writer", ["ours", "ours_compressed", "sqlite3", "mcap", "mcap_file"])
+@pytest.mark.parametrize("writer", ["ours", "ours_compressed", "sqlite3", "sqlite3_message", "sqlite3_file", "mcap", "mcap_file"])
 def test_every_command_comes_out_as_it_was_whoever_wrote_the_bag(
     writer: str, tmp_path: Path, bundle: PolicyBundle, episode: list[Message]
 ) -> None:
     path = tmp_path / "bag"
-    if writer == "sqlite3":
-        write_sqlite(path, episode)
+    if writer.startswith("sqlite3"):
+        write_sqlite(path, episode, writer.partition("_")[2] or "none")
     elif writer == "mcap":
         path.mkdir()
         write_mcap(path / "bag_0.mcap", episode)
