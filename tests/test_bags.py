@@ -60,7 +60,9 @@ def without(episode: list[Message], topic: graph.Topic, index: int) -> list[Mess
 # ---- the same commands ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("writer", ["ours", "ours_compressed", "sqlite3", "sqlite3_message", "sqlite3_file", "mcap", "mcap_file"])
+@pytest.mark.parametrize(
+    "writer", ["ours", "ours_compressed", "sqlite3", "sqlite3_message", "sqlite3_file", "mcap", "mcap_file"]
+)
 def test_every_command_comes_out_as_it_was_whoever_wrote_the_bag(
     writer: str, tmp_path: Path, bundle: PolicyBundle, episode: list[Message]
 ) -> None:
