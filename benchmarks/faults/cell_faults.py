@@ -149,6 +149,7 @@ def _measure(
     needed: str,
 ) -> Measurement:
     _start(cell)
+    failed_ns = newest_ns(cell)
     fail(cell)
     cell.session.wait_until(lambda: newest_ns(cell) > last.stamp_ns + _REST_NS, _LIMIT_S, lambda: "arm at rest")
     last_ns = last.stamp_ns
@@ -156,14 +157,14 @@ def _measure(
     values = _driver(cell)
     mend(cell)
     began_s, stall_s = braking_began(times_s, speeds, last_ns * 1e-9, BOUND_S)
+    after_fault_s = began_s + (last_ns - failed_ns) * 1e-9
     with replacement:
         before_ns = last.stamp_ns
         cell.session.spin(1.0)
         moved_alone = last.stamp_ns != before_ns
         back = needed if _moves_again(cell) else ""
-    return Measurement(
-        name, began_s, stall_s, BOUND_S, values.get("state", "ended"), values.get("reason", ""), moved_alone, back
-    )
+    state, reason = values.get("state", "ended"), values.get("reason", "")
+    return Measurement(name, began_s, after_fault_s, stall_s, BOUND_S, state, reason, moved_alone, back)
 
 
 def _start(cell: SimulatedGraph) -> None:

@@ -28,6 +28,7 @@ class NotMeasuredError(GraphError):
 class Measurement:
     """One repetition. ``braking_s`` from the last valid command, negative if the arm braked before it.
 
+    ``after_fault_s``: the same from the fault on: a driver that does not know of it yet still finds commands valid.
     ``stall_s``: the longest time without a sample until then. ``braking_s`` is too long by up to that.
     ``moved_alone``: the arm was commanded again before anybody enabled the driver. ``needed``: what it took to move
     again, empty if it did not.
@@ -35,6 +36,7 @@ class Measurement:
 
     fault: str
     braking_s: float
+    after_fault_s: float
     stall_s: float
     bound_s: float
     state: str

@@ -125,6 +125,7 @@ def _measure(stage: Stage, name: str, bound_s: float, fail: Step, mend: Step) ->
         stage.enable_and_drive(_VELOCITY, 0.4)
     except AssertionError as error:
         raise NotMeasuredError(str(error)) from error
+    failed_s = time.time()
     fail(stage)
     decisions = stage.drive(_VELOCITY, 0.6)
     stage.session.wait_until(lambda: not np.any(stage.arm.desired()[1]), 5.0, lambda: "arm at rest")
@@ -135,14 +136,14 @@ def _measure(stage: Stage, name: str, bound_s: float, fail: Step, mend: Step) ->
         mend(stage)
         raise NotMeasuredError("the driver went on following commands")
     began_s, stall_s = braking_began(times_s, speeds, stage.last_valid_s, bound_s)
+    after_fault_s = began_s + stage.last_valid_s - failed_s
     values = stage.state()
     mend(stage)
     stage.session.spin(0.3)
     started = stage.arm.started
     moved_alone = set(stage.drive(_VELOCITY, 0.3)) != {"refused:not_active"} or stage.arm.started != started
-    return Measurement(
-        name, began_s, stall_s, bound_s, values["state"], values["reason"], moved_alone, _bring_back(stage)
-    )
+    state, reason, back = values["state"], values["reason"], _bring_back(stage)
+    return Measurement(name, began_s, after_fault_s, stall_s, bound_s, state, reason, moved_alone, back)
 
 
 def _bring_back(stage: Stage) -> str:
