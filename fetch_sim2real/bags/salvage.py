@@ -57,9 +57,10 @@ class Salvage:
                     return
                 if kind == 0 or at + _RECORD_HEAD.size + length > size:
                     self.loss = (
-                        f"{self._file.name} ends within its data: its last {size - at} bytes are part of a record and "
-                        "cannot be read, nor what its recorder had not yet written when it ended"
+                        f"{self._file.name} has no end: what its recorder had not yet written when it ended is missing"
                     )
+                    if size > at:
+                        self.loss += f", and its last {size - at} bytes are part of a record and cannot be read"
                     return
                 record = stream.read(length)
                 if kind != _CHUNK:
