@@ -263,7 +263,7 @@ def test_a_killed_recorder_leaves_what_it_wrote(recorder: Supervisor, tmp_path: 
     from mcap.stream_reader import StreamReader
 
     publish_frames(recorder, 10)
-    time.sleep(1.0)  # the flush comes once a second
+    time.sleep(2.5)  # the flush comes once a second, later on a busy machine
     os.kill(recorder.pids()[graph.RECORDER], signal.SIGKILL)
     (file,) = (tmp_path / "bag").glob("*.mcap")
     kinds: Counter[str] = Counter()
