@@ -153,10 +153,10 @@ def _measure(
     fail(cell)
     cell.session.wait_until(lambda: newest_ns(cell) > last.stamp_ns + _REST_NS, _LIMIT_S, lambda: "arm at rest")
     last_ns = last.stamp_ns
-    times_s, speeds, _ = motion(cell, last_ns - 200_000_000)
+    times_s, speeds, _ = motion(cell, last_ns - 300_000_000)
     values = _driver(cell)
     mend(cell)
-    began_s, stall_s = braking_began(times_s, speeds, last_ns * 1e-9, BOUND_S)
+    began_s, stall_s = braking_began(times_s, speeds, last_ns * 1e-9)
     after_fault_s = began_s + (last_ns - failed_ns) * 1e-9
     with replacement:
         before_ns = last.stamp_ns

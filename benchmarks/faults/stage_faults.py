@@ -135,7 +135,7 @@ def _measure(stage: Stage, name: str, bound_s: float, fail: Step, mend: Step) ->
     if decisions and decisions[-1] in VALID:
         mend(stage)
         raise NotMeasuredError("the driver went on following commands")
-    began_s, stall_s = braking_began(times_s, speeds, stage.last_valid_s, bound_s)
+    began_s, stall_s = braking_began(times_s, speeds, stage.last_valid_s)
     after_fault_s = began_s + stage.last_valid_s - failed_s
     values = stage.state()
     mend(stage)
