@@ -32,6 +32,7 @@ from node_support.topics import subscribe_to
 BOUND_S: Final = TOPIC_BOUND_S + LAG_S
 _TAPS: Final = (graph.JOINT_STATES, graph.SETPOINT, graph.DIAGNOSTICS)
 _REST_NS: Final = 1_500_000_000
+_UNDER_WAY_NS: Final = 200_000_000
 _LIMIT_S: Final = 60.0
 _STARTS: Final = 4
 Step = Callable[[SimulatedGraph], None]
@@ -173,7 +174,11 @@ def _start(cell: SimulatedGraph) -> None:
         for tap in cell.taps.values():
             tap.messages.clear()
         try:
-            return start_moving(cell)
+            start_moving(cell)
+            # So that there is a speed to compare with: the arm has only begun.
+            started_ns = newest_ns(cell)
+            cell.session.wait_until(lambda: newest_ns(cell) > started_ns + _UNDER_WAY_NS, 20.0, lambda: "motion")  # noqa: B023
+            return
         except GraphError:
             continue
     raise NotMeasuredError("the arm does not begin to move: this machine is too busy for commands at 30 Hz")
