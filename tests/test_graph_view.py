@@ -17,8 +17,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from graph_harness import START_LIMIT_S, run_episode, simulated_graph, write_untrained_bundle
-
+from benchmarks.rig.graph_harness import START_LIMIT_S, run_episode, simulated_graph, write_untrained_bundle
 from fetch_sim2real.processes import SimGraphOptions
 from fetch_sim2real.ros_domain import free_port
 from fetch_sim2real.supervision import Child, Supervisor
