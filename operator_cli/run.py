@@ -97,8 +97,7 @@ def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console:
             operator = Operator(session, options.backend)
             with console.status("starting the graph"):
                 operator.wait_for_graph(_GRAPH_LIMIT_S, bool(options.record_to), options.camera_source)
-            operator.refuse_strangers(options.camera_source)
-            _run_row(settings, operator, console, run)
+            _run_row(settings, operator, console, run, options.camera_source)
 
 
 def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, run: Run) -> SimSettings:
@@ -109,14 +108,14 @@ def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, ru
             camera_source = str(bridge["camera_source"])
             operator.set_backend(str(bridge["backend"]))
             operator.wait_for_graph(_ATTACH_LIMIT_S, recording=False, camera_source=camera_source)
-        operator.refuse_strangers(camera_source)
         policy = str(operator.read_parameters(graph.POLICY_NODE, ("policy",))["policy"])
         settings = attached(settings, bridge, policy)
-        _run_row(settings, operator, console, run)
+        _run_row(settings, operator, console, run, camera_source)
     return settings
 
 
-def _run_row(settings: SimSettings, operator: Operator, console: Console, run: Run) -> None:
+def _run_row(settings: SimSettings, operator: Operator, console: Console, run: Run, camera_source: str) -> None:
+    operator.refuse_strangers(camera_source)
     limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * settings.world.task(settings.task.name).episode_s
     with _progress(console) as progress:
         task = progress.add_task("episodes", total=len(settings.seeds))
@@ -124,6 +123,8 @@ def _run_row(settings: SimSettings, operator: Operator, console: Console, run: R
         def on_episode(episode: Episode) -> None:
             progress.console.print(_line(episode), highlight=False)
             progress.advance(task)
+            # On a busy machine others are discovered late.
+            operator.refuse_strangers(camera_source)
 
         run_episodes(operator, run, settings.seeds, settings.graph.move_block, limit_s, on_episode)
 
