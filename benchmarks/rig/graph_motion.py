@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.rig.graph_harness import SimulatedGraph
 from fetch_sim2real import graph
+from fetch_sim2real.errors import GraphError
 from fetch_sim2real.types import FloatArray
 from node_support.stamps import stamp_ns_of
 
@@ -40,11 +41,17 @@ def wait_until_moving(cell: SimulatedGraph) -> None:
 
 
 def start_moving(cell: SimulatedGraph) -> None:
-    start = cell.operator.reset(0, False)
-    cell.operator.state_goal(start)
-    cell.operator.enable_driver()
-    cell.operator.call(graph.SIM_RESUME)
-    wait_until_moving(cell)
+    """Begin an episode; once more where a busy machine was late with the first frames, so that the driver holds."""
+    for attempts_left in (2, 1, 0):
+        start = cell.operator.reset(0, False)
+        cell.operator.state_goal(start)
+        cell.operator.enable_driver()
+        cell.operator.call(graph.SIM_RESUME)
+        try:
+            return wait_until_moving(cell)
+        except GraphError:
+            if not attempts_left:
+                raise
 
 
 def run_on(cell: SimulatedGraph, since_ns: int, simulated_s: float) -> None:
