@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from rclpy.node import Node
 
 from arm_driver.backend import Backend
 from arm_driver.robot_side import Driver
@@ -18,20 +19,18 @@ from node_support.trajectories import trajectory_message
 _GRIPPER_TIME_S: Final = 0.5
 
 
-def gripper_trajectory(opening_m: float) -> JointTrajectory:
+def _gripper_trajectory(opening_m: float) -> JointTrajectory:
     """Both fingers to ``opening_m``."""
     opening = np.full(len(GRIPPER_JOINTS), opening_m)
     return JointTrajectory(GRIPPER_JOINTS, (TrajectoryPoint(_GRIPPER_TIME_S, opening, np.zeros_like(opening)),))
 
 
-class JointTrajectoryBackend(Backend):
-    """Publishes to the arm's and the gripper's trajectory topics."""
+class PublishedTrajectories(Backend):
+    """Publishes what is sent on two topics."""
 
-    def __init__(self, driver: Driver) -> None:
-        self._arm = publish_to(driver.node, graph.ARM_TRAJECTORY)
-        self._gripper = publish_to(driver.node, graph.GRIPPER_TRAJECTORY)
-        self._arm_count = 0
-        self._gripper_count = 0
+    def __init__(self, node: Node, arm: graph.Topic, gripper: graph.Topic) -> None:
+        self._arm, self._gripper = publish_to(node, arm), publish_to(node, gripper)
+        self._arm_count, self._gripper_count = 0, 0
 
     def send_arm(self, trajectory: JointTrajectory) -> None:
         """See Backend."""
@@ -41,7 +40,14 @@ class JointTrajectoryBackend(Backend):
     def send_gripper(self, opening_m: float) -> None:
         """See Backend."""
         self._gripper_count += 1
-        self._gripper.publish(trajectory_message(gripper_trajectory(opening_m), self._gripper_count))
+        self._gripper.publish(trajectory_message(_gripper_trajectory(opening_m), self._gripper_count))
 
     def close(self) -> None:
         """See Backend."""
+
+
+class JointTrajectoryBackend(PublishedTrajectories):
+    """Publishes to the arm's and the gripper's trajectory topics."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver.node, graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY)

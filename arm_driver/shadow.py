@@ -7,34 +7,21 @@ from collections.abc import Mapping
 from rclpy.node import Node
 
 from arm_driver.backend import Backend
-from arm_driver.joint_trajectory_backend import gripper_trajectory
+from arm_driver.joint_trajectory_backend import PublishedTrajectories
 from fetch_sim2real import graph
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
 from fetch_sim2real.safety.states import State
-from fetch_sim2real.types import JointSample, JointTrajectory
-from node_support.topics import publish_to
-from node_support.trajectories import trajectory_message
+from fetch_sim2real.types import JointSample
 
 
-class ShadowBackend(Backend):
+class ShadowBackend(PublishedTrajectories):
     """Stands in front of a back end, which keeps its connection, and sends it nothing."""
 
     def __init__(self, node: Node, hidden: Backend) -> None:
+        super().__init__(node, graph.SHADOW_ARM, graph.SHADOW_GRIPPER)
         self._hidden = hidden
         self.send_periods, self.brings_joint_states = hidden.send_periods, hidden.brings_joint_states
-        self._arm, self._gripper = publish_to(node, graph.SHADOW_ARM), publish_to(node, graph.SHADOW_GRIPPER)
-        self._arm_count, self._gripper_count = 0, 0
-
-    def send_arm(self, trajectory: JointTrajectory) -> None:
-        """See Backend."""
-        self._arm_count += 1
-        self._arm.publish(trajectory_message(trajectory, self._arm_count))
-
-    def send_gripper(self, opening_m: float) -> None:
-        """See Backend."""
-        self._gripper_count += 1
-        self._gripper.publish(trajectory_message(gripper_trajectory(opening_m), self._gripper_count))
 
     def close(self) -> None:
         """See Backend."""

@@ -14,9 +14,9 @@ from fetch_sim2real.types import FloatArray
 TOPIC_BOUND_S: Final = 0.1 + CONTROL_PERIOD_S
 ROSBRIDGE_BOUND_S: Final = 0.2 + CONTROL_PERIOD_S
 VALID: Final = ("command", "limited", "paced")
-# Braking has begun when the arm stays below this share of the speed it had, which commands that come unevenly vary by
-# a fifth. So the figures are rather too long than too short.
-_BRAKING_SHARE: Final = 0.7
+# Commands that come unevenly vary the speed by a fifth. So braking is recognized where the arm stays below the first of
+# these shares of the speed it had, and its beginning is where the straight ramp through both of them was at that speed.
+_RAMP_SHARES: Final = (0.7, 0.3)
 MOVING_RAD_S: Final = 0.05
 _BEFORE_S: Final = 0.2
 
@@ -64,7 +64,9 @@ def braking_began(times_s: FloatArray, speeds: FloatArray, last_valid_s: float) 
     usual = float(np.median(before)) if len(before) else 0.0
     if usual < MOVING_RAD_S:
         raise NotMeasuredError(f"the arm moved at {usual:.3f} rad/s before the last valid command, not {MOVING_RAD_S}")
-    began = int(np.flatnonzero(speeds >= _BRAKING_SHARE * usual)[-1]) + 1
-    if began >= len(times_s) or speeds[-1] > 0.2 * usual:
+    upper, lower = (int(np.flatnonzero(speeds >= share * usual)[-1]) + 1 for share in _RAMP_SHARES)
+    if upper >= len(times_s) or speeds[-1] > 0.2 * usual:
         raise NotMeasuredError("the arm was still moving when watching ended")
-    return float(times_s[began]), float(np.diff(times_s[: began + 1]).max())
+    high, low = _RAMP_SHARES
+    per_speed_s = (times_s[lower] - times_s[upper]) / (high - low)
+    return float(times_s[upper] - (1.0 - high) * per_speed_s), float(np.diff(times_s[: upper + 1]).max())

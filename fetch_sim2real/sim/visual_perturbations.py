@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 import mujoco
@@ -15,7 +16,27 @@ from fetch_sim2real.sim.scene import CAMERA, LIGHTS, PASSERS
 from fetch_sim2real.types import FloatArray
 
 
-class CameraBump:
+class _SceneChange(ABC):
+    """A change of the model that is made once, when its time has come."""
+
+    def __init__(self, stage: Stage, rng: np.random.Generator) -> None:
+        self._stage = stage
+        self._begin_s = begin_s(stage, rng)
+        self._over = False
+
+    def act(self, now_s: float) -> None:
+        if self._over or now_s < self._begin_s:
+            return
+        self._over = True
+        self._stage.before_edit()
+        self._change(self._stage.model)
+
+    @abstractmethod
+    def _change(self, model: mujoco.MjModel) -> None:
+        """Make it."""
+
+
+class CameraBump(_SceneChange):
     """The camera's pose jumps by 0.5 to 1 cm and a degree, and stays. The stack is not told."""
 
     _SHIFT_M: Final = (0.005, 0.010)
@@ -23,18 +44,11 @@ class CameraBump:
 
     def __init__(self, stage: Stage) -> None:
         rng = generator(stage.draw.seed, "bump_camera")
-        self._stage = stage
-        self._begin_s = begin_s(stage, rng)
+        super().__init__(stage, rng)
         self._shift_m = float(rng.uniform(*self._SHIFT_M)) * direction(rng)
         self._turn = small_rotation(self._TURN_RAD * direction(rng))
-        self._over = False
 
-    def act(self, now_s: float) -> None:
-        if self._over or now_s < self._begin_s:
-            return
-        self._over = True
-        model = self._stage.model
-        self._stage.before_edit()
+    def _change(self, model: mujoco.MjModel) -> None:
         camera = model.camera(CAMERA).id
         model.cam_pos[camera] += self._shift_m
         rotation = np.zeros(9)
@@ -42,7 +56,7 @@ class CameraBump:
         mujoco.mju_mat2Quat(model.cam_quat[camera], (rotation.reshape(3, 3) @ self._turn).ravel())
 
 
-class LightSwitch:
+class LightSwitch(_SceneChange):
     """A lamp is switched: half of the time the main one goes down to a third, else the second one goes on or off."""
 
     _DIMMED: Final = 0.33
@@ -50,19 +64,12 @@ class LightSwitch:
 
     def __init__(self, stage: Stage) -> None:
         rng = generator(stage.draw.seed, "switch_light")
-        self._stage = stage
-        self._begin_s = begin_s(stage, rng)
+        super().__init__(stage, rng)
         self._dims = bool(rng.random() < 0.5)
         sideways = rng.uniform(-0.9, 0.9, 2)
         self._direction: FloatArray = np.array([*sideways, -1.0]) / np.linalg.norm([*sideways, -1.0])
-        self._over = False
 
-    def act(self, now_s: float) -> None:
-        if self._over or now_s < self._begin_s:
-            return
-        self._over = True
-        model = self._stage.model
-        self._stage.before_edit()
+    def _change(self, model: mujoco.MjModel) -> None:
         main, second = (model.light(name).id for name in LIGHTS)
         if self._dims:
             model.light_diffuse[main] *= self._DIMMED
