@@ -69,7 +69,7 @@ def test_a_shadow_keeps_every_command_from_the_back_end_behind_it(monkeypatch: p
             self.closed = True
 
     published = Published()
-    monkeypatch.setattr("arm_driver.shadow.publish_to", lambda node, topic: published)
+    monkeypatch.setattr("arm_driver.joint_trajectory_backend.publish_to", lambda node, topic: published)
     hidden = Hidden()
     shadow = ShadowBackend(None, hidden)
     shadow.send_arm(TRAJECTORY)
