@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from fetch_training.rollout import Collector
     from fetch_training.run_directory import RunDirectory
     from fetch_training.setup import Setting
     from fetch_training.state_stage import StageSettings
@@ -96,26 +95,14 @@ def _trained_as(variant: str, task: str, steps: int) -> tuple[Setting, StageSett
 
 def _outcomes(setting: Setting, run: RunDirectory, stage: StageSettings, name: str, episodes: int) -> list[bool]:
     """Success of each evaluation episode with the run's best actor; kept beside the run."""
-    from fetch_training.rollout import RolloutRequest
+    from fetch_training.state_stage import measure_best
 
     path = run.path / f"{name.replace(' ', '_')}.json"
     known: list[bool] = json.loads(path.read_text()) if path.exists() else []
     if len(known) < episodes:
-        collector = _judge(setting, run, stage)
-        for seed in range(_FIRST_SEED + len(known), _FIRST_SEED + episodes):
-            known.append(collector.collect(RolloutRequest(seed, "deterministic")).success)
+        known += measure_best(setting, run, stage.learner, range(_FIRST_SEED + len(known), _FIRST_SEED + episodes))
         path.write_text(json.dumps(known))
     return known[:episodes]
-
-
-def _judge(setting: Setting, run: RunDirectory, stage: StageSettings) -> Collector:
-    from fetch_training.state_stage import make_learner
-
-    learner = make_learner(setting, stage.learner, 0)
-    learner.load_state_dict(run.load(run.best)["learner"])
-    collector, policy = setting.collector()()
-    policy.load_state_dict(learner.policy.state_dict())
-    return collector
 
 
 if __name__ == "__main__":

@@ -43,13 +43,18 @@ def reach_block(now: Situation) -> torch.Tensor:
 
 
 _BEHIND_M: Final = 0.065  # from the object's centre to where the closed gripper comes down behind it
-_CLEAR_M: Final = 0.06  # how far above its centre the gripper passes over the object
+_CLEAR_M: Final = 0.085  # how far above its centre the gripper passes over the object
 _LOW_M: Final = 0.012  # height of the pushing gripper above the object's centre
 # Never aims below this: at the bottom of its workspace the safety filter holds the whole arm back.
 _LOWEST_M: Final = 0.757
 _PUSH_GAIN: Final = 0.2
 # Slow enough that what is seen a tenth of a second late does not make the object overshoot its goal.
-_PUSH_STEP_M: Final = 0.032
+_PUSH_STEP_M: Final = 0.028
+# Out of contact with the object from here on; how far it steps back at once until it is.
+_TOUCHING_M: Final = (0.045, 0.065)
+_BACK_M: Final = 0.08
+# What is left of the upward motion in contact: rising against the object throws it.
+_RISE_SHARE: Final = 0.1
 
 
 def push(now: Situation) -> torch.Tensor:
@@ -80,8 +85,14 @@ def push(now: Situation) -> torch.Tensor:
     # Approaching: to a place behind the object; up first where the way there would run into it.
     to_behind = -direction * _BEHIND_M - offset
     free = torch.maximum(_rises(above_object, 0.035, 0.050), _rises(_length(offset), 0.065, 0.085))
-    sideways = pushing * ahead + (1.0 - pushing) * torch.maximum(free, in_line) * to_behind
-    step = torch.cat([sideways, height - now.grip_m[:, 2:]], dim=-1)
+    approaching = torch.maximum(free, in_line)
+    distance_m = _length(offset)
+    touching = _falls(distance_m, *_TOUCHING_M) * _falls(above_object, 0.035, 0.050)
+    back = offset / distance_m.clamp(min=1e-6) * (_BACK_M * touching)
+    sideways = pushing * ahead + (1.0 - pushing) * (approaching * to_behind + (1.0 - approaching) * back)
+    rise = height - now.grip_m[:, 2:]
+    rise = torch.where(rise > 0.0, rise * (1.0 - (1.0 - _RISE_SHARE) * touching), rise)
+    step = torch.cat([sideways, rise], dim=-1)
     # There, or nearly: stay, lest correcting a centimetre takes the object away again.
     return _move(step * _rises(left_m, 0.016, 0.034), _CLOSED, _PUSH_GAIN)
 

@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_FIRST_SEED = 10_000
 _TASKS = "reach, reach_block, push or pick_and_place"
 
 
@@ -90,19 +91,32 @@ def state_command(
     steps: Annotated[int, typer.Option(help="Environment steps (30 a second of simulated time).")] = EXPERT_STEPS,
     demonstrator: Annotated[bool, typer.Option(help="Imitate the scripted demonstrator, or plain HER.")] = True,
     worker: Annotated[bool, typer.Option(help="Collect episodes in a process of its own.")] = True,
+    episodes: Annotated[
+        int, typer.Option(min=0, help="Episodes to measure the best actor on, by seeds that training never uses.")
+    ] = 200,
 ) -> None:
-    """Train on true positions by HER, without pictures: the first stage alone."""
+    """Train on true positions by HER, without pictures: the first stage alone. Then measure the best actor."""
     _one_thread()
+    from rich.progress import track
+
+    from fetch_sim2real.evaluation.statistics import wilson_interval
     from fetch_training.eye import NO_ERRORS
     from fetch_training.run_directory import RunDirectory
     from fetch_training.setup import Setting
-    from fetch_training.state_stage import StageSettings, train_with_her
+    from fetch_training.state_stage import StageSettings, measure_best, train_with_her
 
     stage = StageSettings(worker_process=worker)
     learner = stage.learner if demonstrator else replace(stage.learner, imitation=0.0)
     stage = replace(stage, learner=learner, loop=replace(stage.loop, steps=steps))
-    best = train_with_her(Setting(task, world, True, NO_ERRORS), RunDirectory(run), stage, seed)
+    setting, directory = Setting(task, world, True, NO_ERRORS), RunDirectory(run)
+    best = train_with_her(setting, directory, stage, seed)
     typer.echo(f"best success on held-out training seeds: {best:.2f}")
+    if episodes:
+        seeds = range(_FIRST_SEED, _FIRST_SEED + episodes)
+        outcomes = track(measure_best(setting, directory, learner, seeds), description="unseen seeds", total=episodes)
+        successes = sum(outcomes)
+        low, high = wilson_interval(successes, episodes)
+        typer.echo(f"unseen seeds: {successes} of {episodes} succeed ({low:.3f} to {high:.3f})")
 
 
 @app.command("measure")
@@ -110,7 +124,7 @@ def measure_command(
     policy: Annotated[str, typer.Argument(help="Name of a shipped policy, or folder of a bundle.")],
     world: Annotated[str, typer.Option(help="World: a name, or a path ending in .yaml.")] = "randomized",
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 500,
-    seed: Annotated[int, typer.Option(min=1, help="Seed of the first; the others follow.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=1, help="Seed of the first; the others follow.")] = _FIRST_SEED,
     control: Annotated[
         str,
         typer.Option(

@@ -5,13 +5,14 @@ Its head takes what the encoder will give, so it is where the actor on pictures 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fetch_sim2real.sim.full_state import full_state_size
 from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_training.learn import LoopSettings, TrainingLoop
 from fetch_training.replay import HindsightReplay, ReplaySettings
-from fetch_training.rollout import Behaviour
+from fetch_training.rollout import Behaviour, RolloutRequest
 from fetch_training.run_directory import RunDirectory
 from fetch_training.setup import Setting
 from fetch_training.worker import LocalWorker, ProcessWorker
@@ -43,3 +44,16 @@ def make_learner(setting: Setting, settings: LearnerSettings, run_seed: int) -> 
     """A new learner for ``setting``."""
     actor = setting.build_actor(run_seed)
     return AsymmetricActorCritic(actor, setting.learning, full_state_size(actor.observation), settings, run_seed)
+
+
+def measure_best(
+    setting: Setting, run: RunDirectory, settings: LearnerSettings, seeds: Sequence[int]
+) -> Iterator[bool]:
+    """Whether the best actor of ``run`` succeeds, without exploring, in the episode of each seed."""
+    collector, policy = setting.collector()()
+    learner = make_learner(setting, settings, 0)
+    learner.load_state_dict(run.load(run.best)["learner"])
+    policy.load_state_dict(learner.policy.state_dict())
+    for seed in seeds:
+        yield collector.collect(RolloutRequest(seed, "deterministic")).success
+    collector.loop.sim.close()

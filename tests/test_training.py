@@ -26,7 +26,7 @@ from fetch_training.replay import HindsightReplay, ReplaySettings
 from fetch_training.rollout import Collector, RolloutRequest
 from fetch_training.run_directory import RunDirectory
 from fetch_training.setup import Setting
-from fetch_training.state_stage import StageSettings, make_learner, train_with_her
+from fetch_training.state_stage import StageSettings, make_learner, measure_best, train_with_her
 from fetch_training.vision_stage import DaggerSettings, run_dagger
 from fetch_training.worker import ProcessWorker
 
@@ -114,6 +114,18 @@ def test_a_run_learns_stops_and_goes_on(tmp_path: Path) -> None:
     # Before the critics judge there is no value to log, and NaN equals nothing: steps and time tell rows apart.
     kept, now = ([(row["steps"], row["wall_s"]) for row in part] for part in (first, rows))
     assert now[: len(kept)] == kept and now[-1][0] > kept[-1][0]
+
+
+def test_the_best_actor_is_measured_by_seeds_alone(tmp_path: Path) -> None:
+    reach = Setting("reach", "nominal", True, NO_ERRORS)
+    run, learner = RunDirectory(tmp_path), make_learner(reach, LearnerSettings(), 0)
+    run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
+    untrained = list(measure_best(reach, run, LearnerSettings(), range(5)))
+    assert untrained == [False] * 5, "starts are far from goals"
+    stage = StageSettings(loop=LoopSettings(steps=1_500, warm_up_steps=600, evaluate_every=1_500, evaluation_episodes=2))
+    train_with_her(reach, RunDirectory(tmp_path / "trained"), stage, 0)
+    trained = list(measure_best(reach, RunDirectory(tmp_path / "trained"), LearnerSettings(), range(5)))
+    assert sum(trained) >= 3
 
 
 def test_critics_learn_from_hindsight(world: World) -> None:
