@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -159,8 +159,7 @@ def measure_command(
     _check("control", control, CONTROLS)
     done = {}
     if output is not None and output.exists():
-        lines = [json.loads(line) for line in output.read_text().splitlines()]
-        done = {line["seed"]: bool(line["success"]) for line in lines}
+        done = {line["seed"]: bool(line["success"]) for line in _lines(output)}
     seeds = range(seed, seed + episodes)
     left = [each for each in seeds if each not in done]
     conditions = conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])})
@@ -176,6 +175,34 @@ def measure_command(
     successes = sum(done[each] for each in seeds)
     low, high = wilson_interval(successes, episodes)
     typer.echo(f"{successes} of {episodes} succeed ({low:.3f} to {high:.3f})")
+
+
+@app.command("compare")
+def compare_command(
+    first: Annotated[Path, typer.Argument(help="What `measure --output` has written.")],
+    second: Annotated[Path, typer.Argument(help="Another such file; episodes are compared by seed.")],
+) -> None:
+    """Compare two measurements episode by episode: the difference of their success rates and its 95 % interval."""
+    from fetch_sim2real.errors import FetchSim2RealError
+    from fetch_sim2real.evaluation.statistics import paired_difference
+
+    outcomes = [{line["seed"]: bool(line["success"]) for line in _lines(path)} for path in (first, second)]
+    seeds = sorted(outcomes[0].keys() & outcomes[1].keys())
+    if not seeds:
+        raise FetchSim2RealError(
+            f"{first} and {second} have no seed in common, expected measurements of the same seeds: measure both with "
+            "the same --seed"
+        )
+    found = paired_difference(*([each[seed] for seed in seeds] for each in outcomes))
+    counts = ", ".join(
+        f"{sum(each[seed] for seed in seeds)} in {path}" for path, each in zip((first, second), outcomes, strict=True)
+    )
+    typer.echo(f"of {len(seeds)} episodes succeed {counts}")
+    typer.echo(f"difference: {found.text()}")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:

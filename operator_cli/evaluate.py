@@ -145,6 +145,8 @@ def _print(evidence: Evidence, console: Console) -> None:
             str(sum(result.refusals.values())),
         )
     console.print(table)
+    for case, other, found in evidence.differences():
+        console.print(f"{case} against {other}: {found.text()}", markup=False, highlight=False)
 
 
 def _arguments() -> list[str]:

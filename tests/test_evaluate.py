@@ -179,6 +179,32 @@ def test_the_report_needs_nothing_but_itself() -> None:
     assert "a &lt;b&gt;suite" in page and "2 of 3" in page and "seed 11" in page and "McNemar" in page
 
 
+def test_a_case_is_compared_with_the_one_it_is_against() -> None:
+    now = evidence(a="sssss", b="sfffs")
+    first, second = now.cases
+    compared = second.case.model_copy(update={"against": "a"})
+    now = now.model_copy(update={"cases": (first, second.model_copy(update={"case": compared}))})
+    ((case, other, found),) = now.differences()
+    assert (case, other, found.rate, found.only_first, found.only_second) == ("b", "a", pytest.approx(-0.6), 0, 3)
+    assert "Seed by seed" in report_html(now) and "-60.0" in report_html(now)
+    assert "Seed by seed" not in report_html(evidence(a="s"))
+
+
+@pytest.mark.parametrize(
+    ("case", "named"),
+    [
+        ("{name: b, against: c}", "against 'c'"),
+        ("{name: b, against: b}", "against 'b'"),
+        ("{name: b, against: a, seed: 7}", "expected the same"),
+    ],
+)
+def test_a_case_can_only_be_against_another_of_its_seeds(tmp_path: Path, case: str, named: str) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"policy: push\ncases: [{{name: a}}, {case}]")
+    with pytest.raises(SuiteError, match=named):
+        load_suite(str(path))
+
+
 def test_the_report_draws_a_curve_for_each_sweep(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("cases: [{name: late, policy: push, episodes: 2, sweep: {extra_latency_ms: [0, 40, 80]}}]")

@@ -22,8 +22,32 @@ from fetch_sim2real.evaluation.result import (
     success_of,
     write_result,
 )
-from fetch_sim2real.evaluation.statistics import percentiles, wilson_interval
+from fetch_sim2real.evaluation.statistics import paired_difference, percentiles, wilson_interval
 from fetch_sim2real.evaluation.table import print_result
+
+PAIRS = ((True, True), (True, False), (False, True), (False, False))
+
+
+# Both, only first, only second, neither: Newcombe, Statistics in Medicine 17 (1998), table II, method 10; and Altman
+# and others, Statistics with Confidence (2000), table 6.2.
+@pytest.mark.parametrize(
+    ("counts", "low", "high"), [((36, 12, 2, 0), 0.0569, 0.3404), ((14, 5, 0, 22), 0.0115, 0.2265)]
+)
+def test_paired_difference_against_published_values(counts: tuple[int, ...], low: float, high: float) -> None:
+    pairs = [pair for pair, count in zip(PAIRS, counts, strict=True) for _ in range(count)]
+    found = paired_difference([a for a, _ in pairs], [b for _, b in pairs])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+    assert (found.only_first, found.only_second) == counts[1:3]
+
+
+def test_paired_difference_turns_round_and_refuses_nonsense() -> None:
+    first, second = [True, True, False, True], [False, True, True, True]
+    one, other = paired_difference(first, second), paired_difference(second, first)
+    assert (one.rate, one.low, one.high) == pytest.approx((-other.rate, -other.high, -other.low))
+    assert paired_difference([True] * 9, [True] * 9).low < 0.0, "nine successes each prove no equality"
+    for wrong in ([], [True]):
+        with pytest.raises(ValueError, match="expected the same number"):
+            paired_difference(wrong, [])
 
 
 @pytest.mark.parametrize(

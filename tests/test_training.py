@@ -122,7 +122,8 @@ def test_the_best_actor_is_measured_by_seeds_alone(tmp_path: Path) -> None:
     run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
     untrained = list(measure_best(reach, run, LearnerSettings(), range(5)))
     assert untrained == [False] * 5, "starts are far from goals"
-    stage = StageSettings(loop=LoopSettings(steps=1_500, warm_up_steps=600, evaluate_every=1_500, evaluation_episodes=2))
+    loop = LoopSettings(steps=1_000, warm_up_steps=500, evaluate_every=1_000, evaluation_episodes=2)
+    stage = StageSettings(loop=loop)
     train_with_her(reach, RunDirectory(tmp_path / "trained"), stage, 0)
     trained = list(measure_best(reach, RunDirectory(tmp_path / "trained"), LearnerSettings(), range(5)))
     assert sum(trained) >= 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.evaluation.result import Count, Duration, LatencyRecord, Share
-from fetch_sim2real.evaluation.statistics import wilson_interval
+from fetch_sim2real.evaluation.statistics import PairedDifference, paired_difference, wilson_interval
 from fetch_sim2real.evaluation.suite import Case
 from fetch_sim2real.schema import Record
 
@@ -97,6 +98,14 @@ class Evidence(Record):
     def find(self, name: str) -> CaseResult | None:
         """The case called ``name``."""
         return next((result for result in self.cases if result.case.name == name), None)
+
+    def differences(self) -> Iterator[tuple[str, str, PairedDifference]]:
+        """Case, the case it is against, and how it differs from it on the same seeds."""
+        for result in self.cases:
+            other = self.find(result.case.against)
+            if other is not None:
+                outcomes = ([episode.success for episode in each.episodes] for each in (result, other))
+                yield result.case.name, other.case.name, paired_difference(*outcomes)
 
 
 def case_result(

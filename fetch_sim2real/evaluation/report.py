@@ -33,6 +33,7 @@ def report_html(evidence: Evidence, clips: Sequence[Clip] = (), findings: Sequen
         _head(evidence),
         _comparison(findings),
         _cases(evidence),
+        _differences(evidence),
         _curves(evidence),
         _latency(evidence),
         _worst(clips),
@@ -84,6 +85,25 @@ def _case_row(result: CaseResult) -> str:
         f'<td class="bar-cell">{rate_bar(result.success_rate, low, high)} {low:.0%} to {high:.0%}</td>'
         f'<td class="number">{100 * result.median_distance_m:.1f} cm</td>'
         f'<td class="number" title="{escape(reasons, quote=True)}">{refused}</td></tr>'
+    )
+
+
+def _differences(evidence: Evidence) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(case)}</td><td>{escape(other)}</td>"
+        f'<td class="number">{found.only_first}</td><td class="number">{found.only_second}</td>'
+        f'<td class="number">{100 * found.rate:+.1f}</td>'
+        f"<td>{100 * found.low:+.1f} to {100 * found.high:+.1f}</td></tr>"
+        for case, other, found in evidence.differences()
+    )
+    if not rows:
+        return ""
+    return (
+        '<h2>Seed by seed</h2><div class="scroll"><table><thead><tr><th>case</th><th>against</th>'
+        '<th class="number">only it succeeds</th><th class="number">only the other</th>'
+        '<th class="number">difference [points]</th><th>95 % interval</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+        '<p class="faint">The same episodes under two conditions; intervals are Newcombe\'s for paired rates.</p>'
     )
 
 

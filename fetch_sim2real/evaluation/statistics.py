@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,3 +46,58 @@ def percentiles(values: Iterable[float]) -> Percentiles | None:
         return None
     p50, p99 = np.percentile(array, [50, 99])
     return Percentiles(float(p50), float(p99), float(array.max()))
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How success differs between two ways of running the same episodes: ``rate`` of the first minus the second's,
+    with its 95 % interval; the episodes in which only one of the two succeeds."""
+
+    rate: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+
+    def text(self) -> str:
+        """For a person."""
+        return (
+            f"{100 * self.rate:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f}); only the first succeeds "
+            f"in {self.only_first} episodes, only the second in {self.only_second}"
+        )
+
+
+def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> PairedDifference:
+    """The difference of the success rates of two runs over the same seeds, in the same order.
+
+    The interval is method 10 of Newcombe, Statistics in Medicine 17 (1998) 2635: Wilson's intervals of both, with
+    their correlation. ``ValueError`` if there are no episodes or not as many in both.
+    """
+    if not first or len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} episodes, expected the same number and at least one")
+    trials = len(first)
+    pairs = list(zip(first, second, strict=True))
+    both, neither = pairs.count((True, True)), pairs.count((False, False))
+    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    rates = [(both + only) / trials for only in (only_first, only_second)]
+    (low_1, high_1), (low_2, high_2) = (wilson_interval(both + only, trials) for only in (only_first, only_second))
+    correlation = _correlation(both, only_first, only_second, neither)
+    down = _length(rates[0] - low_1, high_2 - rates[1], correlation)
+    up = _length(high_1 - rates[0], rates[1] - low_2, correlation)
+    rate = rates[0] - rates[1]
+    return PairedDifference(rate, rate - down, rate + up, only_first, only_second)
+
+
+def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
+    """Of two columns of successes, with Newcombe's correction for continuity; 0 if one of them is constant."""
+    margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    if margins == 0:
+        return 0.0
+    excess = float(both * neither - only_first * only_second)
+    if excess > 0.0:
+        excess = max(excess - (both + only_first + only_second + neither) / 2, 0.0)
+    return excess / math.sqrt(margins)
+
+
+def _length(a: float, b: float, correlation: float) -> float:
+    return math.sqrt(max(a * a - 2.0 * correlation * a * b + b * b, 0.0))

@@ -35,7 +35,8 @@ class Case(Record):
     """Episodes of one policy in one world under the same conditions, one for each seed from ``seed`` on.
 
     ``policy`` is a shipped policy's name or a bundle's folder, ``task`` empty for the one it was trained for.
-    ``swept`` names the fault of a case that belongs to the curve ``curve``.
+    ``swept`` names the fault of a case that belongs to the curve ``curve``. ``against`` is the name of another case,
+    of the same seeds, that this one is compared with episode by episode.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -50,6 +51,7 @@ class Case(Record):
     faults: Faults = Faults()
     curve: str = ""
     swept: str = ""
+    against: str = ""
 
     @model_validator(mode="after")
     def _sound(self) -> Case:
@@ -90,6 +92,22 @@ class Suite(Record):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"several cases are called {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Suite:
+        cases = {case.name: case for case in self.cases}
+        for case in self.cases:
+            if not case.against:
+                continue
+            other = cases.get(case.against)
+            if other is None or other is case:
+                raise ValueError(f"case {case.name} is against '{case.against}', expected the name of another case")
+            if other.seeds != case.seeds:
+                raise ValueError(
+                    f"case {case.name} has the seeds {case.seeds[0]} to {case.seeds[-1]}, {other.name}, which it is "
+                    f"against, {other.seeds[0]} to {other.seeds[-1]}; expected the same"
+                )
         return self
 
     @property
