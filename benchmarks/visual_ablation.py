@@ -1,0 +1,139 @@
+"""What randomizing the looks is worth, by what the actor sees of a picture: colour, depth, or both.
+
+Two encoders for each, of as many pictures of the same kind: one has seen the looks of ``randomized``, one the nominal
+ones, its dynamics and delays varied as much. Both get the same head, of an expert that learned on positions as old and
+as wrong as a camera's, and are measured on the same seeds in ``gap``, which looks like neither. There is no DAgger and
+no fine-tuning, so success is below a shipped actor's.
+
+    python -m benchmarks.visual_ablation --run runs/looks --pictures 16000 --episodes 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from fetch_training.pipeline import TrainingRun
+
+_PLAIN: Final = str(Path(__file__).parent / "worlds" / "plain_looks.yaml")
+LOOKS: Final = {"randomized": "randomized", "plain": _PLAIN}
+CHANNELS: Final = ("rgbd", "rgb", "depth")
+_TASK: Final = "push"
+_FIRST_SEED: Final = 20_000
+_EXPERT_STEPS: Final = 24_000
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train and measure what is not there yet; print the table."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--run", type=Path, required=True, help="folder of everything; what it holds is not made again")
+    made.add_argument("--pictures", type=int, default=16_000, help="for each encoder")
+    made.add_argument("--epochs", type=int, default=8, help="of each encoder")
+    made.add_argument("--episodes", type=int, default=60, help="evaluation episodes of each actor")
+    made.add_argument("--worlds", nargs="+", default=["gap"], help="where they are measured")
+    made.add_argument("--channels", nargs="+", choices=CHANNELS, default=list(CHANNELS))
+    options = made.parse_args(arguments)
+    if sys.platform == "linux":
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    import torch
+
+    from fetch_sim2real.evaluation.statistics import paired_difference
+
+    torch.set_num_threads(1)
+    expert = _expert(options)
+    lines = []
+    for channels in options.channels:
+        for world in options.worlds:
+            outcomes = {looks: _outcomes(options, expert, looks, channels, world) for looks in LOOKS}
+            counts = ", ".join(f"{looks} {sum(each)} of {len(each)}" for looks, each in outcomes.items())
+            apart = paired_difference(outcomes["plain"], outcomes["randomized"]).text()
+            lines.append(f"{channels:6} in {world}: {counts}; plain against randomized {apart}")
+    print("\n".join(lines))
+    return 0
+
+
+def _request(options: argparse.Namespace, looks: str, channels: str) -> TrainingRun:
+    from fetch_training.perception import PretrainSettings
+    from fetch_training.pipeline import TrainingRun
+
+    return TrainingRun(
+        task=_TASK,
+        run=options.run / f"{looks}_{channels}",
+        # One folder of pictures for all channels.
+        encoder_run=options.run / looks,
+        output=options.run / f"{looks}_{channels}" / "bundle",
+        seed=0,
+        world=LOOKS[looks],
+        proprioception=True,
+        command="python -m benchmarks.visual_ablation " + " ".join(sys.argv[1:]),
+        channels=channels,  # type: ignore[arg-type]  # one of CHANNELS
+        pictures=options.pictures,
+        pretrain=PretrainSettings(epochs=options.epochs),
+    )
+
+
+def _expert(options: argparse.Namespace) -> dict[str, Any]:
+    """The learner whose head every actor gets."""
+    from fetch_training.eye import SeeingErrors
+    from fetch_training.run_directory import RunDirectory
+    from fetch_training.setup import Setting
+    from fetch_training.state_stage import StageSettings, train_with_her
+
+    run, stage = RunDirectory(options.run / "expert"), StageSettings()
+    if not run.finished.exists():
+        stage = replace(stage, loop=replace(stage.loop, steps=_EXPERT_STEPS))
+        train_with_her(Setting(_TASK, "randomized", True, SeeingErrors()), run, stage, 0)
+        run.finished.touch()
+    learner: dict[str, Any] = run.load(run.best)["learner"]
+    return learner
+
+
+def _outcomes(
+    options: argparse.Namespace, expert: dict[str, Any], looks: str, channels: str, world: str
+) -> list[bool]:
+    from fetch_sim2real.paths import worlds_dir
+    from fetch_sim2real.policy.bundle import load_bundle
+    from fetch_sim2real.sim.world_file import load_world
+    from fetch_training.measure import Case, measure
+
+    request = _request(options, looks, channels)
+    if not request.output.exists():
+        _make(request, expert)
+    path = request.run / f"{Path(world).stem}.json"
+    known: list[bool] = json.loads(path.read_text()) if path.exists() else []
+    seeds = range(_FIRST_SEED + len(known), _FIRST_SEED + options.episodes)
+    if len(seeds):
+        case = Case(load_world(world, worlds_dir()))
+        known += [outcome.success for outcome in measure(load_bundle(request.output), case, seeds)]
+        path.write_text(json.dumps(known))
+    return known[: options.episodes]
+
+
+def _make(request: TrainingRun, expert: dict[str, Any]) -> None:
+    """Encoder and the expert's head as a bundle."""
+    from fetch_training.pipeline import export, fit_encoder
+    from fetch_training.run_directory import RunDirectory
+    from fetch_training.setup import Setting
+    from fetch_training.state_stage import make_learner
+
+    encoder, _ = fit_encoder(request)
+    setting = Setting(_TASK, request.world, True, None, channels=request.channels)
+    learner = make_learner(setting, request.tuning.learner, request.seed)
+    head = {name: value for name, value in expert["policy"].items() if "encoder" not in name}
+    learner.policy.load_state_dict(head, strict=False)
+    learner.policy.actor.encoder.load_state_dict(encoder)
+    run = RunDirectory(request.run)
+    run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
+    export(request, setting, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
