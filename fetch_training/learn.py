@@ -31,6 +31,8 @@ class LoopSettings:
     steps: int = EXPERT_STEPS
     # Before learning starts: by the demonstrator where there is imitation, else at random.
     warm_up_steps: int = 5_000
+    # Before an interrupted run learns on: its episodes are not stored, and a few would be learned by heart.
+    refill_steps: int = 2_000
     batch: int = 128
     updates_per_step: float = 1.0
     move_block_share: float = 0.0
@@ -79,7 +81,7 @@ class TrainingLoop:
         self._go_on()
         settings = self._settings
         started = time.monotonic() - self._wall_s
-        learn_from = self._steps + settings.warm_up_steps
+        learn_from = self._steps + (settings.refill_steps if self._bests else settings.warm_up_steps)
         next_evaluation = self._steps + settings.evaluate_every
         metrics: dict[str, float] = {}
         columns = (
