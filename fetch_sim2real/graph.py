@@ -12,6 +12,7 @@ ARM_DRIVER: Final = "arm_driver"
 SIM_BRIDGE: Final = "sim_bridge"
 CAMERA_NODE: Final = "camera_node"
 RECORDER: Final = "recorder"
+BAG_PLAYER: Final = "bag_player"
 ROBOT: Final = "robot"  # the robot itself, or the bridge in its place
 CAMERA: Final = "camera"  # a camera node, or the bridge in its place
 OPERATOR: Final = "operator"

@@ -33,6 +33,12 @@ def local_name(node: Node, name: str) -> str:
     return f"~/{name.removeprefix(own)}" if name.startswith(own) else name.lstrip("/")
 
 
+def resolved_name(node: Node, name: str) -> str:
+    """The whole name that a contract's ``name`` has for ``node``, with its namespace and remaps."""
+    resolved: str = node.resolve_topic_name(local_name(node, name))
+    return resolved
+
+
 @cache
 def message_class(type_name: str) -> Any:
     """The class of a message type as the contract writes it, for example ``sensor_msgs/msg/Image``."""
