@@ -145,6 +145,9 @@ CONTRACT: Final[tuple[Topic, ...]] = (
     ARM_TRAJECTORY, GRIPPER_TRAJECTORY, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_GOAL, SIM_OUTCOME,
 )  # fmt: skip
 
+# The same for all robots of a network, whatever namespace they are in.
+GLOBAL_NAMES: Final = frozenset({DIAGNOSTICS.name, CLOCK.name})
+
 # What a driver in shadow mode would have sent to the robot. The bags hold it, the contract does not ask for it.
 SHADOW_ARM: Final = Topic(
     "/arm_driver/shadow/arm_trajectory", "trajectory_msgs/msg/JointTrajectory", ARM_DRIVER, (),

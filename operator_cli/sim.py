@@ -15,6 +15,8 @@ from rich.console import Console
 
 from fetch_sim2real.processes import BACKENDS, CAMERAS, SimGraphOptions
 from fetch_sim2real.ros_domain import free_port
+from operator_cli.namespaces import HELP as NAMESPACE_HELP
+from operator_cli.namespaces import checked_namespace
 from operator_cli.own_domain import enter_domain
 
 # Plain help: the examples keep their lines, and brackets mean themselves.
@@ -98,6 +100,7 @@ def sim(
     attach: Annotated[
         bool, typer.Option("--attach", help="Run the episodes in a graph that was started with ros2 launch.")
     ] = False,
+    namespace: Annotated[str, typer.Option(help=f"With --attach. {NAMESPACE_HELP}")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
     video: Annotated[Path | None, typer.Option(help="Write a video of the pictured episode, .mp4.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show the run live, as a page in a browser.")] = False,
@@ -142,6 +145,7 @@ def sim(
             video=video,
             duration_s=duration,
             attach=attach,
+            namespace=checked_namespace(namespace),
         )
     )
     # Held until the program ends. In a domain of its own a simulation meets neither a second one nor a robot.
