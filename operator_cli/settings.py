@@ -85,8 +85,8 @@ def _checked_attached(settings: SimSettings) -> SimSettings:
     if chosen != SimGraphOptions() or settings.folder or settings.video or settings.duration_s:
         raise GraphError(
             "--attach runs episodes in a graph that is there already: only --episodes, --seed, --move-block, "
-            "--namespace and --json go with it; policy, world, clock and recording are arguments of `ros2 launch fetch_sim2real "
-            "sim.launch.py`"
+            "--namespace and --json go with it; policy, world, clock and recording are arguments of `ros2 launch "
+            "fetch_sim2real sim.launch.py`"
         )
     return settings
 
