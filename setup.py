@@ -35,8 +35,9 @@ PACKAGES = [
     "arm_driver",
     "sim_bridge",
     "recorder",
+    "bag_player",
 ]
-NODES = ["policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder"]
+NODES = ["policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player"]
 
 # Why each is needed: docs/dependencies.md.
 CORE = [

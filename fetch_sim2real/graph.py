@@ -12,6 +12,7 @@ ARM_DRIVER: Final = "arm_driver"
 SIM_BRIDGE: Final = "sim_bridge"
 CAMERA_NODE: Final = "camera_node"
 RECORDER: Final = "recorder"
+BAG_PLAYER: Final = "bag_player"
 ROBOT: Final = "robot"  # the robot itself, or the bridge in its place
 CAMERA: Final = "camera"  # a camera node, or the bridge in its place
 OPERATOR: Final = "operator"
@@ -143,6 +144,9 @@ CONTRACT: Final[tuple[Topic, ...]] = (
     COLOR, COLOR_INFO, DEPTH, DEPTH_INFO, JOINT_STATES, GOAL, GOAL_STATUS, MOVE, MOVE_STATUS, JOINT_COMMAND, SETPOINT,
     ARM_TRAJECTORY, GRIPPER_TRAJECTORY, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_GOAL, SIM_OUTCOME,
 )  # fmt: skip
+
+# The same for all robots of a network, whatever namespace they are in.
+GLOBAL_NAMES: Final = frozenset({DIAGNOSTICS.name, CLOCK.name})
 
 # What a driver in shadow mode would have sent to the robot. The bags hold it, the contract does not ask for it.
 SHADOW_ARM: Final = Topic(

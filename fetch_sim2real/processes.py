@@ -230,10 +230,18 @@ PLACEMENT_MEANINGS: Final[Mapping[str, Meaning]] = {
 }
 
 
+def normal_namespace(text: str) -> str:
+    """``/left`` for ``left``, empty for none. ``GraphError`` for what is no namespace."""
+    if not text.strip("/"):
+        return ""
+    if not _NAMESPACE.fullmatch(text.rstrip("/")):
+        raise GraphError(f"namespace is '{text}', expected letters, digits, _ and / like: left_robot")
+    return f"/{text.strip('/')}"
+
+
 def placed(processes: Sequence[NodeProcess], options: PlacementOptions) -> tuple[NodeProcess, ...]:
     """``processes`` in a namespace, with remaps and a parameter file. ``GraphError`` for what cannot be meant."""
-    if options.namespace and not _NAMESPACE.fullmatch(options.namespace):
-        raise GraphError(f"namespace is '{options.namespace}', expected letters, digits, _ and / like: left_robot")
+    normal_namespace(options.namespace)
     remappings = []
     for rule in options.remap.split():
         source, separator, target = rule.partition(":=")

@@ -25,12 +25,16 @@ IDLE_S: Final = 0.1
 
 
 class StackNode(Node):
-    """A node with a checked parameter table and a main loop that it may do timed work in."""
+    """A node with a checked parameter table and a main loop that it may do timed work in.
+
+    It ends on a signal, or by itself once it has set ``is_over``.
+    """
 
     def __init__(self, name: str, table: Sequence[Parameter]) -> None:
         """``name`` is the contract's; what lies under it there is private to this node, whatever it is renamed to."""
         super().__init__(name)
         self.role = name
+        self.is_over = False
         self.parameters = Parameters(self, table)
 
     def work(self) -> float:
@@ -48,7 +52,9 @@ def run_node(
     table: Sequence[Parameter],
     args: list[str] | None = None,
 ) -> int:
-    """Run a node until SIGINT or SIGTERM. Returns the exit status: 0, or 1 after an error, which is printed.
+    """Run a node until SIGINT or SIGTERM, or until it is over.
+
+    Returns the exit status: 0, or 1 after an error, which is printed.
 
     The process joins the graph before ``make`` is called: import in there what is slow to import.
     """
@@ -78,7 +84,7 @@ def run_node(
         executor = EventsExecutor()
         executor.add_node(node)
         # spin() of this executor does not return on a signal.
-        while not stop.is_set():
+        while not (stop.is_set() or node.is_over):
             wait_s = node.work()
             executor.spin_once(timeout_sec=max(0.0, min(wait_s, IDLE_S)))
         return 0

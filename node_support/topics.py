@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -17,9 +17,6 @@ from std_srvs.srv import Trigger
 from fetch_sim2real import graph
 from fetch_sim2real.graph import Qos, Topic
 
-# The same for all robots of a network, whatever namespace they are in.
-_GLOBAL: Final = frozenset({graph.DIAGNOSTICS.name, graph.CLOCK.name})
-
 
 def local_name(node: Node, name: str) -> str:
     """A contract's name as ``node`` has to ask for it, so that namespaces, node names and remaps apply to it.
@@ -27,10 +24,16 @@ def local_name(node: Node, name: str) -> str:
     What lies under the node's own name in the contract is private to it (``~/``), other names are relative; those that
     all robots share stay as they are.
     """
-    if name in _GLOBAL:
+    if name in graph.GLOBAL_NAMES:
         return name
     own = f"/{getattr(node, 'role', '')}/"
     return f"~/{name.removeprefix(own)}" if name.startswith(own) else name.lstrip("/")
+
+
+def resolved_name(node: Node, name: str) -> str:
+    """The whole name that a contract's ``name`` has for ``node``, with its namespace and remaps."""
+    resolved: str = node.resolve_topic_name(local_name(node, name))
+    return resolved
 
 
 @cache

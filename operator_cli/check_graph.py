@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -18,6 +17,8 @@ from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import Qos, Topic
 from fetch_sim2real.graph_check import Finding, LiveGraph, compare, contract_of, violations
 from fetch_sim2real.stop_request import StopRequest, StopRequestedError
+from operator_cli.namespaces import HELP as NAMESPACE_HELP
+from operator_cli.namespaces import checked_namespace, place_of
 
 # Plain help: the examples keep their lines, and brackets mean themselves.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -34,6 +35,7 @@ is a violation.
 Examples:
   fetch-sim2real check-graph                    compare with what runs in this ROS_DOMAIN_ID
   fetch-sim2real check-graph --contract-only    only print the contract; needs no ROS
+  fetch-sim2real check-graph --namespace left   a graph that runs with namespace:=left
   fetch-sim2real check-graph --json             for a program
 """
 
@@ -47,11 +49,12 @@ def check_graph(
         float, typer.Option(min=0.5, max=600.0, help="How long to listen for rates and frames [s].")
     ] = (DEFAULT_DURATION_S),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    namespace: Annotated[str, typer.Option(help=NAMESPACE_HELP)] = "",
 ) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_WIDTH)
-    live = None if contract_only else _observe(duration, as_json)
+    live = None if contract_only else _observe(duration, as_json, checked_namespace(namespace))
     findings = () if live is None else compare(live)
     faults = violations(findings)
     if as_json:
@@ -68,23 +71,25 @@ def check_graph(
         raise typer.Exit(1)
 
 
-def _observe(duration_s: float, quiet: bool) -> LiveGraph:
+def _observe(duration_s: float, quiet: bool, namespace: str) -> LiveGraph:
     # Imported here: the contract can be printed on a machine without ROS.
     from operator_cli.live_graph import observe
 
     status = Console(stderr=True, quiet=quiet).status(f"looking at the graph for {duration_s:g} s")
     try:
         with StopRequest() as stop, status:
-            live = observe(graph.CONTRACT, duration_s, stop.check)
+            observed = observe(graph.CONTRACT, duration_s, stop.check, namespace)
     except StopRequestedError as stopped:
         raise typer.Exit(128 + stopped.signal_number) from None
-    if not any(topic.publishers or topic.subscribers for topic in live.topics.values()):
+    # What all robots of a network share says nothing of this one.
+    own = [topic for name, topic in observed.live.topics.items() if name not in graph.GLOBAL_NAMES]
+    if not any(topic.publishers or topic.subscribers for topic in own):
         raise GraphError(
-            f"no node of the stack is running in ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')}: start it "
-            "(`fetch-sim2real sim`, or the nodes on the robot), or set ROS_DOMAIN_ID as they have it; "
-            "--contract-only prints the contract"
+            f"no node of the stack is running in {place_of(namespace)}: start it (`fetch-sim2real sim`, or the nodes "
+            "on the robot), or set ROS_DOMAIN_ID and --namespace as they have them; --contract-only prints the contract"
+            f"{observed.elsewhere}"
         )
-    return live
+    return observed.live
 
 
 def contract_table(live: LiveGraph | None) -> Table:

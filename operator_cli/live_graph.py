@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from rclpy.node import Node
@@ -13,7 +14,8 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from fetch_sim2real.graph import Qos, Topic
 from fetch_sim2real.graph_check import Endpoint, LiveGraph, LiveTopic
 from fetch_sim2real.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
-from node_support.topics import message_class, qos_profile
+from node_support.topics import local_name, message_class, qos_profile, resolved_name
+from operator_cli.namespaces import hint_of_namespaces
 from operator_cli.session import RosSession
 
 NODE_NAME: Final = "check_graph"
@@ -44,22 +46,39 @@ class _Listener:
         return 1e9 / statistics.median(steps) if len(steps) >= _MIN_STEPS else None
 
 
-def observe(contract: Sequence[Topic], duration_s: float, watch: Callable[[], None] = lambda: None) -> LiveGraph:
-    """Watch the graph of this ROS domain for ``duration_s`` and describe it."""
-    with RosSession(NODE_NAME, watch) as session:
+@dataclass(frozen=True)
+class Observed:
+    """A graph, by the contract's names, and in words where other stacks are, if there are any."""
+
+    live: LiveGraph
+    elsewhere: str
+
+
+def observe(
+    contract: Sequence[Topic], duration_s: float, watch: Callable[[], None] = lambda: None, namespace: str = ""
+) -> Observed:
+    """Watch the graph of this ROS domain and ``namespace`` for ``duration_s`` and describe it."""
+    with RosSession(NODE_NAME, watch, namespace=namespace) as session:
         session.spin(_DISCOVERY_S)
         # Ends are looked up before the listeners are made, which would be among them.
-        ends = {topic.name: _ends(session.node, topic.name) for topic in contract}
+        ends = {topic.name: _ends(session.node, resolved_name(session.node, topic.name)) for topic in contract}
         listeners = {topic.name: _listen(session.node, topic) for topic in contract}
         session.spin(duration_s)
-        nodes = tuple(sorted(name for name in session.node.get_node_names() if name != NODE_NAME))
+        nodes = tuple(sorted(_nodes(session.node, namespace)))
+        elsewhere = hint_of_namespaces(session.node, namespace)
     topics = {}
     for topic in contract:
         publishers, subscribers = ends[topic.name]
         heard = listeners[topic.name]
         rate = heard.rate_hz() if topic.rate_hz is not None else None
         topics[topic.name] = LiveTopic(publishers, subscribers, frozenset(heard.frame_ids), heard.messages, rate)
-    return LiveGraph(nodes, topics)
+    return Observed(LiveGraph(nodes, topics), elsewhere)
+
+
+def _nodes(node: Node, namespace: str) -> list[str]:
+    """Names of the nodes in ``namespace``; all, where there is none."""
+    found = node.get_node_names_and_namespaces()
+    return [name for name, where in found if name != NODE_NAME and where == (namespace or where)]
 
 
 def _ends(node: Node, topic: str) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
@@ -86,5 +105,5 @@ def _listen(node: Node, topic: Topic) -> _Listener:
     listener = _Listener(topic)
     # Best effort connects to every publisher, whatever it offers.
     qos = qos_profile(Qos("best_effort", 20))
-    node.create_subscription(message_class(topic.type), topic.name, listener.note, qos, raw=True)
+    node.create_subscription(message_class(topic.type), local_name(node, topic.name), listener.note, qos, raw=True)
     return listener

@@ -16,8 +16,8 @@ _ANSWER_LIMIT_S: Final = 10.0
 
 def read_parameters(session: RosSession, node: str, names: Sequence[str]) -> dict[str, bool | str]:
     """Values of a node's bool and text parameters; GraphError if it does not answer."""
-    client = session.node.create_client(GetParameters, f"/{node}/get_parameters")
-    what = f"answer from {client.srv_name}"
+    client = session.node.create_client(GetParameters, f"{node}/get_parameters")
+    what = f"answer from {client.service_name}"
     try:
         session.wait_until(client.service_is_ready, _ANSWER_LIMIT_S, lambda: what)
         future = client.call_async(GetParameters.Request(names=list(names)))
@@ -32,8 +32,8 @@ def read_parameters(session: RosSession, node: str, names: Sequence[str]) -> dic
 
 def set_parameters(session: RosSession, node: str, values: Mapping[str, bool | int | float | str]) -> None:
     """Set parameters of a node; GraphError with its reason if it refuses one."""
-    client = session.node.create_client(SetParameters, f"/{node}/set_parameters")
-    what = f"answer from {client.srv_name}"
+    client = session.node.create_client(SetParameters, f"{node}/set_parameters")
+    what = f"answer from {client.service_name}"
     try:
         session.wait_until(client.service_is_ready, _ANSWER_LIMIT_S, lambda: what)
         future = client.call_async(SetParameters.Request(parameters=parameter_messages(values)))

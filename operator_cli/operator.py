@@ -21,7 +21,7 @@ from fetch_sim2real.errors import GraphError
 from fetch_sim2real.processes import BACKENDS, CAMERA_SIM, CAMERA_SOFTWARE
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from node_support.stamps import stamp_ns_of
-from node_support.topics import publish_to, subscribe_to
+from node_support.topics import local_name, publish_to, resolved_name, subscribe_to
 from operator_cli.node_parameters import parameter_messages, read_parameters
 from operator_cli.session import RosSession
 
@@ -32,7 +32,6 @@ _SERVICES: Final = (
     graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.POLICY_START,
     graph.DRIVER_ENABLE, graph.DRIVER_DISABLE, graph.DRIVER_RESET,
 )  # fmt: skip
-_SET_BRIDGE: Final = f"/{graph.SIM_BRIDGE}/set_parameters"
 _MAX_NAMED: Final = 3
 _CAMERA_NODES: Final = {CAMERA_SIM: graph.SIM_BRIDGE, CAMERA_SOFTWARE: graph.CAMERA_NODE}
 _MAY_LISTEN: Final = (graph.SIM_BRIDGE, graph.RECORDER, graph.OPERATOR, "check_graph", "rosbag2_recorder")
@@ -67,8 +66,8 @@ class Operator:
             # Deep enough for every answer of a second: they are counted.
             subscribe_to(node, replace(graph.SETPOINT, subscribe=graph.RELIABLE_100), self._on_setpoint),
         ]
-        self._triggers = {name: node.create_client(Trigger, name) for name in _SERVICES}
-        self._set_bridge = node.create_client(SetParameters, _SET_BRIDGE)
+        self._triggers = {name: node.create_client(Trigger, local_name(node, name)) for name in _SERVICES}
+        self._set_bridge = node.create_client(SetParameters, f"{graph.SIM_BRIDGE}/set_parameters")
         self._goal_answers: list[dict[str, Any]] = []
         self._outcomes: list[dict[str, Any]] = []
         self._new_goals: list[PoseStamped] = []
@@ -102,15 +101,16 @@ class Operator:
             if topic.publisher == "*":
                 continue
             expected = _node_of(topic.publisher, camera_source)
-            publishers = [info.node_name for info in node.get_publishers_info_by_topic(topic.name)]
+            name_here = resolved_name(node, topic.name)
+            publishers = [info.node_name for info in node.get_publishers_info_by_topic(name_here)]
             strangers = [name for name in publishers if expected not in (None, name)] or publishers[1:]
             if topic in (graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY):
-                subscribers = [info.node_name for info in node.get_subscriptions_info_by_topic(topic.name)]
+                subscribers = [info.node_name for info in node.get_subscriptions_info_by_topic(name_here)]
                 strangers += [name for name in subscribers if name not in _MAY_LISTEN and not name.startswith("_")]
                 strangers += [graph.SIM_BRIDGE] * (subscribers.count(graph.SIM_BRIDGE) > 1)
             if strangers:
                 raise GraphError(
-                    f"{topic.name} is shared with another graph in ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')} "
+                    f"{name_here} is shared with another graph in ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')} "
                     f"({', '.join(sorted(set(strangers)))}): end that one, or use another domain, for example "
                     "ROS_DOMAIN_ID=42 fetch-sim2real sim"
                 )
@@ -120,20 +120,21 @@ class Operator:
         node = self._session.node
         private = graph.SIM_CAMERA if camera_source == CAMERA_SOFTWARE else ()
         for topic in (*self._contract, *private):
+            name_here = resolved_name(node, topic.name)
             expected = {_node_of(role, camera_source) for role in topic.subscribers} - {graph.OPERATOR, None}
-            if topic.publisher == graph.CAMERA and not node.get_publishers_info_by_topic(topic.name):
-                missing.append(f"publisher of {topic.name}")
+            if topic.publisher == graph.CAMERA and not node.get_publishers_info_by_topic(name_here):
+                missing.append(f"publisher of {name_here}")
             if recording and topic not in private:
                 expected.add(graph.RECORDER)
-            there = {info.node_name for info in node.get_subscriptions_info_by_topic(topic.name)}
-            missing += [f"subscription of {name} to {topic.name}" for name in expected if name not in there]
+            there = {info.node_name for info in node.get_subscriptions_info_by_topic(name_here)}
+            missing += [f"subscription of {name} to {name_here}" for name in expected if name not in there]
         return missing
 
     def _missing_here(self) -> list[str]:
-        clients: Mapping[str, Client] = {**self._triggers, _SET_BRIDGE: self._set_bridge}
-        missing = [name for name, client in clients.items() if not client.service_is_ready()]
+        clients: tuple[Client, ...] = (*self._triggers.values(), self._set_bridge)
+        missing = [client.service_name for client in clients if not client.service_is_ready()]
         if self._goal.get_subscription_count() == 0:
-            missing.append(f"subscriber of {graph.GOAL.name}")
+            missing.append(f"subscriber of {self._goal.topic_name}")
         return missing + [f"publisher of {s.topic_name}" for s in self._subscriptions if s.get_publisher_count() == 0]
 
     # -- an episode ----------------------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ class Operator:
     def _set(self, node: str, values: Mapping[str, bool | int | str]) -> None:
         request = SetParameters.Request(parameters=parameter_messages(values))
         future = self._set_bridge.call_async(request)
-        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {_SET_BRIDGE}")
+        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {self._set_bridge.service_name}")
         for result in future.result().results:
             if not result.successful:
                 raise GraphError(f"{node} refuses {dict(values)}: {result.reason}")

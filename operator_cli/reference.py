@@ -9,19 +9,22 @@ from typing import Annotated, Final
 
 import typer
 
-from fetch_sim2real import graph, processes, robot_processes
+from fetch_sim2real import graph, processes, replay_processes, robot_processes
 from fetch_sim2real.cli.error_reference import error_page
 from fetch_sim2real.cli.world_reference import world_page
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.graph import Qos, Topic
 from fetch_sim2real.launch_arguments import Meaning, arguments_of
 from fetch_sim2real.processes import PlacementOptions, SimGraphOptions
+from fetch_sim2real.replay_processes import ReplayOptions
 from fetch_sim2real.robot_processes import RecordOptions, RobotGraphOptions
 from node_support.parameters import Parameter
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-NODES: Final = (graph.POLICY_NODE, graph.ARM_DRIVER, graph.CAMERA_NODE, graph.SIM_BRIDGE, graph.RECORDER)
+NODES: Final = (
+    graph.POLICY_NODE, graph.ARM_DRIVER, graph.CAMERA_NODE, graph.SIM_BRIDGE, graph.RECORDER, graph.BAG_PLAYER
+)  # fmt: skip
 _MADE: Final = "*Made by `fetch-sim2real reference --docs docs`. A test fails when it is out of date.*\n"
 _SERVICES: Final = (
     (graph.DRIVER_ENABLE, "follow commands from now on; refused with the reason where that is not safe"),
@@ -125,6 +128,7 @@ LAUNCH_FILES: Final[Mapping[str, tuple[type, Mapping[str, Meaning]]]] = {
     "robot.launch.py": (RobotGraphOptions, robot_processes.ROBOT_MEANINGS),
     "sim.launch.py": (SimGraphOptions, processes.MEANINGS),
     "record.launch.py": (RecordOptions, robot_processes.RECORD_MEANINGS),
+    "replay.launch.py": (ReplayOptions, replay_processes.REPLAY_MEANINGS),
 }
 
 

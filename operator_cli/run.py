@@ -101,7 +101,7 @@ def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console:
 
 
 def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, run: Run) -> SimSettings:
-    with RosSession(graph.OPERATOR, stop.check) as session:
+    with RosSession(graph.OPERATOR, stop.check, namespace=settings.namespace) as session:
         operator = Operator(session)
         with console.status("looking for the graph"):
             bridge = operator.read_parameters(graph.SIM_BRIDGE, BRIDGE_PARAMETERS)

@@ -16,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.processes import ENVIRONMENT
+from operator_cli.namespaces import hint_of_namespaces
 
 _SLICE_S = 0.05
 
@@ -27,10 +28,19 @@ class RosSession:
     """
 
     def __init__(
-        self, node_name: str, watch: Callable[[], None] = lambda: None, *, message_info: bool = False
+        self,
+        node_name: str,
+        watch: Callable[[], None] = lambda: None,
+        *,
+        namespace: str = "",
+        message_info: bool = False,
     ) -> None:
-        """``message_info`` for subscriptions whose callbacks take it, which costs some processor time."""
+        """``namespace`` is that of the graph to talk to, as ``namespaces.checked_namespace`` gives it.
+
+        ``message_info`` for subscriptions whose callbacks take it, which costs some processor time.
+        """
         self._node_name = node_name
+        self.namespace = namespace
         self._watch = watch
         # rclpy 7.1's EventsExecutor ends with a SystemError at the first callback that takes message info.
         self._executor_class = SingleThreadedExecutor if message_info else EventsExecutor
@@ -42,7 +52,13 @@ class RosSession:
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         with ExitStack() as undo:
             undo.callback(rclpy.try_shutdown, context=self._context)
-            self.node = Node(self._node_name, context=self._context, start_parameter_services=False)
+            # Relative names are the graph's then: what is asked for by node_support.topics is found where it is.
+            self.node = Node(
+                self._node_name,
+                context=self._context,
+                namespace=self.namespace or None,
+                start_parameter_services=False,
+            )
             undo.callback(self.node.destroy_node)
             self._executor = self._executor_class(context=self._context)
             undo.callback(self._executor.shutdown)
@@ -72,10 +88,14 @@ class RosSession:
             self._executor.spin_once(timeout_sec=min(left, _SLICE_S))
 
     def wait_until(self, ready: Callable[[], bool], limit_s: float, expected: Callable[[], str]) -> None:
-        """Serve callbacks until ``ready()``; GraphError with ``expected()`` in it after ``limit_s``."""
+        """Serve callbacks until ``ready()``; GraphError with ``expected()`` in it after ``limit_s``.
+
+        It also says in which other namespace there is a stack.
+        """
         deadline = time.monotonic() + limit_s
         while not ready():
             self._watch()
             if time.monotonic() > deadline:
-                raise GraphError(f"after {limit_s:.0f} s there is still no {expected()}")
+                elsewhere = hint_of_namespaces(self.node, self.namespace)
+                raise GraphError(f"after {limit_s:.0f} s there is still no {expected()}{elsewhere}")
             self._executor.spin_once(timeout_sec=_SLICE_S)

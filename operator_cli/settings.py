@@ -22,7 +22,7 @@ class SimSettings:
     """A run: the graph, its episodes, and where its files go.
 
     ``folder`` None keeps nothing: no bag, no picture. ``duration_s`` asks for one episode of that length. With
-    ``attach`` the graph is there already, and so are most choices about it.
+    ``attach`` the graph is there already, in ``namespace``, and so are most choices about it.
     """
 
     graph: SimGraphOptions
@@ -33,6 +33,7 @@ class SimSettings:
     video: Path | None = None
     duration_s: float | None = None
     attach: bool = False
+    namespace: str = ""
 
     @property
     def policy_folder(self) -> Path:
@@ -62,6 +63,8 @@ def checked(settings: SimSettings) -> SimSettings:
     """
     if settings.attach:
         return _checked_attached(settings)
+    if settings.namespace:
+        raise GraphError("--namespace is for --attach, a graph that a launch file started with namespace:=")
     settings.world.task(settings.task.name)
     if settings.duration_s is not None and settings.graph.lockstep:
         raise GraphError("--duration is wall time, which lockstep does not follow: add --realtime, or use --episodes")
@@ -81,8 +84,9 @@ def _checked_attached(settings: SimSettings) -> SimSettings:
     chosen = replace(settings.graph, seed=0, move_block=False)
     if chosen != SimGraphOptions() or settings.folder or settings.video or settings.duration_s:
         raise GraphError(
-            "--attach runs episodes in a graph that is there already: only --episodes, --seed, --move-block and --json "
-            "go with it; policy, world, clock and recording are arguments of `ros2 launch fetch_sim2real sim.launch.py`"
+            "--attach runs episodes in a graph that is there already: only --episodes, --seed, --move-block, "
+            "--namespace and --json go with it; policy, world, clock and recording are arguments of `ros2 launch "
+            "fetch_sim2real sim.launch.py`"
         )
     return settings
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
 from fetch_sim2real.processes import BACKENDS, CAMERAS, SimGraphOptions
-from fetch_sim2real.ros_domain import DOMAIN_VARIABLE, claim_domain, free_port
+from fetch_sim2real.ros_domain import free_port
+from operator_cli.namespaces import HELP as NAMESPACE_HELP
+from operator_cli.namespaces import checked_namespace
+from operator_cli.own_domain import enter_domain
 
 # Plain help: the examples keep their lines, and brackets mean themselves.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -98,6 +100,7 @@ def sim(
     attach: Annotated[
         bool, typer.Option("--attach", help="Run the episodes in a graph that was started with ros2 launch.")
     ] = False,
+    namespace: Annotated[str, typer.Option(help=f"With --attach. {NAMESPACE_HELP}")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
     video: Annotated[Path | None, typer.Option(help="Write a video of the pictured episode, .mp4.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show the run live, as a page in a browser.")] = False,
@@ -142,10 +145,11 @@ def sim(
             video=video,
             duration_s=duration,
             attach=attach,
+            namespace=checked_namespace(namespace),
         )
     )
     # Held until the program ends. In a domain of its own a simulation meets neither a second one nor a robot.
-    _domain_lock = None if attach else _enter_domain(console)
+    _domain_lock = None if attach else enter_domain(console)
     try:
         with view_beside(console) if view else nullcontext():
             result = run_sim(settings, console, started_s)
@@ -157,16 +161,6 @@ def sim(
     print_result(result, console)
     if settings.folder is not None:
         console.print(f"[bold]result  [/]{settings.folder / RESULT_FILE}", soft_wrap=True, highlight=False)
-
-
-def _enter_domain(console: Console) -> IO[str] | None:
-    """Set a ROS domain of this run's own, unless the user has chosen one; its lock."""
-    if DOMAIN_VARIABLE in os.environ:
-        return None
-    domain, lock = claim_domain()
-    os.environ[DOMAIN_VARIABLE] = str(domain)
-    console.print(f"[dim]ROS domain {domain}; to look in: {DOMAIN_VARIABLE}={domain} fetch-sim2real check-graph[/]")
-    return lock
 
 
 def _arguments() -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-NODES = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder")
+NODES = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player")
 MAY_IMPORT = {
     "fetch_sim2real": set[str](),
     "fetch_training": {"fetch_sim2real"},

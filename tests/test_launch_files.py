@@ -19,22 +19,25 @@ import pytest
 pytest.importorskip("rclpy")
 
 import arm_driver.settings
+import bag_player.settings
 import camera_node.settings
 import policy_node.settings
 import recorder.settings
 import sim_bridge.settings
 from arm_driver.backends import BACKENDS
-from fetch_sim2real import graph, paths, processes, robot_processes
+from fetch_sim2real import graph, paths, processes, replay_processes, robot_processes
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import arguments_of, options_of
 from fetch_sim2real.launcher import child_of, write_parameters
 from fetch_sim2real.processes import NodeProcess, PlacementOptions, SimGraphOptions, placed, sim_graph
+from fetch_sim2real.replay_processes import ReplayOptions, replay_graph
 from fetch_sim2real.robot_processes import RecordOptions, RobotGraphOptions, record_graph, robot_graph
 from node_support.parameters import USE_SIM_TIME
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch"
 TABLES = {
     graph.ARM_DRIVER: arm_driver.settings.TABLE,
+    graph.BAG_PLAYER: bag_player.settings.TABLE,
     graph.CAMERA_NODE: camera_node.settings.TABLE,
     graph.POLICY_NODE: policy_node.settings.TABLE,
     graph.RECORDER: recorder.settings.TABLE,
@@ -47,11 +50,13 @@ GRAPHS = {
         for camera in robot_processes.ROBOT_CAMERAS
     },
     "record": record_graph(RecordOptions()),
+    "replay": replay_graph(ReplayOptions(record="mine")),
 }
 OPTIONS = {
     "sim.launch.py": (SimGraphOptions, processes.MEANINGS),
     "robot.launch.py": (RobotGraphOptions, robot_processes.ROBOT_MEANINGS),
     "record.launch.py": (RecordOptions, robot_processes.RECORD_MEANINGS),
+    "replay.launch.py": (ReplayOptions, replay_processes.REPLAY_MEANINGS),
 }
 
 
@@ -89,6 +94,12 @@ def test_nothing_moves_by_default_on_a_robot() -> None:
     assert driver.parameters["mode"] == "shadow"
 
 
+def test_nothing_that_could_move_an_arm_is_in_a_replay() -> None:
+    names = {process.node_name for process in GRAPHS["replay"]}
+    assert names == {graph.POLICY_NODE, graph.BAG_PLAYER, graph.RECORDER}
+    assert {p.node_name for p in replay_graph(ReplayOptions())} == names - {graph.RECORDER}
+
+
 def test_one_argument_turns_the_robot_into_the_simulated_one() -> None:
     robot = {p.node_name: p for p in robot_graph(RobotGraphOptions(mode="live"))}
     simulated = {p.node_name: p for p in robot_graph(RobotGraphOptions(mode="live", camera="sim"))}
@@ -104,6 +115,8 @@ def test_what_cannot_be_meant_is_refused() -> None:
         robot_graph(RobotGraphOptions(camera="external", lockstep=True))
     with pytest.raises(GraphError, match="camera is 'webcam', available: realsense, external"):
         robot_graph(RobotGraphOptions(camera="webcam"))
+    with pytest.raises(GraphError, match="rate is 0"):
+        replay_graph(ReplayOptions(rate=0.0))
     table = GRAPHS["record"]
     with pytest.raises(GraphError, match="expected FROM:=TO"):
         placed(table, PlacementOptions(remap="joint_states"))
@@ -256,6 +269,17 @@ def test_a_death_brings_the_rest_down_in_order_and_the_driver_last(launching: ty
     assert ends(graph.POLICY_NODE) == [graph.RECORDER]
     assert ends(graph.RECORDER) == [graph.ARM_DRIVER]
     assert ends(graph.ARM_DRIVER) == [f"shutdown: {graph.CAMERA_NODE} ended"]
+
+
+def test_the_end_of_a_bag_brings_a_replay_down_and_the_recorder_last(launching: types.ModuleType) -> None:
+    nodes = {node.kwargs["name"]: node for node in launching.start_nodes(GRAPHS["replay"])}
+
+    def ends(name: str) -> list[str]:
+        return stopped(nodes[name].kwargs["on_exit"](None, Context()))
+
+    assert ends(graph.BAG_PLAYER) == [graph.POLICY_NODE]
+    assert ends(graph.POLICY_NODE) == [graph.RECORDER]
+    assert ends(graph.RECORDER) == [f"shutdown: {graph.BAG_PLAYER} ended"]
 
 
 def test_the_end_of_what_is_not_required_changes_nothing(launching: types.ModuleType) -> None:

@@ -46,7 +46,7 @@ def test_the_example_keeps_the_contract(tmp_path: Path) -> None:
         assert color_of(color).shape == (240, 424, 3)
         assert np.all(depth_of(depth) == 1200)
         assert info == depth_info and camera_model_of(info).fx == pytest.approx(308.6)
-        live = observe(CAMERA, 1.0, lambda: None)
+        live = observe(CAMERA, 1.0, lambda: None).live
         faults = [fault for fault in violations(compare(live, CAMERA)) if fault.kind not in NOT_THE_CAMERAS]
         assert not faults
         assert all(live.topics[topic.name].messages for topic in CAMERA)

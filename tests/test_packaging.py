@@ -210,7 +210,8 @@ def test_a_colcon_workspace_builds_tests_and_runs(source_copy: Path, tmp_path: P
     run([*colcon, "build", *base], workspace, AMENT_PREFIX_PATH=ament)
     prefix = tmp_path / "install" / fetch_sim2real.__name__
     expect_installed_files(prefix, tmp_path)
-    for executable in ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "fetch-sim2real"):
+    nodes = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player")
+    for executable in (*nodes, "fetch-sim2real"):
         assert os.access(prefix / "lib" / fetch_sim2real.__name__ / executable, os.X_OK)
     assert (prefix / "share/ament_index/resource_index/packages" / fetch_sim2real.__name__).is_file()
     # What `source install/setup.bash` puts in front; a first episode runs on installed nodes, policy and world.

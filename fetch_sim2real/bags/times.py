@@ -12,7 +12,7 @@ from fetch_sim2real.bags.run import RecordedRun
 from fetch_sim2real.types import FloatArray
 
 # Stamps further than this from the recorder's clock are of another clock: simulated time, for example.
-_SAME_CLOCK_NS: Final = 60_000_000_000
+SAME_CLOCK_NS: Final = 60_000_000_000
 _LONGEST_PAUSE_NS: Final = 1_000_000_000
 
 
@@ -23,7 +23,7 @@ def latency_s(frames: Sequence[tuple[int, int, int]]) -> tuple[FloatArray, str]:
     of the recorder's clock, else from the frame's arrival.
     """
     stamps_ns, arrived_ns, received_ns = np.array(frames, dtype=np.int64).reshape(-1, 3).T
-    same_clock = len(frames) > 0 and bool(np.all(np.abs(received_ns - stamps_ns) < _SAME_CLOCK_NS))
+    same_clock = len(frames) > 0 and bool(np.all(np.abs(received_ns - stamps_ns) < SAME_CLOCK_NS))
     waited_s: FloatArray = (received_ns - (stamps_ns if same_clock else arrived_ns)).astype(np.float64) * 1e-9
     if same_clock:
         return waited_s, "frame's stamp to command's arrival at the recorder"

@@ -72,6 +72,11 @@ SUBCOMMANDS: Final = (
         "Give a bag's frames to a policy once more, and compare its commands with those that were recorded.",
     ),
     Subcommand(
+        "play",
+        "operator_cli.play",
+        "Play a bag to a policy in a live graph, without robot and driver, to look at what it would do.",
+    ),
+    Subcommand(
         "report",
         "fetch_sim2real.cli.run_report",
         "Write one HTML page of a robot's run from its bag: timeline, joints, latency, refusals, pictures.",

@@ -16,7 +16,7 @@ from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.operation import items
 from fetch_sim2real.operation.items import Item
 from fetch_sim2real.operation.start_region import departure_from
-from node_support.topics import message_class, qos_profile
+from node_support.topics import local_name, message_class, qos_profile
 from operator_cli.operate.choices import Expected
 from operator_cli.operate.known import Known
 from operator_cli.operate.link import RobotLink
@@ -104,7 +104,7 @@ def _listen(link: RobotLink) -> FrameWatch:
 
     subscription = node.create_subscription(
         message_class(graph.COLOR.type),
-        graph.COLOR.name,
+        local_name(node, graph.COLOR.name),
         note,
         qos_profile(graph.BEST_EFFORT_1),
         raw=True,

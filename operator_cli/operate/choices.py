@@ -27,3 +27,4 @@ class Choices:
     expected: Expected
     log: Path
     assume_yes: bool
+    namespace: str = ""

@@ -22,8 +22,9 @@ from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.types import Goal, JointTrajectory, TrajectoryPoint
 from node_support.poses import goal_message
 from node_support.stamps import stamp_ns_of
-from node_support.topics import publish_to, subscribe_to
+from node_support.topics import local_name, publish_to, resolved_name, subscribe_to
 from node_support.trajectories import trajectory_message
+from operator_cli.namespaces import local_node_name
 from operator_cli.operate.watches import JointWatch, ShadowWatch
 from operator_cli.session import RosSession
 
@@ -60,7 +61,7 @@ class RobotLink:
         subscribe_to(node, graph.CLOCK, self._on_clock)
         subscribe_to(node, graph.SHADOW_ARM, self.shadow.on_message)
         subscribe_to(node, replace(graph.SETPOINT, subscribe=graph.RELIABLE_100), self._on_setpoint)
-        self._triggers = {name: node.create_client(Trigger, name) for name in _SERVICES}
+        self._triggers = {name: node.create_client(Trigger, local_name(node, name)) for name in _SERVICES}
 
     # -- the graph -----------------------------------------------------------------------------------------------
 
@@ -69,11 +70,13 @@ class RobotLink:
         self.session.wait_until(lambda: not self._missing(), limit_s, lambda: " and no ".join(self._missing()[:3]))
 
     def _missing(self) -> list[str]:
-        missing = [f"service {name}" for name, client in self._triggers.items() if not client.service_is_ready()]
+        missing = [
+            f"service {client.service_name}" for client in self._triggers.values() if not client.service_is_ready()
+        ]
         for publisher in (self._goal, self._move):
             if publisher.get_subscription_count() == 0:
                 missing.append(f"subscriber of {publisher.topic_name}")
-        silent = [node for node in _NODES if node not in self._reports]
+        silent = [f"{self.session.namespace}/{node}" for node in _NODES if node not in self._reports]
         return missing + [f"word from {node} on {graph.DIAGNOSTICS.name}" for node in silent]
 
     @property
@@ -84,12 +87,14 @@ class RobotLink:
     def publishers_of(self, *topics: graph.Topic) -> dict[str, tuple[str, ...]]:
         """Names of the nodes that publish each topic."""
         node = self.session.node
-        return {t.name: tuple(info.node_name for info in node.get_publishers_info_by_topic(t.name)) for t in topics}
+        ends = {t.name: node.get_publishers_info_by_topic(resolved_name(node, t.name)) for t in topics}
+        return {name: tuple(info.node_name for info in infos) for name, infos in ends.items()}
 
     def senders_of_goals(self) -> dict[str, tuple[str, ...]]:
         """Names of the nodes that could send the robot's controllers a goal by action, for each action."""
         node = self.session.node
         clients: dict[str, list[str]] = {action: [] for action in graph.ROBOT_ACTIONS}
+        contract_names = {resolved_name(node, action): action for action in graph.ROBOT_ACTIONS}
         for name, namespace in node.get_node_names_and_namespaces():
             try:
                 services = node.get_client_names_and_types_by_node(name, namespace)
@@ -97,8 +102,8 @@ class RobotLink:
                 continue  # it has just ended
             for service, _ in services:
                 action = service.removesuffix("/_action/send_goal")
-                if action != service and action in clients:
-                    clients[action].append(name)
+                if action != service and action in contract_names:
+                    clients[contract_names[action]].append(name)
         return {action: tuple(names) for action, names in clients.items()}
 
     def now_ns(self) -> int:
@@ -123,9 +128,11 @@ class RobotLink:
     def call(self, service: str, limit_s: float = ANSWER_LIMIT_S) -> tuple[bool, str]:
         """Call a Trigger service: whether it succeeded, and its message. GraphError if it does not answer."""
         if service not in self._triggers:
-            self._triggers[service] = self.session.node.create_client(Trigger, service)
+            self._triggers[service] = self.session.node.create_client(
+                Trigger, local_name(self.session.node, service)
+            )
         client = self._triggers[service]
-        self.session.wait_until(client.service_is_ready, limit_s, lambda: f"service {service}")
+        self.session.wait_until(client.service_is_ready, limit_s, lambda: f"service {client.service_name}")
         future = client.call_async(Trigger.Request())
         self.session.wait_until(future.done, limit_s, lambda: f"answer from {service}")
         answer = future.result()
@@ -181,8 +188,11 @@ class RobotLink:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self._diagnostics[status.name] = {value.key: value.value for value in status.values}
-            self._reports[status.name] = self._reports.get(status.name, 0) + 1
+            # All robots of a network report on the same topic.
+            name = local_node_name(status.name, self.session.namespace)
+            if name is not None:
+                self._diagnostics[name] = {value.key: value.value for value in status.values}
+                self._reports[name] = self._reports.get(name, 0) + 1
 
     def _on_setpoint(self, message: JointState) -> None:
         self.last_decision = message.header.frame_id

@@ -14,6 +14,8 @@ from rich.console import Console
 
 from fetch_sim2real.operation.log import OUTCOMES, OperationLog
 from fetch_sim2real.stop_request import StopRequest, StopRequestedError
+from operator_cli.namespaces import HELP as NAMESPACE_HELP
+from operator_cli.namespaces import checked_namespace
 from operator_cli.operate.choices import Choices, Expected
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ Examples:
   fetch-sim2real operate                                    the dialogue
   fetch-sim2real operate --mode shadow                      show what would be sent; the driver runs with mode:=shadow
   fetch-sim2real operate --speed 0.25                       a quarter of the profile's speed
+  fetch-sim2real operate --namespace left                   a robot whose nodes run with namespace:=left
   fetch-sim2real operate --sim push                         try it: a simulated graph in place of the robot
   fetch-sim2real operate check && fetch-sim2real operate goal 0.62 0.05 0.745
   fetch-sim2real operate enable && fetch-sim2real operate start && sleep 5 && fetch-sim2real operate stop
@@ -65,10 +68,14 @@ def operate(
         str | None, typer.Option(help="Start a simulated graph with this policy and operate it.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 20_000, help="Simulation: seed of the first start.")] = 0,
+    namespace: Annotated[str, typer.Option(help=NAMESPACE_HELP)] = "",
 ) -> None:
     if mode not in MODES:
         raise typer.BadParameter(f"--mode is '{mode}', available: {', '.join(MODES)}")
-    choices = Choices(Expected(mode, speed, calibration, tuple(accept or ())), log, yes)
+    if namespace and sim is not None:
+        raise typer.BadParameter("--namespace is for a graph that runs already, --sim starts one without a namespace")
+    expected = Expected(mode, speed, calibration, tuple(accept or ()))
+    choices = Choices(expected, log, yes, checked_namespace(namespace))
     context.obj = choices
     if context.invoked_subcommand is not None:
         return

@@ -30,11 +30,13 @@ _ATTACH_LIMIT_S = 15.0
 
 @contextmanager
 def entered(choices: Choices, watch: Callable[[], None], limit_s: float | None) -> Iterator[Steps]:
-    """The steps on the graph of this ROS domain. If something goes wrong inside, the arm is stopped.
+    """The steps on the graph of this ROS domain and the chosen namespace.
+
+    If something goes wrong inside, the arm is stopped.
 
     Up to ``limit_s`` are waited for the nodes; None waits for nothing but what a step itself needs.
     """
-    with RosSession(graph.OPERATOR, watch) as session:
+    with RosSession(graph.OPERATOR, watch, namespace=choices.namespace) as session:
         link = RobotLink(session)
         if limit_s is not None:
             link.wait_for_nodes(limit_s)

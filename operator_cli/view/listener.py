@@ -25,6 +25,7 @@ from node_support.joint_states import JointStateMerger, setpoint_of
 from node_support.poses import position_of
 from node_support.stamps import stamp_ns_of
 from node_support.topics import subscribe_to
+from operator_cli.namespaces import local_node_name
 from operator_cli.view.goal_mark import trained_camera_pose
 from operator_cli.view.live_state import COLOR, DEPTH, LiveState
 
@@ -35,13 +36,17 @@ _SELDOM: Final = Qos("best_effort", 10)
 class Listener:
     """Subscribes to all that the view shows."""
 
-    def __init__(self, node: Node, state: LiveState, policy: str | None = None) -> None:
-        """``policy`` names the bundle whose camera pose the goal is drawn by; None asks the policy node for it."""
-        self._state = state
+    def __init__(self, node: Node, state: LiveState, policy: str | None = None, namespace: str = "") -> None:
+        """Hears the graph of ``namespace``, which is ``node``'s.
+
+        ``policy`` names the bundle whose camera pose the goal is drawn by; None asks the policy node for it.
+        """
+        self._state, self._namespace = state, namespace
         self._merger = JointStateMerger()
         self._asked: Future | None = None
+        self.has_heard = False
         self._pose_is_known = self._pose_is_fixed = policy is not None
-        self._policy_node = node.create_client(GetParameters, f"/{graph.POLICY_NODE}/get_parameters")
+        self._policy_node = node.create_client(GetParameters, f"{graph.POLICY_NODE}/get_parameters")
         if policy is not None:
             self._take_pose_of(policy)
         subscriptions: tuple[tuple[Topic, Qos, Callable[[Any, int], None]], ...] = (
@@ -124,8 +129,12 @@ class Listener:
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:
             values = {value.key: value.value for value in status.values}
-            if status.name.endswith(graph.POLICY_NODE) and "goal" in values:
+            name = local_node_name(status.name, self._namespace)
+            if name is None:
+                continue
+            self.has_heard = True
+            if name.endswith(graph.POLICY_NODE) and "goal" in values:
                 # For a view that was not there when the goal was stated, and after a reset, which takes it back.
                 goal = values["goal"]
                 self._state.on_policy_goal(None if goal == "none" else dict(json.loads(goal)))
-            self._state.on_diagnostics(status.name, int.from_bytes(status.level, "little"), status.message, values)
+            self._state.on_diagnostics(name, int.from_bytes(status.level, "little"), status.message, values)
