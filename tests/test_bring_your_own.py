@@ -112,6 +112,7 @@ def test_the_actor_of_the_page_becomes_a_bundle_that_acts_as_it_does(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_actor_of_the_page_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = trained_by_the_page("5_000", "1_000", tmp_path, monkeypatch)
     env, model = names["env"], names["model"]
