@@ -102,6 +102,7 @@ class SimGraphOptions:
     rosbridge_jitter_s: float = 0.0
     rosbridge_loss: float = 0.0
     await_start: bool = False
+    calibration: str = ""
     record_to: str = ""
     record_metadata: str = "{}"
 
@@ -126,6 +127,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "policy": str(folder),
             "look": options.look,
             "await_start": options.await_start,
+            "calibration": absolute_file(options.calibration),
         },
         stop_rank=0,
     )
@@ -276,6 +278,11 @@ def absolute_world(name_or_path: str) -> str:
     return name_or_path
 
 
+def absolute_file(path: str) -> str:
+    """A path made absolute, as for worlds; empty stays empty."""
+    return str(Path(path).expanduser().absolute()) if path else ""
+
+
 MEANINGS: Final[Mapping[str, Meaning]] = {
     "policy": Meaning("Name of a shipped policy bundle, or the folder of one."),
     "task": Meaning("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
@@ -307,6 +314,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "rosbridge_jitter_s": Meaning("That delay varies by up to this [s]."),
     "rosbridge_loss": Meaning("Share of the messages through rosbridge that are lost."),
     "await_start": Meaning("true: the policy holds until it is told to start; false: it acts on a goal.", BOOLEANS),
+    "calibration": Meaning("Calibration file of the camera, for goals in its frame; empty: where it was in training."),
     "record_to": Meaning("Folder for a bag of everything, which must not exist yet; empty records nothing."),
     "record_metadata": Meaning("JSON text that is stored in the bag."),
 }

@@ -20,6 +20,7 @@ from fetch_sim2real.processes import (
     MODES,
     NodeProcess,
     SimGraphOptions,
+    absolute_file,
     absolute_world,
     camera_processes,
     recorder_process,
@@ -49,6 +50,7 @@ class RobotGraphOptions:
     serial_no: str = ""
     rosbag_filename: str = ""
     lockstep: bool = False
+    calibration: str = ""
     record: str = ""
 
 
@@ -71,6 +73,7 @@ ROBOT_MEANINGS: Final[Mapping[str, Meaning]] = {
     "serial_no": Meaning("realsense: serial number, written _0123456789; empty takes the only camera there is."),
     "rosbag_filename": Meaning("realsense: play this recording of the SDK instead of opening a camera."),
     "lockstep": Meaning("sim: the world waits for the policy. A robot does not wait: leave it false there.", BOOLEANS),
+    "calibration": MEANINGS["calibration"],
     "record": MEANINGS["record_to"],
 }
 
@@ -94,6 +97,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
                 speed_scale=options.speed_scale,
                 mode=options.mode,
                 await_start=True,
+                calibration=options.calibration,
                 record_to=options.record,
             )
         )
@@ -103,7 +107,11 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
         executable="policy_node",
         node_name=graph.POLICY_NODE,
         # On a robot a goal is not yet a word to begin.
-        parameters={"policy": str(paths.find_policy(options.policy).resolve()), "await_start": True},
+        parameters={
+            "policy": str(paths.find_policy(options.policy).resolve()),
+            "await_start": True,
+            "calibration": absolute_file(options.calibration),
+        },
         stop_rank=0,
     )
     address: dict[str, int | float | str] = {

@@ -31,6 +31,7 @@ from node_support.poses import position_of
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, serve_trigger, subscribe_to
 from node_support.trajectories import command_message
+from policy_node.camera_pose import CameraPose
 from policy_node.moves import Moves
 from policy_node.settings import TABLE
 
@@ -48,6 +49,7 @@ class PolicyNode(StackNode):
         torch.set_num_threads(1)
         bundle = load_bundle(find_policy(self.parameters.text("policy")))
         self._manifest, self._bundle_sha256 = bundle.manifest, bundle.sha256
+        self._camera = CameraPose(self._manifest.camera, self.parameters.text("calibration"))
         self._actor = ActorStep(bundle, cast(Look, self.parameters.text("look")))
         self._joints = JointStateMerger()
         self._history = JointHistory()
@@ -77,11 +79,22 @@ class PolicyNode(StackNode):
         serve_trigger(self, graph.POLICY_START, self._start)
         serve_trigger(self, graph.POLICY_HOLD, self._stay)
         self._diagnostics = Diagnostics(self, self._report)
-        self.get_logger().info(f"policy {self._manifest.task}, bundle {bundle.sha256[:12]}: ready, no goal")
+        if self._camera.warning:
+            self.get_logger().warning(self._camera.warning)
+        self.get_logger().info(
+            f"policy {self._manifest.task}, bundle {bundle.sha256[:12]}, {self._camera.words()}: ready, no goal"
+        )
+
+    def work(self) -> float:
+        """Ends the node if the camera turned out not to be the calibrated one; an error in a callback would not."""
+        self._camera.require_right()
+        return super().work()
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
     def _on_part(self, part: str, message: Any) -> None:
+        if part == "info":
+            self._camera.on_info(message)
         frame = self._pairer.add(part, stamp_ns_of(message.header.stamp), message)
         if frame is None:
             return
@@ -116,7 +129,7 @@ class PolicyNode(StackNode):
 
     def _on_goal(self, message: PoseStamped) -> None:
         goal = Goal(message.header.frame_id, position_of(message))
-        verdict = judge_goal(goal, self._manifest.goal, self._manifest.camera.base_T_camera.pose())
+        verdict = judge_goal(goal, self._manifest.goal, self._camera.base_T_camera)
         if verdict.position_m is None:
             # What was accepted before stays in force.
             self.get_logger().warning(f"goal refused: {verdict.reason}")
@@ -154,8 +167,9 @@ class PolicyNode(StackNode):
 
     def _try_to_answer(self) -> None:
         """Answer the waiting frame if everything that its answer needs is here."""
-        if self._pending is None or self._commands.get_subscription_count() == 0:
-            return  # what is published before the driver is connected is lost
+        # What is published before the driver is connected is lost.
+        if self._pending is None or self._commands.get_subscription_count() == 0 or not self._camera.is_usable:
+            return
         frame = self._pending[0]
         goal = self._goal
         if not self._moves.is_moving and (goal is None or goal.position_m is None or not self._is_started):
@@ -228,6 +242,7 @@ class PolicyNode(StackNode):
             "task": self._manifest.task,
             "bundle_sha256": self._bundle_sha256,
             "started": self._is_started,
+            "calibration": self._camera.text(),
             "goal": "none" if self._goal is None else self._goal.text(),
             "driver_decision": self._setpoints.decision,
             "answer_rate_hz": rate_hz,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +24,11 @@ from calibration_scenes import (
 )
 from typer.testing import CliRunner
 
-from fetch_sim2real.calibration.align import Alignment, align
+from fetch_sim2real.calibration.align import Alignment, Sight, align
 from fetch_sim2real.calibration.camera_file import load_calibration
 from fetch_sim2real.calibration.expected_view import NOTHING, ON_BLOCK, ON_TABLE, ROBOT, Setting
 from fetch_sim2real.calibration.overlay import difference_picture, expected_edges
-from fetch_sim2real.calibration.snapshot import combined, load_joints
+from fetch_sim2real.calibration.snapshot import Snapshot, combined, load_joints
 from fetch_sim2real.calibration.trained_range import CameraOffset
 from fetch_sim2real.errors import CalibrationError, ObservationError
 from fetch_sim2real.observation.camera import CameraModel, Pose
@@ -70,7 +71,7 @@ def test_an_offset_is_recovered_from_depth_without_noise(seed: int, block_known:
     true = moved(0.02, 2.0, seed)
     depth_mm = depth_from(true)
     with expecting(SETTING if block_known else replace(SETTING, block_xy_m=None)) as expected:
-        found = align(depth_mm, CAMERA, NOMINAL, expected.render, TABLE_M, height_known=False)
+        found = align([Sight(depth_mm, expected.render)], CAMERA, NOMINAL, TABLE_M, height_known=False)
     position_m, angle_deg = errors(found, true)
     assert position_m < 0.001
     assert angle_deg < 0.05
@@ -92,13 +93,50 @@ def test_an_offset_is_recovered_from_a_depth_cameras_picture(world: str, most_m:
             with expecting(setting, camera) as expected:
                 start = true @ NOMINAL.inverse() @ moved(0.02, 2.0, seed)
                 height_m = draw.dynamics.table_height_m
-                found = align(captured.frame.depth_mm, camera, start, expected.render, height_m, height_known=True)
+                sights = [Sight(captured.frame.depth_mm, expected.render)]
+                found = align(sights, camera, start, height_m, height_known=True)
             position_m, angle_deg = errors(found, true)
             assert position_m < most_m, seed
             assert angle_deg < most_deg, seed
             assert found.doubts() == []
     finally:
         sim.close()
+
+
+def arm_at(*turns_rad: float) -> Setting:
+    """The scene without a block, the arm's first joints turned by so much."""
+    turned = np.array(SETTING.arm_rad)
+    turned[: len(turns_rad)] += turns_rad
+    return replace(SETTING, arm_rad=turned, block_xy_m=None)
+
+
+POSES = (arm_at(), arm_at(0.3), arm_at(-0.25, 0.1), arm_at(0.1, 0.0, 0.3))
+
+
+def test_poses_of_the_arm_give_one_camera_and_are_better_determined() -> None:
+    true, rng = moved(0.02, 2.0, 2), np.random.default_rng(0)
+    with ExitStack() as resources:
+        sights = []
+        for setting in POSES:
+            # Noise of the size of a D435's, without its correlation.
+            clean = depth_from(true, setting).astype(np.float64)
+            noisy = np.rint(clean + rng.normal(0.0, 3.0, clean.shape)).astype(np.uint16)
+            sights.append(Sight(noisy, resources.enter_context(expecting(setting)).render))
+        one = align(sights[:1], CAMERA, NOMINAL, TABLE_M, height_known=False)
+        four = align(sights, CAMERA, NOMINAL, TABLE_M, height_known=False)
+    position_m, angle_deg = errors(four, true)
+    assert position_m < 0.001 and angle_deg < 0.05
+    assert four.pixels > 3.5 * one.pixels
+    # As of four times as many pixels at least: poses that differ also leave less open.
+    assert np.all(four.sigma_m < 0.55 * one.sigma_m)
+
+
+def test_one_pose_that_shows_nothing_is_refused_among_others() -> None:
+    with expecting() as expected:
+        good = Sight(depth_from(NOMINAL), expected.render)
+        blank = Sight(np.zeros((240, 424), np.uint16), expected.render)
+        with pytest.raises(CalibrationError, match="only 0 pixels"):
+            align([good, blank], CAMERA, NOMINAL, TABLE_M, height_known=True)
 
 
 def test_a_table_alone_does_not_say_where_the_camera_is() -> None:
@@ -110,14 +148,15 @@ def test_a_table_alone_does_not_say_where_the_camera_is() -> None:
         # The middle of its top, without what shows where it ends.
         inner = (view.shows == ON_TABLE) & (np.abs(points - [0.7, 0.0, TABLE_M]) < [0.18, 0.4, 0.001]).all(axis=-1)
         depth_mm[~inner] = 0
-        found = align(depth_mm, CAMERA, NOMINAL, expected.render, TABLE_M, height_known=True)
+        found = align([Sight(depth_mm, expected.render)], CAMERA, NOMINAL, TABLE_M, height_known=True)
     assert any("more of the arm" in doubt for doubt in found.doubts()), found
 
 
 def test_the_height_of_the_table_is_found_with_the_camera() -> None:
     true, height_m = moved(0.02, 2.0, 1), 0.745
     with expecting() as expected:
-        found = align(depth_from(true, table_m=height_m), CAMERA, NOMINAL, expected.render, TABLE_M, height_known=False)
+        sights = [Sight(depth_from(true, table_m=height_m), expected.render)]
+        found = align(sights, CAMERA, NOMINAL, TABLE_M, height_known=False)
     assert found.table_height_m == pytest.approx(height_m, abs=0.001)
     position_m, angle_deg = errors(found, true)
     assert position_m < 0.001
@@ -126,7 +165,7 @@ def test_the_height_of_the_table_is_found_with_the_camera() -> None:
 
 def test_blank_depth_is_refused() -> None:
     with expecting() as expected, pytest.raises(CalibrationError, match="only 0 pixels"):
-        align(np.zeros((240, 424), np.uint16), CAMERA, NOMINAL, expected.render, TABLE_M, height_known=True)
+        align([Sight(np.zeros((240, 424), np.uint16), expected.render)], CAMERA, NOMINAL, TABLE_M, height_known=True)
 
 
 def test_outlines_lie_on_things_and_differences_have_the_right_sign() -> None:
@@ -200,6 +239,62 @@ def test_the_command_on_a_bag_outside_the_range(tmp_path: Path, policy: str) -> 
     assert result.exit_code == 1, result.output
     assert "OUTSIDE the trained range" in result.output
     assert "move the camera" in result.output
+
+
+def shows(true: Pose, settings: tuple[Setting, ...]) -> list[Snapshot]:
+    """Six frames at each pose, and between them some of an arm that moves, which see something else."""
+    frames: list[Snapshot] = []
+    for setting in settings:
+        look = snapshot_from(true, setting)
+        blur = replace(look, depth_mm=np.full_like(look.depth_mm, 700))
+        arms = [look.joints.arm_rad - 0.4 + 0.05 * step for step in range(8)]
+        frames += [replace(blur, joints=replace(look.joints, arm_rad=arm)) for arm in arms] + [look] * 6
+    return frames
+
+
+def test_the_command_on_poses_of_a_bag(tmp_path: Path, policy: str) -> None:
+    true = moved(0.008, 1.0, 5)
+    bag = write_bag(shows(true, POSES[:3]), tmp_path / "bag")
+    file, picture = tmp_path / "c.yaml", tmp_path / "a.png"
+    arguments = ["--policy", policy, "--bag", str(bag), "--picture", str(picture), "--write", str(file), "--poses"]
+    result = CliRunner().invoke(align_camera.app, [*arguments, "3"])
+    assert result.exit_code == 0, result.output
+    assert "pixels of 3 poses" in result.output
+    np.testing.assert_allclose(load_calibration(file).base_T_camera.position_m, true.position, atol=0.001)
+    drawn = cv2.imread(str(picture))
+    assert drawn is not None
+    assert drawn.shape[0] > 6 * 240, "each pose is drawn"
+    result = CliRunner().invoke(align_camera.app, [*arguments, "4"])
+    assert isinstance(result.exception, CalibrationError)
+    assert "shows 3 poses of the arm at rest" in str(result.exception)
+
+
+def test_the_command_on_files_of_several_poses(tmp_path: Path, policy: str) -> None:
+    true, options = moved(0.008, 1.0, 5), []
+    for number, setting in enumerate(POSES[:2]):
+        (tmp_path / str(number)).mkdir()
+        options.append(write_files(snapshot_from(true, setting), tmp_path / str(number)))
+    both = [*options[0][:6], *options[1]]
+    arguments = ["--policy", policy, "--picture", str(tmp_path / "a.png")]
+    result = CliRunner().invoke(align_camera.app, [*arguments, *both])
+    assert result.exit_code == 0, result.output
+    assert "pixels of 2 poses" in result.output
+    for wrong, words in ((both[2:], "--color was given 1 times, --depth 2"), (options[0][:6] * 2, "seen before")):
+        result = CliRunner().invoke(align_camera.app, [*arguments, *wrong, *options[0][6:]])
+        assert isinstance(result.exception, CalibrationError)
+        assert words in str(result.exception)
+
+
+def test_the_command_asks_for_each_pose_of_a_running_arm(
+    tmp_path: Path, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = moved(0.008, 1.0, 5)
+    looks = [snapshot_from(true, setting) for setting in POSES[:2]]
+    monkeypatch.setattr("operator_cli.looks.live", lambda frames: [looks.pop(0)] * frames)
+    arguments = ["--policy", policy, "--picture", str(tmp_path / "a.png"), "--poses", "2"]
+    result = CliRunner().invoke(align_camera.app, arguments, input="\n")
+    assert result.exit_code == 0, result.output
+    assert "Pose 2 of 2: move the arm" in result.output and "pixels of 2 poses" in result.output
 
 
 def test_sources_that_do_not_go_together_are_refused(tmp_path: Path, policy: str) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calibration_bundle import GOALS, NOMINAL
 from synthetic_bag import Message, messages, write_mcap, write_sqlite
 from test_bundle import make_actor, make_content, make_golden
+from test_calibration_in_force import calibration
 from typer.testing import CliRunner
 
 from fetch_sim2real import graph
@@ -18,9 +20,11 @@ from fetch_sim2real.bags.renames import renames_of
 from fetch_sim2real.bags.replaying import Replayed, replay_run
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.bags.times import TimeAxis, latency_s
+from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.cli import replay, run_report
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle, save_bundle
+from fetch_sim2real.types import Goal
 from recorder.bag import Bag
 
 pytestmark = pytest.mark.timeout(60)
@@ -95,6 +99,30 @@ def test_the_order_in_which_topics_reached_the_recorder_does_not_matter(
     path = write_sqlite(tmp_path / "bag", sorted(shifted, key=lambda message: message.received_ns))
     result = replayed(open_bag(path), bundle)
     assert [frame.difference for frame in result.frames] == [0.0] * FRAMES
+
+
+def test_a_goal_in_the_cameras_frame_is_replayed_by_the_calibration_that_was_in_force(
+    tmp_path: Path, episode: list[Message]
+) -> None:
+    goals = GOALS.model_copy(update={"lower_m": (-0.1, -0.1, -0.1), "upper_m": (0.1, 0.1, 0.1)})
+    content = make_content().model_copy(update={"goal": goals})
+    actor = make_actor(content)
+    save_bundle(tmp_path / "policy", content, actor, make_golden(content, actor))
+    bundle = load_bundle(tmp_path / "policy")
+    with Bag(tmp_path / "bag", graph.RECORDED, {}, compress=False) as bag:
+        for message in episode:
+            bag.write(message.topic.name, message.data, message.received_ns)
+    recorded = open_bag(tmp_path / "bag")
+    run = read_run(recorded)
+    # As if the recorded goal had been stated in the frame of a camera that does not stand where it was in training.
+    run.goals[:] = [
+        (at_ns, Goal(graph.COLOR_OPTICAL_FRAME, NOMINAL.inverse().apply(goal.position_m))) for at_ns, goal in run.goals
+    ]
+    assert not replay_run(recorded, run, bundle).frames
+    run.diagnostics[graph.POLICY_NODE] = {"calibration": CalibrationInForce("c.yaml", calibration()).text()}
+    frames = replay_run(recorded, run, bundle).frames
+    assert len(frames) == FRAMES
+    assert max(frame.difference for frame in frames) < 1e-6
 
 
 def test_another_command_is_found_and_the_exit_status_says_so(

@@ -175,6 +175,20 @@ def test_the_reward_of_a_step_is_that_of_its_goals(push: FetchEnvironment) -> No
         assert truncated or info["is_success"] == (reward == 0.0)
 
 
+def test_a_dense_reward_is_the_distance_in_units_of_the_tolerance() -> None:
+    env = FetchEnvironment("reach", observation_mode="robot", reward_tolerance_m=0.02, reward_type="dense")
+    goal = env.reset(seed=3)[0]["desired_goal"]
+    assert env.compute_reward(goal + np.float32([0.0, 0.03, 0.04]), goal, {}) == pytest.approx(-2.5, abs=1e-4)
+    batch = env.compute_reward(np.stack([goal, goal + np.float32([0.02, 0.0, 0.0])]), np.stack([goal, goal]), {})
+    assert batch == pytest.approx([0.0, -1.0], abs=1e-4)
+    for _ in range(5):
+        seen, reward, *_, info = env.step(np.array([1.0, 0.0, 0.0, 0.0], np.float32))
+        assert reward == env.compute_reward(seen["achieved_goal"], seen["desired_goal"], info)
+    env.close()
+    with pytest.raises(FetchSim2RealError, match="reward_type is 'shaped', expected one of: sparse, dense"):
+        FetchEnvironment("reach", reward_type="shaped")
+
+
 def test_rewards_may_be_stricter_than_success() -> None:
     env = FetchEnvironment("reach", reward_tolerance_m=0.01)
     goal = np.zeros(3, np.float32)

@@ -110,6 +110,15 @@ def test_one_argument_turns_the_robot_into_the_simulated_one() -> None:
         assert given.items() <= {**simulated_given, USE_SIM_TIME: False}.items()
 
 
+def test_a_calibration_reaches_the_policy_wherever_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for camera in robot_processes.ROBOT_CAMERAS:
+        for given, expected in (("lab.yaml", str(tmp_path / "lab.yaml")), ("", "")):
+            table = robot_graph(RobotGraphOptions(camera=camera, calibration=given))
+            (policy,) = (process for process in table if process.node_name == graph.POLICY_NODE)
+            assert policy.parameters["calibration"] == expected
+
+
 def test_what_cannot_be_meant_is_refused() -> None:
     with pytest.raises(GraphError, match="lockstep is true, but with camera:=external time is real"):
         robot_graph(RobotGraphOptions(camera="external", lockstep=True))

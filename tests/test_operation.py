@@ -10,6 +10,7 @@ import pytest
 
 from fetch_sim2real import graph, paths
 from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, ResidualRecord
+from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.operation import items
@@ -143,18 +144,23 @@ def calibrated(x_m: float) -> CameraCalibration:
 
 
 @pytest.mark.parametrize(
-    ("calibration", "error", "state", "word"),
+    ("in_force", "given", "error", "state", "word"),
     [
-        (None, "", "unknown", "no file"),
-        (None, "it is no calibration", "fail", "it is no calibration"),
-        (calibrated(1.005), "", "ok", "2026-01-02: 5 mm and 0.0 deg"),
-        (calibrated(1.05), "", "fail", "-50 mm along x"),
+        (None, None, "", "unknown", "none in force"),
+        (None, None, "it is no calibration", "fail", "it is no calibration"),
+        (None, calibrated(1.005), "", "warn", "none in force, given is one of 2026-01-02: 5 mm and 0.0 deg"),
+        (None, calibrated(1.05), "", "fail", "-50 mm along x"),
+        (calibrated(1.005), None, "", "ok", "in force: lab.yaml of 2026-01-02: 5 mm and 0.0 deg"),
+        (calibrated(1.005), calibrated(1.005), "", "ok", "in force: lab.yaml"),
+        (calibrated(1.005), calibrated(1.004), "", "fail", "given is another"),
+        (calibrated(1.05), None, "", "fail", "-50 mm along x"),
     ],
 )
 def test_the_camera_is_where_it_was_trained(
-    calibration: CameraCalibration | None, error: str, state: str, word: str
+    in_force: CameraCalibration | None, given: CameraCalibration | None, error: str, state: str, word: str
 ) -> None:
-    item = items.calibration_item(NOMINAL_CAMERA, calibration, error)
+    told = None if in_force is None else CalibrationInForce("lab.yaml", in_force)
+    item = items.calibration_item(NOMINAL_CAMERA, told, given, error)
     assert item.state == state
     assert word in f"{item.reason} {item.next_step}"
 

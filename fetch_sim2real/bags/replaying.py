@@ -20,7 +20,9 @@ import numpy as np
 
 from fetch_sim2real.bags.reading import RecordedBag, decoded
 from fetch_sim2real.bags.run import CAMERA_TOPICS, Answer, RecordedRun, Reply
+from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.errors import CommandError, FetchSim2RealError, ObservationError
+from fetch_sim2real.graph import POLICY_NODE
 from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.messages.joint_states import ACTIVATED
 from fetch_sim2real.policy.actor_step import ActorStep
@@ -152,7 +154,10 @@ class _State:
         self.left_out: Counter[str] = Counter()
 
     def _accepted_goals(self) -> list[tuple[int, FloatArray]]:
-        base_T_camera = self._manifest.camera.base_T_camera.pose()
+        told = self._run.diagnostics.get(POLICY_NODE, {}).get("calibration", "")
+        in_force = CalibrationInForce.told(told)
+        camera = self._manifest.camera if in_force is None else in_force.calibration
+        base_T_camera = camera.base_T_camera.pose()
         verdicts = [(at_ns, judge_goal(goal, self._manifest.goal, base_T_camera)) for at_ns, goal in self._run.goals]
         return [(at_ns, verdict.position_m) for at_ns, verdict in verdicts if verdict.position_m is not None]
 

@@ -1,15 +1,16 @@
-"""How far the camera is from where it is believed to be, from one depth picture.
+"""How far the camera is from where it is believed to be, from depth pictures of one or more poses of the arm.
 
 Robot and table are rendered from the believed pose; the measured depth is brought onto them by point-to-plane steps,
 pixel against pixel, and rendered anew from the corrected pose until nothing changes. Pixels that do not fit (clutter,
 edges, holes, a block that stands elsewhere) lose their weight. The table gives the tilt and, where its height is known,
 the camera's height; the arm says the rest. A table whose height is taken for granted and wrong would pull the camera
-with it, and nothing would show: so it is found too, unless it was measured.
+with it, and nothing would show: so it is found too, unless it was measured. Several poses of the arm share one
+camera and one table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,15 @@ from fetch_sim2real.types import FloatArray
 
 Render = Callable[[Pose, float], View]
 """The view from a pose (``base_T_camera``) with a table of a height [m]."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One pose of the arm: the measured depth (H, W) [mm], and what renders it as expected."""
+
+    depth_mm: NDArray[np.uint16]
+    render: Render
+
 
 _MAX_ITERATIONS: Final = 60
 # Residuals [m at 1 m] beyond this count little: wide at first, so that the arm pulls from centimetres away.
@@ -80,23 +90,24 @@ class Alignment:
 
 
 def align(
-    depth_mm: NDArray[np.uint16],
-    camera: CameraModel,
-    nominal: Pose,
-    render: Render,
-    table_height_m: float,
-    height_known: bool,
+    sights: Sequence[Sight], camera: CameraModel, nominal: Pose, table_height_m: float, height_known: bool
 ) -> Alignment:
-    """Find the pose near ``nominal`` whose rendered depth agrees with ``depth_mm`` (H, W).
+    """Find the pose near ``nominal`` whose rendered depth agrees with the measured one of all ``sights``.
 
     With ``height_known`` the table is at ``table_height_m``, else that is only where the search for it begins.
-    CalibrationError if fewer than MIN_PIXELS can be compared.
+    CalibrationError if fewer than MIN_PIXELS can be compared in any of them.
     """
-    measured = depth_mm.astype(np.float64) * 1e-3
+    measured = [sight.depth_mm.astype(np.float64) * 1e-3 for sight in sights]
+
+    def compared(pose: Pose, height_m: float) -> _Pairs:
+        views = [sight.render(pose, height_m) for sight in sights]
+        parts = [_pairs(depth_m, camera, pose, view, unknowns) for depth_m, view in zip(measured, views, strict=True)]
+        return _Pairs.joined(parts)
+
     pose, height_m, scale = nominal, table_height_m, _FIRST_SCALE_M
     unknowns = slice(0, 6 if height_known else 7)
     for _ in range(_MAX_ITERATIONS):
-        pairs = _pairs(measured, camera, pose, render(pose, height_m), unknowns)
+        pairs = compared(pose, height_m)
         normal, slope = pairs.normal_equations(pairs.weights(scale))
         step = np.linalg.solve(normal, -slope)
         pose = pose @ pose_of_vector(step[:6])
@@ -104,7 +115,7 @@ def align(
         if scale == _LAST_SCALE_M and np.abs(step).max() < _CONVERGED:
             break
         scale = max(scale * _SHRINK, _LAST_SCALE_M)
-    return _result(_pairs(measured, camera, pose, render(pose, height_m), unknowns), pose, height_m, camera)
+    return _result(compared(pose, height_m), pose, height_m, camera)
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,17 @@ class _Pairs:
     residual_m: FloatArray
     jacobian: FloatArray
     depth_m: FloatArray
+
+    @staticmethod
+    def joined(parts: Sequence[_Pairs]) -> _Pairs:
+        """Those of several pictures, all as they are: each pose counts as much as it shows."""
+        if len(parts) == 1:
+            return parts[0]
+        return _Pairs(
+            np.concatenate([part.residual_m for part in parts]),
+            np.concatenate([part.jacobian for part in parts]),
+            np.concatenate([part.depth_m for part in parts]),
+        )
 
     def weights(self, scale_m: float) -> FloatArray:
         """Geman-McClure's, of residuals in which a stereo camera's growth of noise with depth squared is undone."""

@@ -12,7 +12,14 @@ from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
-from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot, joints_of
+from fetch_sim2real.calibration.snapshot import (
+    MAX_MOTION_RAD,
+    MeasuredJoints,
+    Snapshot,
+    combined,
+    is_new_pose,
+    joints_of,
+)
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.raw_header import stamp_ns_in
@@ -20,7 +27,8 @@ from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 
 _REST_RAD_S: Final = 0.01
-_NEXT_POSE_RAD: Final = 0.15
+# Fewer frames alike may be those of a slow arm.
+_LEAST_AT_REST: Final = 5
 
 
 def snapshots_at(bag: Path, at_s: float, count: int) -> list[Snapshot]:
@@ -43,12 +51,30 @@ def snapshots_at_rest(bag: Path, limit: int) -> list[Snapshot]:
     for stamp_ns, snapshot in _snapshots(bag):
         if before is not None and stamp_ns > before[0]:
             speed = np.abs(snapshot.joints.arm_rad - before[1].joints.arm_rad).max() / (stamp_ns - before[0]) * 1e9
-            apart = [np.abs(snapshot.joints.arm_rad - other.joints.arm_rad).max() for other in found]
-            if speed < _REST_RAD_S and min(apart, default=np.inf) > _NEXT_POSE_RAD:
+            if speed < _REST_RAD_S and is_new_pose(snapshot.joints, found):
                 found.append(snapshot)
         if len(found) == limit:
             break
         before = (stamp_ns, snapshot)
+    return found
+
+
+def poses_at_rest(bag: Path, at_s: float, count: int, frames: int) -> list[Snapshot]:
+    """A look of ``frames`` frames at each of the first ``count`` poses in which the arm rested after ``at_s``."""
+    found: list[Snapshot] = []
+    still: list[Snapshot] = []
+    first_ns: int | None = None
+    for stamp_ns, snapshot in _snapshots(bag):
+        first_ns = stamp_ns if first_ns is None else first_ns
+        if stamp_ns < first_ns + round(at_s * 1e9):
+            continue
+        if still and np.abs(snapshot.joints.arm_rad - still[0].joints.arm_rad).max() > MAX_MOTION_RAD:
+            still.clear()
+        still = [*still, snapshot][-max(frames, _LEAST_AT_REST) :]
+        if len(still) >= max(frames, _LEAST_AT_REST) and is_new_pose(snapshot.joints, found):
+            found.append(combined(still[-frames:]))
+        if len(found) == count:
+            break
     return found
 
 

@@ -18,6 +18,8 @@ from fetch_sim2real.types import FloatArray
 
 # Between the first and the last of several frames nothing may move by more than this.
 MAX_MOTION_RAD: Final = 0.01
+# Two looks are of different poses of the arm if a joint differs by more than this.
+NEXT_POSE_RAD: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ def load_depth_mm(path: Path) -> NDArray[np.uint16]:
         found = "unreadable" if picture is None else f"{picture.shape} {picture.dtype}"
         raise CalibrationError(f"{path} is {found}, expected a PNG of one 16 bit channel with depth in millimetres")
     return np.ascontiguousarray(picture)
+
+
+def is_new_pose(joints: MeasuredJoints, known: Sequence[Snapshot]) -> bool:
+    """Whether the arm is elsewhere than in all ``known`` looks."""
+    return all(np.abs(joints.arm_rad - other.joints.arm_rad).max() > NEXT_POSE_RAD for other in known)
 
 
 def combined(snapshots: Sequence[Snapshot]) -> Snapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import gymnasium
 import numpy as np
@@ -28,6 +28,7 @@ from fetch_sim2real.tasks import find_task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 Goals = NDArray[np.float32]
+REWARD_TYPES: Final = ("sparse", "dense")
 
 
 class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
@@ -46,15 +47,19 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         observation_mode: str = "state",
         render_mode: str | None = None,
         reward_tolerance_m: float | None = None,
+        reward_type: str = "sparse",
     ) -> None:
         """``world`` is the name of a world or the path of a world file; ``observation_mode`` see docs/environments.md;
-        ``reward_tolerance_m`` is for rewards alone, None: the task's.
+        ``reward_tolerance_m`` is for rewards alone, None: the task's; ``reward_type`` is one of ``REWARD_TYPES``.
 
         FetchSim2RealError (also as WorldFileError, SetupError) for unknown names and where pictures cannot be made.
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise FetchSim2RealError(f"render_mode is '{render_mode}', expected None or 'rgb_array'")
+        if reward_type not in REWARD_TYPES:
+            raise FetchSim2RealError(f"reward_type is '{reward_type}', expected one of: {', '.join(REWARD_TYPES)}")
         self.render_mode = render_mode
+        self._is_dense = reward_type == "dense"
         self._mode = require_mode(observation_mode)
         if self._mode == "robot" and (find_task(task).object is not None or find_task(task).target != "gripper"):
             raise FetchSim2RealError(
@@ -110,11 +115,19 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
     def _reward(self, observation: Observation, info: dict[str, Any]) -> float:
         shown = observation.get("achieved_goal")
         distance_m = info["distance_m"] if shown is None else _distance_m(shown, observation["desired_goal"])
-        return 0.0 if distance_m <= self.reward_tolerance_m else -1.0
+        return float(self._reward_at(np.float64(distance_m)))
+
+    def _reward_at(self, distance_m: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
+        if self._is_dense:
+            return np.asarray(-distance_m / self.reward_tolerance_m)
+        return np.where(distance_m <= self.reward_tolerance_m, 0.0, -1.0)
 
     def compute_reward(self, achieved_goal: Goals, desired_goal: Goals, info: Any) -> Any:
-        """0 within ``reward_tolerance_m`` of the goal, else -1: a float for goals (3,), (...) for (..., 3)."""
-        reward = np.where(_distance_m(achieved_goal, desired_goal) <= self.reward_tolerance_m, 0.0, -1.0)
+        """Sparse: 0 within ``reward_tolerance_m`` of the goal, else -1; dense: minus the distance in units of it.
+
+        A float for goals (3,), (...) for (..., 3).
+        """
+        reward = self._reward_at(_distance_m(achieved_goal, desired_goal))
         return reward if reward.ndim else float(reward)
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]

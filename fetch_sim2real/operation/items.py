@@ -10,6 +10,7 @@ import numpy as np
 
 from fetch_sim2real import graph
 from fetch_sim2real.calibration.camera_file import CameraCalibration
+from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.graph_check import RATE_TOLERANCE
 from fetch_sim2real.policy.manifest import CameraRecord
@@ -98,18 +99,41 @@ def torso_item(measured_m: float | None, bundle_m: float | None, world_m: float 
     return Item("torso", "ok", f"at {measured_m:.3f} m, as bundle and world say")
 
 
-def calibration_item(camera: CameraRecord | None, calibration: CameraCalibration | None, error: str) -> Item:
-    """Whether the measured camera stands where the actor was trained to see from; ``error``: why there is no file."""
-    name = "calibration"
+def calibration_item(
+    camera: CameraRecord | None,
+    in_force: CalibrationInForce | None,
+    given: CameraCalibration | None,
+    error: str,
+) -> Item:
+    """Which calibration the policy node goes by, and whether the camera stands where the actor was trained to see from.
+
+    ``given`` is the operator's own file, if any; ``error``: why one of the two cannot be read.
+    """
+    name, launch = "calibration", "start robot.launch.py with calibration:=FILE"
     if error:
         return Item(name, "fail", error, "fetch-sim2real calibrate-camera")
+    source = "none in force" if in_force is None else f"in force: {in_force.file}"
+    calibration = given if in_force is None else in_force.calibration
     if calibration is None:
-        return Item(name, "unknown", "no file given", "fetch-sim2real calibrate-camera, then --calibration FILE")
+        return Item(
+            name, "unknown", f"{source}: the camera is taken to be where it was in training",
+            f"fetch-sim2real calibrate-camera, then {launch}",
+        )  # fmt: skip
+    if in_force is not None and given is not None and given != in_force.calibration:
+        return Item(
+            name, "fail", f"{source} of {in_force.calibration.date}, given is another of {given.date}",
+            f"{launch}, or operate without --calibration",
+        )  # fmt: skip
+    if in_force is None:
+        source += ", given is one"
     if camera is None:
-        return Item(name, "unknown", f"of {calibration.date}; the bundle is not known here")
+        return Item(name, "unknown", f"{source} of {calibration.date}; the bundle is not known here")
     verdict = judge(camera, calibration.base_T_camera.pose())
     offset_mm = 1e3 * float(np.linalg.norm(verdict.offset.position_m))
-    words = f"of {calibration.date}: {offset_mm:.0f} mm and {np.rad2deg(verdict.offset.angle_rad):.1f} deg from nominal"
+    angle_deg = np.rad2deg(verdict.offset.angle_rad)
+    words = f"{source} of {calibration.date}: {offset_mm:.0f} mm and {angle_deg:.1f} deg from nominal"
+    if verdict.inside and in_force is None:
+        return Item(name, "warn", f"{words}, within what was trained", f"{launch}, so that goals in its frame go by it")
     if verdict.inside:
         return Item(name, "ok", f"{words}, within what was trained")
     return Item(name, "fail", f"{words}, outside of what was trained", verdict.advice())

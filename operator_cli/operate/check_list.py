@@ -12,6 +12,7 @@ from rich.text import Text
 
 from fetch_sim2real import graph
 from fetch_sim2real.calibration.camera_file import CameraCalibration, load_calibration
+from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.operation import items
 from fetch_sim2real.operation.items import Item
@@ -62,7 +63,10 @@ def walk_check_list(link: RobotLink, known: Known, expected: Expected) -> CheckL
             None if manifest is None else manifest.torso_height_m,
             None if known.world is None else known.world.robot.torso_height_m,
         ),
-        items.calibration_item(None if manifest is None else manifest.camera, *_calibration(expected.calibration)),
+        items.calibration_item(
+            None if manifest is None else manifest.camera,
+            *_calibrations(policy.get("calibration", ""), expected.calibration),
+        ),
         known.bundle_item(policy.get("bundle_sha256", "")),
         items.camera_latency_item(frames.ages_s, None if manifest is None else manifest.latency.camera_s),
         items.command_latency_item(list(link.joints.ages_s), None if manifest is None else manifest.latency.command_s),
@@ -85,13 +89,12 @@ def print_check_list(check_list: CheckList, console: Console) -> None:
             console.print(Text(f"{'':>10}{'':<16}-> {item.next_step}", "dim"), soft_wrap=True)
 
 
-def _calibration(path: Path | None) -> tuple[CameraCalibration | None, str]:
-    if path is None:
-        return None, ""
+def _calibrations(told: str, path: Path | None) -> tuple[CalibrationInForce | None, CameraCalibration | None, str]:
+    """The policy node's calibration, the operator's own, and why there is none."""
     try:
-        return load_calibration(path), ""
+        return CalibrationInForce.told(told), None if path is None else load_calibration(path), ""
     except CalibrationError as error:
-        return None, str(error)
+        return None, None, str(error)
 
 
 def _listen(link: RobotLink) -> FrameWatch:

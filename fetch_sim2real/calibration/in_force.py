@@ -1,0 +1,66 @@
+"""The calibration that the policy node goes by: checked against the camera that runs, and told to whoever asks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, load_calibration
+from fetch_sim2real.errors import CalibrationError
+from fetch_sim2real.observation.camera import CameraModel
+
+# Sizes of one camera show its sensor's full height, so that lengths in units of it agree; what rounding leaves is less.
+LENS_TOLERANCE: Final = 0.005
+
+
+@dataclass(frozen=True)
+class CalibrationInForce:
+    """A calibration and the file that it came from."""
+
+    file: str
+    calibration: CameraCalibration
+
+    @staticmethod
+    def load(file: str) -> CalibrationInForce | None:
+        """Of the file, None for an empty name; CalibrationError if it cannot be used."""
+        return CalibrationInForce(file, load_calibration(Path(file).expanduser())) if file else None
+
+    @staticmethod
+    def told(text: str) -> CalibrationInForce | None:
+        """What ``text`` of a node says; None where it says nothing. CalibrationError if it makes no sense."""
+        if not text:
+            return None
+        try:
+            content = json.loads(text)
+            return CalibrationInForce(str(content["file"]), CameraCalibration.model_validate(content["calibration"]))
+        except (ValueError, KeyError, TypeError, ValidationError) as error:
+            raise CalibrationError(f"the policy node's calibration cannot be read: {error}") from None
+
+    def text(self) -> str:
+        """JSON for diagnostics, in which whoever reads it may lack the file."""
+        return json.dumps({"file": self.file, "calibration": self.calibration.model_dump(mode="json")})
+
+    def require_lens_of(self, running: CameraModel) -> None:
+        """CalibrationError unless the calibration is of the camera that ``running`` comes from, in any of its sizes."""
+        made_with = self.calibration.intrinsics
+        off = max(abs(a - b) for a, b in zip(_lens(made_with.camera()), _lens(running), strict=True))
+        if not off <= LENS_TOLERANCE:
+            raise CalibrationError(
+                f"{self.file} is of another lens: made with {_words(made_with)}, the camera that runs has "
+                f"{_words(IntrinsicsRecord.of(running))}; lengths in units of the height differ by {off:.3f}, expected "
+                f"at most {LENS_TOLERANCE}. Calibrate this camera anew with calibrate-camera, in the profile that runs"
+            )
+
+
+def _lens(camera: CameraModel) -> tuple[float, ...]:
+    """Focal lengths, and the principal point from the picture's middle, in units of the picture's height."""
+    right, down = camera.cx - (camera.width - 1) / 2, camera.cy - (camera.height - 1) / 2
+    return tuple(value / camera.height for value in (camera.fx, camera.fy, right, down))
+
+
+def _words(lens: IntrinsicsRecord) -> str:
+    return f"{lens.width}x{lens.height} fx {lens.fx:.1f} fy {lens.fy:.1f} cx {lens.cx:.1f} cy {lens.cy:.1f}"
