@@ -155,6 +155,8 @@ def test_a_goal_moves_at_its_frame_far_enough(sim: SimWorld, world: World) -> No
         assert (due is not None) == (len(goals) == change.frame)
         goals.append(sim.goal_m)
     assert np.array_equal(goals[change.frame - 1], draw.goal_m) and np.array_equal(goals[change.frame], change.goal_m)
+    after_s = (len(goals) - change.frame) / 30
+    assert after_s == pytest.approx(world.task("push").episode_s, abs=0.15), "another goal has the time of a first one"
     assert np.linalg.norm(change.goal_m - draw.goal_m) >= world.task("push").min_start_distance_m
     assert sim.distance_m() == pytest.approx(np.linalg.norm(sim.block_position_m - change.goal_m))
 

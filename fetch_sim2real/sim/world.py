@@ -27,7 +27,7 @@ from fetch_sim2real.sim.state import SimState
 from fetch_sim2real.sim.steps import first_step_after, stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks import Task
-from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
+from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdFrame
 
 
@@ -90,12 +90,14 @@ class SimWorld(SimState):
         self._is_stale = False
         self._episode = draw
         self.step = self._first_step = first_step_after(self.step)
-        self._end_step = self._first_step + steps_of(self.task_part.episode_s)
-        self._hold_step = self._end_step - steps_of(HOLD_S)
         self._hold_distance_m = 0.0
         moves_block = move_block or "move_block" in conditions.perturb
         self._move_step = self._first_step + steps_of(draw.move_at_s) if moves_block else None
         self._start_happenings(draw, conditions)
+        # Another goal has as much time as the first had: its time begins anew.
+        anew = 0 if self._goal_change is None else self._goal_change.frame * PHYSICS_STEPS_PER_PERIOD
+        self._end_step = self._first_step + anew + steps_of(self.task_part.episode_s)
+        self._hold_step = self._end_step - steps_of(HOLD_S)
         self._start_arm(draw)
         times = frame_times(draw, self._first_step, self._end_step, steps_of(self.least_camera_latency_s))
         self._shutter = Shutter(times, self._frames, self._picture_every, conditions.faults, seed)
