@@ -42,7 +42,7 @@ NODES = ["policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "
 # Why each is needed: docs/dependencies.md.
 CORE = [
     "numpy>=1.26,<3",
-    "mujoco>=3.10,<3.11",
+    "mujoco>=3.12,<3.13",
     "mink>=1.3,<2",
     "daqp>=0.7,<1",
     "gymnasium>=1.2,<2",
