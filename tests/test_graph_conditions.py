@@ -73,5 +73,6 @@ def test_the_graph_gives_the_same_episode(tmp_path: Path) -> None:
         assert not succeeded and "earthquake" not in reason and "shove" in reason  # what is possible is named
         outcome = run_episode(cell.operator, 5, EVERYTHING)
     expected = in_one_process(5, EVERYTHING, "each-second")
-    assert outcome["steps"] == expected.steps < 40
+    # The goal moves at the latest halfway, and the time begins anew.
+    assert outcome["steps"] == expected.steps < 1.6 * EPISODE_S * 30
     assert outcome["final_distance_m"] == expected.final_distance_m

@@ -46,13 +46,22 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
+def checked_twice() -> dict[str, Any]:
+    """The graph's report; a second one if it was not yet in order: on a busy machine a new graph is silent for long."""
+    for _ in range(2):
+        report: dict[str, Any] = json.loads(run("check-graph", "--json", "--namespace", NAMESPACE).stdout)
+        if report["ok"]:
+            break
+    return report
+
+
 @pytest.mark.ros
 @pytest.mark.gl
 @pytest.mark.slow
 def test_the_graph_keeps_the_contract_where_it_is_looked_for(session: RosSession) -> None:
-    report = json.loads(run("check-graph", "--json", "--namespace", NAMESPACE).stdout)
+    report = checked_twice()
     assert set(report["nodes"]) == {graph.POLICY_NODE, graph.ARM_DRIVER, graph.SIM_BRIDGE}
-    assert report["ok"] and report["simulated"], report["findings"]
+    assert report["ok"] and report["simulated"], [each for each in report["findings"] if each["severity"] != "note"]
     elsewhere = run("check-graph")
     assert elsewhere.returncode == 1
     assert "no node of the stack is running in ROS domain" in elsewhere.stderr and ELSEWHERE in elsewhere.stderr
