@@ -28,6 +28,7 @@ from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import find_task
+from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import JointSample
 
 _SIZE: Final = (424, 240)
@@ -52,10 +53,7 @@ class Scene:
 
 def long_world(name: str) -> World:
     """The world, its episode long enough for all poses."""
-    world = load_world(name, worlds_dir())
-    part = world.task(_TASK)
-    seconds = (len(_PLACES_M) + 1) * _WAY_FRAMES / 30.0
-    return world.model_copy(update={"tasks": {**world.tasks, _TASK: part.model_copy(update={"episode_s": seconds})}})
+    return load_world(name, worlds_dir()).with_episode_s((len(_PLACES_M) + 1) * _WAY_FRAMES / CONTROL_RATE_HZ)
 
 
 def make_loop(world: World) -> ClosedLoop:

@@ -59,12 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--steps", type=int, default=5_000, help="environment steps of each measurement")
     made.add_argument("--rounds", type=int, default=3, help="how often both are measured in turn")
-    made.add_argument("--theirs", default=sys.executable, help=f"Python that {_THEIRS} runs in")
+    made.add_argument("--theirs", help=f"Python that {_THEIRS} runs in, with MuJoCo 3.10")
     made.add_argument("--only", choices=tuple(_RATE_HZ), help="one environment in this process, result as JSON")
     options = made.parse_args(arguments)
     if options.only:
         print(json.dumps(measure(options.only, options.steps, 0)))
         return 0
+    if options.theirs is None:
+        made.error(f"--theirs is missing: the Python that {_THEIRS} runs in; --help says how to make one")
     found: dict[str, list[float]] = {name: [] for name in _RATE_HZ}
     for _ in range(options.rounds):
         for name, rates in found.items():
