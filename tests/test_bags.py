@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from calibration_bundle import GOALS, NOMINAL
 from synthetic_bag import Message, messages, write_mcap, write_sqlite
-from test_bundle import make_actor, make_content, make_golden
+from test_bundle import make_content, write_bundle
 from test_calibration_in_force import calibration
 from typer.testing import CliRunner
 
@@ -23,7 +23,7 @@ from fetch_sim2real.bags.times import TimeAxis, latency_s
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.cli import replay, run_report
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle, save_bundle
+from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
 from fetch_sim2real.types import Goal
 from recorder.bag import Bag
 
@@ -34,11 +34,7 @@ FRAMES = 8
 
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("policies") / "tiny"
-    content = make_content()
-    actor = make_actor(content)
-    save_bundle(folder, content, actor, make_golden(content, actor))
-    return folder
+    return write_bundle(tmp_path_factory.mktemp("policies") / "tiny", make_content())
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +101,7 @@ def test_a_goal_in_the_cameras_frame_is_replayed_by_the_calibration_that_was_in_
     tmp_path: Path, episode: list[Message]
 ) -> None:
     goals = GOALS.model_copy(update={"lower_m": (-0.1, -0.1, -0.1), "upper_m": (0.1, 0.1, 0.1)})
-    content = make_content().model_copy(update={"goal": goals})
-    actor = make_actor(content)
-    save_bundle(tmp_path / "policy", content, actor, make_golden(content, actor))
+    write_bundle(tmp_path / "policy", make_content().model_copy(update={"goal": goals}))
     bundle = load_bundle(tmp_path / "policy")
     with Bag(tmp_path / "bag", graph.RECORDED, {}, compress=False) as bag:
         for message in episode:

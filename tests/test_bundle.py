@@ -113,13 +113,16 @@ def make_golden(content: ManifestContent, actor: Actor) -> Golden:
     return record_golden(actor, make_observations(content), [step in RESETS for step in range(STEPS)])
 
 
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles") / "push"
-    content = make_content()
+def write_bundle(folder: Path, content: ManifestContent) -> Path:
+    """A bundle of an untrained actor, as ``content`` says."""
     actor = make_actor(content)
     save_bundle(folder, content, actor, make_golden(content, actor))
     return folder
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "push", make_content())
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from synthetic_bag import STORE, Message, messages, write_mcap, write_sqlite
-from test_bundle import make_actor, make_content, make_golden
+from test_bundle import make_content, write_bundle
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, running
 from fetch_sim2real import graph
@@ -22,7 +22,7 @@ from fetch_sim2real.bags.replaying import replay_run
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.messages.commands import command_of
-from fetch_sim2real.policy.bundle import load_bundle, save_bundle
+from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.processes import PlacementOptions, placed
 from fetch_sim2real.replay_processes import ReplayOptions, replay_graph
 from node_support.topics import publish_to
@@ -34,11 +34,7 @@ FRAMES = 15
 
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("policies") / "tiny"
-    content = make_content()
-    actor = make_actor(content)
-    save_bundle(folder, content, actor, make_golden(content, actor))
-    return folder
+    return write_bundle(tmp_path_factory.mktemp("policies") / "tiny", make_content())
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from synthetic_bag import START_NS, Message, messages, write_mcap, write_sqlite
-from test_bundle import make_actor, make_content, make_golden
+from test_bundle import make_content, write_bundle
 
 from fetch_sim2real import graph
 from fetch_sim2real.bags.playing import PLAYED, Playback, Survey, survey
 from fetch_sim2real.bags.reading import RecordedBag, open_bag
 from fetch_sim2real.bags.salvage import RawMessage
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.policy.bundle import load_bundle, save_bundle
+from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.raw_header import stamp_ns_in
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 
@@ -26,10 +26,7 @@ PICTURES = {graph.COLOR.name, graph.COLOR_INFO.name, graph.DEPTH.name}
 
 @pytest.fixture(scope="module")
 def episode(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
-    folder = tmp_path_factory.mktemp("policies") / "tiny"
-    content = make_content()
-    actor = make_actor(content)
-    save_bundle(folder, content, actor, make_golden(content, actor))
+    folder = write_bundle(tmp_path_factory.mktemp("policies") / "tiny", make_content())
     return list(messages(load_bundle(folder), FRAMES))
 
 
