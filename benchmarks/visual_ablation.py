@@ -64,6 +64,7 @@ def _request(options: argparse.Namespace, looks: str, channels: str) -> Training
     from fetch_training.perception import PretrainSettings
     from fetch_training.pipeline import TrainingRun
 
+    pretrain = PretrainSettings(epochs=options.epochs)
     return TrainingRun(
         task=_TASK,
         run=options.run / f"{looks}_{channels}",
@@ -76,7 +77,7 @@ def _request(options: argparse.Namespace, looks: str, channels: str) -> Training
         command="python -m benchmarks.visual_ablation " + " ".join(sys.argv[1:]),
         channels=channels,  # type: ignore[arg-type]  # one of CHANNELS
         pictures=options.pictures,
-        pretrain=PretrainSettings(epochs=options.epochs),
+        pretrain=pretrain if looks == "randomized" else replace(pretrain, augment=None),
     )
 
 

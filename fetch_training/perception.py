@@ -8,13 +8,14 @@ covers 5 of 441 cells.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fetch_sim2real.policy.network import Actor
+from fetch_training.augment import AugmentSettings, augment
 from fetch_training.images import PoseImages
 from fetch_training.learning_task import SEEN_GRIP, SEEN_OBJECT
 
@@ -30,6 +31,7 @@ class PretrainSettings:
     learning_rate: float = 2e-3
     # Weight of the attention's cross-entropy [nats] beside the positions' Huber loss [bottleneck units].
     attention_weight: float = 0.02
+    augment: AugmentSettings | None = field(default_factory=AugmentSettings)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def pretrain_encoder(
         losses = []
         for start in range(0, len(order) - settings.batch + 1, settings.batch):
             index = np.sort(order[start : start + settings.batch])
-            features, depth = actor.encoder.feature_maps(*_pictures(images, index))
+            features, depth = actor.encoder.feature_maps(*_varied(images, index, settings.augment, rng))
             wanted = actor.normalize_auxiliary(torch.from_numpy(_targets(images, index)))
             loss = torch.nn.functional.huber_loss(actor.encoder.read(features, depth), wanted, delta=0.2)
             loss = loss + settings.attention_weight * _attention_loss(actor, features, images, index)
@@ -104,6 +106,16 @@ def encode_all(actor: Actor, images: PoseImages) -> NDArray[np.float32]:
 
 def _pictures(images: PoseImages, index: NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(images.rgb[index]), torch.from_numpy(images.depth_mm[index])
+
+
+def _varied(
+    images: PoseImages, index: NDArray[np.intp], settings: AugmentSettings | None, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pictures ``index`` changed at random, or as they are without ``settings``."""
+    if settings is None:
+        return _pictures(images, index)
+    rgb, depth_mm = augment(images, index, settings, rng)
+    return torch.from_numpy(rgb), torch.from_numpy(depth_mm)
 
 
 def _targets(images: PoseImages, index: NDArray[np.intp]) -> NDArray[np.float32]:
