@@ -25,8 +25,6 @@ from operator_cli.reference import LAUNCH_FILES, app, pages
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-# Pages whose subject is still being worked on.
-TO_COME = {"evaluation.md"}
 
 
 def anchor(heading: str) -> str:
@@ -48,8 +46,6 @@ def test_links_lead_somewhere(name: str) -> None:
             continue
         file, _, part = target.partition("#")
         path = (page.parent / file).resolve() if file else page
-        if path.name in TO_COME:
-            continue
         assert path.exists(), f"{name} links to {target}"
         if part and path.suffix == ".md":
             assert part in headings(path), f"{name} links to {target}"
