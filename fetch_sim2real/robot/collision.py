@@ -56,7 +56,7 @@ _INNER_COLUMNS: Final = range(_SHOULDER, _FOREARM)
 _OUTER_COLUMNS: Final = range(_WRIST, _GRIP_COLUMN)
 # Farther than this from a box around the whole upper body, its parts are not looked at one by one.
 _HULL_MARGIN_M: Final = 0.01
-_PIECE: Final = 256  # configurations
+_PIECE: Final = 128  # configurations
 
 
 @dataclass(frozen=True)
