@@ -113,8 +113,9 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         return observation, self._reward(observation, info), False, self._captured is None, info
 
     def _reward(self, observation: Observation, info: dict[str, Any]) -> float:
-        shown = observation.get("achieved_goal")
-        distance_m = info["distance_m"] if shown is None else _distance_m(shown, observation["desired_goal"])
+        distance_m = info["distance_m"]
+        if self._mode == "robot":  # a reward that follows from what is shown
+            distance_m = _distance_m(observation["achieved_goal"], observation["desired_goal"])
         return float(self._reward_at(np.float64(distance_m)))
 
     def _reward_at(self, distance_m: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:

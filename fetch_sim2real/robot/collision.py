@@ -56,7 +56,7 @@ _INNER_COLUMNS: Final = range(_SHOULDER, _FOREARM)
 _OUTER_COLUMNS: Final = range(_WRIST, _GRIP_COLUMN)
 # Farther than this from a box around the whole upper body, its parts are not looked at one by one.
 _HULL_MARGIN_M: Final = 0.01
-_PIECE: Final = 256  # configurations
+_PIECE: Final = 128  # configurations
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ class CollisionModel:
         body_hulls = [(column, box) for box in (body[0], _hull(body[1:])) for column in _BODY_COLUMNS]
         itself = [(inner, outer) for inner in _INNER_COLUMNS for outer in _OUTER_COLUMNS]
         self._pairs = SpherePairs([*tables, *body_hulls], itself, radius)
-        self._first_body, self._first_itself = len(tables), len(tables) + len(body_hulls)
+        # Where the pairs of table, body and arm itself begin, the table's only if there is one.
+        self._begins = np.array([0, len(tables), len(tables) + len(body_hulls)])[0 if tables else 1 :]
         self._body_parts = SpherePairs([(column, box) for box in body for column in _BODY_COLUMNS], [], radius)
         self._workspace_lower = np.array(scene.workspace_lower_m)[:, None, None]
         self._workspace_upper = np.array(scene.workspace_upper_m)[:, None, None]
@@ -158,17 +159,16 @@ class CollisionModel:
 
         grip = centers[..., _GRIP_COLUMN]
         out[0] = np.minimum.reduce(np.minimum(grip - self._workspace_lower, self._workspace_upper - grip), axis=(0, 1))
-        middle, half = centers, None
+        chords = centers[None]
         if shape[0] > 1:
-            middle, half = 0.5 * (centers[:, 1:] + centers[:, :-1]), 0.5 * (centers[:, 1:] - centers[:, :-1])
-        clearance = self._pairs.clearance(middle, half)
-        first_body, first_itself = self._first_body, self._first_itself
-        out[1] = np.minimum.reduce(clearance[:, :first_body], axis=1) if self.scene.tables else np.inf
-        out[2] = np.minimum.reduce(clearance[:, first_body:first_itself], axis=1)
-        out[3] = np.minimum.reduce(clearance[:, first_itself:], axis=1)
+            chords = np.array([centers[:, 1:] + centers[:, :-1], centers[:, 1:] - centers[:, :-1]])
+            chords *= 0.5
+        clearance = self._pairs.clearance(chords)
+        out[1] = np.inf
+        out[-len(self._begins) :] = np.minimum.reduceat(clearance, self._begins, axis=1).T
         near = out[2] < _HULL_MARGIN_M
         if any_true(near):
-            parts = self._body_parts.clearance(middle[:, :, near], half if half is None else half[:, :, near])
+            parts = self._body_parts.clearance(chords[:, :, :, near])
             out[2, near] = np.minimum.reduce(parts, axis=1)
 
 

@@ -56,10 +56,13 @@ class DifferentialIk:
         joints = self._model.nv
         # Rows of the grip task, which change, over those of the posture task, which do not.
         self._jacobians = np.vstack([np.zeros((6, joints)), _POSTURE_COST * np.eye(joints)])
-        self._lower, self._upper = self._model.jnt_range.T.copy()
         self._sides = np.vstack([np.eye(joints), -np.eye(joints)])
+        self._ends = np.concatenate([self._model.jnt_range[:, 1], -self._model.jnt_range[:, 0]])
         self._no_lower, self._inequalities = np.full(2 * joints, -1e30), np.zeros(2 * joints, dtype=np.intc)
-        self._down = mink.SO3.from_matrix(GRIPPER_DOWN)
+        target = mink.SE3.from_rotation_and_translation(mink.SO3.from_matrix(GRIPPER_DOWN), np.zeros(3))
+        # Not by ``set_target``, which would copy it: only its position changes.
+        self._grip.transform_target_to_world = target
+        self._target_m = target.wxyz_xyz[4:]
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
         """Position (3,) of the grip site in base_link [m] at the joint positions (7,)."""
@@ -83,13 +86,13 @@ class DifferentialIk:
         It is what ``mink.solve_ik`` with its PostureTask and ConfigurationLimit gives, bit for bit. What these make of
         an arm of hinges is mostly constant, and making it anew takes longer than solving.
         """
-        self._grip.set_target(mink.SE3.from_rotation_and_translation(self._down, target_m))
+        self._target_m[:] = target_m
         self._jacobians[:6], error, damping = self._grip.compute_qp_residual(self._configuration)
         position = self._configuration.data.qpos
         errors = np.concatenate([error, _POSTURE_COST * (HOME_POSITION_RAD - position)])
         hessian = self._jacobians.T @ self._jacobians
         hessian.reshape(-1)[:: len(position) + 1] += _SOLVER_DAMPING + damping
-        room = _LIMIT_GAIN * np.concatenate([self._upper - position, position - self._lower])
+        room = _LIMIT_GAIN * (self._ends - self._sides @ position)
         step: FloatArray
         step, _, flag, _ = daqp.solve(
             hessian, -(errors @ self._jacobians), self._sides, room, self._no_lower, self._inequalities

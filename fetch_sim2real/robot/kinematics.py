@@ -70,11 +70,8 @@ def chain_rotations(position: FloatArray) -> FloatArray:
     Returned as (B, 3, 4, 3): base_link component, link (``PAN`` ... ``WRIST_ROLL``), axis of that link. In this order
     a point of the arm is one product of (B * 3, 12) with its twelve coefficients.
     """
-    factors = np.empty((position.shape[0], _ONE + 1))
-    np.cos(position, out=factors[:, :7])
-    np.sin(position, out=factors[:, 7:14])
-    np.negative(factors[:, 7:14], out=factors[:, 14:_ZERO])
-    factors[:, _ZERO], factors[:, _ONE] = 0.0, 1.0
+    sines = np.sin(position)
+    factors = np.concatenate([np.cos(position), sines, -sines, _CONSTANTS.repeat(len(position), axis=0)], axis=1)
     # Every link's rotation from the link before, then one after the other from base_link.
     rotations = (factors.take(_FIRST, axis=1) * factors.take(_SECOND, axis=1)).reshape(-1, 3, 4, 3)
     for link in (UPPERARM_ROLL, FOREARM_ROLL, WRIST_ROLL):
@@ -84,6 +81,7 @@ def chain_rotations(position: FloatArray) -> FloatArray:
 
 # Columns of ``factors`` above: seven cosines, seven sines, seven negative sines, zero, one.
 _ZERO, _ONE = 21, 22
+_CONSTANTS: Final = np.array([[0.0, 1.0]])
 
 
 def _turn_factors() -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -25,10 +25,13 @@ from fetch_sim2real.robot.joints import (
     GRIPPER_JOINTS,
     TORSO_RANGE_M,
 )
+from fetch_sim2real.robot.kinematics import ARM_LINKS
 from fetch_sim2real.types import FloatArray
 
 _PREFIX: Final = "robot0:"
 GRIP_SITE: Final = "grip"
+# Frames of cameras that nothing looks through: without mass and shape they would only cost time in every physics step.
+_REMOVED_BODIES: Final = ("head_camera_link", "gripper_camera_link", "external_camera_body_0")
 # The torso's body in the model is at the joint's zero.
 _REMOVED_JOINTS: Final = ("slide0", "slide1", "slide2", "torso_lift_joint", "head_pan_joint", "head_tilt_joint")
 
@@ -92,6 +95,8 @@ def fetch_spec(torso_height_m: float, gains: ServoGains = NOMINAL_GAINS) -> mujo
         spec.delete(item)
     for camera in list(spec.cameras):
         spec.delete(camera)
+    for name in _REMOVED_BODIES:
+        spec.delete(spec.body(_PREFIX + name))
     for name in _REMOVED_JOINTS:
         spec.delete(spec.joint(_PREFIX + name))
     robot.pos = [0.0, 0.0, 0.0]
@@ -101,9 +106,10 @@ def fetch_spec(torso_height_m: float, gains: ServoGains = NOMINAL_GAINS) -> mujo
     _strip_prefix(spec)
     _add_servos(spec, gains)
     _set_collisions(spec)
-    for body in spec.bodies:
-        if body.name != "world":
-            body.gravcomp = 1.0
+    # All that moves; on bodies that do not, it would be worked out in every physics step for nothing.
+    shoulder = spec.body(ARM_LINKS[0])
+    for body in (shoulder, *shoulder.find_all("body")):
+        body.gravcomp = 1.0
     return spec
 
 

@@ -28,24 +28,21 @@ class SpherePairs:
         self._touching_m = radius_m[self._sphere]
         self._touching_m[self._boxes :] += radius_m[self._other]
 
-    def clearance(self, middle: FloatArray, half: FloatArray | None) -> FloatArray:
-        """Least clearance (B, M) [m] on chords (3, C, B, N) given by their middles and halves, None for points.
+    def clearance(self, chords: FloatArray) -> FloatArray:
+        """Least clearance (B, M) [m] on chords (2, 3, C, B, N) given by their middles and halves; (1, ...) for points.
 
         It is how far a chord stays beyond the plane across the gap, which is the vector from the obstacle's nearest
         point to the chord's middle.
         """
         boxes = self._boxes
-        sphere = middle.take(self._sphere, axis=-1)
-        obstacle = np.empty_like(sphere)
-        np.maximum(sphere[..., :boxes], self._lower_m, out=obstacle[..., :boxes])
-        np.minimum(obstacle[..., :boxes], self._upper_m, out=obstacle[..., :boxes])
-        obstacle[..., boxes:] = middle.take(self._other, axis=-1)
-        gap = np.subtract(sphere, obstacle, out=sphere)
-        distance = np.sqrt(np.add.reduce(gap * gap, axis=0))
-        if half is not None:
-            swing = half.take(self._sphere, axis=-1)
-            swing[..., boxes:] -= half.take(self._other, axis=-1)
-            swing *= gap
-            distance -= np.abs(np.add.reduce(swing, axis=0)) / np.maximum(distance, 1e-12)
+        # Seen from the other sphere, or from the nearest point of the box: the gap, and how the chord swings about it.
+        seen = chords.take(self._sphere, axis=-1)
+        seen[..., boxes:] -= chords.take(self._other, axis=-1)
+        gap = seen[0]
+        gap[..., :boxes] -= np.minimum(np.maximum(gap[..., :boxes], self._lower_m), self._upper_m)
+        products = np.add.reduce(seen * gap, axis=1)
+        distance = np.sqrt(products[0])
+        if len(products) > 1:
+            distance -= np.abs(products[1]) / np.maximum(distance, 1e-12)
         distance -= self._touching_m
         return np.asarray(np.minimum.reduce(distance, axis=0))

@@ -19,6 +19,9 @@ POINT_TOLERANCE_S: Final = 10e-9
 ROUNDING: Final = 1e-9
 
 
+_Powers = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
 def position_after_step(position: FloatArray, velocity: FloatArray, next_velocity: FloatArray) -> FloatArray:
     """Position after one control period of constant acceleration between two velocities; shapes (..., 7)."""
     return position + 0.5 * (velocity + next_velocity) * CONTROL_PERIOD_S
@@ -93,22 +96,21 @@ def sample_trajectory(trajectory: JointTrajectory, start: JointSetpoint, elapsed
         if abs(elapsed_s - point.time_from_start_s) <= POINT_TOLERANCE_S:
             return end
         if elapsed_s < point.time_from_start_s:
-            return _hermite(begin, end, point.time_from_start_s - begin_s, elapsed_s - begin_s)
+            duration_s = point.time_from_start_s - begin_s
+            return _on_curve(_hermite_powers(begin, end, duration_s), duration_s, elapsed_s - begin_s)
         begin_s, begin = point.time_from_start_s, end
     return JointSetpoint.at_rest(begin.position)
 
 
-def _hermite(begin: JointSetpoint, end: JointSetpoint, duration_s: float, t_s: float) -> JointSetpoint:
+def _on_curve(powers: FloatArray | _Powers, duration_s: float, t_s: float) -> JointSetpoint:
     s = t_s / duration_s
-    p0, slope, quadratic, cubic = _hermite_powers(begin, end, duration_s)
+    p0, slope, quadratic, cubic = powers
     position = p0 + s * (slope + s * (quadratic + s * cubic))
     velocity = (slope + s * (2.0 * quadratic + 3.0 * s * cubic)) / duration_s
     return JointSetpoint(position, velocity)
 
 
-def _hermite_powers(
-    begin: JointSetpoint, end: JointSetpoint, duration_s: float
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _hermite_powers(begin: JointSetpoint, end: JointSetpoint, duration_s: float) -> _Powers:
     """Coefficients (7,) of the powers 0 to 3 of the share of ``duration_s``."""
     change = end.position - begin.position
     begin_slope, end_slope = begin.velocity * duration_s, end.velocity * duration_s
@@ -132,16 +134,22 @@ class RunningTrajectory:
 
     def at(self, now_ns: int) -> JointSetpoint:
         """Commanded state at ``now_ns``."""
-        return sample_trajectory(self.trajectory, self.start, (now_ns - self.sent_ns) * 1e-9)
+        elapsed_s = (now_ns - self.sent_ns) * 1e-9
+        if self._is_in_step(elapsed_s):
+            return _on_curve(self._step_powers, self.trajectory.points[0].time_from_start_s, elapsed_s)
+        return sample_trajectory(self.trajectory, self.start, elapsed_s)
 
     def position_at(self, now_ns: int) -> FloatArray:
         """Commanded position (7,) at ``now_ns``, to rounding what ``at`` gives; cheaper, as joint states come often."""
         elapsed_s = (now_ns - self.sent_ns) * 1e-9
-        duration_s = self.trajectory.points[0].time_from_start_s
-        if not POINT_TOLERANCE_S < elapsed_s < duration_s - POINT_TOLERANCE_S:
+        if not self._is_in_step(elapsed_s):
             return self.at(now_ns).position
-        s = elapsed_s / duration_s
+        s = elapsed_s / self.trajectory.points[0].time_from_start_s
         return np.array([1.0, s, s * s, s * s * s]) @ self._step_powers
+
+    def _is_in_step(self, elapsed_s: float) -> bool:
+        """Whether that is before the first point, where a sent trajectory is asked for most."""
+        return POINT_TOLERANCE_S < elapsed_s < self.trajectory.points[0].time_from_start_s - POINT_TOLERANCE_S
 
     @cached_property
     def _step_powers(self) -> FloatArray:

@@ -36,10 +36,10 @@ class TrajectoryFollower:
         self._end_s, self._end_position = float(times[-1]), positions[-1]
         self._begins, self._durations = times[:-1], times[1:] - times[:-1]
         duration = self._durations[:, None]
-        p0, p1 = positions[:-1], positions[1:]
+        p0, change = positions[:-1], positions[1:] - positions[:-1]
         m0, m1 = velocities[:-1] * duration, velocities[1:] * duration
         # Hermite basis in powers of the share s of the segment.
-        self._powers = np.array([p0, m0, 3.0 * (p1 - p0) - 2.0 * m0 - m1, 2.0 * (p0 - p1) + m0 + m1])
+        self._powers = np.array([p0, m0, 3.0 * change - 2.0 * m0 - m1, -2.0 * change + m0 + m1])
 
     def desired(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Desired positions and velocities, each (n, joints), at ``times_s`` (n,)."""

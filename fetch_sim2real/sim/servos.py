@@ -11,7 +11,8 @@ from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.timing import PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointTrajectory
 
-_STEPS_AHEAD: Final = np.arange(1.0, PHYSICS_STEPS_PER_PERIOD + 1)
+# A period and a half: the next trajectory may be some milliseconds late.
+_STEPS_AHEAD: Final = np.arange(1.0, 1.5 * PHYSICS_STEPS_PER_PERIOD + 1)
 
 
 class ArmServos:
@@ -71,7 +72,7 @@ class ArmServos:
         return self._targets[first : first + count]
 
     def _sample(self, step: int) -> None:
-        """Targets of the coming control period, in one go: a trajectory is mostly replaced after that time."""
+        """Targets until the next trajectory has come, mostly, in one go."""
         # The servo is given where the arm should be at the end of each physics step.
         position, velocity = self._arm.desired((step + _STEPS_AHEAD) * PHYSICS_STEP_S)
         self._targets_from = step
