@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from fetch_sim2real.errors import GraphError
 
 BOOLEANS: Final = ("true", "false")
+# How alike two names are, from 0 to 1, if one is taken for the other misspelt: 'speed' is no 'speed_scale' yet.
+_NEARLY: Final = 0.8
 _KINDS: Final[Mapping[type, str]] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 Options = TypeVar("Options")
@@ -54,6 +57,19 @@ def options_of(options: type[Options], meanings: Mapping[str, Meaning], values: 
     checked = options(**converted)
     require_choices(checked, meanings)
     return checked
+
+
+def require_known(given: Iterable[str], arguments: Sequence[Argument]) -> None:
+    """Raise ``GraphError`` for a name that is nearly one of ``arguments``: launch itself takes any name in silence.
+
+    Names that are like none may belong to a launch file that includes this one.
+    """
+    known = [argument.name for argument in arguments]
+    for name in given:
+        if name in known or name.startswith("ros_"):  # launch_ros keeps things of its own under such names
+            continue
+        for near in get_close_matches(name, known, n=1, cutoff=_NEARLY):
+            raise GraphError(f"there is no argument '{name}', did you mean {near}? --show-args lists all")
 
 
 def require_choices(options: object, meanings: Mapping[str, Meaning]) -> None:

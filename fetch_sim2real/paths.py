@@ -48,6 +48,11 @@ def worlds_dir() -> Path:
     return _PACKAGE / "worlds"
 
 
+def world_names() -> tuple[str, ...]:
+    """Names of the worlds that come with the package, sorted."""
+    return tuple(sorted(path.stem for path in worlds_dir().glob("*.yaml")))
+
+
 def policy_names() -> tuple[str, ...]:
     """Names that ``find_policy`` knows, sorted; none where no policies are shipped."""
     try:

@@ -76,7 +76,7 @@ class SimGraphOptions:
     ``policy`` is the name of a shipped bundle or a folder, ``task`` empty for the one it was trained for, ``world`` the
     name of a shipped world or a YAML file.
     ``conditions`` are those of ``sim.conditions`` as text, ``look`` says when the actor sees.
-    ``episode_s`` 0 means the world's own. ``record_to`` is the folder of the bag, empty for none; ``record_metadata``
+    ``episode_s`` 0 means the world's own. ``record`` is the folder of the bag, empty for none; ``record_metadata``
     a JSON text that the recorder puts into it.
     """
 
@@ -103,7 +103,7 @@ class SimGraphOptions:
     rosbridge_loss: float = 0.0
     await_start: bool = False
     calibration: str = ""
-    record_to: str = ""
+    record: str = ""
     record_metadata: str = "{}"
 
 
@@ -173,9 +173,9 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     )
     # The slowest to start first: it has the longest way to its first answer.
     processes = (policy, bridge, *cameras, driver)
-    if not options.record_to:
+    if not options.record:
         return processes
-    return (*processes, recorder_process(options.record_to, options.record_metadata))
+    return (*processes, recorder_process(options.record, options.record_metadata))
 
 
 def camera_processes(
@@ -286,7 +286,7 @@ def absolute_file(path: str) -> str:
 MEANINGS: Final[Mapping[str, Meaning]] = {
     "policy": Meaning("Name of a shipped policy bundle, or the folder of one."),
     "task": Meaning("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
-    "world": Meaning("Name of a shipped world (nominal, randomized, wide, gap), or a YAML file."),
+    "world": Meaning(f"Name of a shipped world ({', '.join(paths.world_names())}), or a YAML file."),
     "camera": Meaning("Size and rate of the simulated camera.", CAMERAS),
     "camera_source": Meaning(
         "sim: the bridge publishes the camera's topics; software-device: camera_node does, by way of the RealSense "
@@ -315,7 +315,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "rosbridge_loss": Meaning("Share of the messages through rosbridge that are lost."),
     "await_start": Meaning("true: the policy holds until it is told to start; false: it acts on a goal.", BOOLEANS),
     "calibration": Meaning("Calibration file of the camera, for goals in its frame; empty: where it was in training."),
-    "record_to": Meaning("Folder for a bag of everything, which must not exist yet; empty records nothing."),
+    "record": Meaning("Folder for a bag of everything, which must not exist yet; empty records nothing."),
     "record_metadata": Meaning("JSON text that is stored in the bag."),
 }
 

@@ -36,7 +36,7 @@ REPLAY_MEANINGS: Final[Mapping[str, Meaning]] = {
     "start_s": Meaning("Leave out what was recorded before this [s]."),
     "loop": Meaning("true: begin again at the end; false: end the graph then.", BOOLEANS),
     "rename": Meaning("Topics with another name in the bag: /joint_states:=/fetch/joint_states; spaces between."),
-    "record": MEANINGS["record_to"],
+    "record": MEANINGS["record"],
 }
 
 

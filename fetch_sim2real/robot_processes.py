@@ -74,7 +74,7 @@ ROBOT_MEANINGS: Final[Mapping[str, Meaning]] = {
     "rosbag_filename": Meaning("realsense: play this recording of the SDK instead of opening a camera."),
     "lockstep": Meaning("sim: the world waits for the policy. A robot does not wait: leave it false there.", BOOLEANS),
     "calibration": MEANINGS["calibration"],
-    "record": MEANINGS["record_to"],
+    "record": MEANINGS["record"],
 }
 
 
@@ -98,7 +98,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
                 mode=options.mode,
                 await_start=True,
                 calibration=options.calibration,
-                record_to=options.record,
+                record=options.record,
             )
         )
     if options.lockstep:

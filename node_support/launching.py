@@ -17,7 +17,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
 from fetch_sim2real import processes
-from fetch_sim2real.launch_arguments import Argument, arguments_of, options_of
+from fetch_sim2real.launch_arguments import Argument, arguments_of, options_of, require_known
 from fetch_sim2real.processes import PLACEMENT_MEANINGS, NodeProcess, PlacementOptions, placed
 
 Make = Callable[[Mapping[str, str]], Sequence[NodeProcess]]
@@ -37,6 +37,7 @@ def launch_description(arguments: Sequence[Argument], make: Make) -> LaunchDescr
         )
 
     def start(context: LaunchContext) -> list[Node]:
+        require_known(context.launch_configurations, every)
         values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in every}
         placement = options_of(PlacementOptions, PLACEMENT_MEANINGS, values)
         return start_nodes(placed(make(values), placement))

@@ -7,7 +7,7 @@ refused too: a misspelt name must not silently leave a default in force.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,10 @@ class ParameterError(FetchSim2RealError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter; the default's type is its type. ``changeable`` ones may be set while the node runs."""
+    """One parameter; the default's type is its type. ``changeable`` ones may be set while the node runs.
+
+    ``read`` takes a value that has a form of its own apart, and raises what is wrong with it.
+    """
 
     name: str
     default: Value
@@ -36,6 +39,7 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     changeable: bool = False
+    read: Callable[[Any], object] | None = None
 
     def checked(self, value: Any) -> Value:
         """``value`` in the parameter's type; ParameterError if it cannot be taken."""
@@ -56,6 +60,11 @@ class Parameter:
                 raise ParameterError(
                     f"parameter '{self.name}' is {value}{self._unit()}, expected {low:g} to {high:g}{self._unit()}"
                 )
+        if self.read is not None:
+            try:
+                self.read(value)
+            except FetchSim2RealError as error:
+                raise ParameterError(f"parameter '{self.name}' is {value!r}, not as expected: {error}") from None
         return value  # type: ignore[no-any-return]
 
     def help(self) -> str:

@@ -85,7 +85,7 @@ def _log_folder(settings: SimSettings) -> Iterator[Path]:
 
 def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console: Console, run: Run) -> None:
     options = settings.graph
-    if options.record_to:
+    if options.record:
         options = replace(options, record_metadata=_metadata(settings))
     with launch(sim_graph(options), logs, hurry=stop.insists) as supervisor:
 
@@ -96,7 +96,7 @@ def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console:
         with RosSession(graph.OPERATOR, watch) as session:
             operator = Operator(session, options.backend)
             with console.status("starting the graph"):
-                operator.wait_for_graph(_GRAPH_LIMIT_S, bool(options.record_to), options.camera_source)
+                operator.wait_for_graph(_GRAPH_LIMIT_S, bool(options.record), options.camera_source)
             _run_row(settings, operator, console, run, options.camera_source)
 
 
@@ -174,7 +174,7 @@ def _metadata(settings: SimSettings) -> str:
 def _result(settings: SimSettings, run: Run, started_s: float) -> RunResult:
     options = settings.graph
     rate, interval = success_of(run.results)
-    bag = Path(options.record_to) if options.record_to else None
+    bag = Path(options.record) if options.record else None
     return RunResult(
         version=__version__,
         command=settings.command,

@@ -76,7 +76,7 @@ def checked(settings: SimSettings) -> SimSettings:
     folder = settings.folder.expanduser().absolute()
     if folder.exists() and any(folder.iterdir()):
         raise SetupError(f"the folder {folder} is not empty, choose another: --record DIR")
-    options = replace(settings.graph, record_to=str(folder / "bag"))
+    options = replace(settings.graph, record=str(folder / "bag"))
     return replace(settings, folder=folder, graph=options)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from fetch_sim2real import paths
 from fetch_sim2real.processes import BACKENDS, CAMERAS, SimGraphOptions
 from fetch_sim2real.ros_domain import free_port
 from operator_cli.namespaces import HELP as NAMESPACE_HELP
@@ -24,6 +25,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 DEFAULT_EPISODES: Final = 10
 _DEFAULTS: Final = SimGraphOptions()
+_WORLD_HELP: Final = f"{', '.join(paths.world_names())}, or a YAML file."
 _FILE_WIDTH: Final = 120  # characters in a line where there is no terminal to say
 _HELP: Final = """Run the whole stack in simulation: policy, arm driver, and MuJoCo in place of robot and camera.
 
@@ -77,7 +79,7 @@ def sim(
             "and camera_node; external, from a node of yours.",
         ),
     ] = _DEFAULTS.camera_source,
-    world: Annotated[str, typer.Option(help="nominal, randomized, wide, gap, or a YAML file.")] = _DEFAULTS.world,
+    world: Annotated[str, typer.Option(help=_WORLD_HELP)] = _DEFAULTS.world,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
     blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
     backend: Annotated[str, typer.Option(help=f"The driver's way to the robot: {' or '.join(BACKENDS)}.")] = (

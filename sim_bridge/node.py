@@ -15,7 +15,7 @@ from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.processes import CAMERA_SIM
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
-from fetch_sim2real.sim.conditions import Conditions, ConditionsError
+from fetch_sim2real.sim.conditions import Conditions
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import find_task
@@ -46,7 +46,6 @@ class SimBridge(StackNode):
     def __init__(self) -> None:
         super().__init__(graph.SIM_BRIDGE, TABLE)
         world = self._world()
-        self._conditions()  # a wrong text is found before anything is built
         self._is_lockstep = self.parameters.flag("lockstep")
         task = find_task(self.parameters.text("task"))
         is_camera = self.parameters.text("camera_source") == CAMERA_SIM
@@ -116,10 +115,7 @@ class SimBridge(StackNode):
     # -- services ------------------------------------------------------------------------------------------------
 
     def _reset(self) -> tuple[bool, str]:
-        try:
-            self._start_episode()
-        except ConditionsError as error:
-            return False, str(error)
+        self._start_episode()
         driver_is_ready = self._wait_for_driver() if self._is_lockstep else None
         sim = self._cell.sim
         answer = {

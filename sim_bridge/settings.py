@@ -12,6 +12,14 @@ from node_support.parameters import Parameter
 CAMERA_PROFILES: Final = {"424x240@30": (424, 240), "640x480@30": (640, 480)}
 _MAX_SEED: Final = 2**31 - 1
 
+
+def _read_conditions(text: str) -> object:
+    # Imported when the node is there already: it takes a while.
+    from fetch_sim2real.sim.conditions import Conditions
+
+    return Conditions.from_text(text)
+
+
 TABLE: Final = (
     Parameter("world", "nominal", "name of a shipped world, or path of a YAML file"),
     Parameter("task", "reach_block", "what to do: decides starts, goals and success", choices=tuple(TASKS)),
@@ -25,7 +33,13 @@ TABLE: Final = (
     ),
     Parameter("seed", 0, "seed of the next episode", low=0, high=_MAX_SEED, changeable=True),
     Parameter("move_block", False, "put the block elsewhere during the next episode", changeable=True),
-    Parameter("conditions", "", "unplanned changes and faults of the next episode, as JSON", changeable=True),
+    Parameter(
+        "conditions",
+        "",
+        "unplanned changes and faults of the next episode, as JSON",
+        changeable=True,
+        read=_read_conditions,
+    ),
     Parameter("blank_image", False, "control experiment: black images without depth", changeable=True),
     Parameter("episode_s", 0.0, "length of an episode; 0 takes the world's own", "s", low=0.0, high=86400.0),
     Parameter("backend", "joint_trajectory", "how the robot is reached: as the driver's parameter", choices=BACKENDS),

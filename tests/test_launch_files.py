@@ -44,7 +44,7 @@ TABLES = {
     graph.SIM_BRIDGE: sim_bridge.settings.TABLE,
 }
 GRAPHS = {
-    "sim": sim_graph(SimGraphOptions(record_to="bag")),
+    "sim": sim_graph(SimGraphOptions(record="bag")),
     **{
         f"robot {camera}": robot_graph(RobotGraphOptions(camera=camera, record="bag"))
         for camera in robot_processes.ROBOT_CAMERAS
@@ -177,8 +177,16 @@ class Recorded:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args, self.kwargs = args, kwargs
 
-    def perform(self, context: dict[str, str]) -> str:
-        return context[self.args[0]]
+    def perform(self, context: Context) -> str:
+        return context.launch_configurations[self.args[0]]
+
+
+@dataclass
+class Context:
+    """Stands for launch's context: what the command line says, over the defaults."""
+
+    launch_configurations: dict[str, str] = field(default_factory=dict)
+    is_shutdown: bool = False
 
 
 LAUNCH_NAMES = {
@@ -232,9 +240,12 @@ def test_a_launch_file_declares_its_options_then_the_transport_then_nodes(
         assert declared[argument.name]["default_value"] == argument.default
         assert declared[argument.name]["description"] == argument.description
         assert tuple(declared[argument.name].get("choices", ())) == argument.choices
-    context = {argument.name: argument.default for argument in expected} | {"namespace": "left"}
-    nodes = entities[-1].kwargs["function"](context)
+    given = {argument.name: argument.default for argument in expected} | {"namespace": "left", "of_another_file": "1"}
+    nodes = entities[-1].kwargs["function"](Context(given))
     assert nodes and all(node.kwargs["namespace"] == "left" for node in nodes)
+    for misspelt, meant in (("remaps", "remap"), ("param_file", "params_file")):
+        with pytest.raises(GraphError, match=f"no argument '{misspelt}', did you mean {meant}"):
+            entities[-1].kwargs["function"](Context(given | {misspelt: "x"}))
 
 
 def test_nodes_are_those_of_the_table(launching: types.ModuleType, tmp_path: Path) -> None:
@@ -250,10 +261,6 @@ def test_nodes_are_those_of_the_table(launching: types.ModuleType, tmp_path: Pat
         assert own.args == (str(file),)
         assert node.kwargs["remappings"] == [("a", "b")]
         assert node.kwargs["additional_env"] == process.environment
-
-
-class Context:
-    is_shutdown = False
 
 
 def stopped(actions: Sequence[Recorded]) -> list[str]:

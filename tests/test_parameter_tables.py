@@ -12,12 +12,12 @@ import pytest
 pytest.importorskip("rclpy")
 
 from fetch_sim2real.errors import FetchSim2RealError
-from node_support.parameters import Parameter
+from node_support.parameters import Parameter, ParameterError
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES: dict[str, Sequence[Parameter]] = {
     node: importlib.import_module(f"{node}.settings").TABLE
-    for node in ("arm_driver", "camera_node", "policy_node", "recorder", "sim_bridge")
+    for node in ("arm_driver", "bag_player", "camera_node", "policy_node", "recorder", "sim_bridge")
 }
 EVERY = [pytest.param(p, id=f"{node}.{p.name}") for node, table in TABLES.items() for p in table]
 
@@ -29,7 +29,7 @@ def test_each_says_what_it_is(parameter: Parameter) -> None:
     assert parameter.checked(parameter.default) == parameter.default
     if isinstance(parameter.default, float):
         assert parameter.low is not None, "a number without a range takes everything"
-        assert parameter.unit or "share" in parameter.description
+        assert parameter.unit or "share" in parameter.description or "multiple" in parameter.description
 
 
 @pytest.mark.parametrize("parameter", EVERY)
@@ -42,6 +42,14 @@ def test_each_refuses_what_is_wrong_and_says_what_is_expected(parameter: Paramet
     for value in wrong:
         with pytest.raises(FetchSim2RealError, match=rf"parameter '{re.escape(parameter.name)}' is .*expected"):
             parameter.checked(value)
+
+
+def test_a_text_with_a_form_of_its_own_is_read_before_it_is_taken() -> None:
+    (conditions,) = (p for p in TABLES["sim_bridge"] if p.name == "conditions")
+    assert conditions.checked('{"perturb": ["shove"]}')
+    for wrong, reason in (("{", "not JSON"), ('{"perturb": ["kick"]}', "changes are move_block, shove")):
+        with pytest.raises(ParameterError, match=rf"parameter 'conditions' is .*expected.*{reason}"):
+            conditions.checked(wrong)
 
 
 def test_no_node_declares_parameters_elsewhere() -> None:

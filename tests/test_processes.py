@@ -31,19 +31,19 @@ def test_the_graph_is_policy_driver_and_bridge(policy: str) -> None:
 
 
 def test_a_recorder_only_where_there_is_something_to_record_to(policy: str, tmp_path: Path) -> None:
-    recorder = by_name(SimGraphOptions(policy=policy, record_to="bags/one"))[graph.RECORDER]
+    recorder = by_name(SimGraphOptions(policy=policy, record="bags/one"))[graph.RECORDER]
     assert recorder.parameters["output"] == str(Path("bags/one").absolute())
 
 
 def test_the_driver_is_stopped_last_and_alone(policy: str) -> None:
-    ranks = {name: p.stop_rank for name, p in by_name(SimGraphOptions(policy=policy, record_to="bag")).items()}
+    ranks = {name: p.stop_rank for name, p in by_name(SimGraphOptions(policy=policy, record="bag")).items()}
     driver = ranks.pop(graph.ARM_DRIVER)
     assert driver > max(ranks.values())
     assert ranks[graph.POLICY_NODE] < min(rank for name, rank in ranks.items() if name != graph.POLICY_NODE)
 
 
 def test_every_process_gets_the_transport_that_carries_images(policy: str) -> None:
-    for process in sim_graph(SimGraphOptions(policy=policy, record_to="bag")):
+    for process in sim_graph(SimGraphOptions(policy=policy, record="bag")):
         assert process.environment[graph.FASTDDS_TRANSPORT_VARIABLE] == graph.FASTDDS_TRANSPORT
 
 
@@ -57,7 +57,7 @@ def test_without_a_screen_the_bridge_renders_with_egl(policy: str, monkeypatch: 
 
 def test_every_module_is_a_package_of_the_project_with_a_console_script(policy: str) -> None:
     setup = (ROOT / "setup.py").read_text()
-    for process in sim_graph(SimGraphOptions(policy=policy, record_to="bag")):
+    for process in sim_graph(SimGraphOptions(policy=policy, record="bag")):
         assert f'"{process.executable}"' in setup
         assert process.module == f"{process.executable}.main"
 
