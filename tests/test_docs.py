@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +19,12 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import fetch_training.main
+import operator_cli.sim
 from fetch_sim2real.cli.main import SUBCOMMANDS
 from fetch_sim2real.launch_arguments import arguments_of
 from fetch_sim2real.processes import PLACEMENT_MEANINGS, PlacementOptions
-from operator_cli.reference import LAUNCH_FILES, app, pages
+from operator_cli.reference import LAUNCH_FILES, NODES, app, pages, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -81,6 +85,16 @@ def commands(program: str) -> Iterator[tuple[str, list[str]]]:
                     yield page.name, shlex.split(line)[len(program.split()) :]
 
 
+def expect_options(page: str, program: Any, words: Sequence[str]) -> None:
+    """Each ``--option`` in ``words`` is one of the typer app's ``program`` or of its subcommands."""
+    command = get_command(program)
+    parts = [command, *getattr(command, "commands", {}).values()]
+    options = {option for part in parts for p in part.params for option in (*p.opts, *p.secondary_opts)}
+    for word in words:
+        if word.startswith("--") and word != "--help":
+            assert word.partition("=")[0] in options, f"{page}: {' '.join(words)}"
+
+
 def test_subcommands_and_options_in_the_pages_exist() -> None:
     found = list(commands("fetch-sim2real"))
     assert len(found) > 10
@@ -89,13 +103,46 @@ def test_subcommands_and_options_in_the_pages_exist() -> None:
         if not words[0][0].isalpha():
             continue
         assert words[0] in modules, f"{page}: fetch-sim2real {words[0]}"
-        module = __import__(modules[words[0]], fromlist=["app"])
-        program = get_command(module.app)
-        parts = [program, *getattr(program, "commands", {}).values()]
-        options = {option for part in parts for p in part.params for option in (*p.opts, *p.secondary_opts)}
+        expect_options(page, importlib.import_module(modules[words[0]]).app, words[1:])
+
+
+def test_targets_and_their_arguments_in_the_pages_exist() -> None:
+    found = [(page, words) for page, words in commands("make") if re.fullmatch(r"[a-z]+", words[0])]
+    assert len(found) > 10
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page, words in found:
+        assert re.search(rf"^{words[0]}:", makefile, re.MULTILINE), f"{page}: make {words[0]}"
         for word in words[1:]:
-            if word.startswith("--") and word != "--help":
-                assert word.partition("=")[0] in options, f"{page}: fetch-sim2real {' '.join(words)}"
+            if words[0] == "sim" and word.startswith("ARGS="):
+                expect_options(page, operator_cli.sim.app, shlex.split(word.removeprefix("ARGS=")))
+
+
+def test_modules_and_their_options_in_the_pages_exist() -> None:
+    found = list(commands("python -m"))
+    assert len(found) > 10
+    for page, (name, *words) in found:
+        if name == "fetch_training.main":
+            expect_options(page, fetch_training.main.app, words)
+        elif name.startswith("benchmarks."):
+            # Their parsers are made where they run, so what is looked for is the text.
+            path = ROOT / Path(*name.split("."))
+            sources = [*path.parent.glob(f"{path.name}.py"), *path.glob("*.py")]
+            assert sources, f"{page}: python -m {name}"
+            sources.append(ROOT / "benchmarks" / "graph_run.py")  # has the options of several
+            text = "".join(source.read_text(encoding="utf-8") for source in sources)
+            for word in words:
+                if word.startswith("--"):
+                    assert word == "--help" or f'"{word}"' in text, f"{page}: python -m {name} {' '.join(words)}"
+
+
+def test_nodes_and_their_parameters_in_the_pages_exist() -> None:
+    found = [(page, node, words) for node in NODES for page, words in commands(f"{node} --ros-args")]
+    assert len(found) > 2
+    for page, node, words in found:
+        known = {parameter.name for parameter in tables()[node]}
+        for word in words:
+            if ":=" in word:
+                assert word.partition(":=")[0] in known, f"{page}: {node} {word}"
 
 
 def test_launch_files_and_their_arguments_in_the_pages_exist() -> None:

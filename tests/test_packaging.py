@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,20 @@ def test_an_installed_wheel_finds_its_files(source_copy: Path, tmp_path: Path) -
     run([*pip, "--prefix", str(tmp_path), "--no-warn-script-location", str(source_copy)], tmp_path)
     expect_installed_files(tmp_path, tmp_path)
     assert (tmp_path / "bin" / "fetch-sim2real").is_file()
+
+
+@pytest.mark.slow
+def test_a_source_distribution_holds_all_that_a_wheel_is_made_of(source_copy: Path, tmp_path: Path) -> None:
+    build = "from setuptools.build_meta import build_sdist; import sys; build_sdist(sys.argv[1])"
+    run([sys.executable, "-c", build, str(tmp_path)], source_copy)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--ignore-installed"]
+    run([*pip, "--prefix", str(tmp_path), "--no-warn-script-location", str(archive)], tmp_path)
+    expect_installed_files(tmp_path, tmp_path)
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    assert {"docs/install.md", "docs/images/pick_and_place.jpg", "CHANGELOG.md", "LICENSE"} <= names
+    assert not any(name.startswith("tests/") for name in names)
 
 
 @pytest.mark.slow
