@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _WORLDS: Final = Path(__file__).parent / "worlds"
 VARIANTS: Final = {
     "whole": "as it is",
-    "fixed-timing": "no randomization of delays",
+    "fixed-timing": "no randomization of delays, none that are practised",
     "symmetric-critic": "critics see what the actor sees",
     "no-limits": "trained without limits of velocity and acceleration",
     "no-demonstrator": "HER alone",
@@ -77,11 +77,13 @@ def _row(variant: str, options: argparse.Namespace) -> str:
 
 def _trained_as(variant: str, task: str, steps: int) -> tuple[Setting, StageSettings]:
     from fetch_training.eye import SeeingErrors
+    from fetch_training.practice import AS_THE_WORLD_IS, Practice
     from fetch_training.setup import Setting
     from fetch_training.state_stage import StageSettings
 
     setting, stage = Setting(task, "randomized", True, SeeingErrors()), StageSettings()
-    stage = replace(stage, loop=replace(stage.loop, steps=steps, evaluate_every=8_000))
+    practice = AS_THE_WORLD_IS if variant == "fixed-timing" else Practice()
+    stage = replace(stage, loop=replace(stage.loop, steps=steps, evaluate_every=8_000, practice=practice))
     if variant == "fixed-timing":
         setting = replace(setting, world=str(_WORLDS / "fixed_timing.yaml"))
     elif variant == "symmetric-critic":

@@ -15,6 +15,7 @@ from fetch_training.actor_critic import AsymmetricActorCritic
 from fetch_training.amounts import EXPERT_STEPS
 from fetch_training.curve import plot_learning_curve
 from fetch_training.episode import Episode
+from fetch_training.practice import AS_THE_WORLD_IS, Practice
 from fetch_training.replay import HindsightReplay
 from fetch_training.rollout import Behaviour, RolloutRequest
 from fetch_training.run_directory import RunDirectory
@@ -35,7 +36,7 @@ class LoopSettings:
     refill_steps: int = 2_000
     batch: int = 128
     updates_per_step: float = 1.0
-    move_block_share: float = 0.0
+    practice: Practice = AS_THE_WORLD_IS
     evaluate_every: int = 6_000
     evaluation_episodes: int = 50
     # Exploration: this share of actions is uniformly random, on top of the actor's own spread.
@@ -71,7 +72,12 @@ class TrainingLoop:
         self._rng = np.random.default_rng([run_seed, 3])
         self._seeds = training_seeds(run_seed, "rollouts")
         held_out = training_seeds(run_seed, "held-out")
-        self._held_out = [next(held_out) for _ in range(settings.evaluation_episodes)]
+        # One way of judging all along: what practice does to these episodes is drawn once.
+        rng = np.random.default_rng([run_seed, 13])
+        self._held_out = [
+            RolloutRequest(next(held_out), "deterministic", settings.practice.draw(rng))
+            for _ in range(settings.evaluation_episodes)
+        ]
         self._steps, self._evaluated_at, self._wall_s = 0, -1, 0.0
         self._bests: list[float] = []
         self._recent: deque[bool] = deque(maxlen=40)
@@ -119,20 +125,16 @@ class TrainingLoop:
     def _ask(self, warming_up: bool) -> Future[Episode]:
         settings = self._settings
         behaviour: Behaviour = self._warm_up if warming_up and not self._bests else "exploring"
-        move = self._rng.random() < settings.move_block_share
-        request = RolloutRequest(next(self._seeds), behaviour, move, settings.random_share)
+        conditions = settings.practice.draw(self._rng)
+        request = RolloutRequest(next(self._seeds), behaviour, conditions, settings.random_share)
         return self._worker.submit(self._weights(), request)
 
     def _weights(self) -> Weights:
         return {name: value.detach() for name, value in self._learner.policy.state_dict().items()}
 
     def _evaluate(self, metrics: dict[str, float]) -> None:
-        move_share = self._settings.move_block_share
         weights = self._weights()
-        futures = [
-            self._worker.submit(weights, RolloutRequest(seed, "deterministic", move_share > 0.0 and i % 2 == 1))
-            for i, seed in enumerate(self._held_out)
-        ]
+        futures = [self._worker.submit(weights, request) for request in self._held_out]
         success = float(np.mean([future.result().success for future in futures]))
         row = {"steps": float(self._steps), "wall_s": self._wall_s,
                "exploring_success": float(np.mean(self._recent)), "evaluated_success": success}  # fmt: skip

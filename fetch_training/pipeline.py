@@ -15,6 +15,7 @@ from fetch_sim2real.observation.preprocess import Channels
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.cell import make_loop
+from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.world_file import load_world
 from fetch_training.actor_critic import LearnerSettings
 from fetch_training.amounts import PICTURES, TUNING_STEPS
@@ -24,6 +25,7 @@ from fetch_training.gather import pictures_of_episodes, scattered_pictures
 from fetch_training.images import PoseImages
 from fetch_training.learn import LoopSettings
 from fetch_training.perception import PretrainSettings, pretrain_encoder
+from fetch_training.practice import Practice
 from fetch_training.rollout import RolloutRequest
 from fetch_training.run_directory import RunDirectory
 from fetch_training.seeds import training_seeds
@@ -40,6 +42,8 @@ _PICTURE_EVERY: Final = 6
 _MOVED_SHARE: Final = 0.3  # of these episodes have the object moved
 _RANDOM_SHARES: Final = (0.05, 0.3, 0.6)
 HELD_OUT_SHARE: Final = 0.05
+# What the encoder sees in its own world is better than what it will see in others.
+_ADDED: Final = SeeingErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, frame_m=0.0)
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,15 @@ class TrainingRun:
     command: str
     channels: Channels = "rgbd"
     pictures: int = PICTURES
-    expert: StageSettings = field(default_factory=StageSettings)
+    expert: StageSettings = field(default_factory=lambda: StageSettings(loop=LoopSettings(practice=Practice())))
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     dagger: DaggerSettings = field(default_factory=DaggerSettings)
     tuning: StageSettings = field(
         default_factory=lambda: StageSettings(
             learner=LearnerSettings(),
-            loop=LoopSettings(steps=TUNING_STEPS, warm_up_steps=0, evaluate_every=5_000, random_share=0.05),
+            loop=LoopSettings(
+                steps=TUNING_STEPS, warm_up_steps=0, evaluate_every=5_000, random_share=0.05, practice=Practice()
+            ),
         )
     )
 
@@ -90,7 +96,9 @@ def train(request: TrainingRun) -> None:
 
 
 def _seeing(request: TrainingRun) -> Setting:
-    return Setting(request.task, request.world, request.proprioception, None, channels=request.channels)
+    return Setting(
+        request.task, request.world, request.proprioception, None, channels=request.channels, added_errors=_ADDED
+    )
 
 
 def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
@@ -132,7 +140,8 @@ def _gather(request: TrainingRun, stream: str, task: str, count: int) -> PoseIma
 def _demonstrations(run_seed: int, stream: str) -> Iterator[RolloutRequest]:
     rng = np.random.default_rng([run_seed, *stream.encode(), 11])
     for seed in training_seeds(run_seed, stream):
-        yield RolloutRequest(seed, "demonstrator", bool(rng.random() < _MOVED_SHARE), float(rng.choice(_RANDOM_SHARES)))
+        conditions = Conditions(perturb=("move_block",)) if rng.random() < _MOVED_SHARE else NO_CONDITIONS
+        yield RolloutRequest(seed, "demonstrator", conditions, float(rng.choice(_RANDOM_SHARES)))
 
 
 def _distil(

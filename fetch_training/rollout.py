@@ -17,6 +17,7 @@ from fetch_sim2real.observation.observe import (
     observe,
 )
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.full_state import full_state, truth_now
 from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.sim.shutter import Captured
@@ -39,7 +40,7 @@ class RolloutRequest:
 
     seed: int
     behaviour: Behaviour
-    move_block: bool = False
+    conditions: Conditions = NO_CONDITIONS
     random_share: float = 0.0
 
 
@@ -61,7 +62,7 @@ class Collector:
         """Run one episode; observations are those of the delayed frames."""
         loop, spec = self.loop, self.actor.observation
         rng = np.random.default_rng([request.seed, 7])
-        draw = loop.reset(request.seed, request.move_block)
+        draw = loop.reset(request.seed, conditions=request.conditions)
         self._eye.start(rng)
         history = ActionHistory(spec.last_actions)
         self._held = rng.uniform(-1.0, 1.0, ACTION_SIZE)

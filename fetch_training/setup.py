@@ -15,7 +15,7 @@ from fetch_sim2real.policy.network import Actor, build_actor
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
 from fetch_sim2real.sim.cell import make_loop
 from fetch_sim2real.sim.world_file import load_world
-from fetch_training.eye import EncoderEye, Eye, SeeingErrors, TruthEye
+from fetch_training.eye import NO_ERRORS, EncoderEye, Eye, SeeingErrors, TruthEye
 from fetch_training.learning_task import LEARNING_TASKS, LearningTask
 from fetch_training.rollout import Collector
 from fetch_training.stochastic import StochasticActor
@@ -29,9 +29,10 @@ _UNLIMITED: Final = 100.0
 class Setting:
     """What is trained and where: task, world (name or path), and whether the actor is told its gripper's position.
 
-    ``errors`` are those of seen positions, None where the actor looks at pictures. ``picture_every`` n renders every
-    n-th frame, 0 what the actor needs. ``channels`` is what the actor sees of a picture. ``limited`` False takes the
-    limits of velocity and acceleration away, which only a simulated robot stands: for comparison.
+    ``errors`` are those of seen positions, None where the actor looks at pictures; ``added_errors`` come on top of
+    what its encoder then sees. ``picture_every`` n renders every n-th frame, 0 what the actor needs. ``channels`` is
+    what the actor sees of a picture. ``limited`` False takes the limits of velocity and acceleration away, which only a
+    simulated robot stands: for comparison.
     """
 
     task: str
@@ -41,6 +42,7 @@ class Setting:
     picture_every: int = 0
     channels: Channels = "rgbd"
     limited: bool = True
+    added_errors: SeeingErrors = NO_ERRORS
 
     @property
     def learning(self) -> LearningTask:
@@ -62,7 +64,11 @@ def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
     learning = setting.learning
     policy = StochasticActor(setting.build_actor(0))
     policy.eval()
-    eye: Eye = EncoderEye(policy.actor) if setting.errors is None else TruthEye(policy.actor, setting.errors)
+    eye: Eye = (
+        EncoderEye(policy.actor, setting.added_errors)
+        if setting.errors is None
+        else TruthEye(policy.actor, setting.errors)
+    )
     picture_every = setting.picture_every or (1 if setting.errors is None else 0)
     profile = limit_profile(DEFAULT_PROFILE)
     if not setting.limited:

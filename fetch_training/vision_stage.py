@@ -23,6 +23,7 @@ from fetch_training.episode import Episode
 from fetch_training.images import ImageAlbum, PoseImages
 from fetch_training.learn import TrainingLoop
 from fetch_training.perception import PretrainSettings, encode_all, pose_error, pretrain_encoder
+from fetch_training.practice import Practice
 from fetch_training.replay import HindsightReplay
 from fetch_training.rollout import Collector, RolloutRequest
 from fetch_training.run_directory import RunDirectory
@@ -46,7 +47,7 @@ class DaggerSettings:
     refit: PretrainSettings = field(default_factory=lambda: PretrainSettings(epochs=2, learning_rate=5e-4))
     distil: DistilSettings = field(default_factory=DistilSettings)
     random_share: float = 0.05
-    move_block_share: float = 0.2
+    practice: Practice = field(default_factory=lambda: Practice(moved_share=0.2))
 
 
 def run_dagger(
@@ -82,8 +83,7 @@ def _collect(
     collector.watch = album.add
     episodes = []
     for _ in range(settings.episodes):
-        move = bool(rng.random() < settings.move_block_share)
-        request = RolloutRequest(next(seeds), "exploring", move, settings.random_share)
+        request = RolloutRequest(next(seeds), "exploring", settings.practice.draw(rng), settings.random_share)
         episodes.append(collector.collect(request))
     collector.watch = None
     return episodes, album.images()

@@ -173,10 +173,12 @@ def test_faults_that_stay(world: World) -> None:
     faulty = with_faults(
         draw,
         Faults(
-            extra_latency_ms=60.0, depth_noise_px=0.3, joint_bias_deg=1.0, calibration_mm=10.0, calibration_deg=2.0
+            extra_latency_ms=60.0, command_latency_ms=25.0, depth_noise_px=0.3, joint_bias_deg=1.0, calibration_mm=10.0,
+            calibration_deg=2.0,
         ),
-    )
+    )  # fmt: skip
     assert faulty.camera_latency_s == pytest.approx(draw.camera_latency_s + 0.060)
+    assert faulty.command_latency_s == pytest.approx(draw.command_latency_s + 0.025)
     bias = faulty.dynamics.joint_offset_rad - draw.dynamics.joint_offset_rad
     assert np.allclose(np.abs(bias), np.deg2rad(1.0)) and len(set(np.sign(bias))) == 2
     assert np.linalg.norm(faulty.camera.position_m - draw.camera.position_m) == pytest.approx(0.010)

@@ -18,7 +18,7 @@ from fetch_sim2real.envs import environment_id
 from fetch_sim2real.envs.environment import FetchEnvironment
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.cell import make_loop
+from fetch_sim2real.sim.cell import LAST_ACTIONS, make_loop
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks import TASKS, find_task
@@ -216,11 +216,12 @@ def test_pictures_come_without_anything_that_only_a_simulator_knows() -> None:
     assert set(more) - set(seen) == {"state", "achieved_goal"}
     for key, value in seen.items():
         np.testing.assert_array_equal(value, more[key])
-    assert seen["observation"].shape == (3 + 1 + 3 * 4,)
+    assert seen["observation"].shape == (3 + 1 + LAST_ACTIONS * 4,)
     np.testing.assert_array_equal(seen["observation"][4:], 0.0)
-    for age in range(3):
-        seen = env.step(np.full(4, 0.1 * (age + 1), np.float32))[0]
-    np.testing.assert_allclose(seen["observation"][4:], np.repeat([0.3, 0.2, 0.1], 4), rtol=1e-6)
+    for number in range(1, LAST_ACTIONS + 1):
+        seen = env.step(np.full(4, 0.1 * number, np.float32))[0]
+    newest_first = 0.1 * np.arange(LAST_ACTIONS, 0, -1)
+    np.testing.assert_allclose(seen["observation"][4:], np.repeat(newest_first, 4), rtol=1e-6)
     env.close()
     asymmetric.close()
 

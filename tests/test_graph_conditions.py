@@ -32,8 +32,8 @@ EPISODE_S = 1.5
 EVERYTHING = Conditions(
     perturb=("shove", "move_goal", "push_arm", "bump_camera", "switch_light", "occlude"),
     faults=Faults(
-        extra_latency_ms=20.0, jitter_ms=40.0, drop_share=0.1, freeze_share=0.2, depth_noise_px=0.1,
-        joint_bias_deg=0.3, calibration_mm=4.0, calibration_deg=0.5,
+        extra_latency_ms=20.0, command_latency_ms=15.0, jitter_ms=40.0, drop_share=0.1, freeze_share=0.2,
+        depth_noise_px=0.1, joint_bias_deg=0.3, calibration_mm=4.0, calibration_deg=0.5,
     ),
 )  # fmt: skip
 

@@ -11,17 +11,19 @@ import torch
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.sim.cell import make_loop
+from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions, Faults
 from fetch_sim2real.sim.full_state import full_state_size
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_training.distil import DistilSettings, distil
 from fetch_training.export import export_bundle
-from fetch_training.eye import NO_ERRORS, EncoderEye, TruthEye
+from fetch_training.eye import NO_ERRORS, EncoderEye, SeeingErrors, TruthEye, perfect_bottleneck
 from fetch_training.gather import scattered_pictures
 from fetch_training.learn import LoopSettings
 from fetch_training.learning_task import LEARNING_TASKS
 from fetch_training.measure import Case, measure
 from fetch_training.perception import PretrainSettings, pretrain_encoder
+from fetch_training.practice import AS_THE_WORLD_IS, Practice
 from fetch_training.replay import HindsightReplay, ReplaySettings
 from fetch_training.rollout import Collector, RolloutRequest
 from fetch_training.run_directory import RunDirectory
@@ -88,6 +90,50 @@ def test_the_same_weights_and_request_give_the_same_episode(world: World) -> Non
     assert not np.array_equal(first.state[0], other.state[0])
 
 
+def test_practice_makes_its_share_of_episodes_late_and_moves_objects_in_others() -> None:
+    rng = np.random.default_rng(0)
+    practice = Practice(moved_share=0.2, late_share=0.5, camera_late_ms=90.0, command_late_ms=40.0)
+    drawn = [practice.draw(rng) for _ in range(4000)]
+    late = np.array([each.faults.extra_latency_ms for each in drawn])
+    assert np.mean(late > 0.0) == pytest.approx(0.5, abs=0.03) and 85.0 < late.max() <= 90.0
+    assert np.mean(late[late > 0.0]) == pytest.approx(45.0, abs=3.0)
+    assert 38.0 < max(each.faults.command_latency_ms for each in drawn) <= 40.0
+    moved = [each.perturb == ("move_block",) for each in drawn]
+    assert np.mean(moved) == pytest.approx(0.2, abs=0.03)
+    assert {AS_THE_WORLD_IS.draw(rng) for _ in range(20)} == {NO_CONDITIONS}
+
+
+def test_late_episodes_are_late() -> None:
+    collector = _collector(load_world("nominal", worlds_dir()).with_episode_s(1.0), _learner(), sees=False)
+    late = Conditions(faults=Faults(extra_latency_ms=80.0, command_latency_ms=30.0))
+    plain, delayed = (
+        collector.collect(RolloutRequest(FIRST_SEED, "demonstrator", each)) for each in (NO_CONDITIONS, late)
+    )
+    assert len(plain) - len(delayed) in (2, 3)
+    # The full state tells critics both delays, in units of 0.1 s.
+    np.testing.assert_allclose(delayed.state[0, -5:-3] - plain.state[0, -5:-3], [0.8, 0.3], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("errors", "kept"), [(SeeingErrors(0.0, 0.0, 0.01, 0.0), True), (SeeingErrors(0.0, 0.0, 0.0, 0.01), False)]
+)
+def test_seeing_errors_last_or_not(errors: SeeingErrors, kept: bool) -> None:
+    loop = make_loop(load_world("nominal", worlds_dir()), LEARNING_TASKS["push"].task, 0)
+    loop.reset(FIRST_SEED)
+    actor, captured = BLIND.build_actor(0), loop.next_frame()
+    assert captured is not None
+    eye, wrong_m = TruthEye(actor, errors), []
+    for episode in range(150):
+        eye.start(np.random.default_rng(episode))
+        seen = [eye.see(captured, loop.sim) - perfect_bottleneck(actor, captured) for _ in range(50)]
+        wrong_m.append(torch.cat(seen).numpy() * 0.1)
+    wrong = np.array(wrong_m)
+    assert np.std(wrong) == pytest.approx(0.01, rel=0.15)
+    again = [np.corrcoef(wrong[:, :-lag].ravel(), wrong[:, lag:].ravel())[0, 1] for lag in (1, 10, 40)]
+    expected = [0.93, 0.5, 0.06] if kept else [0.0, 0.0, 0.0]
+    np.testing.assert_allclose(again, expected, atol=0.1)
+
+
 def test_a_worker_process_collects_the_same_episode() -> None:
     learner, request = _learner(), RolloutRequest(FIRST_SEED, "deterministic")
     weights = {name: value.detach() for name, value in learner.policy.state_dict().items()}
@@ -136,7 +182,7 @@ def test_critics_learn_from_hindsight(world: World) -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + 3):
         replay.add(collector.collect(RolloutRequest(seed, "random")))
     rng = np.random.default_rng(0)
-    losses = [learner.update(replay.sample(64, rng))["critic_loss"] for _ in range(60)]
+    losses = [learner.update(replay.sample(64, rng))["critic_loss"] for _ in range(50)]
     assert np.all(np.isfinite(losses))
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
 

@@ -17,16 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.robot.collision import CollisionModel
-from fetch_sim2real.robot.kinematics import (
-    ELBOW_FLEX_X_M,
-    FOREARM_ROLL_X_M,
-    GRIPPER_X_M,
-    SHOULDER_LIFT_M,
-    UPPERARM_ROLL_X_M,
-    WRIST_FLEX_X_M,
-    WRIST_ROLL_X_M,
-)
 from fetch_sim2real.robot.limits import LimitProfile
+from fetch_sim2real.safety.path_samples import (
+    SAMPLING_ERROR_M,
+    STEP_END,
+    sample_counts,
+    samples_of_path,
+    turning_points,
+)
 from fetch_sim2real.safety.trajectory import (
     ROUNDING,
     braked_velocity,
@@ -51,50 +49,16 @@ class Rule(IntFlag):
     SELF_COLLISION = 64
 
 
-# A path is checked at samples dense enough that its true clearance is at most this much below what the samples show.
-SAMPLING_ERROR_M: Final = 0.002
 # Least sampled clearance: the rest (2 mm) is left when the sampling error is at its worst.
 REQUIRED_CLEARANCE_M: Final = 0.004
 REQUIRED_WORKSPACE_M: Final = SAMPLING_ERROR_M
 # How much of the change from braking to the wanted velocity is tried, in this order, and the coast that would follow.
 _CUTBACKS: Final = np.array([0.75, 0.5, 0.25, 0.0])
 _COASTS_S: Final = np.array([COAST_S, COAST_S, COAST_S, 0.0])
-_SAMPLE_COUNTS: Final = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
-_COUNT_STEPS: Final = _SAMPLE_COUNTS[:-1].astype(np.float64)
-# Which sample is at the step's end.
-_STEP_END: Final = 2
 # What has to be left of each row of ``CollisionModel.path_clearances``, and the rule that says so.
 _REQUIRED_M: Final = np.array([[REQUIRED_WORKSPACE_M], *[[REQUIRED_CLEARANCE_M]] * 3])
 _CLEARANCE_RULES: Final = np.array([[Rule.WORKSPACE], [Rule.TABLE], [Rule.BODY], [Rule.SELF_COLLISION]], dtype=np.uint8)
 _VELOCITY, _ACCELERATION, _POSITION = (np.uint8(r) for r in (Rule.VELOCITY, Rule.ACCELERATION, Rule.POSITION))
-
-# No point of the arm is farther than this from each joint's axis (fingertip reach, and sideways for the last roll).
-_TIP_X_M, _TIP_Y_M = 0.04, 0.06
-_HAND_M: Final = WRIST_ROLL_X_M + GRIPPER_X_M + _TIP_X_M
-_FOREARM_M: Final = FOREARM_ROLL_X_M + WRIST_FLEX_X_M + _HAND_M
-_ARM_M: Final = UPPERARM_ROLL_X_M + ELBOW_FLEX_X_M + _FOREARM_M
-_REACH_M: Final = np.array([SHOULDER_LIFT_M[0] + _ARM_M, _ARM_M, _FOREARM_M, _FOREARM_M, _HAND_M, _HAND_M, _TIP_Y_M])
-# |second derivative| of any point's position along a straight joint path is at most d' BENDING d: turning joints i <= j
-# together bends the path by the reach of j.
-_BENDING_M: Final = _REACH_M[np.maximum.outer(np.arange(7), np.arange(7))]
-
-
-def _weights(count: int) -> tuple[FloatArray, FloatArray]:
-    """How much position, velocity and wanted velocity count in the samples of a path with ``count`` of its tail.
-
-    Both (3 + ``count``, 3): what does not depend on the tail, and what is multiplied with its lever [s].
-    """
-    of_step = np.empty((_STEP_END + 1 + count, 3))
-    of_step[:, 0] = 1.0
-    of_step[0, 1:] = 0.0
-    of_step[1, 1:] = np.array([3.0, 1.0]) * CONTROL_PERIOD_S / 8.0
-    of_step[_STEP_END:, 1:] = CONTROL_PERIOD_S / 2.0
-    of_tail = np.zeros_like(of_step)
-    of_tail[_STEP_END:, 2] = np.arange(count + 1) / count
-    return of_step, of_tail
-
-
-_WEIGHTS: Final = {count: _weights(count) for count in _SAMPLE_COUNTS.tolist()}
 
 
 @dataclass(frozen=True)
@@ -224,26 +188,26 @@ class MotionLimiter:
         Runs of ``alternatives`` rows belong to one reference state and are sampled alike, which is faster.
         """
         lever_s = tail_lever_s(wanted, self.profile.acceleration, coast_s)
-        counts = _sample_counts(wanted * lever_s[:, None])
+        counts = sample_counts(wanted * lever_s[:, None])
         if alternatives > 1:
             counts = np.repeat(counts.reshape(-1, alternatives).max(axis=1), alternatives)
         motion = np.array([position, velocity, wanted]).transpose(1, 0, 2)
-        turned = _turning_points(position, velocity, wanted)
+        turned = turning_points(position, velocity, wanted)
         first = int(counts[0])
         if len(counts) == 1 or (counts == first).all():
-            return self._broken_by(_samples(motion, lever_s, first), turned)
+            return self._broken_by(samples_of_path(motion, lever_s, first), turned)
         rules = np.empty(len(counts), dtype=np.uint8)
         for count in np.unique(counts).tolist():
             rows = np.flatnonzero(counts == count)
-            rules[rows] = self._broken_by(_samples(motion[rows], lever_s[rows], count), turned[rows])
+            rules[rows] = self._broken_by(samples_of_path(motion[rows], lever_s[rows], count), turned[rows])
         return rules
 
     def _broken_by(self, samples: FloatArray, turned: FloatArray) -> NDArray[np.uint8]:
-        """Rules (B,) that paths of ``_samples`` (B, P, 7) with ``_turning_points`` (B, T, 7) break."""
+        """Rules (B,) that paths of ``samples_of_path`` (B, P, 7) with ``turning_points`` (B, T, 7) break."""
         missing = self.model.path_clearances(samples) < _REQUIRED_M
         obstructed = np.bitwise_or.reduce(missing * _CLEARANCE_RULES, axis=0)
         # Each joint is at its farthest after the step, at rest, or where it turns round.
-        extremes = samples[:, _STEP_END:]
+        extremes = samples[:, STEP_END:]
         if turned.size:
             extremes = np.concatenate([extremes, turned], axis=1)
         return np.asarray(obstructed | self._outside(extremes) * _POSITION)
@@ -251,33 +215,6 @@ class MotionLimiter:
     def _outside(self, positions: FloatArray) -> NDArray[np.bool_]:
         """Where (B,) any of the positions (B, k, 7) is outside the limits."""
         return np.asarray(np.logical_or.reduce((positions < self._lower) | (positions > self._upper), axis=(1, 2)))
-
-
-def _turning_points(position: FloatArray, velocity: FloatArray, wanted: FloatArray) -> FloatArray:
-    """Where joints turn round within the step, (B, 1, 7), at their position those that do not; (B, 0, 7) if none does.
-    """
-    turning = velocity * wanted < 0.0
-    if not any_true(turning):
-        return np.empty((len(position), 0, 7))
-    way = np.divide(velocity * velocity, velocity - wanted, out=np.zeros_like(wanted), where=turning)
-    return np.asarray((position + (0.5 * CONTROL_PERIOD_S) * way)[:, None])
-
-
-def _samples(motion: FloatArray, lever_s: FloatArray, count: int) -> FloatArray:
-    """Positions (B, 3 + ``count``, 7) along paths: at once, half a period later, after the step, and along the tail.
-
-    ``motion`` (B, 3, 7) is position, velocity and wanted velocity, ``lever_s`` (B,) that of ``tail_lever_s``.
-    """
-    of_step, of_tail = _WEIGHTS[count]
-    return np.asarray((of_step + lever_s[:, None, None] * of_tail) @ motion)
-
-
-def _sample_counts(tail: FloatArray) -> NDArray[np.int64]:
-    """How many samples (B,) keep the chords within ``SAMPLING_ERROR_M`` of straight tails (B, 7) in joint space."""
-    swept = np.abs(tail)
-    bending = np.add.reduce((swept @ _BENDING_M) * swept, axis=1)
-    needed = np.sqrt(bending * (1.0 / (8.0 * SAMPLING_ERROR_M)))
-    return np.asarray(_SAMPLE_COUNTS[_COUNT_STEPS.searchsorted(needed)])
 
 
 def _rows(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:

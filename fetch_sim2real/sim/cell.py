@@ -17,8 +17,8 @@ from fetch_sim2real.tasks import Task
 IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd")
 # Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
 RENDER_SIZE: Final = (168, 168)
-# Delays are up to three periods, so these actions tell where the gripper is by now.
-LAST_ACTIONS: Final = 3
+# So many actions may not be seen in a picture yet, if everything is late: they tell where the gripper is by now.
+LAST_ACTIONS: Final = 6
 # Gripper displacement [m] per control period of a full action.
 ACTION_SCALE_M: Final = 0.02
 

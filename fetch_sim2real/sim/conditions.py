@@ -29,7 +29,8 @@ class ConditionsError(FetchSim2RealError):
 class Faults(Record):
     """Imperfections of camera, robot and calibration, on top of the world's own. Zero is none.
 
-    ``extra_latency_ms`` and ``jitter_ms`` (uniform from 0, drawn per frame) come on top of the camera's latency;
+    ``extra_latency_ms`` and ``jitter_ms`` (uniform from 0, drawn per frame) come on top of the camera's latency, and
+    ``command_latency_ms`` on top of the time that a command takes;
     ``drop_share`` of the frames is lost; in ``freeze_share`` of them the camera repeats an old picture under a new
     stamp, a few frames in a row; ``depth_noise_px`` is disparity noise (``sim.depth_camera``); ``joint_bias_deg`` an
     error of each arm joint's zero, its sign drawn; ``calibration_mm`` and ``calibration_deg`` a shift and a turn of
@@ -44,6 +45,7 @@ class Faults(Record):
     joint_bias_deg: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     calibration_mm: Annotated[float, Field(ge=0.0, le=200.0)] = 0.0
     calibration_deg: Annotated[float, Field(ge=0.0, le=20.0)] = 0.0
+    command_latency_ms: Annotated[float, Field(ge=0.0, le=500.0)] = 0.0
 
     def stated(self) -> dict[str, float]:
         """Those that are not zero."""

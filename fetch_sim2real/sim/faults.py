@@ -35,7 +35,11 @@ def with_faults(draw: EpisodeDraw, faults: Faults) -> EpisodeDraw:
         draw = replace(draw, sensor=replace(draw.sensor, depth=depth))
     if faults.calibration_mm or faults.calibration_deg:
         draw = replace(draw, camera=_displaced(draw, faults))
-    return replace(draw, camera_latency_s=draw.camera_latency_s + faults.extra_latency_ms * 1e-3)
+    return replace(
+        draw,
+        camera_latency_s=draw.camera_latency_s + faults.extra_latency_ms * 1e-3,
+        command_latency_s=draw.command_latency_s + faults.command_latency_ms * 1e-3,
+    )
 
 
 def _displaced(draw: EpisodeDraw, faults: Faults) -> CameraDraw:
