@@ -20,12 +20,14 @@ _OPEN: Final = 1.0
 
 
 class Situation(NamedTuple):
-    """True positions in base_link [m]: gripper, object, goal (B, 3) each, in the task's goal frame; fingers (B,)."""
+    """Positions in base_link [m]: gripper, object, goal (B, 3) each, the latter in the task's goal frame; fingers (B,);
+    and the motion (B, 3) of the gripper that is commanded already and not seen yet."""
 
     grip_m: torch.Tensor
     object_m: torch.Tensor
     goal_m: torch.Tensor
     finger_m: torch.Tensor
+    coming_m: torch.Tensor
 
 
 Demonstrator = Callable[[Situation], torch.Tensor]
@@ -57,11 +59,29 @@ _BACK_M: Final = 0.08
 _RISE_SHARE: Final = 0.1
 
 
+_CONTACT_M: Final = 0.045  # along the push, between the centres of gripper and object
+
+
+def _soon(now: Situation) -> Situation:
+    """What will be once the motion on its way is made: the gripper elsewhere, and an object that it pushes too."""
+    direction = torch.nn.functional.normalize((now.goal_m - now.object_m)[:, :2], dim=-1)
+    offset = (now.grip_m - now.object_m)[:, :2]
+    along = (offset * direction).sum(-1, keepdim=True)
+    out_m = _length(offset - along * direction)
+    low = _falls(now.grip_m[:, 2:] - now.goal_m[:, 2:], 0.030, 0.045)
+    pushes = low * _rises(-along, 0.020, 0.030) * _falls(out_m, 0.025, 0.040)
+    ahead = (now.coming_m[:, :2] * direction).sum(-1, keepdim=True)
+    pushed_m = pushes * (along + ahead - along.clamp(min=-_CONTACT_M)).clamp(min=0.0)
+    pushed = torch.nn.functional.pad(pushed_m * direction, (0, 1))
+    return now._replace(grip_m=now.grip_m + now.coming_m, object_m=now.object_m + pushed)
+
+
 def push(now: Situation) -> torch.Tensor:
     """Go over the object to the side away from the goal, come down, push, and leave it when it is there.
 
     One phase blends into the next, so that an actor with errors of a centimetre does not waver between two of them.
     """
+    now = _soon(now)
     way = (now.goal_m - now.object_m)[:, :2]
     left_m = _length(way)
     direction = way / left_m.clamp(min=1e-6)

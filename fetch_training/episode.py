@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fetch_sim2real.tasks import Task
-from fetch_training.demonstrators import Situation
 
 Float32 = NDArray[np.float32]
 TRUTH_SIZE: Final = 7
@@ -47,8 +45,3 @@ ARRAYS: Final = ("state", "bottleneck", "vector", "truth", "action")
 def achieved_goal(task: Task, truth: Float32) -> Float32:
     """The goals (..., 3) that the true positions (..., 7) reach, in the task's goal frame."""
     return task.achieved_goal(truth[..., :3], truth[..., 3:6])
-
-
-def situation(truth: torch.Tensor, goal: torch.Tensor) -> Situation:
-    """What a demonstrator sees, of true positions (B, 7) and goals (B, 3)."""
-    return Situation(truth[:, :3], truth[:, 3:6], goal, truth[:, 6])

@@ -34,13 +34,13 @@ class LearningTask:
     demonstrate: Demonstrator
 
     def observation_spec(self, proprioception: bool, channels: Channels = "rgbd") -> ObservationSpec:
-        """What the actor sees: image, goal, its last actions, and, if asked for, gripper position and fingers."""
+        """As ``sim.cell.observation_spec``, with the normalization of the task's goals."""
         image = IMAGE.model_copy(update={"channels": channels})
         return observation_spec(proprioception, self.goal_centre_m, self.goal_scale_m, image)
 
     def actor_spec(self, proprioception: bool) -> ActorSpec:
         """The architecture, with the differences of positions that decide the task."""
-        grips = ("grip", "seen_grip") if proprioception else ("seen_grip",)
+        grips = ("grip", "commanded", "seen_grip") if proprioception else ("seen_grip",)
         pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]
         if self.task.goal_frame == BLOCK_FRAME:
             pairs = [(("goal", "seen_object"), (grip,)) for grip in grips]
@@ -49,6 +49,9 @@ class LearningTask:
             pairs = [(("goal",), (target,))]
             if self.task.object is not None:
                 pairs += [(("seen_object",), (grip,)) for grip in grips]
+        if proprioception:
+            # Motion on its way.
+            pairs.append((("commanded",), ("grip",)))
         relations = tuple(Relation(plus=plus, minus=minus, scale_m=_RELATION_SCALE_M) for plus, minus in pairs)
         return default_actor_spec(_auxiliary(), relations=relations)
 

@@ -75,8 +75,8 @@ def _run(loop: ClosedLoop, bundle: PolicyBundle, case: Case, seed: int, foreign:
         assert captured.frame is not None
         frame = _blank(captured.frame) if case.control == "blank-image" else captured.frame
         observation = observe(
-            spec, frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.goal_m, policy.last_actions,
-            loop.grip_position_m,
+            spec, frame, loop.sim.camera_model, loop.joints_at(captured), loop.setpoint.position, loop.sim.goal_m,
+            policy.last_actions, loop.grip_position_m,
         )  # fmt: skip
         own.append(observation.image)
         if foreign:

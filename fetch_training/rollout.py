@@ -23,8 +23,9 @@ from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.sim.shutter import Captured
 from fetch_sim2real.types import FloatArray
 from fetch_training.demonstrators import Demonstrator
-from fetch_training.episode import Episode, Float32, situation
+from fetch_training.episode import Episode, Float32
 from fetch_training.eye import EncoderEye, Eye, perfect_bottleneck
+from fetch_training.seen import seen_situation
 
 Behaviour = Literal["random", "exploring", "deterministic", "demonstrator"]
 Sampler = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
@@ -99,7 +100,7 @@ class Collector:
         joints = loop.joints_at(captured)
         return observation_vector(
             self.actor.observation, loop.sim.episode.goal_m, loop.grip_position_m(joints.position),
-            joints.finger_position_m, history.recent(),
+            joints.finger_position_m, loop.grip_position_m(loop.setpoint.position), history.recent(),
         )  # fmt: skip
 
     def _choose(
@@ -114,8 +115,9 @@ class Collector:
             return rng.uniform(-1.0, 1.0, ACTION_SIZE)
         with torch.inference_mode():
             if request.behaviour == "demonstrator":
-                now = situation(*(torch.from_numpy(x.astype(np.float32))[None] for x in (truth, goal_m)))
-                action = self._demonstrate(now)
+                goal, finger = (torch.from_numpy(x.astype(np.float32))[None] for x in (goal_m, truth[6:]))
+                told = torch.from_numpy(vector)[None]
+                action = self._demonstrate(seen_situation(self.actor, bottleneck, told, goal, finger))
             else:
                 noise = torch.from_numpy(rng.standard_normal((1, ACTION_SIZE)).astype(np.float32))
                 sampled, _, mean = self._sample(bottleneck, torch.from_numpy(vector)[None], noise)
@@ -132,8 +134,8 @@ def observations_of_episode(loop: ClosedLoop, actor: Actor, seed: int, count: in
     while len(observations) < count and (captured := loop.next_frame()) is not None:
         assert captured.frame is not None
         observation = observe(
-            actor.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured), draw.goal_m,
-            history.recent(), loop.grip_position_m,
+            actor.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured),
+            loop.setpoint.position, draw.goal_m, history.recent(), loop.grip_position_m,
         )  # fmt: skip
         observations.append(observation)
         bottleneck = eye.see(captured, loop.sim)

@@ -24,11 +24,17 @@ def seen_situation(
     seen = actor.auxiliary(bottleneck)
     thing, seen_grip = seen[:, SEEN_OBJECT], seen[:, SEEN_GRIP]
     if not actor.observation.proprioception:
-        return Situation(seen_grip, thing, goal_m, finger_m)
-    grip = torch.stack([_measured(actor.observation, vector, f"grip_{axis}") for axis in "xyz"], dim=-1)
+        return Situation(seen_grip, thing, goal_m, finger_m, torch.zeros_like(seen_grip))
+    spec = actor.observation
+    grip = _position(spec, vector, "grip")
+    coming_m = _position(spec, vector, "commanded") - grip if spec.commanded else torch.zeros_like(grip)
     # The joints know the gripper to a few millimetres. By how much it is seen elsewhere is an error of the camera's
     # pose, which the object shares, or of the encoder alone: half of it is taken for the former.
-    return Situation(grip, thing - 0.5 * (seen_grip - grip), goal_m, _measured(actor.observation, vector, "finger"))
+    return Situation(grip, thing - 0.5 * (seen_grip - grip), goal_m, _measured(spec, vector, "finger"), coming_m)
+
+
+def _position(spec: ObservationSpec, vector: torch.Tensor, stem: str) -> torch.Tensor:
+    return torch.stack([_measured(spec, vector, f"{stem}_{axis}") for axis in "xyz"], dim=-1)
 
 
 def _measured(spec: ObservationSpec, vector: torch.Tensor, name: str) -> torch.Tensor:

@@ -116,8 +116,8 @@ def messages(bundle: PolicyBundle, frames: int) -> Iterator[Message]:
         joints = JointSample(stamp_ns, setpoint.position + 0.001, setpoint.velocity, _FINGER_M)
         measured = [*joints.position, _FINGER_M, _FINGER_M, manifest.torso_height_m]
         observation = observe(
-            manifest.observation, RgbdFrame(stamp_ns, rgb, depth_mm), CAMERA, joints, np.array(GOAL_M),
-            policy.last_actions, lambda position: grip_position(position, manifest.torso_height_m),
+            manifest.observation, RgbdFrame(stamp_ns, rgb, depth_mm), CAMERA, joints, setpoint.position,
+            np.array(GOAL_M), policy.last_actions, lambda position: grip_position(position, manifest.torso_height_m),
         )  # fmt: skip
         command = action_to_command(
             policy.act(observation), setpoint, ik, manifest.action.scale_m, manifest.action.gripper == "controlled",

@@ -216,12 +216,12 @@ def test_pictures_come_without_anything_that_only_a_simulator_knows() -> None:
     assert set(more) - set(seen) == {"state", "achieved_goal"}
     for key, value in seen.items():
         np.testing.assert_array_equal(value, more[key])
-    assert seen["observation"].shape == (3 + 1 + LAST_ACTIONS * 4,)
-    np.testing.assert_array_equal(seen["observation"][4:], 0.0)
+    assert seen["observation"].shape == (3 + 1 + 3 + LAST_ACTIONS * 4,)
+    np.testing.assert_array_equal(seen["observation"][7:], 0.0)
     for number in range(1, LAST_ACTIONS + 1):
         seen = env.step(np.full(4, 0.1 * number, np.float32))[0]
     newest_first = 0.1 * np.arange(LAST_ACTIONS, 0, -1)
-    np.testing.assert_allclose(seen["observation"][4:], np.repeat(newest_first, 4), rtol=1e-6)
+    np.testing.assert_allclose(seen["observation"][7:], np.repeat(newest_first, 4), rtol=1e-6)
     env.close()
     asymmetric.close()
 

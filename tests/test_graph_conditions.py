@@ -57,7 +57,7 @@ def in_one_process(seed: int, conditions: Conditions, look: Look) -> Outcome:
         assert captured.frame is not None
         observation = observe(
             bundle.manifest.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured),
-            loop.sim.goal_m, policy.last_actions, loop.grip_position_m,
+            loop.setpoint.position, loop.sim.goal_m, policy.last_actions, loop.grip_position_m,
         )  # fmt: skip
         loop.act(policy.act(observation), captured)
     outcome = loop.sim.outcome()

@@ -110,8 +110,8 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
     while (captured := loop.next_frame()) is not None:
         assert captured.frame is not None
         observation = observe(
-            manifest.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured), draw.goal_m,
-            policy.last_actions, loop.grip_position_m,
+            manifest.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured),
+            loop.setpoint.position, draw.goal_m, policy.last_actions, loop.grip_position_m,
         )  # fmt: skip
         decisions.append(loop.act(policy.act(observation), captured))
     assert [m.header.frame_id for m in graph_run] == [decision.outcome for decision in decisions]

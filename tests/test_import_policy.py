@@ -83,7 +83,7 @@ def test_a_bundle_acts_as_the_library_does(algorithm: str, policy: dict[str, Any
         vector = np.concatenate([(seen["desired_goal"] - goal[0]) / goal[1], seen["observation"]]).astype(np.float32)
         np.testing.assert_allclose(runner.act(Observation(blank, vector)), expected, atol=1e-5)
         seen = env.step(expected)[0]
-    np.testing.assert_allclose(runner.last_actions, seen["observation"][4:].reshape(-1, 4), atol=1e-5)
+    np.testing.assert_allclose(runner.last_actions, seen["observation"][7:].reshape(-1, 4), atol=1e-5)
     env.close()
 
 

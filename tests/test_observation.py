@@ -32,6 +32,7 @@ FRAME = RgbdFrame(
     RNG.integers(0, 3000, (168, 168)).astype(np.uint16),
 )
 JOINTS = JointSample(1_004_000_000, np.linspace(-0.3, 0.3, 7), np.zeros(7), 0.05)
+COMMANDED_RAD = JOINTS.position + 0.01
 GOAL = np.array([0.8, 0.1, 0.7])
 ACTIONS = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]])
 
@@ -54,7 +55,7 @@ def grip_of(position: np.ndarray) -> np.ndarray:
 
 def see(spec: ObservationSpec, **changes: object) -> Observation:
     arguments: dict[str, object] = {
-        "frame": FRAME, "camera": CAMERA, "joints": JOINTS, "goal_m": GOAL,
+        "frame": FRAME, "camera": CAMERA, "joints": JOINTS, "commanded_rad": COMMANDED_RAD, "goal_m": GOAL,
         "last_actions": ACTIONS[: spec.last_actions], "grip_position": grip_of,
     }  # fmt: skip
     return observe(spec, **{**arguments, **changes})  # type: ignore[arg-type]

@@ -72,12 +72,14 @@ def make_observation(
         return known | {"observation": _state(loop, last_actions), "achieved_goal": achieved_goal.astype(np.float32)}
     joints = loop.joints_at(captured)
     if mode == "robot":
-        grip_m = loop.grip_position_m(joints.position)
-        vector = observation_vector(_SPEC, goal_m, grip_m, joints.finger_position_m, last_actions)
+        grip_m, commanded_m = (loop.grip_position_m(q) for q in (joints.position, loop.setpoint.position))
+        vector = observation_vector(_SPEC, goal_m, grip_m, joints.finger_position_m, commanded_m, last_actions)
         return known | {"observation": vector[_GOAL_SIZE:], "achieved_goal": grip_m.astype(np.float32)}
     assert captured.frame is not None, "the world was made without a camera"
     camera = loop.sim.camera_model
-    seen = observe(_SPEC, captured.frame, camera, joints, goal_m, last_actions, loop.grip_position_m)
+    seen = observe(
+        _SPEC, captured.frame, camera, joints, loop.setpoint.position, goal_m, last_actions, loop.grip_position_m
+    )
     image = seen.image
     shown = known | {"observation": seen.vector[_GOAL_SIZE:], "rgb": image.rgb, "depth_mm": image.depth_mm}
     if mode == "rgbd":

@@ -48,8 +48,8 @@ def replay(case: Case, task_name: str, seed: int, keep_every: int) -> Replay:
             assert captured.frame is not None
             frame = _black(captured.frame) if case.blank_image else captured.frame
             observation = observe(
-                bundle.manifest.observation, frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.goal_m,
-                policy.last_actions, loop.grip_position_m,
+                bundle.manifest.observation, frame, loop.sim.camera_model, loop.joints_at(captured),
+                loop.setpoint.position, loop.sim.goal_m, policy.last_actions, loop.grip_position_m,
             )  # fmt: skip
             loop.act(policy.act(observation), captured)
             if count % keep_every == 0:

@@ -8,9 +8,14 @@ names               size   meaning
 goal_{x,y,z}        3      the goal [m] in the frame the actor was trained with (see the manifest's goal)
 grip_{x,y,z}        3      proprioception: gripper position [m] in base_link, by forward kinematics
 finger              1      proprioception: opening of each finger [m]
+commanded_{x,y,z}   3      where [m] in base_link the gripper is on its way to, by the driver's setpoint
 action_1_{x,y,z,g}  4      the last action (displacement x, y, z and gripper), 0 after a reset
 action_2_{...}      4      the action before that, and so on for ``last_actions`` actions
 ==================  =====  ====================================================================================
+
+A picture is tens of milliseconds old, more on some machines than on others, and all joint states belong to its time.
+``commanded`` is of the moment at which the actor acts: what lies between it and ``grip`` is the motion that the picture
+does not show yet, however late it is.
 
 Each number is stored as (value - centre) / scale, with its centre and scale written in the manifest.
 """
@@ -50,10 +55,12 @@ class ScaledValue(Record):
     scale: PositiveFloat
 
 
-def _layout(proprioception: bool, last_actions: int) -> tuple[str, ...]:
+def _layout(proprioception: bool, commanded: bool, last_actions: int) -> tuple[str, ...]:
     names = ["goal_x", "goal_y", "goal_z"]
     if proprioception:
         names += ["grip_x", "grip_y", "grip_z", "finger"]
+    if commanded:
+        names += ["commanded_x", "commanded_y", "commanded_z"]
     for age in range(1, last_actions + 1):
         names += [f"action_{age}_{axis}" for axis in ("x", "y", "z", "g")]
     return tuple(names)
@@ -66,10 +73,12 @@ class ObservationSpec(Record):
     proprioception: bool
     last_actions: Annotated[int, Field(ge=0, le=16)]
     vector: tuple[ScaledValue, ...]
+    # Left out by actors from before there was such a thing.
+    commanded: bool = False
 
     @model_validator(mode="after")
     def _vector_follows_layout(self) -> ObservationSpec:
-        expected = _layout(self.proprioception, self.last_actions)
+        expected = _layout(self.proprioception, self.commanded, self.last_actions)
         got = tuple(value.name for value in self.vector)
         if got != expected:
             raise ValueError(f"the vector's names are {list(got)}, expected {list(expected)}")
@@ -89,6 +98,7 @@ def make_observation_spec(
     image: ImageSpec,
     *,
     proprioception: bool,
+    commanded: bool = False,
     last_actions: int,
     goal_centre_m: Sequence[float],
     goal_scale_m: Sequence[float],
@@ -97,13 +107,16 @@ def make_observation_spec(
 ) -> ObservationSpec:
     """A spec with the usual normalization: fingers 0..open become -1..1, actions stay as they are."""
     known = {f"goal_{axis}": (goal_centre_m[i], goal_scale_m[i]) for i, axis in enumerate("xyz")}
-    known |= {f"grip_{axis}": (grip_centre_m[i], grip_scale_m[i]) for i, axis in enumerate("xyz")}
+    for stem in ("grip", "commanded"):
+        known |= {f"{stem}_{axis}": (grip_centre_m[i], grip_scale_m[i]) for i, axis in enumerate("xyz")}
     known["finger"] = (FINGER_MAX_M / 2, FINGER_MAX_M / 2)
     values = []
-    for name in _layout(proprioception, last_actions):
+    for name in _layout(proprioception, commanded, last_actions):
         centre, scale = known.get(name, (0.0, 1.0))
         values.append(ScaledValue(name=name, centre=float(centre), scale=float(scale)))
-    return ObservationSpec(image=image, proprioception=proprioception, last_actions=last_actions, vector=tuple(values))
+    return ObservationSpec(
+        image=image, proprioception=proprioception, commanded=commanded, last_actions=last_actions, vector=tuple(values)
+    )
 
 
 @dataclass(frozen=True)
@@ -119,16 +132,20 @@ def observation_vector(
     goal_m: FloatArray,
     grip_m: FloatArray | None,
     finger_m: FloatArray | float,
+    commanded_m: FloatArray | None,
     last_actions: FloatArray | None,
 ) -> NDArray[np.float32]:
-    """Normalized vector (..., n) of batched inputs: goal (..., 3), grip (..., 3), finger (...), actions (..., k, 4).
+    """Normalized vector (..., n) of batched inputs: goal, grip, commanded (..., 3), finger (...), actions (..., k, 4).
 
-    ``grip_m`` and ``last_actions`` may be None where the spec leaves them out; ``finger_m`` is then ignored.
+    ``grip_m``, ``commanded_m`` and ``last_actions`` may be None where the spec leaves them out; ``finger_m`` is then
+    ignored with the first.
     """
     goal = np.asarray(goal_m, dtype=np.float64)
     parts = [goal]
     if spec.proprioception:
         parts += [np.asarray(grip_m, dtype=np.float64), np.asarray(finger_m, dtype=np.float64)[..., None]]
+    if spec.commanded:
+        parts.append(np.asarray(commanded_m, dtype=np.float64))
     if spec.last_actions:
         actions = np.asarray(last_actions, dtype=np.float64)
         parts.append(actions.reshape(*goal.shape[:-1], spec.last_actions * ACTION_SIZE))
@@ -154,13 +171,15 @@ def observe(
     frame: RgbdFrame,
     camera: CameraModel,
     joints: JointSample,
+    commanded_rad: FloatArray,
     goal_m: FloatArray,
     last_actions: FloatArray,
     grip_position: GripPosition,
 ) -> Observation:
     """The observation at ``frame``.
 
-    ``joints`` is the sample nearest the frame in time; ``goal_m`` (3,) is in the frame that the manifest names;
+    ``joints`` is the sample nearest the frame in time; ``commanded_rad`` (7,) is the arm's commanded position when the
+    actor acts, as the driver reports it (``JointSetpoint.position``); ``goal_m`` (3,) is in the manifest's goal frame;
     ``last_actions`` (k, 4) newest first, with k = ``spec.last_actions`` (``ActionHistory.recent``).
     Raises ObservationError for wrong shapes, non-finite values, or joints of another moment than the frame.
     """
@@ -178,7 +197,11 @@ def observe(
             )
         grip_m = grip_position(joints.position)
         _require_shape("gripper position", grip_m, (3,))
-    vector = observation_vector(spec, goal_m, grip_m, joints.finger_position_m, last_actions)
+    commanded_m = None
+    if spec.commanded:
+        _require_shape("commanded arm position", commanded_rad, (len(ARM_JOINTS),))
+        commanded_m = grip_position(commanded_rad)
+    vector = observation_vector(spec, goal_m, grip_m, joints.finger_position_m, commanded_m, last_actions)
     return Observation(preprocess(frame, camera, spec.image), vector)
 
 

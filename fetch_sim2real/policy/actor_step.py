@@ -37,6 +37,7 @@ class ActorStep:
             RgbdFrame(messages.stamp_ns, color_of(messages.color), depth_of(messages.depth)),
             camera_model_of(messages.info),
             joints,
+            setpoint.position,
             goal_m,
             self._policy.last_actions,
             self._grip_position_m,

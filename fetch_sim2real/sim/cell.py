@@ -17,8 +17,7 @@ from fetch_sim2real.tasks import Task
 IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd")
 # Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
 RENDER_SIZE: Final = (168, 168)
-# So many actions may not be seen in a picture yet, if everything is late: they tell where the gripper is by now.
-LAST_ACTIONS: Final = 6
+LAST_ACTIONS: Final = 3
 # Gripper displacement [m] per control period of a full action.
 ACTION_SCALE_M: Final = 0.02
 
@@ -29,10 +28,12 @@ def observation_spec(
     goal_scale_m: tuple[float, float, float],
     image: ImageSpec = IMAGE,
 ) -> ObservationSpec:
-    """What the actor sees: image, goal, its last actions, and, if asked for, gripper position and fingers."""
+    """What the actor sees: image, goal, its last actions, and, if asked for, its gripper's measured and commanded
+    position and its fingers."""
     return make_observation_spec(
         image,
         proprioception=proprioception,
+        commanded=proprioception,
         last_actions=LAST_ACTIONS,
         goal_centre_m=goal_centre_m,
         goal_scale_m=goal_scale_m,
