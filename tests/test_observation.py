@@ -41,6 +41,7 @@ def make_spec(proprioception: bool = True, last_actions: int = 2) -> Observation
     return make_observation_spec(
         IMAGE,
         proprioception=proprioception,
+        commanded=proprioception,
         last_actions=last_actions,
         goal_centre_m=(0.7, 0.0, 0.7),
         goal_scale_m=(0.2, 0.5, 0.1),
@@ -72,6 +73,7 @@ def test_every_name_carries_its_value() -> None:
     assert observation.vector.dtype == np.float32
     expected = {
         "goal_x": 0.8, "goal_y": 0.1, "goal_z": 0.7, "grip_x": 0.4, "grip_y": 0.3, "grip_z": 0.8, "finger": 0.05,
+        "commanded_x": 0.41, "commanded_y": 0.31, "commanded_z": 0.8,
         "action_1_x": 0.1, "action_1_y": 0.2, "action_1_z": 0.3, "action_1_g": 0.4,
         "action_2_x": 0.5, "action_2_y": 0.6, "action_2_z": 0.7, "action_2_g": 0.8,
     }  # fmt: skip
@@ -100,14 +102,22 @@ def test_without_proprioception_the_joints_do_not_matter() -> None:
     np.testing.assert_array_equal(see(spec).vector, see(spec, joints=stale).vector)
 
 
+def test_what_is_commanded_matters_only_to_those_who_are_told() -> None:
+    elsewhere, told = COMMANDED_RAD + 0.1, make_spec()
+    changed = {n: v for n, v in raw_values(told, see(told, commanded_rad=elsewhere).vector).items() if "commanded" in n}
+    assert changed == pytest.approx({"commanded_x": 0.51, "commanded_y": 0.41, "commanded_z": 0.8}, abs=1e-6)
+    blind = make_spec(proprioception=False)
+    np.testing.assert_array_equal(see(blind).vector, see(blind, commanded_rad=elsewhere).vector)
+
+
 def test_batches_give_the_same_vectors_as_single_steps() -> None:
     spec = make_spec()
     goals, grips = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 3))
-    fingers, actions = RNG.uniform(0, 0.05, 5), RNG.normal(size=(5, 2, 4))
-    batch = observation_vector(spec, goals, grips, fingers, actions)
+    fingers, commanded, actions = RNG.uniform(0, 0.05, 5), RNG.normal(size=(5, 3)), RNG.normal(size=(5, 2, 4))
+    batch = observation_vector(spec, goals, grips, fingers, commanded, actions)
     assert batch.shape == (5, spec.vector_size)
     for i in range(5):
-        one = observation_vector(spec, goals[i], grips[i], fingers[i], actions[i])
+        one = observation_vector(spec, goals[i], grips[i], fingers[i], commanded[i], actions[i])
         np.testing.assert_array_equal(one, batch[i])
 
 
@@ -125,6 +135,7 @@ def test_joints_of_another_moment_are_refused(sign: int) -> None:
         ({"goal_m": np.array([0.8, np.nan, 0.7])}, "goal_y"),
         ({"joints": replace(JOINTS, finger_position_m=float("inf"))}, "finger"),
         ({"joints": replace(JOINTS, position=np.full(7, np.nan))}, "grip_x, grip_y"),
+        ({"commanded_rad": np.full(7, np.nan)}, "commanded_x, commanded_y"),
         ({"last_actions": np.full((2, 4), np.nan)}, "action_1_x"),
     ],
 )
@@ -139,6 +150,7 @@ def test_non_finite_inputs_are_refused_by_name(changes: dict[str, object], name:
         ({"goal_m": np.zeros(2)}, r"goal has shape \(2,\), expected \(3,\)"),
         ({"last_actions": np.zeros((3, 4))}, r"last actions has shape \(3, 4\), expected \(2, 4\)"),
         ({"joints": replace(JOINTS, position=np.zeros(6))}, "arm joint position"),
+        ({"commanded_rad": np.zeros(8)}, "commanded arm position"),
         ({"grip_position": lambda q: np.zeros(2)}, "gripper position"),
     ],
 )
@@ -151,9 +163,11 @@ def test_a_vector_of_another_layout_is_refused() -> None:
     spec = make_spec()
     swapped = (spec.vector[1], spec.vector[0], *spec.vector[2:])
     with pytest.raises(ValidationError, match="goal_y"):
-        ObservationSpec(image=IMAGE, proprioception=True, last_actions=2, vector=swapped)
+        ObservationSpec(image=IMAGE, proprioception=True, last_actions=2, commanded=True, vector=swapped)
     with pytest.raises(ValidationError, match="expected"):
-        ObservationSpec(image=IMAGE, proprioception=False, last_actions=2, vector=spec.vector)
+        ObservationSpec(image=IMAGE, proprioception=False, last_actions=2, commanded=True, vector=spec.vector)
+    with pytest.raises(ValidationError, match="expected"):
+        ObservationSpec(image=IMAGE, proprioception=True, last_actions=2, vector=spec.vector)
 
 
 def test_history_is_newest_first_and_forgets_on_reset() -> None:
