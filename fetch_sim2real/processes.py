@@ -83,8 +83,8 @@ class SimGraphOptions:
     policy: str = "reach_block"
     task: str = ""
     world: str = "nominal"
-    camera: str = CAMERAS[0]
-    camera_source: str = CAMERA_SIM
+    camera: str = CAMERA_SIM
+    camera_profile: str = CAMERAS[0]
     lockstep: bool = True
     seed: int = 0
     move_block: bool = False
@@ -113,7 +113,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     Raises ``SetupError`` for an unknown policy, ``GraphError`` for an impossible choice.
     """
     require_choices(options, MEANINGS)
-    cameras = camera_processes(options.camera_source, options.camera)
+    cameras = camera_processes(options.camera, options.camera_profile)
     if options.lockstep and options.rosbridge_loss > 0.0:
         raise GraphError("lockstep waits for every message, so that none can be lost: choose real time")
     world = absolute_world(options.world)
@@ -137,8 +137,8 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         parameters={
             "task": task,
             "world": world,
-            "camera": options.camera,
-            "camera_source": options.camera_source,
+            "camera": options.camera_profile,
+            "camera_source": options.camera,
             "lockstep": options.lockstep,
             "seed": options.seed,
             "move_block": options.move_block,
@@ -287,12 +287,12 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "policy": Meaning("Name of a shipped policy bundle, or the folder of one."),
     "task": Meaning("Task; empty takes the one that the policy was trained for.", ("", *TASKS)),
     "world": Meaning(f"Name of a shipped world ({', '.join(paths.world_names())}), or a YAML file."),
-    "camera": Meaning("Size and rate of the simulated camera.", CAMERAS),
-    "camera_source": Meaning(
+    "camera": Meaning(
         "sim: the bridge publishes the camera's topics; software-device: camera_node does, by way of the RealSense "
         "SDK's software device; external: a node of yours does.",
         SIM_CAMERA_SOURCES,
     ),
+    "camera_profile": Meaning("Size and rate of the simulated camera.", CAMERAS),
     "lockstep": Meaning(
         "true: the world waits for the policy, so that results do not depend on the machine; false: it runs against "
         "the wall clock.",

@@ -84,13 +84,14 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
     Raises ``SetupError`` for an unknown policy, ``GraphError`` for an impossible choice.
     """
     require_choices(options, ROBOT_MEANINGS)
+    _require_meant(options)
     if options.camera in (CAMERA_SIM, CAMERA_SOFTWARE):
         return sim_graph(
             SimGraphOptions(
                 policy=options.policy,
                 world=options.world,
-                camera=options.camera_profile,
-                camera_source=options.camera,
+                camera=options.camera,
+                camera_profile=options.camera_profile,
                 lockstep=options.lockstep,
                 backend=options.backend,
                 profile=options.profile,
@@ -135,6 +136,22 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
     cameras = camera_processes(options.camera, options.camera_profile, options.serial_no, options.rosbag_filename)
     recorder = (recorder_process(options.record),) if options.record else ()
     return (policy, *cameras, driver, *recorder)
+
+
+def _require_meant(options: RobotGraphOptions) -> None:
+    """GraphError for what would be ignored in silence."""
+    default = RobotGraphOptions()
+    for needed, value, names in (
+        ("camera", CAMERA_REALSENSE, ("serial_no", "rosbag_filename")),
+        ("backend", "rosbridge", ("rosbridge_host", "rosbridge_port")),
+    ):
+        chosen = getattr(options, needed)
+        for name in names:
+            if chosen != value and getattr(options, name) != getattr(default, name):
+                raise GraphError(
+                    f"{name} is '{getattr(options, name)}', but {needed} is '{chosen}': it is of use with "
+                    f"{needed}:={value} alone, leave it out"
+                )
 
 
 @dataclass(frozen=True)

@@ -96,8 +96,8 @@ def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console:
         with RosSession(graph.OPERATOR, watch) as session:
             operator = Operator(session, options.backend)
             with console.status("starting the graph"):
-                operator.wait_for_graph(_GRAPH_LIMIT_S, bool(options.record), options.camera_source)
-            _run_row(settings, operator, console, run, options.camera_source)
+                operator.wait_for_graph(_GRAPH_LIMIT_S, bool(options.record), options.camera)
+            _run_row(settings, operator, console, run, options.camera)
 
 
 def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, run: Run) -> SimSettings:
@@ -158,8 +158,8 @@ def _metadata(settings: SimSettings) -> str:
             "task": settings.task.name,
             "world": options.world,
             "world_description": settings.world.model_dump_json(),
-            "camera": options.camera,
-            "camera_source": options.camera_source,
+            "camera": options.camera_profile,
+            "camera_source": options.camera,
             "lockstep": json.dumps(options.lockstep),
             "first_seed": str(options.seed),
             "move_block": json.dumps(options.move_block),
@@ -181,8 +181,8 @@ def _result(settings: SimSettings, run: Run, started_s: float) -> RunResult:
         policy=options.policy,
         policy_sha256=policy_sha256(settings.policy_folder),
         world=options.world,
-        camera=options.camera,
-        camera_source=options.camera_source,
+        camera=options.camera_profile,
+        camera_source=options.camera,
         clock="lockstep" if options.lockstep else "realtime",
         control="blank_image" if options.blank_image else "none",
         move_block=options.move_block,

@@ -70,7 +70,7 @@ def sim(
         typer.Option(min=1.0, max=600.0, help="With --realtime: a single episode of this length [s]."),
     ] = None,
     camera: Annotated[str, typer.Option(help=f"Size and rate of the camera: {' or '.join(CAMERAS)}.")] = (
-        _DEFAULTS.camera
+        _DEFAULTS.camera_profile
     ),
     camera_source: Annotated[
         str,
@@ -78,7 +78,7 @@ def sim(
             help="Where RGB-D comes from: sim, straight from the bridge; software-device, through the RealSense SDK "
             "and camera_node; external, from a node of yours.",
         ),
-    ] = _DEFAULTS.camera_source,
+    ] = _DEFAULTS.camera,
     world: Annotated[str, typer.Option(help=_WORLD_HELP)] = _DEFAULTS.world,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
     blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
@@ -125,8 +125,8 @@ def sim(
                 policy=policy,
                 task=task,
                 world=world,
-                camera=camera,
-                camera_source=camera_source,
+                camera=camera_source,
+                camera_profile=camera,
                 lockstep=lockstep,
                 seed=seed,
                 move_block=move_block,

@@ -50,7 +50,7 @@ CAMERA = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH, graph.DEPTH_INFO)
 
 def options(folder: Path, **chosen: object) -> SimGraphOptions:
     write_untrained_bundle(folder / "bundle")
-    return SimGraphOptions(policy=str(folder / "bundle"), camera_source=CAMERA_SOFTWARE, **chosen)  # type: ignore[arg-type]
+    return SimGraphOptions(policy=str(folder / "bundle"), camera=CAMERA_SOFTWARE, **chosen)  # type: ignore[arg-type]
 
 
 def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_motion(tmp_path: Path) -> None:
@@ -119,13 +119,13 @@ def test_a_picture_that_is_published_again_is_answered_again(tmp_path: Path) -> 
 def test_with_an_external_camera_the_topics_are_left_to_another_node(tmp_path: Path) -> None:
     """Here one that passes on what the sensors see, each message as it comes."""
     write_untrained_bundle(tmp_path / "bundle")
-    chosen = SimGraphOptions(policy=str(tmp_path / "bundle"), camera_source="external", episode_s=0.3)
+    chosen = SimGraphOptions(policy=str(tmp_path / "bundle"), camera="external", episode_s=0.3)
     with running(sim_graph(chosen), tmp_path / "log") as (_, session):
         for seen, shown in zip(graph.SIM_CAMERA, CAMERA, strict=True):
             subscribe_to(session.node, seen, publish_to(session.node, shown).publish)
         operator = Operator(session)
-        operator.wait_for_graph(START_LIMIT_S, False, chosen.camera_source)
-        operator.refuse_strangers(chosen.camera_source)
+        operator.wait_for_graph(START_LIMIT_S, False, chosen.camera)
+        operator.refuse_strangers(chosen.camera)
         outcome = run_episode(operator, SEED)
     assert outcome["missed"] == 0 and set(outcome["decisions"]) <= {"command", "limited"}
 

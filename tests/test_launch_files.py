@@ -124,6 +124,10 @@ def test_what_cannot_be_meant_is_refused() -> None:
         robot_graph(RobotGraphOptions(camera="external", lockstep=True))
     with pytest.raises(GraphError, match="camera is 'webcam', available: realsense, external"):
         robot_graph(RobotGraphOptions(camera="webcam"))
+    with pytest.raises(GraphError, match=r"serial_no is '_1', but camera is 'external'.*camera:=realsense"):
+        robot_graph(RobotGraphOptions(camera="external", serial_no="_1"))
+    with pytest.raises(GraphError, match="rosbridge_host is 'fetch', but backend is 'joint_trajectory'"):
+        robot_graph(RobotGraphOptions(rosbridge_host="fetch"))
     with pytest.raises(GraphError, match="rate is 0"):
         replay_graph(ReplayOptions(rate=0.0))
     table = GRAPHS["record"]

@@ -77,23 +77,23 @@ def test_the_name_of_a_world_stays_a_name(policy: str) -> None:
 
 
 def test_the_camera_is_a_choice(policy: str) -> None:
-    software = by_name(SimGraphOptions(policy=policy, camera_source="software-device", camera="640x480@30"))
+    software = by_name(SimGraphOptions(policy=policy, camera="software-device", camera_profile="640x480@30"))
     camera = software[graph.CAMERA_NODE].parameters
     assert (camera["source"], camera["use_sim_time"]) == ("software-device", True)
     assert camera["rgb_camera.color_profile"] == camera["depth_module.depth_profile"] == "640x480x30"
     assert software[graph.SIM_BRIDGE].parameters["camera_source"] == "software-device"
-    assert graph.CAMERA_NODE not in by_name(SimGraphOptions(policy=policy, camera_source="external"))
+    assert graph.CAMERA_NODE not in by_name(SimGraphOptions(policy=policy, camera="external"))
     (device,) = processes.camera_processes("realsense", serial_no="_12")
     assert device.parameters["serial_no"] == "_12" and "use_sim_time" not in device.parameters
     with pytest.raises(GraphError, match=r"'realsense', available: sim, software-device, external"):
-        sim_graph(SimGraphOptions(policy=policy, camera_source="realsense"))
+        sim_graph(SimGraphOptions(policy=policy, camera="realsense"))
     with pytest.raises(GraphError, match=r"'webcam', available: sim, "):
         processes.camera_processes("webcam")
 
 
 def test_impossible_choices_are_refused_with_what_there_is(policy: str) -> None:
     with pytest.raises(GraphError, match=r"'1x1@1'.*424x240@30"):
-        sim_graph(SimGraphOptions(policy=policy, camera="1x1@1"))
+        sim_graph(SimGraphOptions(policy=policy, camera_profile="1x1@1"))
     with pytest.raises(GraphError, match=r"'ludicrous'.*gentle, default"):
         sim_graph(SimGraphOptions(policy=policy, profile="ludicrous"))
     with pytest.raises(SetupError, match="no_such_policy"):

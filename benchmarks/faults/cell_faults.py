@@ -116,7 +116,7 @@ def _send(node: str, number: signal.Signals) -> Step:
 def _options(folder: Path, camera_source: str) -> SimGraphOptions:
     write_untrained_bundle(folder / "bundle")
     return SimGraphOptions(
-        policy=str(folder / "bundle"), lockstep=False, episode_s=600.0, camera_source=camera_source
+        policy=str(folder / "bundle"), lockstep=False, episode_s=600.0, camera=camera_source
     )
 
 

@@ -171,7 +171,7 @@ def simulated_graph(
         # Before everything else is connected, so that they miss nothing.
         taps = {topic: Tap(session, topic) for topic in tapped}
         operator = Operator(session, options.backend)
-        operator.wait_for_graph(START_LIMIT_S, False, options.camera_source)
+        operator.wait_for_graph(START_LIMIT_S, False, options.camera)
         yield SimulatedGraph(supervisor, session, operator, taps)
 
 
