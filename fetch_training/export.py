@@ -34,6 +34,7 @@ from fetch_sim2real.tasks import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import FloatArray
 from fetch_training.demonstrators import ACTION_SCALE_M
+from fetch_training.practice import AS_THE_WORLD_IS, Practice
 from fetch_training.rollout import observations_of_episode
 from fetch_training.seeds import training_seeds
 
@@ -42,8 +43,9 @@ _GOLDEN_EPISODES, _GOLDEN_STEPS = 2, 12
 
 
 def export_bundle(
-    output: Path, actor: Actor, world: World, loop: ClosedLoop, run_seed: int, command: str, steps: int
-) -> None:
+    output: Path, actor: Actor, world: World, loop: ClosedLoop, run_seed: int, command: str, steps: int,
+    practice: Practice = AS_THE_WORLD_IS,
+) -> None:  # fmt: skip
     """Write the bundle; its success is measured afterwards through the ROS graph."""
     actor.eval()
     seeds = training_seeds(run_seed, "golden")
@@ -53,12 +55,16 @@ def export_bundle(
         episode = observations_of_episode(loop, actor, next(seeds), _GOLDEN_STEPS)
         observations += episode
         reset += [index == 0 for index in range(len(episode))]
-    manifest = manifest_of(actor, world, loop.sim.task, run_seed, command, steps)
+    manifest = manifest_of(actor, world, loop.sim.task, run_seed, command, steps, practice)
     save_bundle(output, manifest, actor, record_golden(actor, observations, reset))
 
 
-def manifest_of(actor: Actor, world: World, task: Task, run_seed: int, command: str, steps: int) -> ManifestContent:
-    """What a manifest says of ``actor``, trained on ``task`` in ``world``; success is measured later."""
+def manifest_of(
+    actor: Actor, world: World, task: Task, run_seed: int, command: str, steps: int,
+    practice: Practice = AS_THE_WORLD_IS,
+) -> ManifestContent:  # fmt: skip
+    """What a manifest says of ``actor``, trained on ``task`` in ``world`` with ``practice``; success is measured later.
+    """
     lower, upper = goal_box(world, task)
     target_lower, target_upper = target_box_of_world(world)
     camera = world.camera
@@ -93,7 +99,8 @@ def manifest_of(actor: Actor, world: World, task: Task, run_seed: int, command: 
         control_rate_hz=CONTROL_RATE_HZ,
         limit_profile=DEFAULT_PROFILE,
         latency=LatencyRecord(
-            camera_s=_pair(world.timing.camera_latency_s), command_s=_pair(world.timing.command_latency_s)
+            camera_s=_pair(world.timing.camera_latency_s, practice.latest_camera_s),
+            command_s=_pair(world.timing.command_latency_s, practice.latest_command_s),
         ),
         torso_height_m=world.robot.torso_height_m,
         training=TrainingRecord(
@@ -116,5 +123,5 @@ def _reach(axis: Range) -> float:
     return max(abs(axis.low), abs(axis.high))
 
 
-def _pair(axis: Range) -> tuple[float, float]:
-    return axis.low, axis.high
+def _pair(axis: Range, more: float) -> tuple[float, float]:
+    return axis.low, axis.high + more

@@ -174,7 +174,8 @@ def export(request: TrainingRun, seeing: Setting, run: RunDirectory) -> None:
     loop = make_loop(world, seeing.learning.task, 1)
     with torch.no_grad():
         export_bundle(
-            request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"])
-        )
+            request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"]),
+            request.tuning.loop.practice,
+        )  # fmt: skip
     loop.sim.close()
     _log.info("wrote %s", request.output)

@@ -25,6 +25,16 @@ class Practice:
     camera_late_ms: float = 90.0
     command_late_ms: float = 40.0
 
+    @property
+    def latest_camera_s(self) -> float:
+        """How much later [s] than in the world pictures may be."""
+        return self.camera_late_ms * 1e-3 if self.late_share else 0.0
+
+    @property
+    def latest_command_s(self) -> float:
+        """The same of commands."""
+        return self.command_late_ms * 1e-3 if self.late_share else 0.0
+
     def draw(self, rng: np.random.Generator) -> Conditions:
         """The conditions of an episode."""
         moved, late = rng.random(2) < (self.moved_share, self.late_share)

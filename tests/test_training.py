@@ -243,9 +243,13 @@ def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(worl
 
     actor = student.policy.actor
     assert full_state_size(actor.observation) == student.critic.layers[0].weight.shape[1] - 9 - 4
-    export_bundle(tmp_path / "bundle", actor, world, collector.loop, 0, "test", 60)
+    practice = Practice(camera_late_ms=80.0, command_late_ms=30.0)
+    export_bundle(tmp_path / "bundle", actor, world, collector.loop, 0, "test", 60, practice)
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.manifest.task == "push" and bundle.manifest.goal.frame == "base_link"
+    latency, timing = bundle.manifest.latency, world.timing
+    assert latency.camera_s == pytest.approx((timing.camera_latency_s.low, timing.camera_latency_s.high + 0.080))
+    assert latency.command_s == pytest.approx((timing.command_latency_s.low, timing.command_latency_s.high + 0.030))
     for name, tensor in bundle.actor.state_dict().items():
         torch.testing.assert_close(tensor, actor.state_dict()[name], rtol=0, atol=0)
     outcomes = list(measure(bundle, Case(world, "do-nothing"), [5, 6]))
