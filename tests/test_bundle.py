@@ -59,7 +59,7 @@ def make_content() -> ManifestContent:
         state_size=0,
     )
     return ManifestContent(
-        format_version=4,
+        format_version=5,
         task="push",
         actor=actor,
         observation=make_observation_spec(
@@ -336,8 +336,11 @@ def test_every_unknown_field_is_named(folder: Path) -> None:
         assert refusal(folder).field == ".".join(str(part) for part in (*path, "surprise"))
 
 
-def test_a_bundle_of_version_3_is_read_as_it_was_meant(folder: Path) -> None:
+def test_bundles_of_older_versions_are_read_as_they_were_meant(folder: Path) -> None:
     manifest = read_manifest(folder)
+    del manifest["observation"]["commanded"]
+    write_manifest(folder, manifest | {"format_version": 4})
+    assert load_bundle(folder).manifest.observation.commanded is False
     for field in ("activation", "squash"):
         del manifest["actor"][field]
     write_manifest(folder, manifest | {"format_version": 3})
@@ -348,13 +351,13 @@ def test_a_bundle_of_version_3_is_read_as_it_was_meant(folder: Path) -> None:
     assert refusal(folder).field == "actor.layer_norm"
 
 
-@pytest.mark.parametrize("version", [0, 2, 5, "4", 4.0, True, None])
+@pytest.mark.parametrize("version", [0, 2, 6, "5", 5.0, True, None])
 def test_other_versions_are_refused_before_all_else(folder: Path, version: object) -> None:
     manifest = read_manifest(folder)
     write_manifest(folder, {"format_version": version, "files": manifest["files"]})
     error = refusal(folder)
     assert error.field == "format_version"
-    assert repr(version) in str(error) and "version 3 and 4" in str(error)
+    assert repr(version) in str(error) and "version 3 or 4 or 5" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_vector_of_another_layout_is_refused() -> None:
     with pytest.raises(ValidationError, match="expected"):
         ObservationSpec(image=IMAGE, proprioception=False, last_actions=2, commanded=True, vector=spec.vector)
     with pytest.raises(ValidationError, match="expected"):
-        ObservationSpec(image=IMAGE, proprioception=True, last_actions=2, vector=spec.vector)
+        ObservationSpec(image=IMAGE, proprioception=True, last_actions=2, commanded=False, vector=spec.vector)
 
 
 def test_history_is_newest_first_and_forgets_on_reset() -> None:

@@ -74,7 +74,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         grip_scale_m=(0.1, 0.1, 0.1),
     )
     content = ManifestContent(
-        format_version=4,
+        format_version=5,
         task="reach_block",
         actor=spec,
         observation=observation,

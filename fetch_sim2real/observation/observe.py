@@ -71,10 +71,9 @@ class ObservationSpec(Record):
 
     image: ImageSpec
     proprioception: bool
+    commanded: bool
     last_actions: Annotated[int, Field(ge=0, le=16)]
     vector: tuple[ScaledValue, ...]
-    # Left out by actors from before there was such a thing.
-    commanded: bool = False
 
     @model_validator(mode="after")
     def _vector_follows_layout(self) -> ObservationSpec:

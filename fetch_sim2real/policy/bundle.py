@@ -33,7 +33,7 @@ from fetch_sim2real.policy.manifest import (
 )
 from fetch_sim2real.policy.network import Actor, build_actor
 
-_READABLE: Final = " and ".join(str(version) for version in sorted((*BEFORE, FORMAT_VERSION)))
+_READABLE: Final = " or ".join(str(version) for version in sorted((*BEFORE, FORMAT_VERSION)))
 _MAX_FILE_BYTES: Final = {MANIFEST_FILE: 2**20, ACTOR_FILE: 64 * 2**20, GOLDEN_FILE: 128 * 2**20}
 
 

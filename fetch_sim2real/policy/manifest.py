@@ -22,9 +22,10 @@ from fetch_sim2real.robot.limits import PROFILES
 from fetch_sim2real.schema import PositiveFloat, Record, Vector3
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
-FORMAT_VERSION: Final = 4
+FORMAT_VERSION: Final = 5
 # What a field that came with a later version was before, by the version that lacks it: (record, field, value).
-BEFORE: Final = {3: (("actor", "activation", "relu"), ("actor", "squash", "tanh"))}
+_BEFORE_5: Final = (("observation", "commanded", False),)
+BEFORE: Final = {4: _BEFORE_5, 3: (*_BEFORE_5, ("actor", "activation", "relu"), ("actor", "squash", "tanh"))}
 ACTOR_FILE: Final = "actor.safetensors"
 GOLDEN_FILE: Final = "golden.npz"
 MANIFEST_FILE: Final = "manifest.json"
@@ -172,7 +173,7 @@ class SuccessRecord(Record):
 class ManifestContent(Record):
     """The manifest but for the hashes, which ``save_bundle`` adds. ``success`` is null until it is measured."""
 
-    format_version: Literal[4]
+    format_version: Literal[5]
     task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     actor: ActorSpec
     observation: ObservationSpec
