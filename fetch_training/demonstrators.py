@@ -57,8 +57,6 @@ _TOUCHING_M: Final = (0.045, 0.065)
 _BACK_M: Final = 0.08
 # What is left of the upward motion in contact: rising against the object throws it.
 _RISE_SHARE: Final = 0.1
-
-
 _CONTACT_M: Final = 0.045  # along the push, between the centres of gripper and object
 
 
