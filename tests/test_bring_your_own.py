@@ -87,8 +87,8 @@ def trained_by_the_page(steps: str, start: str, folder: Path, monkeypatch: pytes
     """What the page's example leaves behind when it is run for so many steps as a script in ``folder``."""
     pytest.importorskip("stable_baselines3")
     (source,) = (text for text in examples() if "HerReplayBuffer" in text)
-    assert "learn(5_000)" in source and "learning_starts=1_000" in source
-    source = source.replace("learn(5_000)", f"learn({steps})").replace("_starts=1_000", f"_starts={start}")
+    assert "learn(6_000)" in source and "learning_starts=1_000" in source
+    source = source.replace("learn(6_000)", f"learn({steps})").replace("_starts=1_000", f"_starts={start}")
     monkeypatch.chdir(folder)
     # As a script, so that the saved file brings its classes along.
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -114,7 +114,7 @@ def test_the_actor_of_the_page_becomes_a_bundle_that_acts_as_it_does(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_actor_of_the_page_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = trained_by_the_page("5_000", "1_000", tmp_path, monkeypatch)
+    names = trained_by_the_page("6_000", "1_000", tmp_path, monkeypatch)
     env, model = names["env"], names["model"]
     successes = 0
     for seed in range(10):
