@@ -86,7 +86,9 @@ class EncoderEye:
             if self._errors is None:
                 return seen
             wrong_m = torch.from_numpy(self._errors.next_m().astype(np.float32))
-            return actor.normalize_auxiliary(actor.auxiliary(seen) + wrong_m)
+            positions = actor.normalize_auxiliary(actor.auxiliary(seen) + wrong_m)
+            # What a bottleneck holds beside named positions stays as it is.
+            return torch.cat([positions, seen[:, positions.shape[1] :]], dim=-1)
 
 
 class TruthEye:
