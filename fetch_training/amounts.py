@@ -7,3 +7,4 @@ from typing import Final
 PICTURES: Final = 48_000  # for the encoder
 EXPERT_STEPS: Final = 40_000  # environment steps on true positions
 TUNING_STEPS: Final = 25_000  # environment steps on pictures
+PROCESSES: Final = 2  # that take pictures and collect episodes

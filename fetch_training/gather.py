@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
-from rich.progress import track
 
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
@@ -30,7 +29,13 @@ _NEAR_M: Final = np.array([0.05, 0.05, 0.06])
 _HELD_SHARE: Final = 0.2
 
 
-def scattered_pictures(world_name: str, count: int, run_seed: int, stream: str) -> PoseImages:
+Tell = Callable[[int], object]
+"""Called with how many more pictures there are now."""
+
+
+def scattered_pictures(
+    world_name: str, count: int, run_seed: int, stream: str, tell: Tell = lambda _: None
+) -> PoseImages:
     """``count`` pictures of random arm and object poses; the same arguments give the same pictures."""
     world, learning = load_world(world_name, worlds_dir()), LEARNING_TASKS["reach_block"]
     sim = SimWorld(world, learning.task, RENDER_SIZE)
@@ -39,7 +44,7 @@ def scattered_pictures(world_name: str, count: int, run_seed: int, stream: str) 
     seeds = training_seeds(run_seed, stream)
     lower, upper = box_of(world.robot.workspace_m)
     arm = np.array(HOME_POSITION_RAD)
-    for index in track(range(count), description=f"pictures ({stream})"):
+    for index in range(count):
         if index % _PICTURES_PER_WORLD == 0:
             draw = sim.reset(next(seeds))
             arm = draw.arm_start_rad
@@ -54,16 +59,19 @@ def scattered_pictures(world_name: str, count: int, run_seed: int, stream: str) 
         finger_m = float(draw.dynamics.object.half_extents_m[0]) if held else FINGER_MAX_M * float(rng.integers(2))
         frame = sim.snapshot(arm, finger_m, object_m, rng.uniform(-np.pi, np.pi))
         album.add(Captured(frame.stamp_ns, frame, sim.truth()))
+        tell(1)
     sim.close()
     return album.images()
 
 
-def pictures_of_episodes(collector: Collector, requests: Iterator[RolloutRequest], count: int, what: str) -> PoseImages:
+def pictures_of_episodes(
+    collector: Collector, requests: Iterator[RolloutRequest], count: int, tell: Tell = lambda _: None
+) -> PoseImages:
     """At least ``count`` pictures of the episodes asked for; how many each gives is the collector's world's affair."""
     album = ImageAlbum(collector.loop.sim, IMAGE)
     collector.watch = album.add
-    progress = track(iter(lambda: len(album) >= count, True), description=f"pictures ({what})", total=None)
-    for _ in progress:
+    while (before := len(album)) < count:
         collector.collect(next(requests))
+        tell(len(album) - before)
     collector.watch = None
     return album.images()

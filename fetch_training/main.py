@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fetch_training.amounts import EXPERT_STEPS, PICTURES, TUNING_STEPS
+from fetch_training.amounts import EXPERT_STEPS, PICTURES, PROCESSES, TUNING_STEPS
 
 app = typer.Typer(
     help="Train actors, and measure them without ROS.",
@@ -54,9 +54,9 @@ def train_command(
         bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
     ] = True,
     channels: Annotated[str, typer.Option(help="What the actor sees of a picture: rgbd, rgb or depth.")] = "rgbd",
-    worker: Annotated[
-        bool, typer.Option(help="Collect episodes in a process of its own: two cores for one run.")
-    ] = True,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that take pictures and collect episodes; 1: all in one, on one core.")
+    ] = PROCESSES,
 ) -> None:
     """Train an actor that looks at pictures: expert with HER, encoder, DAgger, fine-tuning, bundle."""
     _one_thread()
@@ -75,10 +75,11 @@ def train_command(
         command="python -m fetch_training.main " + " ".join(sys.argv[1:]),
         channels=channels,  # type: ignore[arg-type]  # checked above
         pictures=pictures,
+        processes=processes,
     )
     expert, tuning = request.expert, request.tuning
-    expert = replace(expert, loop=replace(expert.loop, steps=expert_steps), worker_process=worker)
-    tuning = replace(tuning, loop=replace(tuning.loop, steps=tuning_steps), worker_process=worker)
+    expert = replace(expert, loop=replace(expert.loop, steps=expert_steps), processes=processes)
+    tuning = replace(tuning, loop=replace(tuning.loop, steps=tuning_steps), processes=processes)
     train(replace(request, expert=expert, tuning=tuning))
 
 
@@ -90,7 +91,9 @@ def state_command(
     world: Annotated[str, typer.Option(help="World to train in.")] = "randomized",
     steps: Annotated[int, typer.Option(help="Environment steps (30 a second of simulated time).")] = EXPERT_STEPS,
     demonstrator: Annotated[bool, typer.Option(help="Imitate the scripted demonstrator, or plain HER.")] = True,
-    worker: Annotated[bool, typer.Option(help="Collect episodes in a process of its own.")] = True,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that collect episodes; 1: everything in one, on one core.")
+    ] = PROCESSES,
     episodes: Annotated[
         int, typer.Option(min=0, help="Episodes to measure the best actor on, by seeds that training never uses.")
     ] = 200,
@@ -105,7 +108,7 @@ def state_command(
     from fetch_training.setup import Setting
     from fetch_training.state_stage import StageSettings, measure_best, train_with_her
 
-    stage = StageSettings(worker_process=worker)
+    stage = StageSettings(processes=processes)
     learner = stage.learner if demonstrator else replace(stage.learner, imitation=0.0)
     stage = replace(stage, learner=learner, loop=replace(stage.loop, steps=steps))
     setting, directory = Setting(task, world, True, NO_ERRORS), RunDirectory(run)

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 
 from fetch_sim2real.observation.preprocess import Channels
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.cell import make_loop
-from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.world_file import load_world
 from fetch_training.actor_critic import LearnerSettings
 from fetch_training.amounts import PICTURES, TUNING_STEPS
 from fetch_training.export import export_bundle
-from fetch_training.eye import NO_ERRORS, SeeingErrors
-from fetch_training.gather import pictures_of_episodes, scattered_pictures
+from fetch_training.eye import SeeingErrors
 from fetch_training.images import PoseImages
 from fetch_training.learn import LoopSettings
 from fetch_training.perception import PretrainSettings, pretrain_encoder
+from fetch_training.pictures import take_pictures
 from fetch_training.practice import Practice
-from fetch_training.rollout import RolloutRequest
 from fetch_training.run_directory import RunDirectory
-from fetch_training.seeds import training_seeds
 from fetch_training.setup import Setting
 from fetch_training.state_stage import StageSettings, make_learner, train_with_her
 from fetch_training.vision_stage import DaggerSettings, fine_tune, learner_from, run_dagger
 
 _log = logging.getLogger(__name__)
 
-# Shares of the pictures: of episodes of these tasks, the rest scattered poses.
-_EPISODE_SHARES: Final = {"push": 0.33, "pick_and_place": 0.38, "reach_block": 0.08}
-_PICTURE_EVERY: Final = 6
-# Shares of random actions in the demonstrator's episodes that pictures are taken of.
-_MOVED_SHARE: Final = 0.3  # of these episodes have the object moved
-_RANDOM_SHARES: Final = (0.05, 0.3, 0.6)
 HELD_OUT_SHARE: Final = 0.05
 # What the encoder sees in its own world is better than what it will see in others.
 _ADDED: Final = SeeingErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, frame_m=0.0)
@@ -50,7 +39,7 @@ _ADDED: Final = SeeingErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, fr
 class TrainingRun:
     """What to train and where; ``command`` is written into the bundle's provenance.
 
-    ``encoder_run`` is the folder of pictures and encoder, which all tasks can share.
+    ``encoder_run`` is the folder of pictures and encoder, which all tasks can share. ``processes`` take the pictures.
     """
 
     task: str
@@ -63,6 +52,7 @@ class TrainingRun:
     command: str
     channels: Channels = "rgbd"
     pictures: int = PICTURES
+    processes: int = 1
     expert: StageSettings = field(default_factory=lambda: StageSettings(loop=LoopSettings(practice=Practice())))
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     dagger: DaggerSettings = field(default_factory=DaggerSettings)
@@ -104,8 +94,8 @@ def _seeing(request: TrainingRun) -> Setting:
 def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
     """The pretrained encoder's weights, and the pictures that it learned from."""
     run = RunDirectory(request.encoder_run)
-    held_out = _pictures(run, request, "held", round(request.pictures * HELD_OUT_SHARE))
-    images = _pictures(run, request, "train", request.pictures)
+    counts = {"held": round(request.pictures * HELD_OUT_SHARE), "train": request.pictures}
+    held_out, images = take_pictures(run, request.world, request.seed, counts, request.processes)
     encoder = run.encoder(request.channels)
     if not encoder.exists():
         actor = _seeing(request).build_actor(request.seed)
@@ -113,35 +103,6 @@ def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
         _log.info("encoder on held-out pictures: %s", error)
         run.save(encoder, actor.encoder.state_dict())
     return run.load(encoder), images
-
-
-def _pictures(run: RunDirectory, request: TrainingRun, stream: str, count: int) -> PoseImages:
-    """Pictures of scattered poses and of the demonstrators' episodes."""
-    parts = []
-    for task, share in (*_EPISODE_SHARES.items(), ("scattered", 1.0 - sum(_EPISODE_SHARES.values()))):
-        path = run.images(f"{stream}_{task}")
-        if not path.exists():
-            _gather(request, stream, task, round(count * share)).save(path)
-        parts.append(PoseImages.load(path))
-    return PoseImages.concatenate(parts)
-
-
-def _gather(request: TrainingRun, stream: str, task: str, count: int) -> PoseImages:
-    name = f"{stream}-{task}"
-    if task == "scattered":
-        return scattered_pictures(request.world, count, request.seed, name)
-    setting = Setting(task, request.world, True, NO_ERRORS, picture_every=_PICTURE_EVERY)
-    collector, _ = setting.collector()()
-    images = pictures_of_episodes(collector, _demonstrations(request.seed, name), count, name)
-    collector.loop.sim.close()
-    return images
-
-
-def _demonstrations(run_seed: int, stream: str) -> Iterator[RolloutRequest]:
-    rng = np.random.default_rng([run_seed, *stream.encode(), 11])
-    for seed in training_seeds(run_seed, stream):
-        conditions = Conditions(perturb=("move_block",)) if rng.random() < _MOVED_SHARE else NO_CONDITIONS
-        yield RolloutRequest(seed, "demonstrator", conditions, float(rng.choice(_RANDOM_SHARES)))
 
 
 def _distil(

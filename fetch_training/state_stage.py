@@ -15,7 +15,7 @@ from fetch_training.replay import HindsightReplay, ReplaySettings
 from fetch_training.rollout import Behaviour, RolloutRequest
 from fetch_training.run_directory import RunDirectory
 from fetch_training.setup import Setting
-from fetch_training.worker import LocalWorker, ProcessWorker
+from fetch_training.worker import make_worker
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class StageSettings:
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     replay: ReplaySettings = field(default_factory=ReplaySettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
-    worker_process: bool = False
+    processes: int = 1
 
 
 def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, run_seed: int) -> float:
     """Train until done; returns the best success on held-out training seeds, whose learner is in ``run.best``."""
     learner = make_learner(setting, stage.learner, run_seed)
     replay = HindsightReplay(setting.learning, stage.replay)
-    worker = (ProcessWorker if stage.worker_process else LocalWorker)(setting.collector())
+    worker = make_worker(setting.collector(), stage.processes)
     try:
         warm_up: Behaviour = "demonstrator" if stage.learner.imitation > 0.0 else "random"
         return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, warm_up).train()

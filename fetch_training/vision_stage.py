@@ -30,7 +30,7 @@ from fetch_training.run_directory import RunDirectory
 from fetch_training.seeds import training_seeds
 from fetch_training.setup import Setting
 from fetch_training.state_stage import StageSettings, make_learner
-from fetch_training.worker import LocalWorker, ProcessWorker
+from fetch_training.worker import make_worker
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def fine_tune(
     replay = HindsightReplay(setting.learning, stage.replay)
     for episode in first:
         replay.add(episode)
-    worker = (ProcessWorker if stage.worker_process else LocalWorker)(setting.collector())
+    worker = make_worker(setting.collector(), stage.processes)
     try:
         return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, "exploring").train()
     finally:

@@ -1,4 +1,4 @@
-"""Collecting episodes in a process of its own, so that rollouts and learner each have a core.
+"""Collecting episodes in processes of their own, so that rollouts and learner each have a core.
 
 The weights of an episode are those of the moment at which it was asked for, so a run is the same whether the worker or
 the learner is the faster one.
@@ -38,11 +38,11 @@ class LocalWorker:
 
 
 class ProcessWorker:
-    """Collects in another process while this one goes on."""
+    """Collects in ``processes`` others while this one goes on: more than one is of use where many are asked for."""
 
-    def __init__(self, make: MakeCollector) -> None:
+    def __init__(self, make: MakeCollector, processes: int = 1) -> None:
         # Not a fork: OpenGL and torch's threads do not survive one.
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _start, (make,))
+        self._pool = ProcessPoolExecutor(processes, get_context("spawn"), _start, (make,))
 
     def submit(self, weights: Weights, request: RolloutRequest) -> Future[Episode]:
         # Copied to numpy: torch would share memory, which the learner goes on writing to.
@@ -50,6 +50,11 @@ class ProcessWorker:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+
+def make_worker(make: MakeCollector, processes: int) -> LocalWorker | ProcessWorker:
+    """A worker with so many processes; 1 is this one, which then collects and learns in turn."""
+    return LocalWorker(make) if processes == 1 else ProcessWorker(make, processes)
 
 
 _STATE: dict[str, Any] = {}
