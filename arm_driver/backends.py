@@ -1,4 +1,4 @@
-"""Ways to the robot. To add one: a subclass of ``Backend``, and its place in ``BACKENDS`` (docs/bring_your_own.md)."""
+"""Ways to the robot, made by name. How to add one: docs/bring_your_own.md."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from arm_driver.backend import Backend
 from arm_driver.robot_side import Driver
 from arm_driver.shadow import ShadowBackend
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE, added_backend
 
 # Module and class: what a back end needs is imported only where it is used.
-BACKENDS: Final[dict[str, tuple[str, str]]] = {
-    "joint_trajectory": ("arm_driver.joint_trajectory_backend", "JointTrajectoryBackend"),
-    "rosbridge": ("arm_driver.rosbridge_backend", "RosbridgeBackend"),
+_BUILT_IN: Final[dict[str, tuple[str, str]]] = {
+    JOINT_TRAJECTORY: ("arm_driver.joint_trajectory_backend", "JointTrajectoryBackend"),
+    ROSBRIDGE: ("arm_driver.rosbridge_backend", "RosbridgeBackend"),
 }
 
 MODES: Final = ("live", "shadow")
@@ -22,16 +23,23 @@ MODES: Final = ("live", "shadow")
 def make_backend(name: str, mode: str, driver: Driver) -> Backend:
     """The back end called ``name``; in shadow mode it still reports faults, but nothing reaches it.
 
-    SetupError if a package that it needs is not installed.
+    SetupError if it, or a package that it needs, is not installed.
     """
-    module, class_name = BACKENDS[name]
+    added = added_backend(name)
+    make: Any = _built_in(name) if added is None else added.load()
+    backend: Backend = make(driver)
+    if not isinstance(backend, Backend):
+        raise SetupError(f"the back end '{name}' is a {type(backend).__name__}, expected an arm_driver.backend.Backend")
+    return ShadowBackend(driver.node, backend) if mode == "shadow" else backend
+
+
+def _built_in(name: str) -> Any:
+    module, class_name = _BUILT_IN[name]
     try:
-        make: Any = getattr(import_module(module), class_name)
+        return getattr(import_module(module), class_name)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "arm_driver":
             raise
         raise SetupError(
             f"the back end '{name}' needs the Python package '{error.name}': pip install 'fetch-sim2real[{name}]'"
         ) from None
-    backend: Backend = make(driver)
-    return ShadowBackend(driver.node, backend) if mode == "shadow" else backend

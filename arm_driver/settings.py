@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from arm_driver.backends import BACKENDS, MODES
+from arm_driver.backends import MODES
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.robot.ros1 import DEFAULT_PORT
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, backend_names
 from node_support.parameters import Parameter
 
 TABLE: Final = (
@@ -20,7 +21,7 @@ TABLE: Final = (
         changeable=True,
     ),
     Parameter("world", "nominal", "world file that gives workspace, table and torso height: a name, or a path"),
-    Parameter("backend", "joint_trajectory", "way to the robot", choices=tuple(BACKENDS)),
+    Parameter("backend", JOINT_TRAJECTORY, "way to the robot", choices=backend_names()),
     Parameter(
         "mode",
         "live",

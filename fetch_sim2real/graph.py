@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE
 from fetch_sim2real.timing import CONTROL_RATE_HZ, JOINT_STATE_EVERY_STEPS, PHYSICS_STEPS_PER_PERIOD
 
 POLICY_NODE: Final = "policy_node"
@@ -197,12 +198,13 @@ SIM_RESUME: Final = "/sim/resume"
 def contract_with(backend: str) -> tuple[Topic, ...]:
     """The contract where the driver reaches the robot by ``backend``.
 
-    Through rosbridge trajectories leave ROS 2 at the driver, and it publishes the joint states that come that way.
+    Trajectories are on topics with ``joint_trajectory`` alone. Through rosbridge the driver publishes the joint states
+    that come that way.
     """
-    if backend != "rosbridge":
+    if backend == JOINT_TRAJECTORY:
         return CONTRACT
     joint_states = replace(JOINT_STATES, publisher=ARM_DRIVER, subscribers=(POLICY_NODE,))
     clock = replace(CLOCK, subscribers=(POLICY_NODE,))
     gone = (ARM_TRAJECTORY, GRIPPER_TRAJECTORY)
-    ours = {JOINT_STATES.name: joint_states, CLOCK.name: clock}
+    ours = {JOINT_STATES.name: joint_states, CLOCK.name: clock} if backend == ROSBRIDGE else {}
     return tuple(ours.get(topic.name, topic) for topic in CONTRACT if topic not in gone)

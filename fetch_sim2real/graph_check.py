@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from fetch_sim2real import graph
 from fetch_sim2real.graph import Qos, Topic
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE
 
 # A Fetch's own joint states come at 100 Hz, those of the simulated one at 120 Hz: both are fine.
 RATE_TOLERANCE: Final = 0.2
@@ -64,9 +65,17 @@ class Finding:
 
 
 def contract_of(live: LiveGraph) -> tuple[Topic, ...]:
-    """The contract that holds for ``live``: a driver that publishes joint states has them through rosbridge."""
-    publishers = live.topics.get(graph.JOINT_STATES.name, LiveTopic()).publishers
-    return graph.contract_with("rosbridge" if any(end.node == graph.ARM_DRIVER for end in publishers) else "")
+    """The contract that holds for ``live``: a driver that publishes joint states has them through rosbridge, and one
+    that publishes no trajectories reaches the robot by a back end of another package."""
+
+    def by_driver(topic: Topic) -> bool:
+        return any(end.node == graph.ARM_DRIVER for end in live.topics.get(topic.name, LiveTopic()).publishers)
+
+    if by_driver(graph.JOINT_STATES):
+        return graph.contract_with(ROSBRIDGE)
+    trajectories = any(by_driver(topic) for topic in (graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY))
+    elsewhere = graph.ARM_DRIVER in live.nodes and not trajectories
+    return graph.contract_with("" if elsewhere else JOINT_TRAJECTORY)
 
 
 def compare(live: LiveGraph, contract: Sequence[Topic] | None = None) -> tuple[Finding, ...]:

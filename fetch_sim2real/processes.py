@@ -18,6 +18,7 @@ from fetch_sim2real.launch_arguments import BOOLEANS, Argument, Meaning, argumen
 from fetch_sim2real.look import EVERY_FRAME, LOOKS, Look
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
+from fetch_sim2real.robot_backends import BUILT_IN
 from fetch_sim2real.tasks import TASKS, find_task
 
 ROS_PACKAGE: Final = "fetch_sim2real"
@@ -33,7 +34,8 @@ CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_REALSENSE, CAMERA_E
 SIM_CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_EXTERNAL)
 MODES: Final = ("live", "shadow")
 _NAMESPACE: Final = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
-BACKENDS: Final = ("joint_trajectory", "rosbridge")
+# Another package's back end reaches a robot of its own, which the simulation cannot stand in for.
+SIM_BACKENDS: Final = BUILT_IN
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
 
 # Every process of the stack needs it, and so does every other process that exchanges images with it.
@@ -96,7 +98,7 @@ class SimGraphOptions:
     profile: str = DEFAULT_PROFILE
     speed_scale: float = 1.0
     mode: str = MODES[0]
-    backend: str = BACKENDS[0]
+    backend: str = SIM_BACKENDS[0]
     rosbridge_port: int = ros1.DEFAULT_PORT
     rosbridge_latency_s: float = 0.0
     rosbridge_jitter_s: float = 0.0
@@ -308,7 +310,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "profile": Meaning("Limit profile of the arm driver.", tuple(PROFILES)),
     "speed_scale": Meaning("Cap on the arm's speed, as a share of the profile's, in (0, 1]."),
     "mode": Meaning("live: the arm moves; shadow: the driver only publishes what it would have sent.", MODES),
-    "backend": Meaning("Way from the driver to the robot.", BACKENDS),
+    "backend": Meaning("Way from the driver to the robot.", SIM_BACKENDS),
     "rosbridge_port": Meaning("Port, on this machine alone, of the simulated robot's rosbridge."),
     "rosbridge_latency_s": Meaning("Simulated delay [s] of each way through rosbridge."),
     "rosbridge_jitter_s": Meaning("That delay varies by up to this [s]."),

@@ -10,7 +10,6 @@ from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import BOOLEANS, Meaning, require_choices
 from fetch_sim2real.processes import (
-    BACKENDS,
     CAMERA_EXTERNAL,
     CAMERA_REALSENSE,
     CAMERA_SIM,
@@ -28,6 +27,7 @@ from fetch_sim2real.processes import (
 )
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE
 from fetch_sim2real.robot.ros1 import DEFAULT_PORT
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE, backend_names
 
 ROBOT_CAMERAS: Final = (CAMERA_REALSENSE, CAMERA_EXTERNAL, CAMERA_SIM, CAMERA_SOFTWARE)
 SHADOW: Final = MODES[1]
@@ -40,7 +40,7 @@ class RobotGraphOptions:
     policy: str = "reach_block"
     mode: str = SHADOW
     camera: str = ROBOT_CAMERAS[0]
-    backend: str = BACKENDS[0]
+    backend: str = JOINT_TRAJECTORY
     rosbridge_host: str = "127.0.0.1"
     rosbridge_port: int = DEFAULT_PORT
     world: str = "nominal"
@@ -63,7 +63,10 @@ ROBOT_MEANINGS: Final[Mapping[str, Meaning]] = {
         "RealSense SDK.",
         ROBOT_CAMERAS,
     ),
-    "backend": Meaning("Way to the robot: ROS 2 trajectory topics, or a stock Fetch's rosbridge_server.", BACKENDS),
+    "backend": Meaning(
+        "Way to the robot: ROS 2 trajectory topics, a stock Fetch's rosbridge_server, or what another package adds.",
+        backend_names(),
+    ),
     "rosbridge_host": Meaning("rosbridge: the machine that rosbridge_server runs on, the Fetch."),
     "rosbridge_port": Meaning("rosbridge: its port."),
     "world": Meaning("World file with your table, workspace and torso height: a name, or a YAML file."),
@@ -119,7 +122,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
         "rosbridge_host": options.rosbridge_host,
         "rosbridge_port": options.rosbridge_port,
     }
-    way = address if options.backend == "rosbridge" else {}
+    way = address if options.backend == ROSBRIDGE else {}
     driver = NodeProcess(
         executable="arm_driver",
         node_name=graph.ARM_DRIVER,
@@ -143,7 +146,7 @@ def _require_meant(options: RobotGraphOptions) -> None:
     default = RobotGraphOptions()
     for needed, value, names in (
         ("camera", CAMERA_REALSENSE, ("serial_no", "rosbag_filename")),
-        ("backend", "rosbridge", ("rosbridge_host", "rosbridge_port")),
+        ("backend", ROSBRIDGE, ("rosbridge_host", "rosbridge_port")),
     ):
         chosen = getattr(options, needed)
         for name in names:

@@ -18,7 +18,8 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.processes import BACKENDS, CAMERA_SIM, CAMERA_SOFTWARE
+from fetch_sim2real.processes import CAMERA_SIM, CAMERA_SOFTWARE
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from node_support.stamps import stamp_ns_of
 from node_support.topics import local_name, publish_to, resolved_name, subscribe_to
@@ -53,7 +54,7 @@ class Start:
 class Operator:
     """Talks to the nodes of a simulated graph. Every wait has a limit, and a failure says what was waited for."""
 
-    def __init__(self, session: RosSession, backend: str = BACKENDS[0]) -> None:
+    def __init__(self, session: RosSession, backend: str = JOINT_TRAJECTORY) -> None:
         """``backend``: the driver's way to the robot, which decides who publishes joint states."""
         self._session = session
         self.set_backend(backend)

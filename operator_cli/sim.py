@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 
 from fetch_sim2real import paths
-from fetch_sim2real.processes import BACKENDS, CAMERAS, SimGraphOptions
+from fetch_sim2real.processes import CAMERAS, SIM_BACKENDS, SimGraphOptions
+from fetch_sim2real.robot_backends import ROSBRIDGE
 from fetch_sim2real.ros_domain import free_port
 from operator_cli.namespaces import HELP as NAMESPACE_HELP
 from operator_cli.namespaces import checked_namespace
@@ -82,7 +83,7 @@ def sim(
     world: Annotated[str, typer.Option(help=_WORLD_HELP)] = _DEFAULTS.world,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
     blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
-    backend: Annotated[str, typer.Option(help=f"The driver's way to the robot: {' or '.join(BACKENDS)}.")] = (
+    backend: Annotated[str, typer.Option(help=f"The driver's way to the robot: {' or '.join(SIM_BACKENDS)}.")] = (
         _DEFAULTS.backend
     ),
     rosbridge_latency_ms: Annotated[
@@ -133,7 +134,7 @@ def sim(
                 blank_image=blank_image,
                 backend=backend,
                 # Of a run that shares this machine with others, or with a robot's relay.
-                rosbridge_port=free_port() if backend == "rosbridge" else _DEFAULTS.rosbridge_port,
+                rosbridge_port=free_port() if backend == ROSBRIDGE else _DEFAULTS.rosbridge_port,
                 rosbridge_latency_s=rosbridge_latency_ms * 1e-3,
                 rosbridge_jitter_s=rosbridge_jitter_ms * 1e-3,
                 rosbridge_loss=rosbridge_loss,

@@ -15,6 +15,7 @@ from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.processes import CAMERA_SIM
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.robot_backends import ROSBRIDGE
 from fetch_sim2real.sim.conditions import Conditions
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
@@ -51,7 +52,7 @@ class SimBridge(StackNode):
         is_camera = self.parameters.text("camera_source") == CAMERA_SIM
         size = CAMERA_PROFILES[self.parameters.text("camera")]
         sim = SimWorld(world, task, size, render_in_background=True, separate_depth=not is_camera)
-        self._port = self._rosbridge(sim) if self.parameters.text("backend") == "rosbridge" else None
+        self._port = self._rosbridge(sim) if self.parameters.text("backend") == ROSBRIDGE else None
         outputs = Outputs(self, world.robot.torso_height_m, is_camera, self._port is None)
         self._cell = Cell(sim, outputs, self._port)
         self._pace: Lockstep | RealTime = (

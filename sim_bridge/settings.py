@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fetch_sim2real.processes import BACKENDS, CAMERA_SIM, SIM_CAMERA_SOURCES
+from fetch_sim2real.processes import CAMERA_SIM, SIM_BACKENDS, SIM_CAMERA_SOURCES
 from fetch_sim2real.robot.ros1 import DEFAULT_PORT
 from fetch_sim2real.tasks import TASKS
 from node_support.parameters import Parameter
@@ -42,7 +42,7 @@ TABLE: Final = (
     ),
     Parameter("blank_image", False, "control experiment: black images without depth", changeable=True),
     Parameter("episode_s", 0.0, "length of an episode; 0 takes the world's own", "s", low=0.0, high=86400.0),
-    Parameter("backend", "joint_trajectory", "how the robot is reached: as the driver's parameter", choices=BACKENDS),
+    Parameter("backend", SIM_BACKENDS[0], "how the robot is reached: as the driver's parameter", choices=SIM_BACKENDS),
     Parameter("rosbridge_port", DEFAULT_PORT, "rosbridge: port on the loopback interface; 0: any", low=0, high=65535),
     Parameter("rosbridge_latency_s", 0.0, "rosbridge: simulated delay of each way", "s", low=0.0, high=1.0),
     Parameter("rosbridge_jitter_s", 0.0, "rosbridge: the delay varies by up to this", "s", low=0.0, high=1.0),

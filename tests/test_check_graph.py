@@ -109,6 +109,15 @@ def test_joint_states_may_come_from_several_nodes() -> None:
     assert faults(changed(live, graph.JOINT_STATES, publishers=publishers)) == []
 
 
+def test_no_trajectory_topics_are_expected_of_a_driver_that_has_none() -> None:
+    live = faultless(simulated=False)
+    trajectories = {graph.ARM_TRAJECTORY.name, graph.GRIPPER_TRAJECTORY.name}
+    live = replace(live, topics={name: topic for name, topic in live.topics.items() if name not in trajectories})
+    assert faults(live) == []
+    driverless = replace(live, nodes=tuple(node for node in live.nodes if node != graph.ARM_DRIVER))
+    assert {finding.topic for finding in faults(driverless)} == trajectories
+
+
 def test_qos_weaker_than_the_contract_or_than_a_subscriber_is_a_fault() -> None:
     weak = Endpoint("realsense", graph.COLOR.type, Qos("best_effort", 5))
     kinds = [f.kind for f in faults(changed(faultless(False), graph.COLOR, publishers=(weak,)))]

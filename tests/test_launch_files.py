@@ -24,7 +24,6 @@ import camera_node.settings
 import policy_node.settings
 import recorder.settings
 import sim_bridge.settings
-from arm_driver.backends import BACKENDS
 from fetch_sim2real import graph, paths, processes, replay_processes, robot_processes
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import arguments_of, options_of
@@ -83,8 +82,8 @@ def test_the_driver_is_stopped_last(name: str) -> None:
 
 
 def test_choices_are_those_of_the_nodes() -> None:
-    assert set(robot_processes.BACKENDS) <= set(BACKENDS)
     choices = {parameter.name: parameter.choices for parameter in arm_driver.settings.TABLE}
+    assert choices["backend"] == robot_processes.ROBOT_MEANINGS["backend"].choices
     assert choices["mode"] == processes.MODES
     assert choices["profile"] == robot_processes.ROBOT_MEANINGS["profile"].choices
 

@@ -15,6 +15,7 @@ from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.graph_check import RATE_TOLERANCE
 from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.robot.limits import PROFILES
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
 
 ItemState = Literal["ok", "warn", "fail", "unknown"]
 # The kinematics and the safety scene hold for one height of the torso; the nodes refuse beyond this too.
@@ -198,7 +199,7 @@ def _ms(seconds: float) -> str:
 def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode: str) -> Item:
     """``publishers``: names of the nodes that publish each topic, or send goals to each action, that moves the arm."""
     # A shadow is announced there too, although nothing comes of it.
-    sends: tuple[str, ...] = (graph.ARM_DRIVER,) if backend == "joint_trajectory" else ()
+    sends: tuple[str, ...] = (graph.ARM_DRIVER,) if backend == JOINT_TRAJECTORY else ()
     expected: dict[str, tuple[str, ...]] = {
         graph.JOINT_COMMAND.name: (graph.POLICY_NODE,),
         graph.ARM_TRAJECTORY.name: sends,
