@@ -11,7 +11,7 @@ from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import BOOLEANS, Meaning, require_choices
 from fetch_sim2real.look import EVERY_FRAME, Look
-from fetch_sim2real.processes import MEANINGS, NodeProcess, recorder_process
+from fetch_sim2real.processes import MEANINGS, NodeProcess, absolute_file, recorder_process
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class ReplayOptions:
     start_s: float = 0.0
     loop: bool = False
     rename: str = ""
+    calibration: str = ""
     record: str = ""
 
 
@@ -36,6 +37,7 @@ REPLAY_MEANINGS: Final[Mapping[str, Meaning]] = {
     "start_s": Meaning("Leave out what was recorded before this [s]."),
     "loop": Meaning("true: begin again at the end; false: end the graph then.", BOOLEANS),
     "rename": Meaning("Topics with another name in the bag: /joint_states:=/fetch/joint_states; spaces between."),
+    "calibration": MEANINGS["calibration"],
     "record": MEANINGS["record"],
 }
 
@@ -58,6 +60,7 @@ def replay_graph(options: ReplayOptions) -> tuple[NodeProcess, ...]:
             "use_sim_time": True,
             "policy": str(paths.find_policy(options.policy).resolve()),
             "look": options.look,
+            "calibration": absolute_file(options.calibration),
             "await_start": False,
         },
         stop_rank=0,

@@ -57,6 +57,9 @@ def play(
         list[str] | None,
         typer.Option(help="Topic that has another name in the bag: /joint_states:=/fetch/joint_states."),
     ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration file of the camera that was recorded, for goals in its frame.")
+    ] = None,
     record: Annotated[Path | None, typer.Option(help="Folder for a bag of what is played and commanded; new.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show it live, as a page in a browser.")] = False,
 ) -> None:
@@ -72,7 +75,7 @@ def play(
     open_bag(bag, renames_of(rename or []))
     values = {
         "bag": str(bag), "policy": policy, "look": look, "rename": " ".join(rename or []),
-        "record": "" if record is None else str(record),
+        "calibration": "" if calibration is None else str(calibration), "record": "" if record is None else str(record),
     }  # fmt: skip
     options = replace(_DEFAULTS, rate=rate, start_s=start, loop=loop, **values)  # type: ignore[arg-type]
     _domain_lock = enter_domain(console)

@@ -114,7 +114,8 @@ def _parameters() -> Iterator[str]:
         yield from (_row(parameter) for parameter in table)
         yield ""
     yield (
-        "A parameter file for `params_file:=`, in which `/**/` stands for any namespace:\n\n```yaml\n/**/arm_driver:\n"
+        "A parameter file for `params_file:=`, in which `/**/` stands for any namespace; `config/robot.yaml`, which is "
+        "installed too, is one to start from:\n\n```yaml\n/**/arm_driver:\n"
         "  ros__parameters:\n    speed_scale: 0.5\n```\n"
     )
     for name, (options, meanings) in LAUNCH_FILES.items():

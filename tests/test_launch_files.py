@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("rclpy")
 
@@ -116,6 +117,9 @@ def test_a_calibration_reaches_the_policy_wherever_it_runs(monkeypatch: pytest.M
             table = robot_graph(RobotGraphOptions(camera=camera, calibration=given))
             (policy,) = (process for process in table if process.node_name == graph.POLICY_NODE)
             assert policy.parameters["calibration"] == expected
+    for given, expected in (("lab.yaml", str(tmp_path / "lab.yaml")), ("", "")):
+        policy, _ = replay_graph(ReplayOptions(calibration=given))
+        assert policy.parameters["calibration"] == expected
 
 
 def test_what_cannot_be_meant_is_refused() -> None:
@@ -136,6 +140,14 @@ def test_what_cannot_be_meant_is_refused() -> None:
         placed(table, PlacementOptions(params_file="nowhere.yaml"))
     with pytest.raises(GraphError, match="namespace is '1 2'"):
         placed(table, PlacementOptions(namespace="1 2"))
+
+
+def test_the_shipped_parameter_file_says_what_nodes_take() -> None:
+    (file,) = paths.shared_dir("config").glob("*.yaml")
+    for name, content in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+        table = {parameter.name: parameter for parameter in TABLES[name.removeprefix("/**/")]}
+        for parameter, value in content["ros__parameters"].items():
+            assert table[parameter].checked(value) == value
 
 
 def test_a_placed_process_is_started_without_ros_launch_too(tmp_path: Path) -> None:
