@@ -59,17 +59,20 @@ def options_of(options: type[Options], meanings: Mapping[str, Meaning], values: 
     return checked
 
 
-def require_known(given: Iterable[str], arguments: Sequence[Argument]) -> None:
-    """Raise ``GraphError`` for a name that is nearly one of ``arguments``: launch itself takes any name in silence.
+def unknown_names(given: Iterable[str], arguments: Sequence[Argument]) -> tuple[str, ...]:
+    """Those of ``given`` that are no argument: they may belong to a launch file that includes this one.
 
-    Names that are like none may belong to a launch file that includes this one.
+    Raises ``GraphError`` for a name that is nearly one of ``arguments``: launch itself takes any name in silence.
     """
     known = [argument.name for argument in arguments]
+    unknown = []
     for name in given:
         if name in known or name.startswith("ros_"):  # launch_ros keeps things of its own under such names
             continue
         for near in get_close_matches(name, known, n=1, cutoff=_NEARLY):
             raise GraphError(f"there is no argument '{name}', did you mean {near}? --show-args lists all")
+        unknown.append(name)
+    return tuple(unknown)
 
 
 def require_choices(options: object, meanings: Mapping[str, Meaning]) -> None:

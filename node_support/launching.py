@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.events import Shutdown, matches_action
 from launch.events.process import ShutdownProcess
 from launch.launch_context import LaunchContext
@@ -17,7 +17,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
 from fetch_sim2real import processes
-from fetch_sim2real.launch_arguments import Argument, arguments_of, options_of, require_known
+from fetch_sim2real.launch_arguments import Argument, arguments_of, options_of, unknown_names
 from fetch_sim2real.processes import PLACEMENT_MEANINGS, NodeProcess, PlacementOptions, placed
 
 Make = Callable[[Mapping[str, str]], Sequence[NodeProcess]]
@@ -36,11 +36,14 @@ def launch_description(arguments: Sequence[Argument], make: Make) -> LaunchDescr
             )
         )
 
-    def start(context: LaunchContext) -> list[Node]:
-        require_known(context.launch_configurations, every)
+    def start(context: LaunchContext) -> list[LogInfo | Node]:
+        unknown = [
+            LogInfo(msg=f"'{name}' is no argument of this launch file and has no effect here: --show-args lists all")
+            for name in unknown_names(context.launch_configurations, every)
+        ]
         values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in every}
         placement = options_of(PlacementOptions, PLACEMENT_MEANINGS, values)
-        return start_nodes(placed(make(values), placement))
+        return [*unknown, *start_nodes(placed(make(values), placement))]
 
     environment = [SetEnvironmentVariable(name, value) for name, value in processes.ENVIRONMENT.items()]
     return LaunchDescription([*declared, *environment, OpaqueFunction(function=start)])

@@ -208,7 +208,7 @@ LAUNCH_NAMES = {
     "launch": ("LaunchDescription",),
     "launch.launch_context": ("LaunchContext",),
     "launch.launch_description": ("LaunchDescription",),
-    "launch.actions": ("DeclareLaunchArgument", "EmitEvent", "OpaqueFunction", "SetEnvironmentVariable"),
+    "launch.actions": ("DeclareLaunchArgument", "EmitEvent", "LogInfo", "OpaqueFunction", "SetEnvironmentVariable"),
     "launch.events": ("Shutdown", "matches_action"),
     "launch.events.process": ("ShutdownProcess",),
     "launch.substitutions": ("LaunchConfiguration",),
@@ -256,7 +256,8 @@ def test_a_launch_file_declares_its_options_then_the_transport_then_nodes(
         assert declared[argument.name]["description"] == argument.description
         assert tuple(declared[argument.name].get("choices", ())) == argument.choices
     given = {argument.name: argument.default for argument in expected} | {"namespace": "left", "of_another_file": "1"}
-    nodes = entities[-1].kwargs["function"](Context(given))
+    told, *nodes = entities[-1].kwargs["function"](Context(given))
+    assert "'of_another_file' is no argument of this launch file" in told.kwargs["msg"]
     assert nodes and all(node.kwargs["namespace"] == "left" for node in nodes)
     for misspelt, meant in (("remaps", "remap"), ("param_file", "params_file")):
         with pytest.raises(GraphError, match=f"no argument '{misspelt}', did you mean {meant}"):
