@@ -14,4 +14,8 @@ from node_support.launching import launch_description
 
 def generate_launch_description() -> LaunchDescription:
     """Simulation, policy and driver."""
-    return launch_description(sim_arguments(), lambda values: sim_graph(options_from_arguments(values)))
+    return launch_description(
+        sim_arguments(),
+        lambda values: sim_graph(options_from_arguments(values)),
+        "This graph waits for an operator. In another terminal: fetch-sim2real sim --attach --episodes 5",
+    )

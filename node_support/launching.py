@@ -24,8 +24,11 @@ Make = Callable[[Mapping[str, str]], Sequence[NodeProcess]]
 """Processes from the arguments' values."""
 
 
-def launch_description(arguments: Sequence[Argument], make: Make) -> LaunchDescription:
-    """Declared arguments, the transport that carries images, then ``make``'s processes."""
+def launch_description(arguments: Sequence[Argument], make: Make, next_step: str = "") -> LaunchDescription:
+    """Declared arguments, the transport that carries images, then ``make``'s processes.
+
+    ``next_step`` tells the person at the terminal what the graph waits for.
+    """
     every = (*arguments, *arguments_of(PlacementOptions, PLACEMENT_MEANINGS))
     declared = []
     for argument in every:
@@ -37,13 +40,15 @@ def launch_description(arguments: Sequence[Argument], make: Make) -> LaunchDescr
         )
 
     def start(context: LaunchContext) -> list[LogInfo | Node]:
-        unknown = [
-            LogInfo(msg=f"'{name}' is no argument of this launch file and has no effect here: --show-args lists all")
+        words = [
+            f"'{name}' is no argument of this launch file and has no effect here: --show-args lists all"
             for name in unknown_names(context.launch_configurations, every)
         ]
+        words += [next_step] if next_step else []
         values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in every}
         placement = options_of(PlacementOptions, PLACEMENT_MEANINGS, values)
-        return [*unknown, *start_nodes(placed(make(values), placement))]
+        nodes = start_nodes(placed(make(values), placement))
+        return [*(LogInfo(msg=word) for word in words), *nodes]
 
     environment = [SetEnvironmentVariable(name, value) for name, value in processes.ENVIRONMENT.items()]
     return LaunchDescription([*declared, *environment, OpaqueFunction(function=start)])
