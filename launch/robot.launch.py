@@ -20,5 +20,5 @@ def generate_launch_description() -> LaunchDescription:
     return launch_description(
         arguments_of(RobotGraphOptions, ROBOT_MEANINGS),
         lambda values: robot_graph(options_of(RobotGraphOptions, ROBOT_MEANINGS, values)),
-        "This graph waits for an operator. In another terminal: fetch-sim2real operate (--mode shadow unless mode:=live)",
+        "This graph waits for an operator. In another terminal: fetch-sim2real operate, in shadow with --mode shadow",
     )

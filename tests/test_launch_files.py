@@ -260,7 +260,8 @@ def test_a_launch_file_declares_its_options_then_the_transport_then_nodes(
     told = [action.kwargs["msg"] for action in actions if "msg" in action.kwargs]
     nodes = [action for action in actions if "msg" not in action.kwargs]
     assert told[0].startswith("'of_another_file' is no argument of this launch file")
-    assert ["waits for an operator" in text for text in told[1:]] == [True] * (name in ("robot.launch.py", "sim.launch.py"))
+    waits = name in ("robot.launch.py", "sim.launch.py")
+    assert ["waits for an operator" in text for text in told[1:]] == [True] * waits
     assert nodes and all(node.kwargs["namespace"] == "left" for node in nodes)
     for misspelt, meant in (("remaps", "remap"), ("param_file", "params_file")):
         with pytest.raises(GraphError, match=f"no argument '{misspelt}', did you mean {meant}"):
