@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.faults.measure import NotMeasuredError, braking_began
+from benchmarks.faults.measure import CommandedMotion, NotMeasuredError, braking_began
+from fetch_sim2real.safety.trajectory import JointSetpoint, stopping_trajectory
 
 TIMES_S = np.arange(-0.5, 1.5, 1 / 120)
 
@@ -27,3 +28,22 @@ def test_the_beginning_of_a_ramp_is_found(began_s: float, deceleration: float) -
 def test_an_arm_that_rests_or_never_stops_is_not_measured(speeds: np.ndarray) -> None:
     with pytest.raises(NotMeasuredError):
         braking_began(TIMES_S, speeds, 0.0)
+
+
+def test_trajectories_brake_after_a_period_and_the_coast_unless_another_one_comes() -> None:
+    """A period of motion and one of coasting, counted from the last trajectory."""
+    commanded, acceleration = CommandedMotion(), np.full(7, 2.0)
+    for number, speed in enumerate((0.2, 0.3, 0.4)):
+        velocity = np.full(7, speed)
+        setpoint = JointSetpoint(velocity * number / 30, velocity)
+        commanded.add(number / 30, stopping_trajectory(setpoint, acceleration))
+    assert commanded.braking_began(2 / 30) == pytest.approx(2 / 30, abs=0.01)
+    # From an earlier moment on it is as much later.
+    assert commanded.braking_began(1 / 30) == pytest.approx(3 / 30, abs=0.01)
+
+
+def test_trajectories_that_ask_for_no_motion_are_not_measured() -> None:
+    commanded = CommandedMotion()
+    commanded.add(0.0, stopping_trajectory(JointSetpoint.at_rest(np.zeros(7)), np.full(7, 2.0)))
+    with pytest.raises(NotMeasuredError):
+        commanded.braking_began(0.0)

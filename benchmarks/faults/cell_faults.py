@@ -12,8 +12,16 @@ from typing import Final
 
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
 
-from benchmarks.faults.measure import TOPIC_BOUND_S, VALID, Measurement, NotMeasuredError, braking_began
+from benchmarks.faults.measure import (
+    TOPIC_BOUND_S,
+    VALID,
+    CommandedMotion,
+    Measurement,
+    NotMeasuredError,
+    braking_began,
+)
 from benchmarks.rig.graph_harness import (
     SimulatedGraph,
     running,
@@ -22,14 +30,14 @@ from benchmarks.rig.graph_harness import (
     values_of,
     write_untrained_bundle,
 )
-from benchmarks.rig.graph_motion import LAG_S, motion, newest_ns, start_moving
+from benchmarks.rig.graph_motion import motion, newest_ns, start_moving
 from fetch_sim2real import graph
 from fetch_sim2real.errors import FetchSim2RealError, GraphError
 from fetch_sim2real.processes import CAMERA_SIM, CAMERA_SOFTWARE, SimGraphOptions, sim_graph
+from fetch_sim2real.robot.joints import ARM_JOINTS
 from node_support.topics import subscribe_to
+from node_support.trajectories import trajectory_of
 
-# The measured arm comes after the command by the world's latency and the servos' lag.
-BOUND_S: Final = TOPIC_BOUND_S + LAG_S
 _TAPS: Final = (graph.JOINT_STATES, graph.SETPOINT, graph.DIAGNOSTICS)
 _REST_NS: Final = 1_500_000_000
 _UNDER_WAY_NS: Final = 200_000_000
@@ -76,12 +84,20 @@ def driver_killed(folder: Path) -> Iterator[Measurement]:
     return _killed("driver killed (SIGKILL)", folder, graph.ARM_DRIVER)
 
 
-class _LastValid:
-    """The newest joint state [ns] that had come when the last valid command was answered."""
+class _Driver:
+    """What the driver does, by the stamp [ns] of the newest joint state that had come by then.
+
+    ``stamp_ns``: when the last valid command was answered; ``commanded``: the trajectories for the arm.
+    """
 
     def __init__(self, cell: SimulatedGraph) -> None:
-        self._cell, self.stamp_ns = cell, 0
+        self._cell, self.stamp_ns, self.commanded = cell, 0, CommandedMotion()
         subscribe_to(cell.session.node, graph.SETPOINT, self._on_setpoint)
+        subscribe_to(cell.session.node, graph.ARM_TRAJECTORY, self._on_trajectory)
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        if self._cell.taps[graph.JOINT_STATES].messages:
+            self.commanded.add(newest_ns(self._cell) * 1e-9, trajectory_of(message, ARM_JOINTS))
 
     def _on_setpoint(self, message: JointState) -> None:
         if message.header.frame_id in VALID and self._cell.taps[graph.JOINT_STATES].messages:
@@ -124,7 +140,7 @@ def _repeated(name: str, folder: Path, camera_source: str, fail: Step, mend: Ste
     """Measure again and again in one graph, until nobody asks for more."""
     quick = {graph.CAMERA_NODE: {"reconnect_timeout": 0.3}}
     with simulated_graph(_options(folder, camera_source), folder / "log", *_TAPS, parameters=quick) as cell:
-        last = _LastValid(cell)
+        last = _Driver(cell)
         while True:
             yield _measure(cell, last, name, fail, mend, nullcontext(), "enable")
 
@@ -135,20 +151,21 @@ def _killed(name: str, folder: Path, node: str) -> Iterator[Measurement]:
         options, place = _options(folder / f"run{count}", CAMERA_SIM), folder / f"run{count}"
         (process,) = [one for one in sim_graph(options) if one.node_name == node]
         with simulated_graph(options, place / "log", *_TAPS, may_end=[node]) as cell:
-            last = _LastValid(cell)
+            last = _Driver(cell)
             another = running([process], place / "second")
             yield _measure(cell, last, name, _send(node, signal.SIGKILL), lambda _: None, another, "new node, enable")
 
 
 def _measure(
     cell: SimulatedGraph,
-    last: _LastValid,
+    last: _Driver,
     name: str,
     fail: Step,
     mend: Step,
     replacement: AbstractContextManager[object],
     needed: str,
 ) -> Measurement:
+    last.commanded.clear()
     _start(cell)
     failed_ns = newest_ns(cell)
     fail(cell)
@@ -158,14 +175,17 @@ def _measure(
     values = _driver(cell)
     mend(cell)
     began_s, stall_s = braking_began(times_s, speeds, last_ns * 1e-9)
-    after_fault_s = began_s + (last_ns - failed_ns) * 1e-9
+    commanded_s = last.commanded.braking_began(last_ns * 1e-9)
+    after_fault_s = commanded_s + (last_ns - failed_ns) * 1e-9
     with replacement:
         before_ns = last.stamp_ns
         cell.session.spin(1.0)
         moved_alone = last.stamp_ns != before_ns
         back = needed if _moves_again(cell) else ""
     state, reason = values.get("state", "ended"), values.get("reason", "")
-    return Measurement(name, began_s, after_fault_s, stall_s, BOUND_S, state, reason, moved_alone, back)
+    return Measurement(
+        name, commanded_s, began_s, after_fault_s, stall_s, TOPIC_BOUND_S, state, reason, moved_alone, back
+    )
 
 
 def _start(cell: SimulatedGraph) -> None:
