@@ -94,7 +94,7 @@ class CommandedMotion:
         self._sent.append((sent_s, times_s, np.stack([first, *(point.velocity for point in trajectory.points)])))
 
     def braking_began(self, last_valid_s: float) -> float:
-        """Seconds from ``last_valid_s`` until the fastest joint is told to be slower than it then was, for good.
+        """Seconds from ``last_valid_s`` until the fastest joint is told to slow down, for good, from its top speed.
 
         Raises ``NotMeasuredError`` if nothing moved then.
         """
