@@ -88,6 +88,7 @@ class SimGraphOptions:
     camera: str = CAMERA_SIM
     camera_profile: str = CAMERAS[0]
     lockstep: bool = True
+    realtime_factor: float = 1.0
     seed: int = 0
     move_block: bool = False
     conditions: str = ""
@@ -118,6 +119,8 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
     cameras = camera_processes(options.camera, options.camera_profile)
     if options.lockstep and options.rosbridge_loss > 0.0:
         raise GraphError("lockstep waits for every message, so that none can be lost: choose real time")
+    if options.lockstep and options.realtime_factor != 1.0:
+        raise GraphError("lockstep follows no wall clock, so realtime_factor says nothing to it: choose real time")
     world = absolute_world(options.world)
     folder = paths.find_policy(options.policy).resolve()
     task = find_task(options.task or paths.policy_task(folder)).name
@@ -142,6 +145,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "camera": options.camera_profile,
             "camera_source": options.camera,
             "lockstep": options.lockstep,
+            "realtime_factor": options.realtime_factor,
             "seed": options.seed,
             "move_block": options.move_block,
             "conditions": options.conditions,
@@ -299,6 +303,9 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         "true: the world waits for the policy, so that results do not depend on the machine; false: it runs against "
         "the wall clock.",
         BOOLEANS,
+    ),
+    "realtime_factor": Meaning(
+        "Without lockstep: pace as a multiple of the wall clock's; below 1 for a machine that cannot follow."
     ),
     "seed": Meaning("Seed of the first episode."),
     "move_block": Meaning("Put the block elsewhere during the episode.", BOOLEANS),

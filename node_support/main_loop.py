@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import signal
 import sys
 import threading
@@ -22,6 +23,9 @@ from node_support.parameters import Parameter, Parameters
 
 # How long a node without work of its own sleeps between events, and so how late it may notice a signal.
 IDLE_S: Final = 0.1
+# A recorder may have pictures to write, a busy machine be slow; what is still there later waits for something that
+# does not come, and signals are ignored by then.
+END_LIMIT_S: Final = 30.0
 
 
 class StackNode(Node):
@@ -93,7 +97,13 @@ def run_node(
     except FetchSim2RealError as error:
         print(f"{name}: {error}", file=sys.stderr, flush=True)
         return 1
+    except Exception:
+        # An import that was cut short by the signal may say so in words of its own.
+        if node is None and stop.is_set():
+            return 0
+        raise
     finally:
+        faulthandler.dump_traceback_later(END_LIMIT_S, exit=True)
         # A second signal, as from a terminal and a launcher at once, must not cut the end short.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
@@ -104,6 +114,7 @@ def run_node(
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _parse(arguments: list[str], name: str, description: str, table: Sequence[Parameter]) -> None:

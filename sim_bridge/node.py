@@ -56,7 +56,9 @@ class SimBridge(StackNode):
         outputs = Outputs(self, world.robot.torso_height_m, is_camera, self._port is None)
         self._cell = Cell(sim, outputs, self._port)
         self._pace: Lockstep | RealTime = (
-            Lockstep(self._cell, self.parameters.number("ack_timeout_s")) if self._is_lockstep else RealTime(self._cell)
+            Lockstep(self._cell, self.parameters.number("ack_timeout_s"))
+            if self._is_lockstep
+            else RealTime(self._cell, self.parameters.number("realtime_factor"))
         )
         self._refused_trajectories = 0
         self._running = False

@@ -1,4 +1,4 @@
-"""Real time: the world runs against the wall clock and waits for nobody."""
+"""Real time: the world runs against the wall clock, at a chosen pace, and waits for nobody."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _MAX_LAG_S: Final = 0.05
 
 
 class RealTime:
-    """Paces a cell by the steady clock, on absolute deadlines."""
+    """Paces a cell by the steady clock, on absolute deadlines; ``factor`` of its seconds take one of the clock's."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, factor: float = 1.0) -> None:
         self._cell = cell
+        self._step_s = PHYSICS_STEP_S / factor
         self._start_s = 0.0
         self._start_step = 0
         self.lost_s = 0.0
@@ -47,7 +48,7 @@ class RealTime:
 
     def catch_up(self) -> None:
         """Advance to the present, so that what has just arrived acts from now and not from the last slice's end."""
-        now_step = self._start_step + int((time.monotonic() - self._start_s) / PHYSICS_STEP_S)
+        now_step = self._start_step + int((time.monotonic() - self._start_s) / self._step_s)
         self._run_to(min(now_step, self._next_stop()))
 
     def work(self) -> float:
@@ -68,7 +69,7 @@ class RealTime:
         return min(boundary, sim.next_publication_step())
 
     def _deadline_s(self, step: int) -> float:
-        return self._start_s + (step - self._start_step) * PHYSICS_STEP_S
+        return self._start_s + (step - self._start_step) * self._step_s
 
     def _run_to(self, step: int) -> None:
         sim = self._cell.sim

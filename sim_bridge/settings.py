@@ -24,6 +24,13 @@ TABLE: Final = (
     Parameter("world", "nominal", "name of a shipped world, or path of a YAML file"),
     Parameter("task", "reach_block", "what to do: decides starts, goals and success", choices=tuple(TASKS)),
     Parameter("lockstep", False, "true: wait for the driver's answer to each frame; false: run against the wall clock"),
+    Parameter(
+        "realtime_factor",
+        1.0,
+        "without lockstep: pace as a multiple of the wall clock's; below 1 for a machine that cannot follow",
+        low=0.05,
+        high=1.0,
+    ),
     Parameter("camera", "424x240@30", "size and rate of the camera", choices=tuple(CAMERA_PROFILES)),
     Parameter(
         "camera_source",

@@ -15,6 +15,8 @@ import pytest
 from fetch_sim2real import graph
 from fetch_sim2real.ros_domain import claim_domain
 
+ATTEMPTS_AGAIN = 2
+
 SESSION_VARIABLE = "FETCH_SIM2REAL_TEST_SESSION"
 LEFT_BEHIND_TIME_LIMIT_S = 5.0
 
@@ -54,6 +56,21 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Running nodes keep real deadlines, and a machine with other work may be late: such a test may be tried again.
+
+    What was tried again is listed at the end (``RERUN``).
+    """
+    if not config.pluginmanager.hasplugin("rerunfailures"):
+        return
+    for item in items:
+        if item.get_closest_marker("ros"):
+            item.add_marker(pytest.mark.flaky(reruns=ATTEMPTS_AGAIN))
+            if not item.get_closest_marker("timeout"):
+                # It counts for all attempts together.
+                item.add_marker(pytest.mark.timeout((1 + ATTEMPTS_AGAIN) * float(config.getini("timeout"))))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,6 +16,8 @@ from benchmarks.rig.graph_harness import SimulatedGraph, running, simulated_grap
 from benchmarks.rig.graph_motion import (
     AT_REST_RAD_S,
     COMMAND_TIMEOUT_S,
+    REALTIME_FACTOR,
+    SETTLED_AFTER_S,
     STOPPED_AFTER_S,
     assert_brakes_to_rest,
     motion,
@@ -27,20 +29,22 @@ from benchmarks.rig.graph_motion import (
 from fetch_sim2real import graph
 from fetch_sim2real.processes import SimGraphOptions, sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S
+from node_support.main_loop import END_LIMIT_S
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 
 
 def options(folder: Path) -> SimGraphOptions:
     write_untrained_bundle(folder / "bundle")
-    return SimGraphOptions(policy=str(folder / "bundle"), lockstep=False, episode_s=60.0)
+    policy = str(folder / "bundle")
+    return SimGraphOptions(policy=policy, lockstep=False, realtime_factor=REALTIME_FACTOR, episode_s=60.0)
 
 
 def kill(cell: SimulatedGraph, name: str) -> int:
     """SIGKILL; the simulated time of it [ns]: no command was sent later."""
     cell.session.spin(0.0)
     os.kill(cell.supervisor.pids()[name], signal.SIGKILL)
-    cell.session.spin(0.02)
+    cell.session.spin(SETTLED_AFTER_S)
     return newest_ns(cell)
 
 
@@ -96,7 +100,7 @@ def test_nodes_end_cleanly_when_told_twice_in_the_middle_of_motion(tmp_path: Pat
         for order in (0, 1):
             for name, signals in nodes.items():
                 os.kill(pids[name], signals[order])
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + END_LIMIT_S
         for name, pid in pids.items():
             while (status := os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)) is None:
                 assert time.monotonic() < deadline, f"{name} does not end"

@@ -26,6 +26,8 @@ from benchmarks.rig.graph_harness import (
 )
 from benchmarks.rig.graph_motion import (
     COMMAND_TIMEOUT_S,
+    REALTIME_FACTOR,
+    SETTLED_AFTER_S,
     assert_brakes_to_rest,
     newest_ns,
     start_moving,
@@ -135,7 +137,7 @@ def running_cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated
     folder = tmp_path_factory.mktemp("software")
     taps = (graph.JOINT_STATES, graph.SETPOINT, graph.JOINT_COMMAND, graph.DIAGNOSTICS)
     quick = {graph.CAMERA_NODE: {"reconnect_timeout": 0.3}}
-    chosen = options(folder, lockstep=False, episode_s=60.0)
+    chosen = options(folder, lockstep=False, realtime_factor=REALTIME_FACTOR, episode_s=60.0)
     with simulated_graph(chosen, folder / "log", *taps, parameters=quick) as cell:
         yield cell
 
@@ -154,9 +156,13 @@ class Commands:
         new, self._seen = messages[self._seen :], len(messages)
         if any(message.points for message in new):
             # Joint states of the same moment may still be on their way.
-            self._cell.session.spin(0.02)
+            self._cell.session.spin(SETTLED_AFTER_S)
             self.last_ns = newest_ns(self._cell)
         return sum(bool(message.points) for message in messages)
+
+
+def set_fault(cell: SimulatedGraph, fault: str) -> None:
+    assert set_parameter(cell.session, graph.CAMERA_NODE, Parameter("simulated_fault", value=fault)) == (True, "")
 
 
 def report_of(cell: SimulatedGraph, node: str) -> dict[str, str]:
@@ -178,10 +184,11 @@ def test_a_camera_that_fails_stops_the_arm_is_named_and_comes_back(
     cell = running_cell
     for tap in cell.taps.values():
         tap.messages.clear()
+    set_fault(cell, "none")
     start_moving(cell)
     commands = Commands(cell)
     commands.look()
-    assert set_parameter(cell.session, graph.CAMERA_NODE, Parameter("simulated_fault", value=fault)) == (True, "")
+    set_fault(cell, fault)
 
     def is_reported() -> bool:
         commands.look()
@@ -193,7 +200,7 @@ def test_a_camera_that_fails_stops_the_arm_is_named_and_comes_back(
     silent = commands.look()
     assert report_of(cell, graph.ARM_DRIVER)["state"] == "hold"
 
-    set_parameter(cell.session, graph.CAMERA_NODE, Parameter("simulated_fault", value="none"))
+    set_fault(cell, "none")
     cell.session.wait_until(
         lambda: report_of(cell, graph.CAMERA_NODE).get("state") == "streaming", 15.0, lambda: "frames again"
     )

@@ -28,6 +28,8 @@ from fetch_sim2real.errors import SetupError
 ROOT = Path(__file__).resolve().parents[1]
 NOT_PACKAGED = {"tests", "benchmarks"}
 
+COMMAND_LIMIT_S = 300.0
+
 # Printed by an installed copy: where its files are.
 SHOW_PATHS = """
 import sys
@@ -163,7 +165,13 @@ def source_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(command: list[str], cwd: Path, **environment: str) -> str:
     result = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COMMAND_LIMIT_S,
     )
     assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
     return result.stdout
@@ -213,6 +221,7 @@ def test_a_source_distribution_holds_all_that_a_wheel_is_made_of(source_copy: Pa
 @pytest.mark.slow
 @pytest.mark.ros
 @pytest.mark.gl
+@pytest.mark.timeout(900)  # six commands, each with a limit of its own
 def test_a_colcon_workspace_builds_tests_and_runs(source_copy: Path, tmp_path: Path) -> None:
     pytest.importorskip("colcon_ros")
     pytest.importorskip("rclpy")
@@ -243,7 +252,7 @@ def test_a_colcon_workspace_builds_tests_and_runs(source_copy: Path, tmp_path: P
     assert result["policy_sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
     assert result["success_rate"] == 1.0 and result["clock"] == "lockstep"
     # The executable that `ros2 run` starts, with a shipped policy: it says when it is ready, and ends on a signal.
-    node = ["timeout", "--signal=INT", "60", str(prefix / "lib/fetch_sim2real/policy_node")]
+    node = ["timeout", "--signal=INT", "--kill-after=60", "120", str(prefix / "lib/fetch_sim2real/policy_node")]
     ready = f"{setup} && exec {' '.join(node)} --ros-args -p policy:=push 2>&1"
     with subprocess.Popen([*shell, ready], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

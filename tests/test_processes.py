@@ -113,6 +113,13 @@ def test_arguments_are_converted_to_the_options_types() -> None:
     assert options == SimGraphOptions(lockstep=False, seed=7, episode_s=2.0, policy="12")
 
 
+def test_a_pace_is_for_real_time(policy: str) -> None:
+    slow = by_name(SimGraphOptions(policy=policy, lockstep=False, realtime_factor=0.5))
+    assert slow[graph.SIM_BRIDGE].parameters["realtime_factor"] == 0.5
+    with pytest.raises(GraphError, match="realtime_factor"):
+        sim_graph(SimGraphOptions(policy=policy, realtime_factor=0.5))
+
+
 @pytest.mark.parametrize(("name", "text"), [("lockstep", "maybe"), ("seed", "1.5"), ("episode_s", "long")])
 def test_an_argument_of_the_wrong_type_is_named(name: str, text: str) -> None:
     values = {a.name: a.default for a in sim_arguments()}
