@@ -117,6 +117,9 @@ def push(now: Situation) -> torch.Tensor:
 
 # Fingers that have closed this far have the object between them.
 _HOLDING_M: Final = 0.034
+# How far from the grip site an object that is held may be seen, and may be.
+_HELD_WITHIN_M: Final = (0.090, 0.120)
+_IN_HAND_M: Final = 0.02
 _ABOVE_M: Final = 0.07
 _PICK_GAIN: Final = 0.12
 
@@ -126,14 +129,17 @@ def pick_and_place(now: Situation) -> torch.Tensor:
     to_object = now.object_m - now.grip_m
     sideways_m, below_m = _length(to_object[:, :2]), to_object[:, 2:].abs()
     aligned = _falls(sideways_m, 0.010, 0.025)
-    # Fingers that have stopped on something near the object hold it, whatever the positions say in detail.
+    # Fingers that have stopped on something near the object hold it, whatever the positions say in detail: between the
+    # fingers little of it is seen, and by as much as a hand's height elsewhere.
     finger_m = now.finger_m[:, None]
     stopped = _falls(finger_m, _HOLDING_M, _HOLDING_M + 0.005) * _rises(finger_m, 0.014, 0.018)
-    held = stopped * _falls(_length(to_object), 0.050, 0.070)
+    distance_m = _length(to_object)
+    held = stopped * _falls(distance_m, *_HELD_WITHIN_M)
+    in_hand_m = now.grip_m + to_object * (_IN_HAND_M / distance_m.clamp(min=_IN_HAND_M))
     there = torch.maximum(held, _falls(sideways_m, 0.014, 0.022) * _falls(below_m, 0.022, 0.034))
     lift = torch.zeros_like(to_object)
     lift[:, 2:] = _ABOVE_M * (1.0 - aligned)
-    way = now.goal_m - now.object_m
+    way = now.goal_m - in_hand_m
     # Along the table the object is lifted first.
     carrying = way.clone()
     far = _rises(_length(way[:, :2]), 0.02, 0.04)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fetch_training.demonstrators import Situation, push
+from fetch_training.demonstrators import Situation, pick_and_place, push
 
 OBJECT_M = torch.tensor([0.60, 0.00, 0.745])
 GOAL_M = torch.tensor([0.60, 0.20, 0.745])
@@ -35,3 +35,19 @@ def test_the_object_goes_ahead_of_a_gripper_that_pushes() -> None:
 def test_a_gripper_above_pushes_nothing() -> None:
     before, after = (push(situation((0.60, y, 0.83), coming_m=(0.0, c, 0.0))) for y, c in ((-0.05, 0.04), (-0.01, 0.0)))
     torch.testing.assert_close(before, after)
+
+
+@pytest.mark.parametrize("seen_below_m", [0.0, 0.03, 0.06])
+def test_a_block_that_its_fingers_hide_is_not_let_go(seen_below_m: float) -> None:
+    """It is seen below where it is held, and is carried as if it were no more than 2 cm from the grip site."""
+    grip_m, goal_m = torch.tensor([[0.60, 0.00, 0.90]]), torch.tensor([[0.60, 0.20, 0.90]])
+    seen_m = grip_m - torch.tensor([[0.0, 0.0, seen_below_m]])
+    held = Situation(grip_m, seen_m, goal_m, torch.tensor([0.025]), torch.zeros(1, 3))
+    action = pick_and_place(held)[0]
+    assert action[3] == -1.0 and action[1] == 1.0
+    at_goal = pick_and_place(held._replace(goal_m=grip_m))[0]
+    # 2 cm by the rule's gain, in units of an action's 2 cm.
+    assert at_goal[3] == -1.0 and 0.0 <= at_goal[2] <= 0.12 + 1e-6
+    # Fingers that have closed on nothing open again.
+    elsewhere_m = grip_m + torch.tensor([[0.2, 0.0, 0.0]])
+    assert pick_and_place(held._replace(finger_m=torch.zeros(1), object_m=elsewhere_m))[0, 3] == 1.0
