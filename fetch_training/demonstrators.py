@@ -117,7 +117,7 @@ def push(now: Situation) -> torch.Tensor:
 
 # Fingers that have closed this far have the object between them.
 _HOLDING_M: Final = 0.034
-# How far from the grip site an object that is held may be seen, and may be.
+# An object that is held may be seen this far from the grip site, and is taken to be within the second of it.
 _HELD_WITHIN_M: Final = (0.090, 0.120)
 _IN_HAND_M: Final = 0.02
 _ABOVE_M: Final = 0.07

@@ -15,7 +15,7 @@ _MAX_LAG_S: Final = 0.05
 class RealTime:
     """Paces a cell by the steady clock, on absolute deadlines; ``factor`` of its seconds take one of the clock's."""
 
-    def __init__(self, cell: Cell, factor: float = 1.0) -> None:
+    def __init__(self, cell: Cell, factor: float) -> None:
         self._cell = cell
         self._step_s = PHYSICS_STEP_S / factor
         self._start_s = 0.0
