@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from arm_driver.settings import TABLE
 from fetch_sim2real import graph
@@ -16,10 +16,10 @@ def make() -> StackNode:
     return ArmDriver()
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the node; returns the exit status."""
-    return run_node(make, graph.ARM_DRIVER, "Safety filter between a commander and a Fetch arm.", TABLE, args)
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the node; the process ends with it."""
+    run_node(make, graph.ARM_DRIVER, "Safety filter between a commander and a Fetch arm.", TABLE, args)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

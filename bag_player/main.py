@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from bag_player.node import BagPlayerNode
 from bag_player.settings import TABLE
@@ -10,10 +10,10 @@ from fetch_sim2real import graph
 from node_support.main_loop import run_node
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the node until the bag ends or it is interrupted."""
-    return run_node(BagPlayerNode, graph.BAG_PLAYER, "Plays a bag's observations to a policy.", TABLE, args)
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the node; the process ends with it."""
+    run_node(BagPlayerNode, graph.BAG_PLAYER, "Plays a bag's observations to a policy.", TABLE, args)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from camera_node.node import CameraNode
 from camera_node.settings import TABLE
@@ -10,10 +10,10 @@ from fetch_sim2real import graph
 from node_support.main_loop import run_node
 
 
-def main() -> int:
-    """Run the node; returns the exit status."""
-    return run_node(CameraNode, graph.CAMERA_NODE, "A RealSense camera: colour, and depth aligned to it.", TABLE)
+def main() -> NoReturn:
+    """Run the node; the process ends with it."""
+    run_node(CameraNode, graph.CAMERA_NODE, "A RealSense camera: colour, and depth aligned to it.", TABLE)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import os
 import signal
+import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -23,8 +26,8 @@ from node_support.parameters import Parameter, Parameters
 
 # How long a node without work of its own sleeps between events, and so how late it may notice a signal.
 IDLE_S: Final = 0.1
-# A recorder may have pictures to write, a busy machine be slow; what is still there later waits for something that
-# does not come, and signals are ignored by then.
+# A recorder may have pictures to write, a busy machine be slow; what is still there that long after it was told to end
+# waits for something that does not come.
 END_LIMIT_S: Final = 30.0
 
 
@@ -55,40 +58,57 @@ def run_node(
     description: str,
     table: Sequence[Parameter],
     args: list[str] | None = None,
-) -> int:
-    """Run a node until SIGINT or SIGTERM, or until it is over.
+) -> NoReturn:
+    """Be a node until SIGINT or SIGTERM, or until it is over; this process ends with it.
 
-    Returns the exit status: 0, or 1 after an error, which is printed.
+    Its exit status is 0, or 1 after an error, which is printed.
 
     The process joins the graph before ``make`` is called: import in there what is slow to import.
     """
     arguments = sys.argv if args is None else [name, *args]
     _parse(remove_ros_args(arguments)[1:], name, description, table)
-    stop = threading.Event()
+    status = 1
+    try:
+        status = _run(make, name, arguments)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # The node is closed, nothing is left to do. What an interpreter and the libraries' destructors still do would
+        # wait for threads, and those perhaps for a lock that a killed process held.
+        os._exit(status)
 
+
+def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
+    told_to_end = False
     node: StackNode | None = None
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        nonlocal told_to_end
+        told_to_end = True
         if node is None:
             # What is loaded now will not be needed; there is nothing to be ended in order yet.
             raise SystemExit(0)
 
     # rclpy's own handlers end the context under a running executor.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    _limit_end_after_signal()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    # Others take seconds to find a process that joins long after them, and then not all at once; they may as well do so
-    # while this one is still loading.
-    herald = Node(f"{name}_starting", use_global_arguments=False, enable_rosout=False, start_parameter_services=False)
     executor = None
     try:
+        # Others take seconds to find a process that joins long after them, and then not all at once; they may as well
+        # do so while this one is still loading.
+        herald = Node(
+            f"{name}_starting", use_global_arguments=False, enable_rosout=False, start_parameter_services=False
+        )
         node = make()
         herald.destroy_node()
         executor = EventsExecutor()
         executor.add_node(node)
         # spin() of this executor does not return on a signal.
-        while not (stop.is_set() or node.is_over):
+        while not (told_to_end or node.is_over):
             wait_s = node.work()
             executor.spin_once(timeout_sec=max(0.0, min(wait_s, IDLE_S)))
         return 0
@@ -97,9 +117,9 @@ def run_node(
     except FetchSim2RealError as error:
         print(f"{name}: {error}", file=sys.stderr, flush=True)
         return 1
-    except Exception:
+    except (Exception, SystemExit):
         # An import that was cut short by the signal may say so in words of its own.
-        if node is None and stop.is_set():
+        if node is None and told_to_end:
             return 0
         raise
     finally:
@@ -114,7 +134,23 @@ def run_node(
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-        faulthandler.cancel_dump_traceback_later()
+
+
+def _limit_end_after_signal() -> None:
+    """Cut this process short, with a traceback, if it is still there ``END_LIMIT_S`` after a signal.
+
+    Handlers run in the main thread, and only between its own instructions: one that waits inside a library never sees
+    them. The interpreter writes to the socket at once.
+    """
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
+
+    def watch() -> None:
+        receiver.recv(1)
+        faulthandler.dump_traceback_later(END_LIMIT_S, exit=True)
+
+    threading.Thread(target=watch, name="end_limit", daemon=True).start()
 
 
 def _parse(arguments: list[str], name: str, description: str, table: Sequence[Parameter]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from fetch_sim2real import graph
 from node_support.main_loop import StackNode, run_node
@@ -16,10 +16,10 @@ def make() -> StackNode:
     return PolicyNode()
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the node; returns the exit status."""
-    return run_node(make, graph.POLICY_NODE, "Runs a policy bundle on RGB-D frames.", TABLE, args)
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the node; the process ends with it."""
+    run_node(make, graph.POLICY_NODE, "Runs a policy bundle on RGB-D frames.", TABLE, args)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

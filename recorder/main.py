@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from fetch_sim2real import graph
 from node_support.main_loop import run_node
@@ -10,10 +10,10 @@ from recorder.node import RecorderNode
 from recorder.settings import TABLE
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the node until it is interrupted."""
-    return run_node(RecorderNode, graph.RECORDER, "Records every topic of the graph to an MCAP bag.", TABLE, args)
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the node; the process ends with it."""
+    run_node(RecorderNode, graph.RECORDER, "Records every topic of the graph to an MCAP bag.", TABLE, args)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from fetch_sim2real import graph
 from node_support.main_loop import StackNode, run_node
@@ -16,10 +16,10 @@ def make() -> StackNode:
     return SimBridge()
 
 
-def main() -> int:
-    """Run the node; returns the exit status."""
-    return run_node(make, graph.SIM_BRIDGE, "A simulated Fetch and its camera.", TABLE)
+def main() -> NoReturn:
+    """Run the node; the process ends with it."""
+    run_node(make, graph.SIM_BRIDGE, "A simulated Fetch and its camera.", TABLE)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -46,6 +47,21 @@ def session_processes(session: str) -> list[psutil.Process]:
     return [process for process in found.values() if not _is_multiprocessing_helper(process)]
 
 
+def orphans_of(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that no longer descend from this process: nobody will end them."""
+    children = {process.pid for process in psutil.Process().children(recursive=True)}
+    return [process for process in processes if process.pid not in children]
+
+
+def end_all(processes: list[psutil.Process]) -> str:
+    """Kill these; returns them in words."""
+    described = [f"{process.pid}: {' '.join(_command(process))}" for process in processes]
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+    return "\n".join(described)
+
+
 def _is_multiprocessing_helper(process: psutil.Process) -> bool:
     command = " ".join(_command(process))
     return "multiprocessing.resource_tracker" in command or "multiprocessing.forkserver" in command
@@ -73,6 +89,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.timeout((1 + ATTEMPTS_AGAIN) * float(config.getini("timeout"))))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A graph that a failed test has left would fail those after it, and the same one tried again."""
+    report = yield
+    if report.failed and item.get_closest_marker("ros"):
+        orphans = orphans_of(session_processes(_SESSION))
+        if orphans:
+            report.sections.append(("processes it left behind (now ended)", end_all(orphans)))
+    return report
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_process_left_behind() -> Iterator[None]:
     """Fail the session if processes that it started are still there at its end, and end them."""
@@ -80,10 +107,4 @@ def no_process_left_behind() -> Iterator[None]:
     # Only processes that were already there after the last test count: give those that are ending a moment.
     _, left = psutil.wait_procs(session_processes(_SESSION), timeout=LEFT_BEHIND_TIME_LIMIT_S)
     if left:
-        described = [f"{process.pid}: {' '.join(_command(process))}" for process in left]
-        for process in left:
-            try:
-                process.kill()
-            except psutil.Error:
-                continue
-        pytest.fail("processes left behind by tests (now ended):\n" + "\n".join(described), pytrace=False)
+        pytest.fail("processes left behind by tests (now ended):\n" + end_all(left), pytrace=False)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ros
 ROOT = Path(__file__).resolve().parent.parent
 
 TOLD_WHILE_LOADING = """
-import os, signal, sys
+import os, signal
 from node_support.main_loop import run_node
 
 def make():
@@ -24,21 +24,20 @@ def make():
     except SystemExit:
         raise ImportError("initialization failed")  # as extension modules say it
 
-sys.exit(run_node(make, "node", "A node.", ()))
+run_node(make, "node", "A node.", ())
 """
 
 FAILS_WHILE_LOADING = """
-import sys
 from node_support.main_loop import run_node
 
 def make():
     raise ImportError("no such library")
 
-sys.exit(run_node(make, "node", "A node.", ()))
+run_node(make, "node", "A node.", ())
 """
 
 HANGS_AT_THE_END = """
-import sys, time
+import time
 from node_support import main_loop
 
 main_loop.END_LIMIT_S = 0.5
@@ -51,7 +50,39 @@ class Node(main_loop.StackNode):
     def close(self):
         time.sleep(60.0)
 
-sys.exit(main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ()))
+main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
+"""
+
+
+HANGS_WHEN_TOLD = """
+import os, signal, time
+from node_support import main_loop
+
+main_loop.END_LIMIT_S = 0.5
+
+class Node(main_loop.StackNode):
+    def work(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60.0)  # goes on after a signal, as a library's lock does
+        return 0.0
+
+main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
+"""
+
+LEAVES_A_THREAD = """
+import threading, time
+from node_support import main_loop
+
+class Node(main_loop.StackNode):
+    def work(self):
+        threading.Thread(target=time.sleep, args=(60.0,)).start()
+        self.is_over = True
+        return 0.0
+
+    def close(self):
+        print("closed")
+
+main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
 """
 
 
@@ -75,3 +106,14 @@ def test_an_end_that_hangs_is_cut_short_and_says_where() -> None:
     ended = run(HANGS_AT_THE_END)
     assert ended.returncode == 1
     assert "Timeout" in ended.stderr and "in close" in ended.stderr
+
+
+def test_work_that_does_not_return_after_a_signal_is_cut_short_and_says_where() -> None:
+    ended = run(HANGS_WHEN_TOLD)
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr and "in work" in ended.stderr
+
+
+def test_a_closed_node_waits_for_no_thread() -> None:
+    ended = run(LEAVES_A_THREAD)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
