@@ -157,7 +157,8 @@ def measure_command(
     from fetch_sim2real.policy.bundle import load_bundle
     from fetch_sim2real.sim.conditions import conditions_of, faults_of
     from fetch_sim2real.sim.world_file import load_world
-    from fetch_training.measure import CONTROLS, Case, measure
+    from fetch_sim2real.tasks import find_task
+    from fetch_training.measure import CONTROLS, Case, goals_in_air, measure
 
     _check("control", control, CONTROLS)
     done = {}
@@ -167,17 +168,20 @@ def measure_command(
     left = [each for each in seeds if each not in done]
     conditions = conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])})
     case = Case(load_world(world, worlds_dir()), control, move_block, conditions)  # type: ignore[arg-type]  # checked
+    bundle = load_bundle(find_policy(policy))
     if left:
-        bundle = load_bundle(find_policy(policy))
         for outcome in track(measure(bundle, case, left), description=f"{policy} in {world}", total=len(left)):
             done[outcome.seed] = outcome.success
             if output is not None:
                 with output.open("a", encoding="utf-8") as stream:
                     line = {"seed": outcome.seed, "success": outcome.success, "distance_m": outcome.final_distance_m}
                     stream.write(json.dumps(line) + "\n")
-    successes = sum(done[each] for each in seeds)
-    low, high = wilson_interval(successes, episodes)
-    typer.echo(f"{successes} of {episodes} succeed ({low:.3f} to {high:.3f})")
+    in_air = goals_in_air(case.world, find_task(bundle.manifest.task), seeds)
+    for subset, words in ((seeds, "succeed"), (sorted(in_air), "succeed of those with a goal in the air")):
+        if subset:
+            successes = sum(done[each] for each in subset)
+            low, high = wilson_interval(successes, len(subset))
+            typer.echo(f"{successes} of {len(subset)} {words} ({low:.3f} to {high:.3f})")
 
 
 @app.command("compare")

@@ -17,12 +17,14 @@ from fetch_sim2real.observation.observe import ACTION_SIZE, Observation, observe
 from fetch_sim2real.observation.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
+from fetch_sim2real.sim.episode import draw_episode
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks import Task, find_task
 from fetch_sim2real.types import RgbdFrame
 from fetch_training.scripted import ScriptedPolicy
 
@@ -64,6 +66,15 @@ def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int]) -> Iterator[
             pictures = _run(loop, bundle, case, seed, deque(pictures if case.control == "foreign-pictures" else ()))
         yield loop.sim.outcome()
     loop.sim.close()
+
+
+def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:
+    """Those of the seeds whose episodes have their goal in the air; none where a task knows no such goals."""
+    part, ik = world.task(task.name), DifferentialIk(world.robot.torso_height_m)
+    if part.air_share == 0.0:
+        return set()
+    on_table_m = part.goal_m[2].high
+    return {seed for seed in seeds if draw_episode(world, task, seed, ik).goal_m[2] > on_table_m}
 
 
 def _run(loop: ClosedLoop, bundle: PolicyBundle, case: Case, seed: int, foreign: deque[Image]) -> list[Image]:

@@ -14,6 +14,7 @@ from fetch_sim2real.sim.cell import make_loop
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions, Faults
 from fetch_sim2real.sim.full_state import full_state_size
 from fetch_sim2real.sim.world_file import World, load_world
+from fetch_sim2real.tasks import find_task
 from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_training.distil import DistilSettings, distil
 from fetch_training.export import export_bundle
@@ -21,7 +22,7 @@ from fetch_training.eye import NO_ERRORS, EncoderEye, SeeingErrors, TruthEye, pe
 from fetch_training.gather import scattered_pictures
 from fetch_training.learn import LoopSettings
 from fetch_training.learning_task import LEARNING_TASKS
-from fetch_training.measure import Case, measure
+from fetch_training.measure import Case, goals_in_air, measure
 from fetch_training.perception import PretrainSettings, pretrain_encoder
 from fetch_training.practice import AS_THE_WORLD_IS, Practice
 from fetch_training.replay import HindsightReplay, ReplaySettings
@@ -255,3 +256,17 @@ def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(worl
     outcomes = list(measure(bundle, Case(world, "do-nothing"), [5, 6]))
     assert [outcome.success for outcome in outcomes] == [False, False]
     assert len(list(measure(bundle, Case(world, "foreign-pictures"), [5, 6]))) == 2
+
+
+def test_goals_in_the_air_are_those_off_the_table() -> None:
+    world = load_world("randomized", worlds_dir())
+    seeds = range(10_000, 10_040)
+    in_air = goals_in_air(world, find_task("pick_and_place"), seeds)
+    assert 0 < len(in_air) < len(seeds)
+    assert goals_in_air(world, find_task("push"), seeds) == set()
+    loop = make_loop(world, find_task("pick_and_place"), 0)
+    part = world.task("pick_and_place")
+    for seed in seeds[:10]:
+        height_m = loop.reset(seed).goal_m[2]
+        assert (part.air_z_m.low <= height_m <= part.air_z_m.high) == (seed in in_air)
+    loop.sim.close()
