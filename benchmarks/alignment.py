@@ -22,7 +22,7 @@ from fetch_sim2real.calibration.trained_range import CameraOffset
 from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
-from fetch_sim2real.safety.scene import target_box_of_world
+from fetch_sim2real.safety.target_box import target_box_of_world
 from fetch_sim2real.sim.cell import ACTION_SCALE_M
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import SimWorld

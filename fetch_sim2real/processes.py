@@ -130,6 +130,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         parameters={
             "use_sim_time": True,
             "policy": str(folder),
+            "world": world,
             "look": options.look,
             "await_start": options.await_start,
             "calibration": absolute_file(options.calibration),

@@ -11,7 +11,7 @@ from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.launch_arguments import BOOLEANS, Meaning, require_choices
 from fetch_sim2real.look import EVERY_FRAME, Look
-from fetch_sim2real.processes import MEANINGS, NodeProcess, absolute_file, recorder_process
+from fetch_sim2real.processes import MEANINGS, NodeProcess, absolute_file, absolute_world, recorder_process
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class ReplayOptions:
     loop: bool = False
     rename: str = ""
     calibration: str = ""
+    world: str = ""
     record: str = ""
 
 
@@ -38,6 +39,7 @@ REPLAY_MEANINGS: Final[Mapping[str, Meaning]] = {
     "loop": Meaning("true: begin again at the end; false: end the graph then.", BOOLEANS),
     "rename": Meaning("Topics with another name in the bag: /joint_states:=/fetch/joint_states; spaces between."),
     "calibration": MEANINGS["calibration"],
+    "world": Meaning("World file that the driver had when it was recorded; empty: the policy's own bounds alone."),
     "record": MEANINGS["record"],
 }
 
@@ -61,6 +63,7 @@ def replay_graph(options: ReplayOptions) -> tuple[NodeProcess, ...]:
             "policy": str(paths.find_policy(options.policy).resolve()),
             "look": options.look,
             "calibration": absolute_file(options.calibration),
+            "world": absolute_world(options.world) if options.world else "",
             "await_start": False,
         },
         stop_rank=0,

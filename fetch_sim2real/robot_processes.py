@@ -113,6 +113,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
         # On a robot a goal is not yet a word to begin.
         parameters={
             "policy": str(paths.find_policy(options.policy).resolve()),
+            "world": absolute_world(options.world),
             "await_start": True,
             "calibration": absolute_file(options.calibration),
         },

@@ -25,7 +25,7 @@ from fetch_sim2real.policy.manifest import (
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE
-from fetch_sim2real.safety.scene import target_box_of_world
+from fetch_sim2real.safety.target_box import target_box_of_world
 from fetch_sim2real.sim.loop import ClosedLoop
 from fetch_sim2real.sim.ranges import Range, box_of
 from fetch_sim2real.sim.scene import camera_rotation

@@ -60,6 +60,7 @@ def play(
     calibration: Annotated[
         Path | None, typer.Option(help="Calibration file of the camera that was recorded, for goals in its frame.")
     ] = None,
+    world: Annotated[str, typer.Option(help="World file that the driver had: a name, or a path.")] = _DEFAULTS.world,
     record: Annotated[Path | None, typer.Option(help="Folder for a bag of what is played and commanded; new.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show it live, as a page in a browser.")] = False,
 ) -> None:
@@ -75,6 +76,7 @@ def play(
     open_bag(bag, renames_of(rename or []))
     values = {
         "bag": str(bag), "policy": policy, "look": look, "rename": " ".join(rename or []),
+        "world": world,
         "calibration": "" if calibration is None else str(calibration), "record": "" if record is None else str(record),
     }  # fmt: skip
     options = replace(_DEFAULTS, rate=rate, start_s=start, loop=loop, **values)  # type: ignore[arg-type]

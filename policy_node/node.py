@@ -14,13 +14,15 @@ from std_msgs.msg import String
 from fetch_sim2real import graph
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.look import Look
-from fetch_sim2real.paths import find_policy
+from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.actor_step import ActorStep
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.goals import GoalVerdict, judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
 from fetch_sim2real.policy.setpoints import SetpointTracker
+from fetch_sim2real.safety.target_box import box_text, common_box, target_box_of_world
+from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import Goal, JointCommand
 from node_support.diagnostics import Diagnostics, Level, Report
@@ -50,7 +52,11 @@ class PolicyNode(StackNode):
         bundle = load_bundle(find_policy(self.parameters.text("policy")))
         self._manifest, self._bundle_sha256 = bundle.manifest, bundle.sha256
         self._camera = CameraPose(self._manifest.camera, self.parameters.text("calibration"))
-        self._actor = ActorStep(bundle, cast(Look, self.parameters.text("look")))
+        target_box_m, self._world_box = self._manifest.action.target_box_m, ""
+        if world := self.parameters.text("world"):
+            world_box_m = target_box_of_world(load_world(world, worlds_dir()))
+            target_box_m, self._world_box = common_box(target_box_m, world_box_m), box_text(world_box_m)
+        self._actor = ActorStep(bundle, cast(Look, self.parameters.text("look")), target_box_m)
         self._joints = JointStateMerger()
         self._history = JointHistory()
         self._pairer = FramePairer()
@@ -243,6 +249,7 @@ class PolicyNode(StackNode):
             "bundle_sha256": self._bundle_sha256,
             "started": self._is_started,
             "calibration": self._camera.text(),
+            "world_box_m": self._world_box,
             "goal": "none" if self._goal is None else self._goal.text(),
             "driver_decision": self._setpoints.decision,
             "answer_rate_hz": rate_hz,

@@ -10,6 +10,7 @@ from node_support.parameters import Parameter
 
 TABLE: Final = (
     Parameter("policy", "reach_block", "name of a shipped policy bundle, or folder of one"),
+    Parameter("world", "", "the driver's world file, to aim the gripper within; empty: as trained"),
     Parameter("look", EVERY_FRAME, "when the actor sees; all but every frame are baselines", choices=LOOKS),
     Parameter("calibration", "", "calibration file of the camera, for goals in its frame; empty: where it was trained"),
     Parameter("await_start", False, f"true: hold until {graph.POLICY_START}; false: act as soon as there is a goal"),

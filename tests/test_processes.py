@@ -10,6 +10,7 @@ import pytest
 from fetch_sim2real import graph, processes
 from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.processes import SimGraphOptions, options_from_arguments, sim_arguments, sim_graph
+from fetch_sim2real.robot_processes import RobotGraphOptions, robot_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,10 +63,13 @@ def test_every_module_is_a_package_of_the_project_with_a_console_script(policy: 
         assert process.module == f"{process.executable}.main"
 
 
-def test_bridge_and_driver_agree_on_world_and_clock(policy: str) -> None:
+def test_bridge_driver_and_policy_agree_on_world_and_clock(policy: str) -> None:
     named = by_name(SimGraphOptions(policy=policy, world="some/world.yaml", lockstep=False))
     bridge, driver = named[graph.SIM_BRIDGE].parameters, named[graph.ARM_DRIVER].parameters
-    assert bridge["world"] == driver["world"] == str(Path("some/world.yaml").absolute())
+    worlds = [process.parameters["world"] for process in named.values() if "world" in process.parameters]
+    assert worlds == 3 * [str(Path("some/world.yaml").absolute())]
+    on_robot = robot_graph(RobotGraphOptions(policy=policy, world="some/world.yaml"))
+    assert [process.parameters["world"] for process in on_robot if "world" in process.parameters] == worlds[:2]
     assert bridge["lockstep"] is driver["lockstep"] is False
 
 

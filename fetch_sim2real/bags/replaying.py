@@ -32,6 +32,7 @@ from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
 from fetch_sim2real.policy.setpoints import SetpointTracker
 from fetch_sim2real.raw_header import stamp_ns_in
+from fetch_sim2real.safety.target_box import box_told, common_box
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint
 
 _PARTS: Final = dict(zip((topic.name for topic in CAMERA_TOPICS), ("color", "info", "depth"), strict=True))
@@ -141,7 +142,9 @@ class _State:
 
     def __init__(self, run: RecordedRun, bundle: PolicyBundle, look: Look) -> None:
         self._run, self._manifest = run, bundle.manifest
-        self._actor = ActorStep(bundle, look)
+        own_box_m = bundle.manifest.action.target_box_m
+        world_box_m = box_told(run.diagnostics.get(POLICY_NODE, {}).get("world_box_m", ""))
+        self._actor = ActorStep(bundle, look, own_box_m if world_box_m is None else common_box(own_box_m, world_box_m))
         self._history, self._joint_index = JointHistory(), 0
         self._setpoints, self._reply_index = SetpointTracker(), 0
         self._replied = {reply.stamp_ns for reply in run.replies if reply.decision != ACTIVATED}

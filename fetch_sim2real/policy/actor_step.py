@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fetch_sim2real.look import EVERY_FRAME, Look
+from fetch_sim2real.look import Look
 from fetch_sim2real.messages.camera_info import camera_model_of
 from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.observation.observe import observe
@@ -10,7 +10,7 @@ from fetch_sim2real.policy.action import action_to_command
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.pairing import FrameMessages
 from fetch_sim2real.policy.runner import Policy
-from fetch_sim2real.robot.ik import DifferentialIk
+from fetch_sim2real.robot.ik import DifferentialIk, TargetBox
 from fetch_sim2real.robot.kinematics import grip_position
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
@@ -18,8 +18,10 @@ from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSet
 class ActorStep:
     """A bundle's actor with its memory, and the inverse kinematics that turns actions into commands."""
 
-    def __init__(self, bundle: PolicyBundle, look: Look = EVERY_FRAME) -> None:
+    def __init__(self, bundle: PolicyBundle, look: Look, target_box_m: TargetBox) -> None:
+        """``target_box_m``, lower and upper corner (3,): where the gripper is aimed at most."""
         self._manifest = bundle.manifest
+        self._target_box_m = target_box_m
         self._policy = Policy(bundle, look)
         self._ik = DifferentialIk(bundle.manifest.torso_height_m)
 
@@ -48,7 +50,7 @@ class ActorStep:
             self._ik,
             manifest.action.scale_m,
             manifest.action.gripper == "controlled",
-            manifest.action.target_box_m,
+            self._target_box_m,
             messages.stamp_ns,
         )
 

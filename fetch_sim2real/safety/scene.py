@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from fetch_sim2real.robot.arm_spheres import Box
 from fetch_sim2real.robot.collision import Scene
-from fetch_sim2real.robot.ik import TargetBox
 from fetch_sim2real.sim.ranges import box_of
 from fetch_sim2real.sim.world_file import World
-
-# How far inside of its workspace the gripper is aimed at most.
-_TARGET_MARGIN_M: Final = 0.01
-
-
-def target_box_of_world(world: World) -> TargetBox:
-    """Lower and upper corner (3,) [m] of where actors aim the gripper: the workspace, less a margin."""
-    lower, upper = box_of(world.robot.workspace_m)
-    return lower + _TARGET_MARGIN_M, upper - _TARGET_MARGIN_M
 
 
 def scene_of_world(world: World) -> Scene:

@@ -7,7 +7,7 @@ from typing import Final
 from fetch_sim2real.observation.observe import ObservationSpec, make_observation_spec
 from fetch_sim2real.observation.preprocess import ImageSpec
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, LimitProfile, limit_profile
-from fetch_sim2real.safety.scene import target_box_of_world
+from fetch_sim2real.safety.target_box import target_box_of_world
 from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World

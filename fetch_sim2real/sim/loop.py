@@ -15,6 +15,7 @@ from fetch_sim2real.robot.kinematics import grip_position
 from fetch_sim2real.robot.limits import LimitProfile, limit_profile
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
 from fetch_sim2real.safety.scene import scene_of_world
+from fetch_sim2real.safety.target_box import common_box, target_box_of_world
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.episode import EpisodeDraw
 from fetch_sim2real.sim.shutter import Captured
@@ -25,7 +26,7 @@ from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 @dataclass(frozen=True)
 class ActionSettings:
     """How actions become motion: gripper displacement [m] per period of a full action, whether it opens fingers, and
-    the box that the gripper is not asked to leave."""
+    the box that the gripper is not asked to leave; of a bundle, the one that it was trained with."""
 
     scale_m: float
     controls_gripper: bool
@@ -47,6 +48,7 @@ class ClosedLoop:
     def __init__(self, sim: SimWorld, settings: ActionSettings) -> None:
         self.sim = sim
         self._settings = settings
+        self._target_box_m = common_box(settings.target_box_m, target_box_of_world(sim.world))
         self._ik = DifferentialIk(sim.world.robot.torso_height_m)
         self._scene = scene_of_world(sim.world)
 
@@ -103,7 +105,7 @@ class ClosedLoop:
             self._ik,
             settings.scale_m,
             settings.controls_gripper,
-            settings.target_box_m,
+            self._target_box_m,
             captured.stamp_ns,
         )
         decision = self._filter.on_command(self.sim.now_ns, command)
