@@ -19,6 +19,7 @@ from arm_driver.backend import Backend
 from arm_driver.backends import make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
 from arm_driver.gate import open_command
+from arm_driver.held_back import HeldBack
 from arm_driver.peers import missing_peer
 from arm_driver.settings import TABLE
 from arm_driver.shadow import Reanchor
@@ -74,6 +75,7 @@ class ArmDriver(StackNode):
         self._tick_due_ns: int | None = None
         self._activation: tuple[int, Decision] | None = None
         self._decisions: Counter[str] = Counter()
+        self._held_back = HeldBack()
         self._bad_joint_states = 0
         self._command_age, self._answer_time = Latencies(), Latencies()
         self._command_rate = Rate()
@@ -233,6 +235,9 @@ class ArmDriver(StackNode):
         stamp_ns = stamp_ns_of(message.header.stamp)
         self._publish_setpoint(stamp_ns, decision)
         self._decisions[decision.outcome] += 1
+        self._held_back.note(now_ns, decision)
+        if complaint := self._held_back.complaint():
+            self._log.warn("held", complaint)
         self._command_rate.event()
         self._command_age.add((now_ns - stamp_ns) * 1e-6)
         self._answer_time.add((time.perf_counter() - started_s) * 1e3)
@@ -310,6 +315,9 @@ class ArmDriver(StackNode):
             **self._command_age.summary("observation_age"),
             **self._answer_time.summary("answer"),
             **{f"decisions_{name.replace(':', '_')}": count for name, count in sorted(self._decisions.items())},
+            **self._held_back.report(),
         }
-        words = f"{state.value}: {self._filter.state_reason}"
-        return Report(_LEVELS.get(state, Level.OK), words if self._reanchor is None else f"shadow, {words}", values)
+        held = self._held_back.complaint() if state is State.ACTIVE else ""
+        level = Level.WARN if held else _LEVELS.get(state, Level.OK)
+        words = f"{state.value}: {held or self._filter.state_reason}"
+        return Report(level, words if self._reanchor is None else f"shadow, {words}", values)
