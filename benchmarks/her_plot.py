@@ -54,7 +54,7 @@ def plot_success(paths: Sequence[Path], output: Path) -> None:
     by_steps.set(xlabel="environment steps [thousands]", xlim=(0.0, None))
     for axis in (by_time, by_steps):
         axis.grid(alpha=0.3)
-    by_time.legend(loc="lower right")
+    by_time.legend(loc="center right")
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=120)
     plt.close(figure)
