@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.sim.scene import BACKDROP_GROUP
 
 # RealSense depth is 16 bit in millimetres.
 _DEPTH_LIMIT_MM: Final = 65535.0
@@ -30,7 +31,10 @@ class RgbdRenderer:
                 "install Debian's libegl1 and libgl1-mesa-dri ('fetch-sim2real doctor' checks)"
             ) from error
         self._scene = mujoco.MjvScene(model, maxgeom=200)
-        self._options = mujoco.MjvOption()
+        self._front, self._backdrop = mujoco.MjvOption(), mujoco.MjvOption()
+        self._front.geomgroup[BACKDROP_GROUP] = 0
+        self._backdrop.geomgroup[:] = 0
+        self._backdrop.geomgroup[BACKDROP_GROUP] = 1
         self._perturb = mujoco.MjvPerturb()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
@@ -58,21 +62,29 @@ class RgbdRenderer:
         return self._upright_color()
 
     def render_depth(self, data: mujoco.MjData) -> NDArray[np.float32]:
-        """Only the depth of ``render``: shadows, which are half of a picture's cost, are left out."""
-        shadows = self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW]
-        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
-        self._draw(data)
-        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
+        """Only the depth of ``render``, without light, shadows and textures, which are most of a picture's cost."""
+        self._draw_flat(data)
         mujoco.mjr_readPixels(None, self._depth, self._viewport, self._context)
         return self._upright_depth_m()
 
     def _draw(self, data: mujoco.MjData, camera: str | None = None) -> None:
         self._gl.make_current()
         self._view.fixedcamid = self._model.camera(camera or self._camera).id
+        everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(
-            self._model, data, self._options, self._perturb, self._view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+            self._model, data, self._front, self._perturb, self._view, everything, self._scene
         )
+        mujoco.mjv_addGeoms(self._model, data, self._backdrop, self._perturb, everything, self._scene)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
+
+    def _draw_flat(self, data: mujoco.MjData) -> None:
+        """Every geom in one colour, which is its place in the scene plus one."""
+        flags = (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR)
+        for flag in flags:
+            self._scene.flags[flag] = True
+        self._draw(data)
+        for flag in flags:
+            self._scene.flags[flag] = False
 
     # OpenGL's rows go from the bottom up.
 
@@ -89,16 +101,7 @@ class RgbdRenderer:
 
     def render_geoms(self, data: mujoco.MjData) -> NDArray[np.int32]:
         """Which geom (H, W) each pixel shows in the present state, by its id; -1 for none."""
-        self._gl.make_current()
-        mujoco.mjv_updateScene(
-            self._model, data, self._options, self._perturb, self._view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
-        )
-        flags = (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR)
-        for flag in flags:
-            self._scene.flags[flag] = True
-        mujoco.mjr_render(self._viewport, self._scene, self._context)
-        for flag in flags:
-            self._scene.flags[flag] = False
+        self._draw_flat(data)
         mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._context)
         # Each pixel's colour is one more than the place in the scene of what it shows; black is nothing.
         place = self._rgb[::-1].astype(np.int32) @ np.array([1, 256, 65536], np.int32)

@@ -26,6 +26,10 @@ LIGHTS: Final = ("light", "second_light")
 PASSERS: Final = ("passing_hand", "passing_arm")
 DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
 BLOCK_JOINT: Final = "block_joint"
+# What stands behind everything else: drawn last, so that nothing is painted that is then painted over.
+BACKDROP_GROUP: Final = 2
+# MuJoCo draws groups up to 2. The laser scanner is detailed, and always hidden by the table.
+_UNSEEN_GROUP, _UNSEEN = 3, "laser_link"
 # Large enough for every camera profile: the offscreen buffer is made once.
 _OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT = 1280, 720
 # Shadows cost more than all else in a picture: only those around the workspace are worked out, half size in m.
@@ -62,6 +66,7 @@ def scene_spec(world: World) -> mujoco.MjSpec:
     _add_floor_and_table(spec, world)
     _add_block(spec, world)
     _add_what_is_only_seen(spec)
+    spec.geom(_UNSEEN).group = _UNSEEN_GROUP
     spec.worldbody.add_camera(name=CAMERA, fovy=world.camera.vertical_fov_deg, pos=list(world.camera.position_m))
     spec.worldbody.add_camera(name=DEPTH_CAMERA, fovy=VERTICAL_FOV_DEG, pos=list(world.camera.position_m))
     return spec
@@ -70,7 +75,7 @@ def scene_spec(world: World) -> mujoco.MjSpec:
 def _add_floor_and_table(spec: mujoco.MjSpec, world: World) -> None:
     spec.worldbody.add_geom(
         name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1], contype=WORLD_CONTYPE,
-        conaffinity=WORLD_CONAFFINITY, material=FLOOR, rgba=[1, 1, 1, 1],
+        conaffinity=WORLD_CONAFFINITY, material=FLOOR, rgba=[1, 1, 1, 1], group=BACKDROP_GROUP,
     )  # fmt: skip
     height = world.table.height_m.middle
     (x, y), (depth, width) = world.table.center_xy_m, world.table.size_xy_m
@@ -113,7 +118,7 @@ def _add_what_is_only_seen(spec: mujoco.MjSpec) -> None:
         )
     spec.worldbody.add_geom(
         name=WALL, type=mujoco.mjtGeom.mjGEOM_BOX, size=[3.0, 0.005, 1.5], pos=[0.6, -2.0, 1.5], contype=0,
-        conaffinity=0, material=WALL, rgba=[1, 1, 1, 0],
+        conaffinity=0, material=WALL, rgba=[1, 1, 1, 0], group=BACKDROP_GROUP,
     )  # fmt: skip
     for name in (*DISTRACTORS, *PASSERS):
         spec.worldbody.add_geom(
