@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import torch
 from torch import nn
@@ -23,6 +23,9 @@ from fetch_training.learning_task import SEEN_GRIP, SEEN_OBJECT, LearningTask
 from fetch_training.replay import Batch
 from fetch_training.seen import seen_situation
 from fetch_training.stochastic import StochasticActor
+
+CriticSees = Literal["state", "observation"]
+CRITICS_SEE: Final[tuple[CriticSees, ...]] = get_args(CriticSees)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class LearnerSettings:
     imitation_only_updates: int = 8_000
     critic_hidden: int = 256
     # What the critics judge by: the full simulator state, or, for comparison, only what the actor sees too.
-    critic_sees: Literal["state", "observation"] = "state"
+    critic_sees: CriticSees = "state"
 
 
 class AsymmetricActorCritic:

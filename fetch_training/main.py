@@ -49,11 +49,16 @@ def train_command(
     world: Annotated[str, typer.Option(help="World to train in: a name, or a path ending in .yaml.")] = "randomized",
     pictures: Annotated[int, typer.Option(help="Labelled pictures for the encoder.")] = PICTURES,
     expert_steps: Annotated[int, typer.Option(help="Environment steps of the expert.")] = EXPERT_STEPS,
-    tuning_steps: Annotated[int, typer.Option(help="Environment steps of fine-tuning on pictures.")] = TUNING_STEPS,
+    tuning_steps: Annotated[
+        int, typer.Option(min=0, help="Environment steps of fine-tuning on pictures; 0: the actor as DAgger leaves it.")
+    ] = TUNING_STEPS,
     proprioception: Annotated[
         bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
     ] = True,
     channels: Annotated[str, typer.Option(help="What the actor sees of a picture: rgbd, rgb or depth.")] = "rgbd",
+    critic_sees: Annotated[
+        str, typer.Option(help="state: the simulator's; observation: what the actor sees, for comparison.")
+    ] = "state",
     processes: Annotated[
         int, typer.Option(min=1, help="Processes that take pictures and collect episodes; 1: all in one, on one core.")
     ] = PROCESSES,
@@ -61,9 +66,11 @@ def train_command(
     """Train an actor that looks at pictures: expert with HER, encoder, DAgger, fine-tuning, bundle."""
     _one_thread()
     from fetch_sim2real.observation.preprocess import CHANNELS
+    from fetch_training.actor_critic import CRITICS_SEE, LearnerSettings
     from fetch_training.pipeline import TrainingRun, train
 
     _check("channels", channels, CHANNELS)
+    _check("critic-sees", critic_sees, CRITICS_SEE)
     request = TrainingRun(
         task=task,
         run=run,
@@ -78,8 +85,9 @@ def train_command(
         processes=processes,
     )
     expert, tuning = request.expert, request.tuning
-    expert = replace(expert, loop=replace(expert.loop, steps=expert_steps), processes=processes)
-    tuning = replace(tuning, loop=replace(tuning.loop, steps=tuning_steps), processes=processes)
+    learner = LearnerSettings(critic_sees=critic_sees)  # type: ignore[arg-type]  # checked above
+    expert = replace(expert, learner=learner, loop=replace(expert.loop, steps=expert_steps), processes=processes)
+    tuning = replace(tuning, learner=learner, loop=replace(tuning.loop, steps=tuning_steps), processes=processes)
     train(replace(request, expert=expert, tuning=tuning))
 
 

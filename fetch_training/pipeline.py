@@ -14,7 +14,6 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.cell import make_loop
 from fetch_sim2real.sim.world_file import load_world
-from fetch_training.actor_critic import LearnerSettings
 from fetch_training.amounts import PICTURES, TUNING_STEPS
 from fetch_training.export import export_bundle
 from fetch_training.eye import SeeingErrors
@@ -58,7 +57,6 @@ class TrainingRun:
     dagger: DaggerSettings = field(default_factory=DaggerSettings)
     tuning: StageSettings = field(
         default_factory=lambda: StageSettings(
-            learner=LearnerSettings(),
             loop=LoopSettings(
                 steps=TUNING_STEPS, warm_up_steps=0, evaluate_every=5_000, random_share=0.05, practice=Practice()
             ),
@@ -78,6 +76,9 @@ def train(request: TrainingRun) -> None:
     distilled = RunDirectory(request.run / "dagger")
     if not distilled.best.exists():
         _distil(request, seeing, expert, encoder, images, distilled)
+    if request.tuning.loop.steps == 0:
+        export(request, seeing, distilled)
+        return
     tuned = RunDirectory(request.run / "tuned")
     start = distilled.load(distilled.best)["learner"]
     learner = learner_from(start, seeing, request.tuning, request.seed)
