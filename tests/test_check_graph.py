@@ -209,7 +209,8 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def check() -> tuple[int, dict[str, Any]]:
-    result = run_command("--json", "--duration", "1")
+    # Beside other work a subscription may need a second to be connected.
+    result = run_command("--json", "--duration", "3")
     assert result.stdout, result.stderr
     return result.returncode, json.loads(result.stdout)
 
