@@ -71,9 +71,7 @@ class RgbdRenderer:
         self._gl.make_current()
         self._view.fixedcamid = self._model.camera(camera or self._camera).id
         everything = mujoco.mjtCatBit.mjCAT_ALL
-        mujoco.mjv_updateScene(
-            self._model, data, self._front, self._perturb, self._view, everything, self._scene
-        )
+        mujoco.mjv_updateScene(self._model, data, self._front, self._perturb, self._view, everything, self._scene)
         mujoco.mjv_addGeoms(self._model, data, self._backdrop, self._perturb, everything, self._scene)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
 

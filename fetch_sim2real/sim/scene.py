@@ -28,7 +28,8 @@ DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
 BLOCK_JOINT: Final = "block_joint"
 # What stands behind everything else: drawn last, so that nothing is painted that is then painted over.
 BACKDROP_GROUP: Final = 2
-# MuJoCo draws groups up to 2. The laser scanner is detailed, and always hidden by the table.
+# MuJoCo draws groups up to 2. The laser scanner is detailed, and the table hides it from a camera across from the
+# robot; one that stands where it could be seen does not see it.
 _UNSEEN_GROUP, _UNSEEN = 3, "laser_link"
 # Large enough for every camera profile: the offscreen buffer is made once.
 _OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT = 1280, 720
