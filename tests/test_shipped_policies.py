@@ -1,13 +1,23 @@
-"""Every policy that is shipped loads: its hashes match and it reproduces its golden actions."""
+"""Each shipped policy solves its task: what the bundle carries, through observation, filter, delays and physics."""
 
 from __future__ import annotations
 
 import pytest
 
-from fetch_sim2real import paths
+from fetch_sim2real.paths import find_policy, policy_names, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.sim.world_file import load_world
+from fetch_training.measure import Case, measure
+
+_SEEDS = range(8)
+_LEAST = 7
 
 
-@pytest.mark.parametrize("name", paths.policy_names())
-def test_a_shipped_policy_loads(name: str) -> None:
-    assert load_bundle(paths.find_policy(name)).manifest.task
+@pytest.mark.gl
+@pytest.mark.slow
+@pytest.mark.parametrize("name", policy_names())
+def test_succeeds_in_the_nominal_world(name: str) -> None:
+    case = Case(load_world("nominal", worlds_dir()))
+    outcomes = list(measure(load_bundle(find_policy(name)), case, _SEEDS))
+    solved = [outcome.seed for outcome in outcomes if outcome.success]
+    assert len(solved) >= _LEAST, f"'{name}' solved seeds {solved} of {list(_SEEDS)}, expected at least {_LEAST}"
