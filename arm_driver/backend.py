@@ -31,8 +31,14 @@ class Backend(ABC):
         """End the connection; nothing is sent any more."""
 
     def refusal(self) -> str:
-        """Why the robot cannot be commanded, empty if it can: asked before the driver is enabled."""
+        """Why the robot cannot be commanded, empty if it can.
+
+        Asked before the driver is enabled, and every 10 ms while it is active, when it leads to HOLD: be quick.
+        """
         return ""
+
+    def on_clock_step(self) -> None:  # noqa: B027
+        """The driver's clock was set while the arm rests: what was measured by it before says nothing any more."""
 
     def tick(self) -> None:  # noqa: B027
         """Called every 10 ms of the driver's time: look whether the robot is still there."""

@@ -28,6 +28,13 @@ class DriverClock(Protocol):
     def complaint(self) -> str:
         """What is wrong with the clock, empty if nothing is. Asking takes note of it: it is told once."""
 
+    @property
+    def is_stepped(self) -> bool:
+        """Whether the system's time has jumped away from this one, which goes on steadily until ``follow_step``."""
+
+    def follow_step(self) -> None:
+        """Go over to the system's time. What was measured by this clock until now is worth nothing after it."""
+
 
 class LockstepClock:
     """Time is exactly what the simulation says."""
@@ -50,6 +57,14 @@ class LockstepClock:
         """See DriverClock."""
         text, self._went_back = self._went_back, ""
         return text
+
+    @property
+    def is_stepped(self) -> bool:
+        """See DriverClock."""
+        return False
+
+    def follow_step(self) -> None:
+        """See DriverClock."""
 
 
 class SimulatedClock:
@@ -78,13 +93,25 @@ class SimulatedClock:
         """See DriverClock."""
         return self._clock.complaint()
 
+    @property
+    def is_stepped(self) -> bool:
+        """See DriverClock."""
+        return False
+
+    def follow_step(self) -> None:
+        """See DriverClock."""
+
 
 class RobotClock:
-    """System time, which cameras and robots stamp with, carried on by the steady clock."""
+    """System time, which cameras and robots stamp with, carried on by the steady clock.
+
+    Where the system's time jumps, this one does not: the arm that moves is braked by it first.
+    """
 
     def __init__(self) -> None:
         self._steady_ns = time.monotonic_ns()
         self._offset_ns = time.time_ns() - self._steady_ns
+        self._step_ns = 0
         self._stepped = ""
 
     def now_ns(self) -> int:
@@ -92,10 +119,11 @@ class RobotClock:
         steady_ns = time.monotonic_ns()
         elapsed_ns, self._steady_ns = steady_ns - self._steady_ns, steady_ns
         drift_ns = time.time_ns() - (steady_ns + self._offset_ns)
-        if abs(drift_ns) > _STEP_NS:
-            self._stepped = f"the system clock was stepped by {drift_ns / _NS_PER_S:.3f} s: ages cannot be judged"
-            self._offset_ns += drift_ns
-        else:
+        changed_ns = drift_ns - self._step_ns
+        if abs(changed_ns) > _STEP_NS:
+            self._stepped = f"the system clock was stepped by {changed_ns / _NS_PER_S:.3f} s: ages cannot be judged"
+            self._step_ns = drift_ns if abs(drift_ns) > _STEP_NS else 0
+        elif not self._step_ns:
             # Follow the system clock as fast as it may be slewed.
             allowed_ns = int(elapsed_ns * _SLEW_PER_NS)
             self._offset_ns += max(-allowed_ns, min(allowed_ns, drift_ns))
@@ -108,3 +136,13 @@ class RobotClock:
         """See DriverClock."""
         text, self._stepped = self._stepped, ""
         return text
+
+    @property
+    def is_stepped(self) -> bool:
+        """See DriverClock."""
+        return self._step_ns != 0
+
+    def follow_step(self) -> None:
+        """See DriverClock."""
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
+        self._step_ns = 0

@@ -29,14 +29,15 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.limits import limit_profile
 from fetch_sim2real.safety.checks import FilterSettings, Refusal
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
+from fetch_sim2real.safety.readings import RobotReadings
 from fetch_sim2real.safety.scene import scene_of_world
 from fetch_sim2real.safety.states import State
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import JOINT_STATE_PERIOD_NS
-from fetch_sim2real.types import FloatArray, JointSample
+from fetch_sim2real.types import FloatArray
 from node_support.bounded_log import BoundedLog
 from node_support.diagnostics import Diagnostics, Level, Report
-from node_support.joint_states import JointStateMerger, setpoint_message
+from node_support.joint_states import setpoint_message
 from node_support.latency import Latencies, Rate
 from node_support.main_loop import StackNode
 from node_support.parameters import USE_SIM_TIME
@@ -45,8 +46,6 @@ from node_support.topics import publish_to, serve_trigger, subscribe_to
 
 _TICK_S: Final = 0.01
 _ROUNDING_NS: Final = 1000
-# The scene that collisions are computed in holds for one height of the torso.
-_TORSO_TOLERANCE_M: Final = 0.01
 _LEVELS: Final = {State.HOLD: Level.WARN, State.STOPPED: Level.ERROR, State.FAULT: Level.ERROR}
 
 
@@ -70,13 +69,11 @@ class ArmDriver(StackNode):
         self._filter = SafetyFilter(self._profile, self._scene, settings)
         self._reanchor = Reanchor(self._filter) if mode == "shadow" else None
         self._sent = [0, 0]
-        self._merger = JointStateMerger()
-        self._sample: JointSample | None = None
+        self._readings = RobotReadings(self._scene.torso_height_m, lockstep=self._is_lockstep)
         self._tick_due_ns: int | None = None
         self._activation: tuple[int, Decision] | None = None
         self._decisions: Counter[str] = Counter()
         self._held_back = HeldBack()
-        self._bad_joint_states = 0
         self._command_age, self._answer_time = Latencies(), Latencies()
         self._command_rate = Rate()
         self._log = BoundedLog(self.get_logger())
@@ -141,16 +138,12 @@ class ArmDriver(StackNode):
     # -- services ------------------------------------------------------------------------------------------------
 
     def _enable(self) -> tuple[bool, str]:
-        sample, torso_m = self._sample, self._merger.torso_height_m
-        if sample is None:
-            return False, f"no joint state has arrived yet: check that the robot publishes {graph.JOINT_STATES.name}"
-        scene_m = self._scene.torso_height_m
-        if torso_m is not None and not abs(torso_m - scene_m) <= _TORSO_TOLERANCE_M:
-            return False, f"the torso is at {torso_m:.3f} m, the world file says {scene_m:.3f} m: correct one of them"
-        missing = self._backend.refusal() or missing_peer(self, self._commands, self._setpoints)
-        if missing:
-            return False, missing
         now_ns = self._clock_source.now_ns()
+        self._heed_clocks(now_ns)
+        missing = self._objection(now_ns) or missing_peer(self, self._commands, self._setpoints)
+        sample = self._readings.sample
+        if missing or sample is None:
+            return False, missing
         try:
             self._filter.cap_speed(self.parameters.number("speed_scale"))
             decision = self._filter.activate(now_ns, sample)
@@ -188,28 +181,25 @@ class ArmDriver(StackNode):
     def on_joint_state(self, message: JointState) -> None:
         """See Driver."""
         try:
-            sample = self._merger.merge(message)
+            sample = self._readings.take(message, self._clock_source.now_ns())
         except ObservationError as error:
-            self._bad_joint_states += 1
             self._log.warn("joint_state", str(error))
             return
-        # A simulation that stands still repeats its last state.
-        if sample is not None and (self._sample is None or sample.stamp_ns != self._sample.stamp_ns):
-            self._sample = sample
+        if sample is not None:
             self._filter.on_joint_sample(sample)
             self._lockstep_tick()
 
     def on_clock(self, stamp_ns: int) -> None:
         """See Driver; also what the clock's topic says."""
         self._clock_source.on_clock(stamp_ns)
-        self._heed_clock()
+        self._heed_clocks(stamp_ns)
         if self._is_lockstep:
             self._tick_due_ns = stamp_ns
             self._lockstep_tick()
 
     def _lockstep_tick(self) -> None:
         """Run the watchdog once both the time and the newest joint state before it are here, and say so."""
-        due_ns, sample = self._tick_due_ns, self._sample
+        due_ns, sample = self._tick_due_ns, self._readings.sample
         if due_ns is None or sample is None or self._ticks is None:
             return
         is_newest = 0 <= due_ns - sample.stamp_ns < JOINT_STATE_PERIOD_NS - _ROUNDING_NS
@@ -225,6 +215,7 @@ class ArmDriver(StackNode):
     def _on_command(self, message: JointTrajectory) -> None:
         started_s = time.perf_counter()
         now_ns = self._clock_source.now_ns()
+        self._watch(now_ns)
         opened = open_command(message, self._commands.get_publisher_count(), self._profile)
         if isinstance(opened, Refusal):
             decision = self._filter.refuse(now_ns, opened)
@@ -250,19 +241,43 @@ class ArmDriver(StackNode):
         self._log.warn("fault", f"the robot reports: {reason}")
         self._filter.fault(reason)
 
-    def on_lost(self, reason: str) -> None:
+    def on_lost(self, reason: str, *, then_disabled: bool = False) -> None:
         """See Driver."""
         self._log.warn("lost", reason)
-        decision = self._filter.lose(self._clock_source.now_ns(), reason)
+        self._go_on_no_more()
+        decision = self._filter.lose(self._clock_source.now_ns(), reason, then_disabled=then_disabled)
         if decision is not None:
             self._carry_out(decision)
+
+    # -- what has to stay so -------------------------------------------------------------------------------------
+
+    def _objection(self, now_ns: int) -> str:
+        """What speaks against following commands: before the arm is enabled, and all the time while it is."""
+        return self._backend.refusal() or self._readings.objection(now_ns)
+
+    def _watch(self, now_ns: int) -> None:
+        """Brake if something that enabling asked for is not so any more."""
+        self._heed_clocks(now_ns)
+        if self.is_active and (objection := self._objection(now_ns)):
+            self.on_lost(objection)
+
+    def _heed_clocks(self, now_ns: int) -> None:
+        """Brake where a clock was set. The driver's own goes on as if it had not been until the arm is at rest."""
+        complaint = self._clock_source.complaint() or self._readings.take_clock_step()
+        if complaint:
+            self.on_lost(complaint, then_disabled=True)
+        if self._clock_source.is_stepped and not self.is_active and self._filter.is_at_rest(now_ns):
+            self._clock_source.follow_step()
+            self._filter.forget_motion()
+            self._readings.forget()
+            self._backend.on_clock_step()
 
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         now_ns = self._clock_source.now_ns()
-        self._heed_clock()
         self._backend.tick()
+        self._watch(now_ns)
         decision = self._filter.tick(now_ns)
         if decision is not None:
             self._log.warn("brake", f"braking: {decision.detail}")
@@ -270,7 +285,7 @@ class ArmDriver(StackNode):
         self._go_on(now_ns)
 
     def _go_on(self, now_ns: int) -> None:
-        if self._reanchor is not None and (anew := self._reanchor.try_to(now_ns, self._sample)) is not None:
+        if self._reanchor is not None and (anew := self._reanchor.try_to(now_ns, self._readings.sample)) is not None:
             self._announce(now_ns, anew)
 
     def _announce(self, now_ns: int, activation: Decision) -> None:
@@ -278,12 +293,6 @@ class ArmDriver(StackNode):
         self._carry_out(activation)
         self._publish_setpoint(now_ns, activation)
         self._activation = (now_ns, activation)
-
-    def _heed_clock(self) -> None:
-        complaint = self._clock_source.complaint()
-        if complaint and self._filter.state is State.ACTIVE:
-            self._log.warn("clock", complaint)
-            self._carry_out(self._filter.disable(self._clock_source.now_ns(), complaint))
 
     def _carry_out(self, decision: Decision) -> None:
         if decision.trajectory is not None:
@@ -300,17 +309,19 @@ class ArmDriver(StackNode):
     def _report(self) -> Report:
         state = self._filter.state
         now_ns = self._clock_source.now_ns()
-        age_ms = np.nan if self._sample is None else (now_ns - self._sample.stamp_ns) * 1e-6
+        sample = self._readings.sample
+        age_ms = np.nan if sample is None else (now_ns - sample.stamp_ns) * 1e-6
         values: dict[str, object] = {
             "state": state.value,
             "reason": self._filter.state_reason,
+            "objection": self._objection(now_ns),
             "mode": "live" if self._reanchor is None else f"shadow, put back onto the arm {self._reanchor.count} times",
             "profile": self._profile.name,
             "speed_scale": self._filter.settings.speed_scale,
             "command_rate_hz": self._command_rate.take_hz(),
             "commanders": self._commands.get_publisher_count(),
             "joint_state_age_ms": float(age_ms),
-            "bad_joint_states": self._bad_joint_states,
+            **self._readings.report(),
             **self._backend.report(),
             **self._command_age.summary("observation_age"),
             **self._answer_time.summary("answer"),

@@ -31,6 +31,10 @@ class ShadowBackend(PublishedTrajectories):
         """See Backend."""
         return self._hidden.refusal()
 
+    def on_clock_step(self) -> None:
+        """See Backend."""
+        self._hidden.on_clock_step()
+
     def tick(self) -> None:
         """See Backend."""
         self._hidden.tick()

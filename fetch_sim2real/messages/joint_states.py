@@ -6,13 +6,14 @@ no interest here: they are merged joint by joint.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.messages.stamps import stamp_ns_of
-from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
+from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 
@@ -20,64 +21,155 @@ from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 ACTIVATED: Final = "activated"
 _ARM: Final = len(ARM_JOINTS)
 _INDEX: Final = {name: index for index, name in enumerate(COMMAND_JOINTS)}
+_NEVER: Final = int(np.iinfo(np.int64).min)
 # An opening this old says nothing about the gripper any more.
 MAX_FINGER_AGE_NS: Final = 1_000_000_000
 
 
 class JointStateMerger:
-    """Collects joint states until they make a sample of the arm and the fingers."""
+    """Collects joint states until they make a sample of the arm and, if ``needs_fingers``, of the gripper.
 
-    def __init__(self) -> None:
-        self._position: FloatArray = np.zeros(len(COMMAND_JOINTS))
-        self._velocity: FloatArray = np.zeros(len(COMMAND_JOINTS))
-        self._stamp_ns = np.full(len(COMMAND_JOINTS), np.iinfo(np.int64).min, dtype=np.int64)
-        self._columns: dict[tuple[str, ...], tuple[list[int], list[int]]] = {}
+    Only what is needed is judged: other joints may be listed twice, be NaN or lack a velocity, and fingers need no
+    velocity. One finger stands for both, where the other one only mimics it. Without ``needs_fingers`` the opening is
+    NaN; without ``needs_velocity`` a velocity that did not come is.
+    """
+
+    def __init__(self, *, needs_fingers: bool = True, needs_velocity: bool = True) -> None:
+        self._needs_fingers, self._needs_velocity = needs_fingers, needs_velocity
+        self._position: FloatArray = np.full(len(COMMAND_JOINTS), np.nan)
+        self._velocity: FloatArray = np.full(_ARM, np.nan)
+        self._stamp_ns = np.full(len(COMMAND_JOINTS), _NEVER, dtype=np.int64)
+        self._places: dict[tuple[str, ...], _Places] = {}
+        self._names: tuple[str, ...] = ()
         self.torso_height_m: float | None = None
+        """The last height that came, NaN if that was none; None where no message has ever held the torso's joint."""
+        self.torso_stamp_ns = 0
 
     def merge(self, message: Any) -> JointSample | None:
         """The sample that ``message`` completes, if it does; stamped as the oldest of the arm's joints in it.
 
-        ObservationError for a malformed message, which changes nothing.
+        ObservationError for a message that cannot be read, which changes nothing of the arm and the fingers.
         """
-        sources, targets = self._where(tuple(message.name))
-        position = np.array(message.position, dtype=np.float64)
-        velocity = np.array(message.velocity, dtype=np.float64)
-        if len(position) != len(message.name) or len(velocity) not in (0, len(message.name)):
-            raise ObservationError(
-                f"joint state with {len(message.name)} names, {len(position)} positions and {len(velocity)} velocities"
-            )
-        if TORSO_JOINT in message.name:
-            self.torso_height_m = float(position[list(message.name).index(TORSO_JOINT)])
-        if not targets:
+        places = self._where(tuple(message.name))
+        if places.are_of_interest or not self._names:
+            self._names = places.names
+        if not places.are_of_interest:
             return None
-        if len(velocity) == 0:
-            raise ObservationError("joint state without velocities: the driver needs them")
-        if not (np.all(np.isfinite(position[sources])) and np.all(np.isfinite(velocity[sources]))):
-            raise ObservationError(f"joint state that is not finite: {dict(zip(message.name, position, strict=True))}")
-        self._position[targets] = position[sources]
-        self._velocity[targets] = velocity[sources]
-        self._stamp_ns[targets] = stamp_ns_of(message.header.stamp)
-        return self._sample() if min(targets) < _ARM else None
+        position = np.array(message.position, dtype=np.float64)
+        if len(position) != len(places.names):
+            raise ObservationError(f"joint state with {len(places.names)} names and {len(position)} positions")
+        stamp_ns = stamp_ns_of(message.header.stamp)
+        if places.torso is not None:
+            self.torso_height_m, self.torso_stamp_ns = float(position[places.torso]), stamp_ns
+        arm = position[places.arm_from]
+        _require_finite("position", arm, places.arm_to)
+        if len(arm):
+            self._velocity[places.arm_to] = self._arm_velocity(message, places)
+            self._position[places.arm_to] = arm
+            self._stamp_ns[places.arm_to] = stamp_ns
+        for source, finger in zip(places.fingers_from, places.fingers_to, strict=True):
+            if np.isfinite(position[source]):
+                self._position[finger], self._stamp_ns[finger] = position[source], stamp_ns
+        return self._sample() if len(arm) else None
 
-    def _where(self, names: tuple[str, ...]) -> tuple[list[int], list[int]]:
+    def missing(self) -> str:
+        """What keeps the joint states that came from making a sample; empty if nothing does."""
+        if not self._names:
+            return "no joint state has come"
+        arm = self._stamp_ns[:_ARM]
+        unknown = [name for name, stamp_ns in zip(ARM_JOINTS, arm, strict=True) if stamp_ns == _NEVER]
+        if unknown:
+            verb = "is" if len(unknown) == 1 else "are"
+            return f"joint states come, but {', '.join(unknown)} {verb} missing; they hold {', '.join(self._names)}"
+        behind_ns = arm.max() - arm
+        late = [name for name, behind in zip(ARM_JOINTS, behind_ns, strict=True) if behind > CONTROL_PERIOD_NS]
+        if late:
+            verb, behind_s = "has" if len(late) == 1 else "have", int(behind_ns.max()) * 1e-9
+            return f"joint states come, but {', '.join(late)} {verb} ceased, {behind_s:.3f} s before the others"
+        if self._needs_fingers and not len(self._fresh_fingers(int(arm.min()))):
+            known_ns = int(self._stamp_ns[_ARM:].max())
+            if known_ns == _NEVER:
+                return f"joint states come, but neither of {' and '.join(GRIPPER_JOINTS)}"
+            behind_s = (int(arm.min()) - known_ns) * 1e-9
+            return f"joint states come, but the gripper's are {behind_s:.3f} s behind the arm's"
+        return ""
+
+    def _arm_velocity(self, message: Any, places: _Places) -> FloatArray:
+        velocity = np.array(message.velocity, dtype=np.float64)
+        if not self._needs_velocity:
+            complete = len(velocity) == len(places.names)
+            return velocity[places.arm_from] if complete else np.full(len(places.arm_to), np.nan)
+        if len(velocity) == 0:
+            raise ObservationError(
+                "joint state without velocities: they tell whether the arm is at rest, so let its publisher report them"
+            )
+        if len(velocity) != len(places.names):
+            raise ObservationError(f"joint state with {len(places.names)} names and {len(velocity)} velocities")
+        _require_finite("velocity", velocity[places.arm_from], places.arm_to)
+        return velocity[places.arm_from]
+
+    def _where(self, names: tuple[str, ...]) -> _Places:
         """Places of the wanted joints in a message with these names, and here."""
-        if names not in self._columns:
-            if len(self._columns) > 16:  # somebody makes up names
-                self._columns.clear()
-            if len(set(names)) != len(names):
-                raise ObservationError(f"joint state that names a joint twice: {list(names)}")
-            sources = [i for i, name in enumerate(names) if name in _INDEX]
-            self._columns[names] = sources, [_INDEX[names[i]] for i in sources]
-        return self._columns[names]
+        if names not in self._places:
+            if len(self._places) > 16:  # somebody makes up names
+                self._places.clear()
+            needed = {*ARM_JOINTS, TORSO_JOINT, *(GRIPPER_JOINTS if self._needs_fingers else ())}
+            twice = sorted({name for name in names if name in needed and names.count(name) > 1})
+            if twice:
+                raise ObservationError(f"joint state that names {', '.join(twice)} twice")
+            self._places[names] = _Places.of(names, self._needs_fingers)
+        return self._places[names]
+
+    def _fresh_fingers(self, stamp_ns: int) -> FloatArray:
+        """Openings of the fingers whose state is not too old for a sample of ``stamp_ns``."""
+        known = self._stamp_ns[_ARM:]
+        # Compared this way round: the stamp of what never came cannot be subtracted.
+        return self._position[_ARM:][known >= stamp_ns - MAX_FINGER_AGE_NS]
 
     def _sample(self) -> JointSample | None:
-        arm, fingers = self._stamp_ns[:_ARM], self._stamp_ns[_ARM:]
+        arm = self._stamp_ns[:_ARM]
         stamp_ns = int(arm.min())
-        if int(arm.max()) - stamp_ns > CONTROL_PERIOD_NS or stamp_ns - int(fingers.min()) > MAX_FINGER_AGE_NS:
+        if stamp_ns == _NEVER or int(arm.max()) - stamp_ns > CONTROL_PERIOD_NS:
             return None
-        return JointSample(
-            stamp_ns, self._position[:_ARM].copy(), self._velocity[:_ARM].copy(), float(self._position[_ARM:].mean())
+        fingers = self._fresh_fingers(stamp_ns)
+        if self._needs_fingers and not len(fingers):
+            return None
+        opening_m = float(fingers.mean()) if len(fingers) else float("nan")
+        return JointSample(stamp_ns, self._position[:_ARM].copy(), self._velocity.copy(), opening_m)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the joints of interest are in a message, and where they belong here."""
+
+    names: tuple[str, ...]
+    arm_from: list[int]
+    arm_to: list[int]
+    fingers_from: list[int]
+    fingers_to: list[int]
+    torso: int | None
+
+    @staticmethod
+    def of(names: tuple[str, ...], with_fingers: bool) -> _Places:
+        arm = [(i, _INDEX[name]) for i, name in enumerate(names) if name in ARM_JOINTS]
+        fingers = [(i, _INDEX[name]) for i, name in enumerate(names) if with_fingers and name in GRIPPER_JOINTS]
+        torso = names.index(TORSO_JOINT) if TORSO_JOINT in names else None
+        return _Places(
+            names, [i for i, _ in arm], [k for _, k in arm], [i for i, _ in fingers], [k for _, k in fingers], torso
         )
+
+    @property
+    def are_of_interest(self) -> bool:
+        """Whether the message holds anything that is needed."""
+        return bool(self.arm_to or self.fingers_to) or self.torso is not None
+
+
+def _require_finite(quantity: str, values: FloatArray, joints: list[int]) -> None:
+    bad = [ARM_JOINTS[joint] for value, joint in zip(values, joints, strict=True) if not np.isfinite(value)]
+    if bad:
+        value = float(values[[ARM_JOINTS[joint] for joint in joints].index(bad[0])])
+        word = "NaN" if np.isnan(value) else "infinite"
+        raise ObservationError(f"the {quantity} of {', '.join(bad)} is {word}")
 
 
 def setpoint_of(message: Any) -> JointSetpoint | None:

@@ -30,6 +30,7 @@ class FilterSettings:
     command_timeout_s: float = 0.1
     first_command_timeout_s: float = 1.0
     joint_sample_timeout_s: float = 0.1
+    max_joints_ahead_s: float = 0.02  # clocks that agree do so within a millisecond or two
     max_command_age_periods: float = 8.0
     max_future_s: float = 0.01
     jump_rad: float = 0.1
@@ -121,6 +122,11 @@ def check_activation(
         raise ActivationError(
             f"the last joint state is {age_s:.3f} s old, expected at most {settings.joint_sample_timeout_s} s: "
             "check that the robot publishes /joint_states and that both clocks agree"
+        )
+    if -age_s > settings.max_joints_ahead_s:
+        raise ActivationError(
+            f"the last joint state is stamped {-age_s:.3f} s ahead of the driver's clock, expected at most "
+            f"{settings.max_joints_ahead_s} s: synchronize the clocks of both machines, for example with chrony"
         )
     moving = np.abs(velocity) > settings.activation_speed_rad_s
     if moving.any():

@@ -24,7 +24,7 @@ from fetch_sim2real.safety.checks import (
     wanted_velocity,
 )
 from fetch_sim2real.safety.limiter import MotionLimiter, Rule
-from fetch_sim2real.safety.states import Event, State, StateMachine
+from fetch_sim2real.safety.states import Event, State, StateMachine, TransitionError
 from fetch_sim2real.safety.trajectory import RunningTrajectory, stopping_trajectory
 from fetch_sim2real.small_arrays import all_finite, any_true
 from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_NS
@@ -74,6 +74,7 @@ class SafetyFilter:
         self._activated_ns = 0
         self._last_stamp_ns: int | None = None
         self._last_valid_ns: int | None = None
+        self._ends_disabled = False
 
     @property
     def state(self) -> State:
@@ -113,6 +114,7 @@ class SafetyFilter:
         self._activated_ns = now_ns
         self._last_stamp_ns = self._last_valid_ns = self._finger_position_m = None
         self._tracking_fault = ""
+        self._ends_disabled = False
         self._sample = measured
         setpoint = JointSetpoint.at_rest(measured.position)
         self._running = self._before = None
@@ -128,11 +130,15 @@ class SafetyFilter:
         self._machine.handle(Event.STOP, reason)
         return self._brake(now_ns, "hold", reason)
 
-    def lose(self, now_ns: int, reason: str) -> Decision | None:
-        """The way to the robot is gone: leave ACTIVE, which only ``activate`` leads back to. None if not active."""
+    def lose(self, now_ns: int, reason: str, *, then_disabled: bool = False) -> Decision | None:
+        """The robot, or what is known of it, is gone: leave ACTIVE, where only ``activate`` leads back to.
+
+        HOLD follows, and with ``then_disabled`` DISABLED as soon as the arm is at rest. None if not active.
+        """
         if self.state is not State.ACTIVE:
             return None
         self._machine.handle(Event.SILENCE, reason)
+        self._ends_disabled = then_disabled
         return self._brake(now_ns, "hold", reason)
 
     def fault(self, reason: str) -> None:
@@ -165,8 +171,21 @@ class SafetyFilter:
                 f"{sample.position[joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
             )
 
+    def is_at_rest(self, now_ns: int) -> bool:
+        """Whether the arm is commanded to stand still."""
+        return self._running is None or not any_true(self._running.at(now_ns).velocity)
+
+    def forget_motion(self) -> None:
+        """Forget the commanded state of an arm at rest: the clock that it was sampled by is another one from now on."""
+        if self.state is State.ACTIVE:
+            raise TransitionError("the commanded state cannot be forgotten while the arm follows commands")
+        self._running = self._before = None
+
     def tick(self, now_ns: int) -> Decision | None:
         """Notice silence and tracking errors; a decision (brake) at the moment one is noticed, else None."""
+        if self._ends_disabled and self.state is State.HOLD and self.is_at_rest(now_ns):
+            self._machine.handle(Event.DISABLE, self.state_reason)
+            self._ends_disabled = False
         lapse = self._supervise(now_ns)
         return self._brake(now_ns, "hold", lapse.detail) if lapse else None
 
@@ -255,6 +274,10 @@ class SafetyFilter:
         if age_s > settings.joint_sample_timeout_s:
             allowed_s = settings.joint_sample_timeout_s
             return Refusal("stale_joints", f"the last joint state is {age_s:.3f} s old, allowed {allowed_s} s")
+        if -age_s > settings.max_joints_ahead_s:
+            # Whatever came after it looked old beside it.
+            detail = f"the last joint state is {-age_s:.3f} s ahead, allowed {settings.max_joints_ahead_s} s"
+            return Refusal("future_joints", detail)
         if self._last_valid_ns is None:
             since_ns, allowed_s = self._activated_ns, settings.first_command_timeout_s
         else:

@@ -12,7 +12,7 @@ class State(Enum):
     """What the driver does with commands."""
 
     DISABLED = "disabled"  # sends nothing
-    HOLD = "hold"  # braked to rest because commands or joint states ceased; needs an explicit enable
+    HOLD = "hold"  # braked to rest because something that following commands needs is gone; needs an explicit enable
     ACTIVE = "active"  # follows commands
     STOPPED = "stopped"  # braked to rest on purpose or because the arm did not follow; latched until reset
     FAULT = "fault"  # the robot reported a fault or cut power: nothing is sent; latched until reset
@@ -23,7 +23,7 @@ class Event(Enum):
 
     ENABLE = "enable"
     DISABLE = "disable"
-    SILENCE = "silence"  # no valid command or no joint state for too long
+    SILENCE = "silence"  # commands, joint states or something else that is needed are gone or not right any more
     STOP = "stop"
     FAULT = "fault"
     RESET = "reset"
