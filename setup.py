@@ -44,6 +44,7 @@ CORE = [
     "numpy>=1.26,<3",
     "mujoco>=3.12,<3.13",
     "mink>=1.3,<2",
+    "scipy>=1.11,<2",
     "daqp>=0.7,<1",
     "gymnasium>=1.2,<2",
     "gymnasium-robotics>=1.4.2,<1.5",

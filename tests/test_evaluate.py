@@ -18,10 +18,10 @@ from fetch_sim2real.evaluation.evidence import (
     case_result,
     read_evidence,
 )
-from fetch_sim2real.evaluation.exact_tests import fisher_test, sign_test
 from fetch_sim2real.evaluation.gate import compare
 from fetch_sim2real.evaluation.report import Clip, report_html
 from fetch_sim2real.evaluation.result import LatencyRecord, write_result
+from fetch_sim2real.evaluation.statistics import fisher_test, sign_test
 from fetch_sim2real.evaluation.suite import Case, SuiteError, load_suite, suite_names
 
 

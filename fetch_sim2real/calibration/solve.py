@@ -6,16 +6,16 @@ in the gripper is unknown too, and both follow from pictures at several poses of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
+from scipy.optimize import least_squares
 
 from fetch_sim2real.calibration.board import SeenBoard
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord
-from fetch_sim2real.calibration.least_squares import minimise
 from fetch_sim2real.calibration.rotations import pose_of_vector, rotation_vector, vector_of_pose
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.observation.camera import CameraModel, Pose
@@ -76,7 +76,10 @@ def solve_board_at(boards: Sequence[SeenBoard], base_T_board: Pose, intrinsics: 
             for seen, uv in zip(boards, pixels, strict=True)
         ]
 
-    best = pose_of_vector(minimise(lambda x: np.concatenate(errors(pose_of_vector(x))), vector_of_pose(start)))
+    def residuals(x: FloatArray) -> FloatArray:
+        return np.concatenate(errors(pose_of_vector(x)))
+
+    best = pose_of_vector(_least_squares(residuals, vector_of_pose(start)))
     return _solution(boards, errors(best), best, None)
 
 
@@ -103,9 +106,15 @@ def solve_board_in_gripper(
     def residuals(x: FloatArray) -> FloatArray:
         return np.concatenate(errors(pose_of_vector(x[:6]), pose_of_vector(x[6:])))
 
-    x = minimise(residuals, np.concatenate([vector_of_pose(pose) for pose in start]))
+    x = _least_squares(residuals, np.concatenate([vector_of_pose(pose) for pose in start]))
     base_T_camera, gripper_T_board = pose_of_vector(x[:6]), pose_of_vector(x[6:])
     return _solution(boards, errors(base_T_camera, gripper_T_board), base_T_camera, gripper_T_board)
+
+
+def _least_squares(residuals: Callable[[FloatArray], FloatArray], start: FloatArray) -> FloatArray:
+    """Return the (n,) near ``start`` with the least sum of squared ``residuals`` (m,), by Levenberg and Marquardt."""
+    found: FloatArray = least_squares(residuals, start, jac="3-point", x_scale="jac", xtol=1e-12, ftol=1e-12).x
+    return found
 
 
 def _require_turns(base_T_gripper: Sequence[Pose]) -> None:
@@ -125,7 +134,10 @@ def _require_turns(base_T_gripper: Sequence[Pose]) -> None:
 
 
 def _hand_eye(base_T_gripper: Sequence[Pose], seen: Sequence[Pose]) -> tuple[Pose, Pose]:
-    """Starting values of ``base_T_camera`` (X) and ``gripper_T_board`` (Y): A Y = X B for every picture, linearly."""
+    """Starting values of ``base_T_camera`` (X) and ``gripper_T_board`` (Y): A Y = X B for every picture, linearly.
+
+    OpenCV 5 has no hand-eye calibration in its Python wheels.
+    """
     rows = [
         np.hstack([np.kron(a.rotation, np.eye(3)), -np.kron(np.eye(3), b.rotation.T)])
         for a, b in zip(base_T_gripper, seen, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fetch_sim2real.evaluation.evidence import CaseResult, Evidence, EvidenceError
-from fetch_sim2real.evaluation.exact_tests import fisher_test, sign_test
+from fetch_sim2real.evaluation.statistics import fisher_test, sign_test
 
 ALPHA: Final = 0.05
 DEFAULT_SLOWDOWN: Final = 1.25

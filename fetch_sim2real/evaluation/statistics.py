@@ -1,4 +1,7 @@
-"""The few statistics that results are stated in."""
+"""The few statistics that results are stated in.
+
+A few lines of ours: to import ``scipy.stats`` takes longer than all else that a command does at its start.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,26 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half
     return low, high
+
+
+def sign_test(worse: int, better: int) -> float:
+    """Return the probability of at least ``worse`` of ``worse + better`` pairs getting worse if both are as likely.
+
+    For successes of the same seeds this is McNemar's exact test, one-sided. 1 without pairs that differ.
+    """
+    trials = worse + better
+    return sum(math.comb(trials, k) for k in range(worse, trials + 1)) / 2**trials
+
+
+def fisher_test(successes: int, trials: int, baseline_successes: int, baseline_trials: int) -> float:
+    """Return the probability of at most ``successes`` of ``trials`` if both groups have the same rate.
+
+    Fisher's exact test, one-sided.
+    """
+    total, good = trials + baseline_trials, successes + baseline_successes
+    least = max(0, good - baseline_trials)
+    ways = sum(math.comb(trials, k) * math.comb(baseline_trials, good - k) for k in range(least, successes + 1))
+    return ways / math.comb(total, good)
 
 
 @dataclass(frozen=True)
