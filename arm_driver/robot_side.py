@@ -50,5 +50,5 @@ class Driver(Protocol):
     def on_fault(self, reason: str) -> None:
         """The robot reports a fault or has cut power."""
 
-    def on_lost(self, reason: str) -> None:
-        """The way to the robot is interrupted."""
+    def on_lost(self, reason: str, *, then_disabled: bool = False) -> None:
+        """The way to the robot is interrupted, or cannot be judged: HOLD, then DISABLED if ``then_disabled``."""

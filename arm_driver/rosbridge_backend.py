@@ -34,6 +34,9 @@ _ASK_TIME_S: Final = 0.5
 _DRAIN_S: Final = 0.1
 # A clock known worse than this is no use for pairing joints with pictures (a control period is 33 ms).
 _MAX_UNCERTAINTY_NS: Final = 25_000_000
+# What a Fetch says all the time, whatever it does, and how long [s] it may be missing. /robot_state comes about ten
+# times a second, and an action server's status five times by actionlib's default: a few in a row may be lost.
+_TIMEOUTS_S: Final[Mapping[str, float]] = {ros1.ROBOT_STATE.name: 0.5, ros1.ARM_STATUS.name: 1.0}
 _SUBSCRIBED: Final = (
     ros1.JOINT_STATES, ros1.ROBOT_STATE, ros1.ARM_RESULT, ros1.ARM_STATUS, ros1.GRIPPER_RESULT, ros1.CLOCK,
 )  # fmt: skip
@@ -53,7 +56,7 @@ class RosbridgeBackend(Backend):
         self._offset = ClockOffset()
         self._asked_ns = 0
         self._state: Json | None = None
-        self._controller_seen = False
+        self._heard_ns: dict[str, int] = {}
         self._link_state = "no connection yet"
         self._connections = self._unsent = self._gripper_aborts = 0
         self._inbox: deque[Work] = deque()
@@ -96,8 +99,10 @@ class RosbridgeBackend(Backend):
         fault = _fault_of(self._state)
         if fault:
             return fault
-        if not self._controller_seen:
+        if ros1.ARM_STATUS.name not in self._heard_ns:
             return f"no {ros1.ARM_STATUS.name} has come through rosbridge: are the arm's controllers running?"
+        if silence := self._silence():
+            return silence
         if self._measures_clock and not self._offset.is_known:
             return f"the robot's clock is unknown: {ros1.GET_TIME} has not answered ({self._link.complaint or 'yet'})"
         if self._offset.uncertainty_ns > _MAX_UNCERTAINTY_NS:
@@ -106,6 +111,14 @@ class RosbridgeBackend(Backend):
                 f"{_MAX_UNCERTAINTY_NS * 1e-6:.0f} ms: the network is too slow"
             )
         return ""
+
+    def on_clock_step(self) -> None:
+        """See Backend."""
+        self._offset.forget()
+        self._arm.forget_unheard()
+        self._state = None
+        self._heard_ns.clear()
+        self._asked_ns = 0
 
     def tick(self) -> None:
         """See Backend."""
@@ -128,7 +141,7 @@ class RosbridgeBackend(Backend):
             "rosbridge": self._address,
             "link": self._link_state,
             "connections": self._connections,
-            "robot": "unknown" if self._state is None else _fault_of(self._state) or "ready",
+            "robot": "unknown" if self._state is None else _fault_of(self._state) or self._silence() or "ready",
             "clock_offset_ms": self._offset.offset_ns * 1e-6,
             "clock_uncertainty_ms": self._offset.uncertainty_ns * 1e-6,
             "goals_superseded": self._arm.superseded,
@@ -161,7 +174,8 @@ class RosbridgeBackend(Backend):
     def _on_connection(self, is_open: bool, reason: str) -> None:
         self._link_state = reason
         # Nothing that was true before need be true now.
-        self._state, self._controller_seen = None, False
+        self._state = None
+        self._heard_ns.clear()
         self._offset.forget()
         self._arm.forget_unheard()
         if is_open:
@@ -171,7 +185,20 @@ class RosbridgeBackend(Backend):
         else:
             self._driver.on_lost(f"connection_lost: rosbridge at {self._address}: {reason}")
 
+    def _silence(self) -> str:
+        """What has ceased of that which a Fetch says all the time, empty if nothing has."""
+        if self._driver.runs_in_lockstep:
+            return ""
+        now_ns = self._driver.now_ns()
+        for topic, heard_ns in self._heard_ns.items():
+            silent_s, allowed_s = (now_ns - heard_ns) * 1e-9, _TIMEOUTS_S[topic]
+            if silent_s > allowed_s:
+                return f"{topic} has ceased: nothing for {silent_s:.3f} s, allowed {allowed_s} s"
+        return ""
+
     def _on_message(self, topic: str, message: Json) -> None:
+        if topic in _TIMEOUTS_S:
+            self._heard_ns[topic] = self._driver.now_ns()
         if topic == ros1.JOINT_STATES.name:
             self._on_joint_states(message)
         elif topic == ros1.ROBOT_STATE.name:
@@ -180,7 +207,6 @@ class RosbridgeBackend(Backend):
             if fault:
                 self._driver.on_fault(fault)
         elif topic == ros1.ARM_STATUS.name:
-            self._controller_seen = True
             self._arm.on_status(message)
         elif topic == ros1.ARM_RESULT.name:
             fault = self._arm.fault_of_result(message)
@@ -207,7 +233,9 @@ class RosbridgeBackend(Backend):
         sent_ns = self._asked_ns = self._driver.now_ns()
 
         def answered(values: Json) -> None:
-            self._offset.add(sent_ns, ros1.time_ns_of(values["time"]), self._driver.now_ns())
+            step_ns = self._offset.add(sent_ns, ros1.time_ns_of(values["time"]), self._driver.now_ns())
+            if step_ns:
+                self._driver.on_lost(f"the robot's clock was set by {step_ns * 1e-9:.3f} s", then_disabled=True)
 
         self._link.call(ros1.GET_TIME, answered)
 

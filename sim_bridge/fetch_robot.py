@@ -31,8 +31,10 @@ class FetchRobot:
         self._arm = arm
         self.restart(0.0)
         self._move_fingers = move_fingers
-        self._publish = publish
-        self._torso_height_m = torso_height_m
+        self._send = publish
+        self.torso_height_m = torso_height_m
+        self.ceased: set[str] = set()
+        """Topics on which nothing comes any more."""
         self._runstopped = False
         self._faulted = False
         self._now_s = 0.0
@@ -76,7 +78,7 @@ class FetchRobot:
             ros1.JOINT_STATES.name,
             {"header": header, "name": list(GRIPPER_JOINTS), "position": fingers, "velocity": [0.0, 0.0], "effort": []},
         )
-        position = [*sample.position.tolist(), self._torso_height_m]
+        position = [*sample.position.tolist(), self.torso_height_m]
         velocity = [*sample.velocity.tolist(), 0.0]
         self._publish(
             ros1.JOINT_STATES.name,
@@ -103,6 +105,10 @@ class FetchRobot:
         active = self.action.active_id
         statuses = [ros1.status_json(active, ros1.ACTIVE)] if active else []
         self._publish(ros1.ARM_STATUS.name, {"header": header, "status_list": statuses})
+
+    def _publish(self, topic: str, message: Json) -> None:
+        if topic not in self.ceased:
+            self._send(topic, message)
 
     def _finish_arm(self, goal_id: str, status: int, error_code: int, text: str) -> None:
         result = {"error_code": error_code, "error_string": ""}

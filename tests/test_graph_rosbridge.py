@@ -172,6 +172,38 @@ def test_a_faulted_robot_is_a_fault(stage: Stage) -> None:
     assert "robot_fault" in stage.wait_for_state("fault")["reason"]
 
 
+@pytest.mark.parametrize(("topic", "timeout_s"), [(ros1.ROBOT_STATE.name, 0.5), (ros1.ARM_STATUS.name, 1.0)])
+def test_what_a_robot_says_all_the_time_may_not_cease(stage: Stage, topic: str, timeout_s: float) -> None:
+    start_moving(stage)
+    robot, ceased_s = robot_of(stage).port.robot, time.time()
+    robot.ceased.add(topic)
+    stage.drive(SLOW, timeout_s + 0.4)
+    values = stage.wait_for_state("hold")
+    assert topic in values["reason"] and topic in values["robot"]
+    # The last message may have come a tenth of a second before it ceased.
+    assert timeout_s - 0.2 < stage.last_valid_s - ceased_s < timeout_s + 0.1
+    assert topic in stage.refusal()
+    assert_stays(stage)
+    robot.ceased.clear()
+    stage.session.spin(0.3)
+    assert_stays(stage)
+    assert_moves_again(stage)
+
+
+def test_a_robots_clock_that_is_set_disables_until_enabled_on_purpose(stage: Stage) -> None:
+    start_moving(stage)
+    robot = robot_of(stage)
+    robot.clock_ahead_s += 1.0
+    assert_braked(stage)
+    assert "clock was set" in stage.wait_for_state("disabled")["reason"]
+    # Measured anew within a second or two, not when the last half minute of measurements is over.
+    began_s = time.monotonic()
+    assert_moves_again(stage)
+    assert time.monotonic() - began_s < 5.0
+    assert float(stage.state()["clock_offset_ms"]) == pytest.approx(1e3 * robot.clock_ahead_s, abs=25.0)
+    robot.clock_ahead_s = CLOCK_AHEAD_S
+
+
 def test_somebody_elses_goal_is_a_fault(stage: Stage) -> None:
     stage.enable()
     stage.session.spin(0.05)

@@ -160,6 +160,23 @@ def test_the_offset_is_off_by_no_more_than_it_says() -> None:
     assert offset.uncertainty_ns < 10_000_000
 
 
+@pytest.mark.parametrize("step_s", [-60.0, -0.2, 0.2, 5.0])
+def test_a_clock_that_is_set_is_measured_anew_at_once(step_s: float) -> None:
+    from arm_driver.clock_offset import ClockOffset
+
+    rng, offset, true_ns = np.random.default_rng(1), ClockOffset(), 5_000_000_000
+    steps = []
+    for i in range(40):
+        there_ns, back_ns = rng.integers(1_000_000, 40_000_000, 2).tolist()
+        sent_ns = i * 500_000_000
+        if i == 20:
+            true_ns += round(step_s * 1e9)
+        steps.append(offset.add(sent_ns, sent_ns + there_ns + true_ns, sent_ns + there_ns + back_ns))
+        assert abs(offset.offset_ns - true_ns) <= offset.uncertainty_ns
+    assert [i for i, step in enumerate(steps) if step] == [20]
+    assert steps[20] * 1e-9 == pytest.approx(step_s, abs=0.05)
+
+
 class Server:
     """Has one client's messages, and keeps what is published."""
 

@@ -139,6 +139,8 @@ class RosbridgeRobot:
         self.proxy.thaw()
         self.port.robot.set_runstop(False)
         self.port.robot.set_fault(False)
+        self.port.robot.ceased.clear()
+        self.port.robot.torso_height_m = TORSO_M
         self.arm.block(False)
 
     def close(self) -> None:
