@@ -12,6 +12,7 @@ from collections import deque
 from typing import Final
 
 from camera_node.source import FrameTag, TimeDomain
+from fetch_sim2real.stamp_sequence import CONFIRMING_STAMPS, FAR_NS
 
 # The device counts microseconds in 32 bits: back to zero every 71.6 minutes.
 WRAP_NS: Final = 2**32 * 1000
@@ -25,6 +26,7 @@ class DeviceClock:
         self._index = 0
         self._minima: deque[tuple[int, int]] = deque()
         self._offset_ns: int | None = None
+        self._leaps = 0
         self._wraps_ns = 0
         self._last_ns: int | None = None
 
@@ -49,6 +51,13 @@ class DeviceClock:
         return None if self._offset_ns is None else self._offset_ns * 1e-6
 
     def _observe(self, difference_ns: int) -> int:
+        if self._offset_ns is not None and difference_ns < self._offset_ns - FAR_NS:
+            # One device time from the future would set all later stamps back; several are a host's clock set back.
+            self._leaps += 1
+            if self._leaps < CONFIRMING_STAMPS:
+                return self._offset_ns
+            self._minima.clear()
+        self._leaps = 0
         # Kept ascending, so that the first is the window's smallest.
         while self._minima and self._minima[-1][1] >= difference_ns:
             self._minima.pop()

@@ -48,6 +48,7 @@ class CameraNode(StackNode):
         )
         # What nobody hears of a recording is lost: it is played only once.
         self._waits_for_listeners = settings.recording is not None
+        self._clock_sets = 0
         self._diagnostics = Diagnostics(self, self._report)
 
     def work(self) -> float:
@@ -57,6 +58,10 @@ class CameraNode(StackNode):
         if self._can_start():
             self._session.start()
         self._session.raise_failure()
+        clock_sets = self._session.status.clock_sets
+        if clock_sets > self._clock_sets:
+            self._clock_sets = clock_sets
+            self.get_logger().warning("the clock of the stamps was set back: they go on from there")
         return IDLE_S
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ class Refusal(Enum):
     FUTURE = "from_the_future"
     LATE = "late"
     NOT_ADVANCING = "not_advancing"  # not later than the last one that was accepted
+    STRAY = "stray"  # stamped far before it, by itself
 
 
 @dataclass

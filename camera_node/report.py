@@ -44,6 +44,7 @@ def _values(status: Status, summary: Summary) -> dict[str, object]:
         "openings": status.openings,
         "color_drops": status.color_drops,
         "depth_drops": status.depth_drops,
+        "clock_sets": status.clock_sets,
         **{f"refused_{refusal.value}": count for refusal, count in summary.refusals.items()},
         **summary.ages_ms,
         **summary.align_ms,

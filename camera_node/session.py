@@ -15,6 +15,7 @@ from camera_node.faults import CameraError, Fault
 from camera_node.pairs import PairFilter, Refusal
 from camera_node.source import CameraChangedError, CameraDescription, RawPair, RgbdSource, TimeDomain
 from camera_node.statistics import Statistics
+from fetch_sim2real.stamp_sequence import StampSequence, StampVerdict
 from fetch_sim2real.types import RgbdFrame
 
 # Longer than that no command would be accepted for it; the camera itself takes less than a tenth of a second.
@@ -35,6 +36,7 @@ _FAULT_OF: Final = {
     Refusal.FUTURE: Fault.CLOCK,
     Refusal.LATE: Fault.CLOCK,
     Refusal.NOT_ADVANCING: Fault.CLOCK,
+    Refusal.STRAY: Fault.CLOCK,
 }
 _FAULT_WITHOUT: Final = {"color": Fault.NO_COLOR, "depth": Fault.NO_DEPTH}
 # Stamps by other clocks than the host's say nothing of how old a pair is.
@@ -74,6 +76,7 @@ class Status:
     depth_drops: int
     clock_offset_ms: float | None
     time_domain: TimeDomain | None
+    clock_sets: int = 0
 
 
 class Listener(Protocol):
@@ -121,8 +124,8 @@ class CameraSession:
         self._filter = PairFilter()
         self._clock = DeviceClock()
         self._domain: TimeDomain | None = None
-        # Stamps of one node never go back, whatever is plugged in.
-        self._last_stamp_ns: int | None = None
+        # Stamps of one node never go back, whatever is plugged in, unless the clock that they are of does.
+        self._stamps = StampSequence()
         self.statistics = Statistics()
 
     def start(self) -> None:
@@ -151,6 +154,7 @@ class CameraSession:
             depth_drops=depth + self._filter.depth_drops,
             clock_offset_ms=self._clock.offset_ms,
             time_domain=self._domain,
+            clock_sets=self._stamps.new_clocks,
         )
 
     def raise_failure(self) -> None:
@@ -245,10 +249,11 @@ class CameraSession:
                 return Refusal.FUTURE
             if age_ns > MAX_AGE_NS:
                 return Refusal.LATE
-        if self._last_stamp_ns is not None and stamp_ns <= self._last_stamp_ns:
-            return Refusal.NOT_ADVANCING
+        # Not too far ahead, by the host's clock. A recording and a simulation may jump ahead.
+        verdict = self._stamps.judge(stamp_ns)
+        if not verdict.is_taken:
+            return Refusal.STRAY if verdict is StampVerdict.STRAY else Refusal.NOT_ADVANCING
         assert self._camera is not None
-        self._last_stamp_ns = stamp_ns
         self._domain = pair.color.domain
         if self._state is not State.STREAMING:
             self._state, self._error, self._stalls = State.STREAMING, None, 0

@@ -37,7 +37,7 @@ class SimulationInput:
             self._parts = {stamp: kept for stamp, kept in self._parts.items() if stamp > stamp_ns}
             self._on_picture(_picture(stamp_ns, parts))
         elif len(self._parts) > _KEPT:
-            del self._parts[min(self._parts)]
+            del self._parts[next(iter(self._parts))]  # not the smallest stamp: one far ahead would stay for good
 
 
 def _picture(stamp_ns: int, parts: dict[str, Any]) -> SimulatedPicture:

@@ -10,8 +10,8 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from fetch_sim2real import graph
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
 from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot
-from fetch_sim2real.timing import CONTROL_PERIOD_NS
-from fetch_sim2real.types import JointSample
+from fetch_sim2real.observation.observe import MAX_JOINT_SKEW_NS
+from fetch_sim2real.policy.joint_history import JointHistory
 from node_support.images import color_of, depth_of
 from node_support.joint_states import JointStateMerger
 from node_support.stamps import stamp_ns_of
@@ -33,7 +33,7 @@ class _Collector:
         self.heard: set[str] = set()
         self._intrinsics: IntrinsicsRecord | None = None
         self._images: dict[int, dict[str, Image]] = {}
-        self._samples: list[JointSample] = []
+        self._history = JointHistory()
         self._merger = JointStateMerger()
 
     def on_info(self, message: CameraInfo) -> None:
@@ -47,23 +47,24 @@ class _Collector:
         sample = self._merger.merge(message)
         if sample is not None:
             self.heard.add(graph.JOINT_STATES.name)
-            self._samples = [*self._samples[-_KEPT:], sample]
+            self._history.add(sample)
 
     def on_image(self, topic: str, message: Image) -> None:
         self.heard.add(topic)
         pair = self._images.setdefault(stamp_ns_of(message.header.stamp), {})
         pair[topic] = message
         while len(self._images) > _KEPT:
-            del self._images[min(self._images)]
+            del self._images[next(iter(self._images))]
 
     def collect(self) -> None:
         """Make snapshots of all pairs whose joints are known by now."""
         for stamp_ns in sorted(self._images):
             pair = self._images[stamp_ns]
-            near = [s for s in self._samples if abs(s.stamp_ns - stamp_ns) <= CONTROL_PERIOD_NS]
-            if len(pair) < 2 or not near or self._intrinsics is None:
+            sample = self._history.at(stamp_ns)
+            if len(pair) < 2 or sample is None or self._intrinsics is None:
                 continue
-            sample = min(near, key=lambda s: abs(s.stamp_ns - stamp_ns))
+            if abs(sample.stamp_ns - stamp_ns) > MAX_JOINT_SKEW_NS:
+                continue
             joints = MeasuredJoints(sample.position, sample.finger_position_m, self._merger.torso_height_m)
             rgb, depth_mm = color_of(pair[graph.COLOR.name]), depth_of(pair[graph.DEPTH.name])
             self.snapshots.append(Snapshot(rgb, depth_mm, self._intrinsics, joints))

@@ -14,21 +14,30 @@ from std_msgs.msg import String
 from fetch_sim2real import graph
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.look import Look
+from fetch_sim2real.observation.observe import MAX_JOINT_SKEW_NS, joint_skew_words
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.actor_step import ActorStep
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.goals import GoalVerdict, judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
-from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
+from fetch_sim2real.policy.pairing import (
+    MAX_DEPTH_OFFSET_NS,
+    SYNC_ADVICE,
+    FrameMessages,
+    FramePairer,
+    depth_offset_words,
+)
 from fetch_sim2real.policy.setpoints import SetpointTracker
 from fetch_sim2real.safety.target_box import box_text, common_box, target_box_of_world
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.stamp_sequence import StampVerdict
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import Goal, JointCommand
 from node_support.diagnostics import Diagnostics, Level, Report
 from node_support.joint_states import JointStateMerger, setpoint_of
 from node_support.latency import Latencies, Rate
 from node_support.main_loop import StackNode
+from node_support.parameters import USE_SIM_TIME
 from node_support.poses import position_of
 from node_support.stamps import stamp_ns_of
 from node_support.topics import publish_to, serve_trigger, subscribe_to
@@ -40,6 +49,7 @@ from policy_node.settings import TABLE
 # The kinematics are computed for the height that the policy was trained with.
 _TORSO_TOLERANCE_M: Final = 0.01
 _MISSED_GAP_NS: Final = 1.5 * CONTROL_PERIOD_NS
+_REMIND_S: Final = 30.0
 
 
 class PolicyNode(StackNode):
@@ -67,10 +77,13 @@ class PolicyNode(StackNode):
         self._pending: tuple[FrameMessages, float] | None = None
         self._is_acting = False
         self._last_frame_ns: int | None = None
+        # A simulation that is reset jumps ahead: its stamps have nothing to do with when they come.
+        self._is_simulated = bool(self.get_parameter(USE_SIM_TIME).value)
         self._missed = 0
         self._answers: Counter[str] = Counter()
         self._bad_joint_states = 0
         self._inference, self._answer_time, self._age = Latencies(), Latencies(), Latencies()
+        self._joint_skew = Latencies()
         self._rate = Rate()
 
         self._commands = publish_to(self, graph.JOINT_COMMAND)
@@ -101,13 +114,31 @@ class PolicyNode(StackNode):
     def _on_part(self, part: str, message: Any) -> None:
         if part == "info":
             self._camera.on_info(message)
-        frame = self._pairer.add(part, stamp_ns_of(message.header.stamp), message)
+        strays = self._pairer.strays
+        frame = self._pairer.add(part, stamp_ns_of(message.header.stamp), message, self._arrived_ns())
+        if self._pairer.strays > strays:
+            self.get_logger().warning(
+                f"a frame is dropped: {_jump_words('the camera', self._pairer.odd_ns)}", throttle_duration_sec=1.0
+            )
         if frame is None:
+            if trouble := self._pairer.trouble():
+                self._complain(trouble)
             return
         received_s = time.perf_counter()
+        if frame.is_of_new_clock:
+            self._begin_anew(self._pairer.odd_ns)
+        if frame.depth_offset_ns:
+            self.get_logger().warning(
+                f"{depth_offset_words(frame.depth_offset_ns)}: taken all the same, as training varies it by up to "
+                f"{MAX_DEPTH_OFFSET_NS * 1e-6:g} ms. For one moment, {SYNC_ADVICE}",
+                throttle_duration_sec=_REMIND_S,
+            )
         self._note_gap(frame.stamp_ns)
         if self._pending is not None:
             waited_for = self._waited_for()
+            skew_ns = self._history.newest_ns - self._pending[0].stamp_ns
+            if waited_for == "joint_state" and self._history.newest_ns >= 0 and abs(skew_ns) > MAX_JOINT_SKEW_NS:
+                self._complain(joint_skew_words(skew_ns))
             self._answer_pending(self._hold(self._pending[0].stamp_ns), f"hold:no_{waited_for}")
         self._pending = (frame, received_s)
         self._try_to_answer()
@@ -119,9 +150,19 @@ class PolicyNode(StackNode):
             self._bad_joint_states += 1
             self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
             return
-        if sample is not None:
-            self._history.add(sample)
-            self._try_to_answer()
+        if sample is None:
+            return
+        verdict = self._history.add(sample, self._arrived_ns())
+        if verdict is StampVerdict.STRAY:
+            self.get_logger().warning(
+                f"a joint state is dropped: {_jump_words('the robot', self._history.odd_ns)}", throttle_duration_sec=1.0
+            )
+        elif verdict is StampVerdict.NEW_CLOCK:
+            self.get_logger().warning(
+                f"{_jump_words('the robot', self._history.odd_ns)}, and the next ones confirm it: its clock was set. "
+                "Earlier joint states are forgotten"
+            )
+        self._try_to_answer()
 
     def _on_setpoint(self, message: JointState) -> None:
         try:
@@ -198,6 +239,12 @@ class PolicyNode(StackNode):
             self._complain(f"the torso is at {torso_m:.3f} m, the policy needs {self._manifest.torso_height_m:.3f} m")
             self._answer_pending(self._hold(frame.stamp_ns), "hold:torso_height")
             return
+        skew_ns = joints.stamp_ns - frame.stamp_ns
+        self._joint_skew.add(abs(skew_ns) * 1e-6)
+        if self._manifest.observation.proprioception and abs(skew_ns) > MAX_JOINT_SKEW_NS:
+            self._complain(joint_skew_words(skew_ns))
+            self._answer_pending(self._hold(frame.stamp_ns), "hold:joint_skew")
+            return
         started_s = time.perf_counter()
         try:
             command = self._actor.command(frame, joints, goal.position_m, setpoint)
@@ -234,6 +281,18 @@ class PolicyNode(StackNode):
             return "driver"
         return "setpoint" if self._setpoints.is_awaited else "joint_state"
 
+    def _arrived_ns(self) -> int | None:
+        return None if self._is_simulated else time.monotonic_ns()
+
+    def _begin_anew(self, jump_ns: int) -> None:
+        """Forget what cannot be compared with frames of a clock that was set."""
+        self.get_logger().warning(
+            f"{_jump_words('the camera', jump_ns)}, and the next ones confirm it: its clock was set. Earlier frames "
+            "and actions are forgotten"
+        )
+        self._last_frame_ns = None
+        self._actor.reset()
+
     def _note_gap(self, stamp_ns: int) -> None:
         last, self._last_frame_ns = self._last_frame_ns, stamp_ns
         if last is not None and stamp_ns - last > _MISSED_GAP_NS:
@@ -262,9 +321,19 @@ class PolicyNode(StackNode):
             "missed_cycles": self._missed,
             "unpaired_frames": self._pairer.unpaired,
             "repeated_frames": self._pairer.repeated,
+            "stray_frames": self._pairer.strays,
+            "camera_clock_sets": self._pairer.new_clocks,
+            "depth_offset_ms": self._pairer.depth_offset_ms,
+            "stray_joint_states": self._history.strays,
+            "robot_clock_sets": self._history.new_clocks,
+            **self._joint_skew.summary("joint_skew"),
             "bad_joint_states": self._bad_joint_states,
             **{f"answers_{kind.replace(':', '_')}": count for kind, count in sorted(self._answers.items())},
         }
         if rate_hz == 0.0:
-            return Report(Level.WARN, "no frames", values)
+            return Report(Level.WARN, self._pairer.trouble() or "no frames", values)
         return Report(Level.OK, "no goal" if self._goal is None else "running", values)
+
+
+def _jump_words(whose: str, jump_ns: int) -> str:
+    return f"{whose} stamps it {abs(jump_ns) * 1e-9:.3f} s {'after' if jump_ns > 0 else 'before'} the last one"

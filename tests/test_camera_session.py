@@ -376,6 +376,59 @@ def test_stamps_never_go_back_even_if_the_hosts_clock_does() -> None:
     assert session.statistics.take().refusals == {Refusal.NOT_ADVANCING: 3}
 
 
+@pytest.mark.parametrize("jump_s", [-4247, -2])
+def test_a_hosts_clock_that_was_set_back_does_not_silence_the_camera(jump_s: int) -> None:
+    start_ns, jump_ns = 10**18, jump_s * 10**9
+    stamps = [start_ns + i * CONTROL_PERIOD_NS + (jump_ns if i >= 10 else 0) for i in range(30)]
+    heard, now_ns = Heard(), [0]
+
+    def give(read: int) -> RawPair | None:
+        if read > len(stamps):
+            return None
+        now_ns[0] = stamps[read - 1] + 1_000_000
+        return pair(read, stamps[read - 1])
+
+    session = CameraSession(Script([give]), heard, QUICK, host_ns=lambda: now_ns[0])
+    with running(session):
+        wait_for(lambda: len(heard.stamps_ns) == 28)
+        assert session.status.clock_sets == 1
+    assert heard.stamps_ns == [*stamps[:10], *stamps[12:]] and not heard.errors
+    assert session.statistics.take().refusals == {Refusal.STRAY: 2}
+
+
+@pytest.mark.parametrize("domain", [TimeDomain.RECORDED, TimeDomain.SIMULATED, TimeDomain.GLOBAL])
+@pytest.mark.parametrize("jump_s", [-4247, 3600])
+def test_one_odd_stamp_costs_a_session_few_pairs(domain: TimeDomain, jump_s: int) -> None:
+    start_ns = 10**18
+    stamps = [start_ns + i * CONTROL_PERIOD_NS + (jump_s * 10**9 if i == 10 else 0) for i in range(40)]
+    heard, now_ns = Heard(), [0]
+
+    def give(read: int) -> RawPair | None:
+        now_ns[0] = start_ns + read * CONTROL_PERIOD_NS
+        return pair(read, stamps[read - 1], domain) if read <= len(stamps) else None
+
+    session = CameraSession(Script([give]), heard, QUICK, host_ns=lambda: now_ns[0])
+    monotone = domain is TimeDomain.GLOBAL or jump_s < 0
+    with running(session):
+        wait_for(lambda: len(heard.stamps_ns) >= (39 if monotone else 38))
+    assert heard.stamps_ns[-1] == stamps[-1]
+
+
+def test_a_device_time_far_ahead_does_not_set_later_stamps_back() -> None:
+    clock, epoch_ns = DeviceClock(), 10**18
+    for index in range(40):
+        device_ns = 10**10 + index * CONTROL_PERIOD_NS
+        arrival_ns = epoch_ns + index * CONTROL_PERIOD_NS
+        odd_ns = 600 * 10**9 if index == 20 else 0
+        stamp_ns = clock.stamp_ns(tag(index, device_ns + odd_ns, TimeDomain.HARDWARE, arrival_ns))
+        assert stamp_ns == arrival_ns + odd_ns, "from the future, which the session refuses"
+    for index in range(40, 60):
+        arrival_ns = epoch_ns - 500 * 10**9 + index * CONTROL_PERIOD_NS
+        device_ns = 10**10 + index * CONTROL_PERIOD_NS
+        stamp_ns = clock.stamp_ns(tag(index, device_ns, TimeDomain.HARDWARE, arrival_ns))
+        assert (stamp_ns == arrival_ns) == (index >= 42), "the host's clock was set back"
+
+
 def test_what_nothing_can_mend_ends_the_session() -> None:
     final = CameraError(Fault.PROFILE, "there is no colour 1x1x1")
     session = CameraSession(Script([final]), Heard(), QUICK)

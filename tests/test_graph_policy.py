@@ -39,8 +39,9 @@ TORSO_M = 0.35
 class Stage:
     """Plays everything around the policy node."""
 
-    def __init__(self, session: RosSession) -> None:
+    def __init__(self, session: RosSession, folder: Path) -> None:
         self.session = session
+        self._folder = folder
         topics = (
             graph.COLOR, graph.COLOR_INFO, graph.DEPTH, graph.JOINT_STATES, graph.SETPOINT, graph.GOAL,
         )  # fmt: skip
@@ -93,6 +94,10 @@ class Stage:
             topic, message = messages[part]
             self._publishers[topic].publish(message)
 
+    def log(self) -> str:
+        """What the policy node has said so far."""
+        return "".join(path.read_text() for path in self._folder.rglob("*") if path.is_file())
+
     def next_stamp(self) -> int:
         self.stamp_ns += CONTROL_PERIOD_NS
         return self.stamp_ns
@@ -118,7 +123,7 @@ def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     write_untrained_bundle(folder / "bundle")
     process = NodeProcess("policy_node", graph.POLICY_NODE, {"policy": str(folder / "bundle")}, 0)
     with running([process], folder / "log") as (_, session):
-        yield Stage(session)
+        yield Stage(session, folder / "log")
 
 
 @pytest.fixture
@@ -237,6 +242,95 @@ def test_an_impossible_observation_is_answered_with_a_hold(stage: Stage, fault: 
     stage.frame(stamp_ns, width=320 if fault == "image_size" else 424)
     assert stage.answers(2) == [True, False]
     stage.joints(stage.next_stamp())
+
+
+def shoot(stage: Stage, stamps_ns: list[int], parts: tuple[str, ...] = ("info", "color", "depth")) -> None:
+    """Frames in real time, as a camera sends them."""
+    for stamp_ns in stamps_ns:
+        stage.frame(stamp_ns, parts=parts)
+        stage.session.spin(0.02)
+
+
+def beat(start_ns: int, count: int) -> list[int]:
+    return [start_ns + i * CONTROL_PERIOD_NS for i in range(count)]
+
+
+@pytest.mark.parametrize("jump_s", [-4247, 3600])
+def test_one_odd_stamp_costs_its_own_frame_and_is_named(stage: Stage, jump_s: int) -> None:
+    before = int(stage.diagnosis()["stray_frames"])
+    stamps_ns = beat(10_000 * 10**9, 21)
+    shoot(stage, [*stamps_ns[:5], stamps_ns[5] + jump_s * 10**9, *stamps_ns[6:]])
+    stage.answers(20)
+    answered = [stamp_ns_of(message.header.stamp) for message in stage.commands.messages]
+    assert answered == [*stamps_ns[:5], *stamps_ns[6:]]
+    assert int(stage.diagnosis()["stray_frames"]) == before + 1
+    assert "the camera stamps it" in stage.log()
+
+
+@pytest.mark.parametrize("jump_s", [-4247, 3600])
+def test_a_camera_whose_clock_was_set_is_answered_again(stage: Stage, jump_s: int) -> None:
+    before = int(stage.diagnosis()["camera_clock_sets"])
+    shoot(stage, beat(10_000 * 10**9, 10))
+    shoot(stage, beat((10_000 + jump_s) * 10**9, 15))
+    stage.answers(23)
+    assert int(stage.diagnosis()["camera_clock_sets"]) == before + 1
+    assert "its clock was set" in stage.log()
+
+
+def test_an_odd_joint_state_does_not_blind_the_policy(stage: Stage) -> None:
+    assert stage.state_goal()["accepted"]
+    stage.setpoint(stage.next_stamp(), "activated")
+    for i in range(10):
+        stamp_ns = stage.next_stamp()
+        stage.joints(stamp_ns + (60 * 10**9 if i == 3 else 0))
+        stage.joints(stamp_ns + CONTROL_PERIOD_NS // 4)
+        stage.frame(stamp_ns)
+        assert stage.answers(i + 1) == [True] * (i + 1)
+        stage.setpoint(stamp_ns, "command")
+    assert int(stage.diagnosis()["stray_joint_states"]) >= 1
+
+
+def test_fast_joint_states_and_a_slow_camera_are_paired(stage: Stage) -> None:
+    assert stage.state_goal()["accepted"]
+    stage.setpoint(stage.next_stamp(), "activated")
+    stamp_ns = stage.next_stamp()
+    for i in range(-20, 91):
+        stage.joints(stamp_ns + i * 1_000_000)
+        stage.session.spin(0.001)
+    stage.frame(stamp_ns)
+    assert stage.answers(1) == [True]
+    assert float(stage.diagnosis()["joint_skew_p50_ms"]) < 1.0
+    stage.stamp_ns = stamp_ns + 100_000_000
+
+
+def test_a_joint_state_of_another_moment_is_named(stage: Stage) -> None:
+    assert stage.state_goal()["accepted"]
+    stage.setpoint(stage.next_stamp(), "activated")
+    stamp_ns = stage.next_stamp()
+    stage.joints(stamp_ns - 27_000_000)
+    stage.joints(stamp_ns + 27_000_000)
+    stage.frame(stamp_ns)
+    assert stage.answers(1) == [False]
+    assert int(stage.diagnosis()["answers_hold_joint_skew"]) >= 1
+    stage.stamp_ns += CONTROL_PERIOD_NS
+
+
+def test_depth_beside_its_colour_is_answered_and_named(stage: Stage) -> None:
+    for stamp_ns in beat(stage.next_stamp(), 12):
+        shoot(stage, [stamp_ns], ("info", "color"))
+        shoot(stage, [stamp_ns + 5_000_000], ("depth",))
+    assert len(stage.answers(8)) >= 8
+    assert float(stage.diagnosis()["depth_offset_ms"]) == 5.0
+    assert "depth is stamped 5.0 ms after its colour" in stage.log() and "enable_sync" in stage.log()
+
+
+def test_depth_of_another_moment_is_named(stage: Stage) -> None:
+    for stamp_ns in beat(stage.next_stamp(), 12):
+        shoot(stage, [stamp_ns], ("info", "color"))
+        shoot(stage, [stamp_ns + 16_000_000], ("depth",))
+    assert stage.commands.messages == []
+    assert float(stage.diagnosis()["depth_offset_ms"]) == 16.0
+    assert "depth is stamped 16.0 ms after its colour" in stage.log()
 
 
 def test_reset_forgets_the_goal(stage: Stage) -> None:

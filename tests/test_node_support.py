@@ -315,14 +315,17 @@ def test_incomplete_frames_do_not_pile_up() -> None:
 
 
 def test_the_nearest_joint_state_is_found_once_it_cannot_be_another() -> None:
-    history = JointHistory()
+    history, ms = JointHistory(), 1_000_000
     for stamp in (100, 200, 300):
-        history.add(sample(stamp))
-    found = [history.at(stamp) for stamp in (50, 140, 160, 300)]
-    assert [s.stamp_ns for s in found if s] == [100, 100, 200, 300]
-    assert history.at(301) is None, "a later one may be nearer"
-    history.add(sample(50))
-    assert history.newest_ns == 50 and history.at(100) is None, "the robot's clock went back"
+        history.add(sample(stamp * ms))
+    found = [history.at(stamp * ms) for stamp in (50, 140, 160, 300)]
+    assert [s.stamp_ns // ms for s in found if s] == [100, 100, 200, 300]
+    assert history.at(301 * ms) is None, "a later one may be nearer"
+    for stamp in (50, 60, 70):
+        history.add(sample(stamp * ms))
+    assert history.newest_ns == 70 * ms and history.at(100 * ms) is None, "the robot's clock went back"
+    found = [history.at(stamp * ms) for stamp in (40, 58, 70)]
+    assert [s.stamp_ns // ms for s in found if s] == [50, 60, 70], "those that confirmed it are kept"
 
 
 def test_a_setpoint_is_used_once() -> None:

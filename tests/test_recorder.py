@@ -106,6 +106,26 @@ def test_gaps_pauses_repetitions_and_disorder_are_told_apart() -> None:
     assert statistics.gaps == [Gap(first + PERIOD_NS, 2)]
 
 
+@pytest.mark.parametrize("jump_s", [-4247, 3600])
+def test_one_odd_stamp_does_not_hide_what_is_missing_after_it(jump_s: int) -> None:
+    statistics = StampStatistics(PERIOD_NS)
+    for i in range(60):
+        odd_ns = jump_s * 10**9 if i == 10 else 0
+        if i not in (40, 41):
+            statistics.note(5000 * 10**9 + i * PERIOD_NS + odd_ns)
+    assert [gap.missing for gap in statistics.gaps][-1] == 2
+    assert statistics.out_of_order + statistics.strays + statistics.clock_sets <= 3
+
+
+def test_a_clock_that_was_set_is_followed_and_told() -> None:
+    statistics = StampStatistics(PERIOD_NS)
+    for start_s in (5000, 753):
+        for i in range(20):
+            statistics.note(start_s * 10**9 + i * PERIOD_NS)
+    summary = statistics.summary()
+    assert (summary["clock_sets"], summary["strays"], summary["out_of_order"], summary["missing"]) == (1, 2, 0, 0)
+
+
 def test_without_a_promised_rate_nothing_is_missing() -> None:
     statistics = StampStatistics(None)
     for stamp_ns in (1, 10, 500_000_000, 0):

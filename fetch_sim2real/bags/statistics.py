@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from fetch_sim2real.graph import COLOR_OPTICAL_FRAME, Topic
+from fetch_sim2real.stamp_sequence import StampSequence, StampVerdict
 
 # The share of a period by which a stamp may be late before a message counts as missing.
 _TOLERANCE: Final = 0.5
@@ -28,11 +29,13 @@ class StampStatistics:
 
     def __init__(self, period_ns: int | None) -> None:
         self._period_ns = period_ns
-        self._last_ns: int | None = None
+        self._sequence = StampSequence()
         self.count = 0
         self.missing = 0
         self.repeated = 0
         self.out_of_order = 0
+        self.strays = 0
+        self.clock_sets = 0
         self.pauses = 0
         self.gaps: list[Gap] = []
 
@@ -41,15 +44,20 @@ class StampStatistics:
         self.count += 1
         if not stamp_ns:
             return
-        last_ns, self._last_ns = self._last_ns, stamp_ns
+        last_ns = self._sequence.newest_ns
+        # Recordings of a simulation jump ahead at every reset.
+        verdict = self._sequence.judge(stamp_ns)
         if last_ns is None:
             return
         step_ns = stamp_ns - last_ns
         if step_ns == 0:
             self.repeated += 1
-        elif step_ns < 0:
+        elif verdict is StampVerdict.NEW_CLOCK:
+            self.clock_sets += 1
+        elif verdict is StampVerdict.STRAY:
+            self.strays += 1
+        elif verdict is StampVerdict.OLD:
             self.out_of_order += 1
-            self._last_ns = last_ns
         elif step_ns >= PAUSE_NS:
             self.pauses += 1
         elif self._period_ns is not None and step_ns > (1 + _TOLERANCE) * self._period_ns:
@@ -65,6 +73,8 @@ class StampStatistics:
             "missing": self.missing,
             "repeated": self.repeated,
             "out_of_order": self.out_of_order,
+            "strays": self.strays,
+            "clock_sets": self.clock_sets,
             "pauses": self.pauses,
             "gaps": [asdict(gap) for gap in self.gaps],
         }

@@ -40,8 +40,9 @@ from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointSample, RgbdFrame
 
 ACTION_SIZE: Final = 4
-# Joint states come at 100 Hz or more: one that is further from the frame than a period belongs to another moment.
-MAX_JOINT_SKEW_NS: Final = CONTROL_PERIOD_NS
+# Joint states come at 50 Hz or more, so that the nearest is within 10 ms. One that is further from the frame than half
+# a period belongs to another moment: an arm at full speed moves its gripper by two centimetres in that time.
+MAX_JOINT_SKEW_NS: Final = CONTROL_PERIOD_NS // 2
 
 GripPosition = Callable[[FloatArray], FloatArray]
 """Gripper position (3,) [m] in base_link of arm joints (7,) [rad], at the torso's height."""
@@ -189,11 +190,7 @@ def observe(
         _require_shape("arm joint position", joints.position, (len(ARM_JOINTS),))
         skew_ns = joints.stamp_ns - frame.stamp_ns
         if abs(skew_ns) > MAX_JOINT_SKEW_NS:
-            raise ObservationError(
-                f"the nearest joint state is {skew_ns / 1e6:.1f} ms from its frame, expected at most "
-                f"{MAX_JOINT_SKEW_NS / 1e6:.1f} ms. Check that camera and robot share a clock, and "
-                "the rate of /joint_states"
-            )
+            raise ObservationError(joint_skew_words(skew_ns))
         grip_m = grip_position(joints.position)
         _require_shape("gripper position", grip_m, (3,))
     commanded_m = None
@@ -202,6 +199,14 @@ def observe(
         commanded_m = grip_position(commanded_rad)
     vector = observation_vector(spec, goal_m, grip_m, joints.finger_position_m, commanded_m, last_actions)
     return Observation(preprocess(frame, camera, spec.image), vector)
+
+
+def joint_skew_words(skew_ns: int) -> str:
+    """What is wrong with a nearest joint state that is ``skew_ns`` from its frame."""
+    return (
+        f"the nearest joint state is {skew_ns / 1e6:.1f} ms from its frame, expected at most "
+        f"{MAX_JOINT_SKEW_NS / 1e6:.1f} ms. Check that camera and robot share a clock, and the rate of /joint_states"
+    )
 
 
 def _require_shape(what: str, value: FloatArray, expected: tuple[int, ...]) -> None:

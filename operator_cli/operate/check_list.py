@@ -103,7 +103,7 @@ def _listen(link: RobotLink) -> FrameWatch:
     node = link.session.node
 
     def note(message: Any) -> None:  # bytes, for it is raw
-        frames.note(message, link.now_ns())
+        frames.note(message, link.now_ns(), link.arrived_ns())
 
     subscription = node.create_subscription(
         message_class(graph.COLOR.type),

@@ -110,6 +110,10 @@ class RobotLink:
         """The present in the time base of the stamps."""
         return time.time_ns() if self._clock_ns is None else self._clock_ns
 
+    def arrived_ns(self) -> int | None:
+        """The present by the steady clock; None in a simulation, whose stamps may jump ahead of it."""
+        return time.monotonic_ns() if self._clock_ns is None else None
+
     def diagnostics(self, node: str) -> Mapping[str, str]:
         """What ``node`` said last; empty if nothing."""
         return self._diagnostics.get(node, {})
@@ -198,7 +202,7 @@ class RobotLink:
         self.last_decision = message.header.frame_id
 
     def _on_joint_state(self, message: JointState) -> None:
-        self.joints.on_message(message)
+        self.joints.on_message(message, self.arrived_ns())
         if self._clock_ns is None:
             self.joints.note_age(self.now_ns())
 

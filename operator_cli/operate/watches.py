@@ -14,6 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.raw_header import stamp_ns_in
+from fetch_sim2real.stamp_sequence import StampSequence, StampVerdict
 from fetch_sim2real.types import FloatArray, JointSample
 from node_support.joint_states import JointStateMerger
 
@@ -33,6 +34,7 @@ class JointWatch:
     def __init__(self) -> None:
         self._merger = JointStateMerger()
         self._stamps_ns: deque[int] = deque(maxlen=_KEPT)
+        self._sequence = StampSequence()
         self._unaged_ns: int | None = None
         self._new_at_s: float | None = None
         self.ages_s: deque[float] = deque(maxlen=_KEPT)
@@ -44,14 +46,19 @@ class JointWatch:
         self.ages_s.clear()
         self._unaged_ns = None
 
-    def on_message(self, message: JointState) -> None:
-        """Take in a message; a malformed one counts as none."""
+    def on_message(self, message: JointState, arrived_ns: int | None = None) -> None:
+        """Take in a message; a malformed one counts as none. ``arrived_ns``: see ``StampSequence.judge``."""
         try:
             sample = self._merger.merge(message)
         except ObservationError:
             return
-        if sample is None or (self.newest is not None and sample.stamp_ns == self.newest.stamp_ns):
+        if sample is None:
+            return
+        verdict = self._sequence.judge(sample.stamp_ns, arrived_ns)
+        if not verdict.is_taken:
             return  # a robot that is cut off, or a simulation that stands still, repeats itself
+        if verdict is StampVerdict.NEW_CLOCK:
+            self.forget()
         self.newest = sample
         self._new_at_s = time.monotonic()
         self._stamps_ns.append(sample.stamp_ns)
@@ -81,14 +88,18 @@ class FrameWatch:
     """Ages of camera frames on arrival; takes serialized messages."""
 
     def __init__(self) -> None:
-        self.stamps_ns: list[int] = []
+        self._sequence = StampSequence()
         self.ages_s: list[float] = []
 
-    def note(self, message: bytes, now_ns: int) -> None:
-        """A frame has arrived."""
+    def note(self, message: bytes, now_ns: int, arrived_ns: int | None = None) -> None:
+        """A frame has arrived at ``now_ns`` by the clock of the stamps; ``arrived_ns``: see ``StampSequence.judge``."""
         stamp_ns = stamp_ns_in(message)
-        if stamp_ns is not None and (not self.stamps_ns or stamp_ns > self.stamps_ns[-1]):
-            self.stamps_ns.append(stamp_ns)
+        if stamp_ns is None:
+            return
+        verdict = self._sequence.judge(stamp_ns, arrived_ns)
+        if verdict is StampVerdict.NEW_CLOCK:
+            self.ages_s.clear()
+        if verdict.is_taken:
             self.ages_s.append((now_ns - stamp_ns) * 1e-9)
 
 
