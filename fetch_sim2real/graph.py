@@ -45,9 +45,17 @@ RELIABLE_100: Final = Qos("reliable", 100)
 BEST_EFFORT_1: Final = Qos("best_effort", 1)
 
 
+# By how much a rate may differ from the contract's where the topic has no range of its own.
+RATE_TOLERANCE: Final = 0.2
+
+
 @dataclass(frozen=True)
 class Topic:
-    """One topic: its name, message type, who publishes, who subscribes, and how."""
+    """One topic: its name, message type, who publishes, who subscribes, and how.
+
+    ``rate_hz`` is the simulation's; ``rate_range_hz`` what robots may have, where that is more than some tolerance.
+    ``stamped_as``: the topic whose messages of the same moment bear the same stamps.
+    """
 
     name: str
     type: str
@@ -58,6 +66,22 @@ class Topic:
     frame_id: str | None = None
     rate_hz: float | None = None
     simulation_only: bool = False
+    rate_range_hz: tuple[float, float] | None = None
+    stamped_as: str | None = None
+
+    @property
+    def allowed_hz(self) -> tuple[float, float] | None:
+        """Lowest and highest rate that keeps the contract; None where it promises none."""
+        if self.rate_range_hz is not None or self.rate_hz is None:
+            return self.rate_range_hz
+        return (1 - RATE_TOLERANCE) * self.rate_hz, (1 + RATE_TOLERANCE) * self.rate_hz
+
+    @property
+    def rate_text(self) -> str:
+        """The rate for people; empty where none is promised."""
+        if self.rate_range_hz is not None:
+            return "{:g} to {:g} Hz".format(*self.rate_range_hz)
+        return "" if self.rate_hz is None else f"{self.rate_hz:g} Hz"
 
 
 COLOR: Final = Topic(
@@ -66,19 +90,20 @@ COLOR: Final = Topic(
 )  # fmt: skip
 COLOR_INFO: Final = Topic(
     "/camera/camera/color/camera_info", "sensor_msgs/msg/CameraInfo", CAMERA, (POLICY_NODE,),
-    RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ,
+    RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ, stamped_as=COLOR.name,
 )  # fmt: skip
 DEPTH: Final = Topic(
     "/camera/camera/aligned_depth_to_color/image_raw", "sensor_msgs/msg/Image", CAMERA, (POLICY_NODE,),
-    RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ,
+    RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ, stamped_as=COLOR.name,
 )  # fmt: skip
 DEPTH_INFO: Final = Topic(
     "/camera/camera/aligned_depth_to_color/camera_info", "sensor_msgs/msg/CameraInfo", CAMERA, (),
     RELIABLE_5, BEST_EFFORT_1, COLOR_OPTICAL_FRAME, CONTROL_RATE_HZ,
 )  # fmt: skip
+# A Fetch reports its arm at about 100 Hz, other arms at up to 1000. Slower, and no sample is near enough to a frame.
 JOINT_STATES: Final = Topic(
     "/joint_states", "sensor_msgs/msg/JointState", ROBOT, (POLICY_NODE, ARM_DRIVER), RELIABLE_100, RELIABLE_100,
-    None, CONTROL_RATE_HZ * PHYSICS_STEPS_PER_PERIOD / JOINT_STATE_EVERY_STEPS,
+    None, CONTROL_RATE_HZ * PHYSICS_STEPS_PER_PERIOD / JOINT_STATE_EVERY_STEPS, rate_range_hz=(80.0, 2000.0),
 )  # fmt: skip
 GOAL: Final = Topic(
     "/policy/goal", "geometry_msgs/msg/PoseStamped", OPERATOR, (POLICY_NODE,), RELIABLE_1, RELIABLE_1

@@ -8,12 +8,16 @@ from typing import Final, Literal
 
 from fetch_sim2real import graph
 from fetch_sim2real.graph import Qos, Topic
+from fetch_sim2real.policy.pairing import MAX_DEPTH_OFFSET_NS, SYNC_ADVICE, depth_offset_words
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE
 
-# A Fetch's own joint states come at 100 Hz, those of the simulated one at 120 Hz: both are fine.
-RATE_TOLERANCE: Final = 0.2
 # Several nodes may publish here: a Fetch reports arm and gripper separately, everybody has diagnostics.
 SHARED_TOPICS: Final = frozenset({graph.JOINT_STATES.name, graph.DIAGNOSTICS.name, graph.GOAL.name})
+
+_RATE_ADVICE: Final = {
+    graph.CAMERA: ": choose a profile of that rate (rgb_camera.color_profile, depth_module.depth_profile), and give it "
+    "light or switch auto_exposure_priority off"
+}
 
 Severity = Literal["violation", "note"]
 
@@ -31,7 +35,10 @@ class Endpoint:
 class LiveTopic:
     """What is known of a topic: its ends, and what messages said during the observation.
 
-    ``rate_hz`` follows from the stamps, so that it is the rate in the graph's own time; None if too few came.
+    ``rate_hz`` follows from the stamps, so that it is the rate in the graph's own time; None if too few came. Of joint
+    states it is the rate of the arm joint that comes most seldom: robots send groups of joints apart.
+    ``missing_joints`` are those of the arm that no message named. ``offset_ns``: by how much stamps differ from those
+    of the topic that the contract says they share; None where that cannot be told.
     """
 
     publishers: tuple[Endpoint, ...] = ()
@@ -39,6 +46,8 @@ class LiveTopic:
     frame_ids: frozenset[str] = frozenset()
     messages: int = 0
     rate_hz: float | None = None
+    missing_joints: tuple[str, ...] = ()
+    offset_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -160,21 +169,46 @@ def _check_messages(topic: Topic, found: LiveTopic, simulated: bool) -> Iterator
     if topic.frame_id is not None and (wrong := found.frame_ids - {topic.frame_id}):
         names = ", ".join(f"'{name}'" for name in sorted(wrong))
         yield _violation(topic, "wrong_frame", f"frame is {names}, expected '{topic.frame_id}'")
-    if topic.rate_hz is None or not found.publishers:
+    if found.offset_ns:
+        yield _violation(topic, "stamp_offset", _offset_words(topic, found.offset_ns))
+    if topic.allowed_hz is None or not found.publishers:
         return
-    if found.rate_hz is not None:
-        if abs(found.rate_hz - topic.rate_hz) > RATE_TOLERANCE * topic.rate_hz:
-            yield _violation(
-                topic,
-                "wrong_rate",
-                f"rate is {found.rate_hz:.1f} Hz, expected {topic.rate_hz:.0f} Hz within {RATE_TOLERANCE:.0%}",
-            )
+    # A camera and a robot always have something to say; a paused simulation and an idle policy do not.
+    is_due = topic.publisher in (graph.CAMERA, graph.ROBOT) and not simulated
+    if found.messages and found.missing_joints:
+        names = ", ".join(found.missing_joints)
+        yield _violation(topic, "missing_joints", f"no message names {names}: expected all joints of the arm")
+    elif found.rate_hz is not None:
+        if words := wrong_rate_words(topic, found.rate_hz):
+            yield _violation(topic, "wrong_rate", words + _RATE_ADVICE.get(topic.publisher, ""))
     elif found.messages == 0:
-        # A camera and a robot always have something to say; a paused simulation and an idle policy do not.
-        if topic.publisher in (graph.CAMERA, graph.ROBOT) and not simulated:
+        if is_due:
             yield _violation(topic, "silent", "it is published, but no message came: is the device streaming?")
         else:
             yield _note(topic, "silent", "no message came: its rate was not checked (nothing is being done)")
+    elif is_due:
+        yield _violation(
+            topic,
+            "no_rate",
+            f"{found.messages} messages came, too few of different stamps to tell a rate, expected {topic.rate_text}: "
+            "is the device frozen?",
+        )
+
+
+def wrong_rate_words(topic: Topic, rate_hz: float) -> str:
+    """What is wrong with a topic's rate; empty if it keeps the contract."""
+    if topic.allowed_hz is None or topic.allowed_hz[0] <= rate_hz <= topic.allowed_hz[1]:
+        return ""
+    within = "" if topic.rate_range_hz is not None else f" within {graph.RATE_TOLERANCE:.0%}"
+    return f"rate is {rate_hz:.3g} Hz, expected {topic.rate_text}{within}"
+
+
+def _offset_words(topic: Topic, offset_ns: int) -> str:
+    if topic.name != graph.DEPTH.name:
+        return f"stamped {offset_ns * 1e-6:+.1f} ms from {topic.stamped_as}, expected the same: no frame is whole"
+    verb = "is taken" if abs(offset_ns) <= MAX_DEPTH_OFFSET_NS else "makes no frame"
+    most_ms = MAX_DEPTH_OFFSET_NS * 1e-6
+    return f"{depth_offset_words(offset_ns)} (it {verb}: up to {most_ms:g} ms can be used), expected 0: {SYNC_ADVICE}"
 
 
 def _violation(topic: Topic, kind: str, message: str) -> Finding:

@@ -100,12 +100,11 @@ def contract_table(live: LiveGraph | None) -> Table:
         # Names of topics stay whole, so that they can be copied.
         table.add_column(heading, overflow="fold", header_style="bold underline", no_wrap=index == 0)
     for topic in graph.CONTRACT if live is None else contract_of(live):
-        rate = "" if topic.rate_hz is None else f"{topic.rate_hz:g} Hz"
         cells = [
             f"{topic.name}\n  {topic.type.replace('/msg/', '/')}",
             f"{topic.publisher} > {', '.join(topic.subscribers) or '-'}\n"
             f"{_qos_text(topic.publish)} > {_qos_text(topic.subscribe)}",
-            f"{rate}\n{topic.frame_id or ''}",
+            f"{topic.rate_text}\n{topic.frame_id or ''}",
         ]
         if live is not None:
             cells.append(_found_text(topic, live))

@@ -5,15 +5,20 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.topic_endpoint_info import TopicEndpointInfo
+from sensor_msgs.msg import JointState
 
-from fetch_sim2real.graph import Qos, Topic
+from fetch_sim2real.graph import JOINT_STATES, Qos, Topic
 from fetch_sim2real.graph_check import Endpoint, LiveGraph, LiveTopic
+from fetch_sim2real.policy.pairing import stamp_offset_ns
 from fetch_sim2real.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
+from fetch_sim2real.robot.joints import ARM_JOINTS
 from node_support.topics import local_name, message_class, qos_profile, resolved_name
 from operator_cli.namespaces import hint_of_namespaces
 from operator_cli.session import RosSession
@@ -41,9 +46,42 @@ class _Listener:
             self.frame_ids.add(frame_id_in(message) or "")
 
     def rate_hz(self) -> float | None:
-        """By the median step between stamps, which a few lost messages and repeated stamps do not change."""
-        steps = [late - early for early, late in zip(self.stamps_ns, self.stamps_ns[1:], strict=False) if late > early]
-        return 1e9 / statistics.median(steps) if len(steps) >= _MIN_STEPS else None
+        """By the median step between stamps."""
+        return _rate_hz(self.stamps_ns)
+
+    def missing_joints(self) -> tuple[str, ...]:
+        """Joints of the arm that no message named; none where joints are not the topic's matter."""
+        return ()
+
+
+class _JointListener(_Listener):
+    """Each joint has its own rate: robots send groups of joints in messages of their own."""
+
+    def __init__(self, topic: Topic) -> None:
+        super().__init__(topic)
+        self._arm_ns: dict[str, list[int]] = {name: [] for name in ARM_JOINTS}
+
+    def note(self, message: bytes) -> None:
+        super().note(message)
+        stamp_ns = stamp_ns_in(message)
+        for name in deserialize_message(message, JointState).name:
+            if stamp_ns and name in self._arm_ns:
+                self._arm_ns[name].append(stamp_ns)
+
+    def rate_hz(self) -> float | None:
+        """Of the joint of the arm that comes most seldom."""
+        rates = [_rate_hz(stamps_ns) for stamps_ns in self._arm_ns.values()]
+        known = [rate for rate in rates if rate is not None]
+        return min(known) if len(known) == len(rates) else None
+
+    def missing_joints(self) -> tuple[str, ...]:
+        return tuple(name for name, stamps_ns in self._arm_ns.items() if not stamps_ns)
+
+
+def _rate_hz(stamps_ns: Sequence[int]) -> float | None:
+    """By the median step, which a few lost messages, repeated stamps and odd ones do not change; None of too few."""
+    steps = [late - early for early, late in pairwise(stamps_ns) if late > early]
+    return 1e9 / statistics.median(steps) if len(steps) >= _MIN_STEPS else None
 
 
 @dataclass(frozen=True)
@@ -70,8 +108,16 @@ def observe(
     for topic in contract:
         publishers, subscribers = ends[topic.name]
         heard = listeners[topic.name]
-        rate = heard.rate_hz() if topic.rate_hz is not None else None
-        topics[topic.name] = LiveTopic(publishers, subscribers, frozenset(heard.frame_ids), heard.messages, rate)
+        reference = None if topic.stamped_as is None else listeners.get(topic.stamped_as)
+        topics[topic.name] = LiveTopic(
+            publishers,
+            subscribers,
+            frozenset(heard.frame_ids),
+            heard.messages,
+            heard.rate_hz() if topic.rate_hz is not None else None,
+            heard.missing_joints(),
+            None if reference is None else stamp_offset_ns(heard.stamps_ns, reference.stamps_ns),
+        )
     return Observed(LiveGraph(nodes, topics), elsewhere)
 
 
@@ -102,7 +148,7 @@ def _qos(profile: QoSProfile) -> Qos:
 
 
 def _listen(node: Node, topic: Topic) -> _Listener:
-    listener = _Listener(topic)
+    listener = (_JointListener if topic.name == JOINT_STATES.name else _Listener)(topic)
     # Best effort connects to every publisher, whatever it offers.
     qos = qos_profile(Qos("best_effort", 20))
     node.create_subscription(message_class(topic.type), local_name(node, topic.name), listener.note, qos, raw=True)

@@ -91,11 +91,10 @@ def _topics() -> Iterator[str]:
 def _table_of(topics: Sequence[Topic]) -> Iterator[str]:
     yield "| topic | type | from → to | QoS offered → asked | frame | rate |\n|---|---|---|---|---|---|"
     for topic in topics:
-        rate = "" if topic.rate_hz is None else f"{topic.rate_hz:g} Hz"
         only = " (simulation)" if topic.simulation_only else ""
         ends = f"{topic.publisher} → {', '.join(topic.subscribers) or 'nobody'}".replace("*", "every node")
         qos = f"{_qos(topic.publish)} → {_qos(topic.subscribe)}"
-        yield f"| `{topic.name}`{only} | {topic.type} | {ends} | {qos} | {topic.frame_id or ''} | {rate} |"
+        yield f"| `{topic.name}`{only} | {topic.type} | {ends} | {qos} | {topic.frame_id or ''} | {topic.rate_text} |"
 
 
 def _qos(qos: Qos) -> str:

@@ -138,8 +138,45 @@ def test_a_wrong_rate_is_named(rate_hz: float, faulty: bool) -> None:
     assert [f.kind for f in found] == (["wrong_rate"] if faulty else [])
 
 
-def test_a_fetch_reports_its_joints_at_100_hz() -> None:
-    assert faults(changed(faultless(False), graph.JOINT_STATES, rate_hz=100.0)) == []
+@pytest.mark.parametrize("rate_hz", [29.6, 31.0])
+def test_a_cameras_rate_need_not_be_exact(rate_hz: float) -> None:
+    assert faults(changed(faultless(False), graph.DEPTH, rate_hz=rate_hz)) == []
+
+
+def test_the_rate_of_a_camera_comes_with_advice() -> None:
+    (fault,) = faults(changed(faultless(False), graph.DEPTH, rate_hz=15.0))
+    assert "15 Hz" in fault.message and "30 Hz" in fault.message and "depth_profile" in fault.message
+
+
+@pytest.mark.parametrize(("rate_hz", "faulty"), [(100.0, False), (500.0, False), (1000.0, False), (40.0, True)])
+def test_joint_states_have_a_range_of_rates(rate_hz: float, faulty: bool) -> None:
+    found = faults(changed(faultless(False), graph.JOINT_STATES, rate_hz=rate_hz))
+    assert [f.kind for f in found] == (["wrong_rate"] if faulty else [])
+
+
+def test_joints_that_no_message_names_are_named() -> None:
+    missing: dict[str, Any] = {"rate_hz": None, "missing_joints": ("elbow_flex_joint",)}
+    (fault,) = faults(changed(faultless(False), graph.JOINT_STATES, **missing))
+    assert fault.kind == "missing_joints" and "elbow_flex_joint" in fault.message
+
+
+@pytest.mark.parametrize(("offset_ms", "words"), [(5, "is taken"), (-5, "is taken"), (16, "makes no frame")])
+def test_depth_beside_its_colour_is_measured_and_comes_with_advice(offset_ms: int, words: str) -> None:
+    (fault,) = faults(changed(faultless(False), graph.DEPTH, offset_ns=offset_ms * 1_000_000))
+    assert fault.kind == "stamp_offset" and f"{abs(offset_ms)}.0 ms" in fault.message
+    assert words in fault.message and "enable_sync:=true" in fault.message
+    assert faults(changed(faultless(False), graph.DEPTH, offset_ns=0)) == []
+
+
+def test_intrinsics_of_another_stamp_are_a_fault() -> None:
+    (fault,) = faults(changed(faultless(False), graph.COLOR_INFO, offset_ns=-2_000_000))
+    assert fault.kind == "stamp_offset" and "-2.0 ms" in fault.message
+
+
+def test_a_camera_whose_stamps_stand_still_is_a_fault() -> None:
+    frozen: dict[str, Any] = {"rate_hz": None}
+    assert [f.kind for f in faults(changed(faultless(False), graph.COLOR, **frozen))] == ["no_rate"]
+    assert faults(changed(faultless(True), graph.COLOR, **frozen)) == [], "a simulation may stand still"
 
 
 def test_silence_is_a_fault_of_a_camera_but_not_of_an_idle_policy_or_a_paused_simulation() -> None:
@@ -239,6 +276,60 @@ def test_frame_and_rate_of_a_live_graph_are_checked() -> None:
         _, report = check()
     kinds = {finding["kind"] for finding in report["findings"] if finding["topic"] == graph.COLOR.name}
     assert {"wrong_frame", "wrong_rate"} <= kinds
+
+
+@contextmanager
+def stock_robot() -> Iterator[None]:
+    """A Fetch that sends arm and gripper in turn at 100 Hz each, and a camera that is not synchronized."""
+    rclpy = pytest.importorskip("rclpy")
+    from sensor_msgs.msg import JointState
+
+    from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
+    from node_support.images import color_message, depth_message
+    from node_support.stamps import stamp_message
+    from node_support.topics import publish_to
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("fetch", context=context)
+    publishers = {topic: publish_to(node, topic) for topic in (graph.JOINT_STATES, graph.COLOR, graph.DEPTH)}
+    ended = threading.Event()
+
+    def publish() -> None:
+        frame = graph.COLOR_OPTICAL_FRAME
+        for i in range(10**6):
+            now_ns = 10**9 + i * 10_000_000
+            for names, late_ns in ((ARM_JOINTS, 0), (GRIPPER_JOINTS, 4_000_000)):
+                message = JointState(name=list(names), position=[0.0] * len(names), velocity=[0.0] * len(names))
+                message.header.stamp = stamp_message(now_ns + late_ns)
+                publishers[graph.JOINT_STATES].publish(message)
+            if i % 3 == 0:
+                publishers[graph.COLOR].publish(color_message(np.zeros((4, 4, 3), np.uint8), now_ns, frame))
+                depth = depth_message(np.zeros((4, 4), np.uint16), now_ns + 5_000_000, frame)
+                publishers[graph.DEPTH].publish(depth)
+            if ended.wait(0.01):
+                return
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
+@pytest.mark.ros
+def test_a_stock_robot_keeps_the_contract_but_for_depth_beside_its_colour() -> None:
+    with stock_robot():
+        _, report = check()
+    assert report["live"][graph.JOINT_STATES.name]["rate_hz"] == pytest.approx(100.0, rel=0.02)
+    of = {name: {f["kind"] for f in report["findings"] if f["topic"] == name} for name in report["live"]}
+    assert of[graph.JOINT_STATES.name] == {"missing_subscriber"}
+    assert "stamp_offset" in of[graph.DEPTH.name] and report["live"][graph.DEPTH.name]["offset_ns"] == 5_000_000
+    assert "wrong_rate" not in of[graph.COLOR.name] | of[graph.DEPTH.name]
 
 
 @pytest.mark.ros

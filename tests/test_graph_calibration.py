@@ -34,7 +34,7 @@ def test_goals_in_the_cameras_frame_go_by_the_calibration_and_another_lens_ends_
     # By the trained pose, 8 mm beside, it would be the other way round.
     inside, outside = np.array([0.6, -0.196, 0.8]), np.array([0.6, 0.204, 0.8])
     with running([process], tmp_path / "log") as (_, session):
-        stage = Stage(session)
+        stage = Stage(session, tmp_path / "log")
         for base_m, accepted in ((inside, True), (outside, False)):
             answer = stage.state_goal(Goal(graph.COLOR_OPTICAL_FRAME, turned.inverse().apply(base_m)))
             assert answer["accepted"] is accepted, answer

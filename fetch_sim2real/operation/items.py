@@ -12,7 +12,7 @@ from fetch_sim2real import graph
 from fetch_sim2real.calibration.camera_file import CameraCalibration
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.calibration.trained_range import judge
-from fetch_sim2real.graph_check import RATE_TOLERANCE
+from fetch_sim2real.graph_check import wrong_rate_words
 from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.robot.limits import PROFILES
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
@@ -69,8 +69,8 @@ def run_stop_item(robot: str | None, backend: str) -> Item:
     return Item("run-stop", "fail", robot, "clear it at the robot: the arm gets power back when it is released")
 
 
-def joint_states_item(silence_s: float | None, rate_hz: float | None, expected_hz: float) -> Item:
-    """``silence_s``: wall time since the last new joint state, None if none has come."""
+def joint_states_item(silence_s: float | None, rate_hz: float | None) -> Item:
+    """``silence_s``: wall time since the last new joint state, None if none has come; ``rate_hz`` is the arm's."""
     step = "check that the robot publishes /joint_states, and that its clock and this machine's agree"
     if silence_s is None:
         return Item("joint states", "fail", "none has come", step)
@@ -78,10 +78,8 @@ def joint_states_item(silence_s: float | None, rate_hz: float | None, expected_h
         return Item("joint states", "fail", f"stale: the last new one came {silence_s:.1f} s ago", step)
     if rate_hz is None:
         return Item("joint states", "fail", "too few to tell their rate", step)
-    if abs(rate_hz - expected_hz) > RATE_TOLERANCE * expected_hz:
-        return Item(
-            "joint states", "fail", f"{rate_hz:.0f} Hz, expected {expected_hz:.0f} Hz within {RATE_TOLERANCE:.0%}", step
-        )
+    if words := wrong_rate_words(graph.JOINT_STATES, rate_hz):
+        return Item("joint states", "fail", words, step)
     return Item("joint states", "ok", f"fresh, {rate_hz:.0f} Hz")
 
 

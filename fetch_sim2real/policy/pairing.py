@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -172,8 +173,11 @@ class FramePairer:
 
 def stamp_offset_ns(stamps_ns: Iterable[int], references_ns: Iterable[int]) -> int | None:
     """Median offset [ns] of the stamp nearest to each reference from that reference; None where there is neither."""
-    stamps = list(stamps_ns)
-    offsets = [min((stamp - ref for stamp in stamps), key=abs) for ref in references_ns] if stamps else []
+    stamps, offsets = sorted(stamps_ns), []
+    for reference_ns in references_ns if stamps else ():
+        index = bisect_left(stamps, reference_ns)
+        near = stamps[max(0, index - 1) : index + 1]
+        offsets.append(min((stamp_ns - reference_ns for stamp_ns in near), key=abs))
     return median_low(offsets) if offsets else None
 
 

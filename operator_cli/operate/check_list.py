@@ -57,7 +57,7 @@ def walk_check_list(link: RobotLink, known: Known, expected: Expected) -> CheckL
         items.mode_item(expected.mode, driver_mode, link.is_simulated),
         items.run_stop_item(driver.get("robot"), known.backend),
         items.driver_item(driver.get("state", ""), driver.get("reason", "")),
-        items.joint_states_item(link.joints.silence_s, link.joints.rate_hz, graph.JOINT_STATES.rate_hz or 0.0),
+        items.joint_states_item(link.joints.silence_s, link.joints.rate_hz),
         items.torso_item(
             link.joints.torso_height_m,
             None if manifest is None else manifest.torso_height_m,
