@@ -56,6 +56,7 @@ CORE = [
     "typer>=0.12,<1",
     "rich>=13.8,<16",
     "rosbags>=0.11,<0.12",
+    "backports-zstd>=1,<2",
     "packaging>=22",
 ]
 REALSENSE = "pyrealsense2>=2.55,<3"

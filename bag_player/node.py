@@ -21,9 +21,9 @@ from bag_player.settings import TABLE
 from bag_player.surroundings import Surroundings
 from fetch_sim2real import graph
 from fetch_sim2real.bags.playing import PLAYED, Playback, survey
+from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.renames import renames_of
-from fetch_sim2real.bags.salvage import RawMessage
 from fetch_sim2real.errors import GraphError
 from node_support.diagnostics import Diagnostics, Level, Report
 from node_support.main_loop import IDLE_S, StackNode

@@ -14,6 +14,7 @@ import typer
 from numpy import uint8
 from numpy.typing import NDArray
 
+from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.calibration.bag_source import snapshots_at, snapshots_at_rest
 from fetch_sim2real.calibration.board import BoardSpec, SeenBoard, board_picture, find_board
 from fetch_sim2real.calibration.camera_file import (
@@ -34,7 +35,7 @@ from fetch_sim2real.calibration.solve import (
 )
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.policy.manifest import PoseRecord
-from operator_cli.looks import live
+from operator_cli.looks import live, tell_losses
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -111,7 +112,9 @@ def _looks(
             raise CalibrationError("--pictures needs --intrinsics: what `ros2 topic echo --once` prints of camera_info")
         return _from_folder(pictures, moving), load_intrinsics(intrinsics)
     if bag is not None:
-        snapshots = snapshots_at_rest(bag, _MAX_POSES) if moving else snapshots_at(bag, 0.0, _TABLE_FRAMES)
+        recorded = open_bag(bag)
+        snapshots = snapshots_at_rest(recorded, _MAX_POSES) if moving else snapshots_at(recorded, 0.0, _TABLE_FRAMES)
+        tell_losses(recorded)
     elif moving:
         raise CalibrationError("a board in the gripper needs --pictures or --bag; for one on the table say --on-table")
     else:

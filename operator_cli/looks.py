@@ -9,6 +9,7 @@ from typing import Final
 
 import typer
 
+from fetch_sim2real.bags.reading import RecordedBag, open_bag
 from fetch_sim2real.calibration.bag_source import poses_at_rest, snapshots_at
 from fetch_sim2real.calibration.camera_file import load_intrinsics
 from fetch_sim2real.calibration.snapshot import (
@@ -86,10 +87,13 @@ def look(
         for number in range(2, poses + 1):
             next_pose(number)
             found.append(combined(live(frames)))
-    elif poses == 1:
-        found = [combined(snapshots_at(bag, at_s, frames))]
     else:
-        found = poses_at_rest(bag, at_s, poses, frames)
+        recorded = open_bag(bag)
+        if poses == 1:
+            found = [combined(snapshots_at(recorded, at_s, frames))]
+        else:
+            found = poses_at_rest(recorded, at_s, poses, frames)
+        tell_losses(recorded)
         if len(found) < poses:
             raise CalibrationError(
                 f"{bag} shows {len(found)} poses of the arm at rest after {at_s:g} s, asked for are {poses}: let it "
@@ -97,6 +101,12 @@ def look(
             )
     _require_different(found)
     return found
+
+
+def tell_losses(bag: RecordedBag) -> None:
+    """Say what of the bag could not be read, so far as it was."""
+    for loss in bag.losses:
+        typer.echo(f"lost: {loss}", err=True)
 
 
 def _require_different(found: Sequence[Snapshot]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from backports import zstd
 from rosbags.interfaces import Connection, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.interfaces import Qos as BagQos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -42,6 +44,10 @@ class Bag:
         for key, value in self._metadata.items():
             self._writer.set_custom_data(key, value)
         self._writer.open()
+        if compress and isinstance(self._writer.storage, McapWriter):
+            # With a checksum of what was compressed: rosbags writes none, and damage would go unnoticed.
+            options = {int(zstd.CompressionParameter.checksum_flag): 1}
+            self._writer.storage.compressor = partial(zstd.compress, options=options)
         store = get_typestore(Stores.ROS2_JAZZY)
         self._connections: dict[str, Connection] = {}
         self._statistics: dict[str, StampStatistics] = {}

@@ -152,15 +152,23 @@ def write_sqlite(folder: Path, content: list[Message], compression: str = "none"
     return folder
 
 
-def write_mcap(file: Path, content: list[Message], chunk_bytes: int = 20_000) -> Path:
-    """One MCAP file by the ``mcap`` package, which knows nothing of us."""
+def write_mcap(
+    file: Path, content: list[Message], compression: str = "zstd", chunked: bool = True, checked: bool = True
+) -> Path:
+    """One MCAP file by the ``mcap`` package, which knows nothing of us; ``compression`` none, zstd or lz4.
+
+    ``chunked``: in chunks, ``checked``: with a checksum of each.
+    """
     from mcap.writer import CompressionType, Writer
 
     with file.open("wb") as stream:
-        writer = Writer(stream, chunk_size=chunk_bytes, compression=CompressionType.ZSTD)
+        writer = Writer(
+            stream, chunk_size=20_000, compression=CompressionType[compression.upper()], use_chunking=chunked,
+            enable_crcs=checked,
+        )  # fmt: skip
         writer.start(profile="ros2", library="test")
         channels = {}
-        for topic in {message.topic for message in content}:
+        for topic in sorted({message.topic for message in content}, key=lambda topic: topic.name):
             definition, _ = STORE.generate_msgdef(topic.type, ros_version=2)
             schema = writer.register_schema(topic.type, "ros2msg", definition.encode())
             channels[topic.name] = writer.register_channel(topic.name, "cdr", schema)

@@ -30,7 +30,7 @@ from fetch_sim2real.calibration.expected_view import NOTHING, ON_BLOCK, ON_TABLE
 from fetch_sim2real.calibration.overlay import difference_picture, expected_edges
 from fetch_sim2real.calibration.snapshot import Snapshot, combined, load_joints
 from fetch_sim2real.calibration.trained_range import CameraOffset
-from fetch_sim2real.errors import CalibrationError, ObservationError
+from fetch_sim2real.errors import CalibrationError, ObservationError, SetupError
 from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.joints import ARM_JOINTS
@@ -302,7 +302,7 @@ def test_sources_that_do_not_go_together_are_refused(tmp_path: Path, policy: str
     for arguments, kind, message in (
         (files[:4], CalibrationError, "--joints, --intrinsics missing"),
         ([*files, "--bag", str(tmp_path)], CalibrationError, "give one of them"),
-        (["--bag", str(tmp_path / "none")], CalibrationError, "cannot be read"),
+        (["--bag", str(tmp_path / "none")], SetupError, "holds no bag"),
     ):
         result = CliRunner().invoke(align_camera.app, ["--policy", policy, *arguments])
         assert isinstance(result.exception, kind)

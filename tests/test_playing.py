@@ -11,8 +11,8 @@ from test_bundle import make_content, write_bundle
 
 from fetch_sim2real import graph
 from fetch_sim2real.bags.playing import PLAYED, Playback, Survey, survey
+from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.bags.reading import RecordedBag, open_bag
-from fetch_sim2real.bags.salvage import RawMessage
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.raw_header import stamp_ns_in

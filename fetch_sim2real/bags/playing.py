@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import Final
 
 from fetch_sim2real import graph
+from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.bags.reading import RecordedBag, decoded
 from fetch_sim2real.bags.run import CAMERA_TOPICS
-from fetch_sim2real.bags.salvage import RawMessage
 from fetch_sim2real.bags.times import SAME_CLOCK_NS
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.messages.joint_states import ACTIVATED, JointStateMerger
@@ -34,6 +35,12 @@ _LASTING: Final = frozenset({graph.GOAL.name, graph.CLOCK.name})
 _SETTLE_S: Final = 0.05
 # Being later than this slows the recording down; less is made good by haste.
 _TOLERATED_S: Final = 0.25
+# A step of the recorder's time by more than this, in either direction, is played as one of a second: where a clock was
+# set meanwhile or a time is damaged there may be years between two messages.
+_LONGEST_STEP_NS: Final = 60_000_000_000
+_CUT_STEP_NS: Final = 1_000_000_000
+# Simulated time in lockstep runs away from the recorder's, within a run by less than this.
+_ODD_LEAD_NS: Final = 3_600_000_000_000
 _KEPT: Final = 300
 
 
@@ -61,27 +68,27 @@ class Survey:
 
 
 def survey(bag: RecordedBag) -> Survey:
-    """Read the bag once. ``SetupError`` names what it lacks for a policy, or what has another type."""
-    topics = {topic.name: topic for topic in PLAYED}
+    """Read the bag once. ``SetupError`` names what it lacks for a policy."""
     counts: dict[str, int] = {}
-    first_ns = last_ns = offset_ns = None
-    for message in bag.messages(topics):
-        expected = topics[message.topic].type
-        if message.type != expected:
-            raise SetupError(f"{message.topic} in {bag.path} is a {message.type}, expected {expected}")
+    leads_ns: list[int] = []
+    first_ns = last_ns = None
+    for message in bag.messages([topic.name for topic in PLAYED]):
         counts[message.topic] = counts.get(message.topic, 0) + 1
         first_ns = message.received_ns if first_ns is None else min(first_ns, message.received_ns)
         last_ns = message.received_ns if last_ns is None else max(last_ns, message.received_ns)
-        if offset_ns is None and message.topic == graph.COLOR.name:
-            lead_ns = (stamp_ns_in(message.data) or 0) - message.received_ns
-            offset_ns = lead_ns if abs(lead_ns) > SAME_CLOCK_NS else 0
+        if message.topic == graph.COLOR.name:
+            leads_ns.append((stamp_ns_in(message.data) or 0) - message.received_ns)
     missing = [topic.name for topic in _NEEDED if topic.name not in counts]
     if missing or first_ns is None or last_ns is None:
         raise SetupError(
             f"{bag.path} has no messages on {', '.join(missing)}: a policy needs them; where they have another name, "
-            f"rename them: {missing[0]}:=/name_in_the_bag"
+            f"rename them: {missing[0]}:=/name_in_the_bag{''.join(f'; lost: {loss}' for loss in bag.losses)}"
         )
-    return Survey(counts, first_ns, last_ns, offset_ns or 0, tuple(bag.losses))
+    # Of the first frame, unless its stamp or the recorder's time is odd among all.
+    usual_ns = median_low(leads_ns)
+    lead_ns = next(each_ns for each_ns in leads_ns if abs(each_ns - usual_ns) <= _ODD_LEAD_NS)
+    offset_ns = lead_ns if abs(lead_ns) > SAME_CLOCK_NS else 0
+    return Survey(counts, first_ns, last_ns, offset_ns, tuple(bag.losses))
 
 
 @dataclass
@@ -104,6 +111,14 @@ class Tally:
         return f"{sum(self.messages.values())} messages, {self.frames} whole frames: {answers}{goals}{delayed}"
 
 
+@dataclass(frozen=True)
+class _Scheduled:
+    """A message, and when it is due: since the start, at the recorder's pace."""
+
+    message: RawMessage
+    since_start_ns: int
+
+
 class Playback:
     """One pass through a bag. Times are the caller's, in seconds, from any steady clock."""
 
@@ -115,9 +130,9 @@ class Playback:
             raise SetupError(f"the start is at {start_s:g} s, the bag {bag.path} is {surveyed.duration_s:.1f} s long")
         self._bag, self._begin_ns = bag, surveyed.first_ns + round(start_s * 1e9)
         self._rate, self._patience_s = rate, patience_s
-        self._script = self._messages()
-        self._next: RawMessage | None = next(self._script, None)
-        self._held: deque[RawMessage] = deque()
+        self._script = self._scheduled()
+        self._next: _Scheduled | None = next(self._script, None)
+        self._held: deque[_Scheduled] = deque()
         self._pairer, self._merger = FramePairer(_KEPT), JointStateMerger()
         self._joints_ns = -1
         self._newest_ns = -1  # of whole frames
@@ -159,18 +174,19 @@ class Playback:
         while not self.is_over:
             if self._goal_is_open and self._waits(now_s):
                 return None
-            if self._held and not self._is_ahead(self._held[0]):
+            if self._held and not self._is_ahead(self._held[0].message):
                 return self._told(self._held.popleft(), now_s)
-            message = self._next
-            if message is None:
+            coming = self._next
+            if coming is None:
                 if self._may_answer and self._waits(now_s):
                     return None
                 if self._held:  # their frames are not in the bag
                     return self._told(self._held.popleft(), now_s)
                 self.is_over = True
                 return None
-            if self._due_s(message) > now_s:
+            if self._due_s(coming) > now_s:
                 return None
+            message = coming.message
             if message.topic in _CAMERA:
                 is_new = (stamp_ns_in(message.data) or 0) > (self._pending_ns or 0)
                 if now_s < self._settled_s or (is_new and self._may_answer and self._waits(now_s)):
@@ -179,11 +195,11 @@ class Playback:
                 if not self._held and self._may_answer and self._waits(now_s):
                     return None
                 if self._held or self._is_ahead(message):
-                    self._held.append(message)
+                    self._held.append(coming)
                     self._next = next(self._script, None)
                     continue
             self._next = next(self._script, None)
-            return self._told(message, now_s)
+            return self._told(coming, now_s)
         return None
 
     def wait_s(self, now_s: float) -> float:
@@ -203,9 +219,19 @@ class Playback:
             lasting.clear()
             yield message
 
-    def _due_s(self, message: RawMessage) -> float:
+    def _scheduled(self) -> Iterator[_Scheduled]:
+        cut_ns, last_ns = self._begin_ns, self._begin_ns
+        for message in self._messages():
+            step_ns = message.received_ns - last_ns
+            # What was said before the start, and holds, comes at once.
+            if message.received_ns >= self._begin_ns:
+                cut_ns += step_ns - _CUT_STEP_NS if abs(step_ns) > _LONGEST_STEP_NS else 0
+                last_ns = message.received_ns
+            yield _Scheduled(message, message.received_ns - cut_ns)
+
+    def _due_s(self, scheduled: _Scheduled) -> float:
         assert self._origin_s is not None
-        return self._origin_s + (message.received_ns - self._begin_ns) * 1e-9 / self._rate
+        return self._origin_s + scheduled.since_start_ns * 1e-9 / self._rate
 
     @property
     def _may_answer(self) -> bool:
@@ -234,12 +260,13 @@ class Playback:
         stamp_ns = stamp_ns_in(message.data) or 0
         return stamp_ns == self._pending_ns or stamp_ns > self._newest_ns
 
-    def _told(self, message: RawMessage, now_s: float) -> RawMessage:
-        """``message`` goes out: what the policy knows from now on."""
+    def _told(self, scheduled: _Scheduled, now_s: float) -> RawMessage:
+        """A message goes out: what the policy knows from now on."""
+        message = scheduled.message
         topic, stamp_ns = message.topic, stamp_ns_in(message.data) or 0
         self.tally.messages[topic] = self.tally.messages.get(topic, 0) + 1
-        self.at_ns = max(self.at_ns, message.received_ns)
-        self._keep_pace(now_s - self._due_s(message), message)
+        self._keep_pace(now_s - self._due_s(scheduled), message)
+        self.at_ns = message.received_ns if self._is_step(message) else max(self.at_ns, message.received_ns)
         if topic in _PARTS:
             if self._pairer.add(_PARTS[topic], stamp_ns, None) is not None:
                 self.tally.frames += 1
@@ -257,9 +284,12 @@ class Playback:
                 self._awaited_ns = None
         return message
 
+    def _is_step(self, message: RawMessage) -> bool:
+        return message.received_ns >= self._begin_ns and abs(message.received_ns - self.at_ns) > _LONGEST_STEP_NS
+
     def _keep_pace(self, late_s: float, message: RawMessage) -> None:
         # What was received before the start, or in disorder, is no measure.
-        if late_s > _TOLERATED_S and message.received_ns >= self.at_ns:
+        if late_s > _TOLERATED_S and (message.received_ns >= self.at_ns or self._is_step(message)):
             assert self._origin_s is not None
             self._origin_s += late_s
             self.tally.delayed_s += late_s

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
+from fetch_sim2real.bags.reading import RecordedBag
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
 from fetch_sim2real.calibration.snapshot import (
     MAX_MOTION_RAD,
@@ -31,7 +29,7 @@ _REST_RAD_S: Final = 0.01
 _LEAST_AT_REST: Final = 5
 
 
-def snapshots_at(bag: Path, at_s: float, count: int) -> list[Snapshot]:
+def snapshots_at(bag: RecordedBag, at_s: float, count: int) -> list[Snapshot]:
     """``count`` frames in order, the first of them ``at_s`` after the bag's first frame."""
     found = []
     first_ns: int | None = None
@@ -44,7 +42,7 @@ def snapshots_at(bag: Path, at_s: float, count: int) -> list[Snapshot]:
     return found
 
 
-def snapshots_at_rest(bag: Path, limit: int) -> list[Snapshot]:
+def snapshots_at_rest(bag: RecordedBag, limit: int) -> list[Snapshot]:
     """One frame of each pose in which the arm rested, at most ``limit``: for a board that the gripper shows around."""
     found: list[Snapshot] = []
     before: tuple[int, Snapshot] | None = None
@@ -59,7 +57,7 @@ def snapshots_at_rest(bag: Path, limit: int) -> list[Snapshot]:
     return found
 
 
-def poses_at_rest(bag: Path, at_s: float, count: int, frames: int) -> list[Snapshot]:
+def poses_at_rest(bag: RecordedBag, at_s: float, count: int, frames: int) -> list[Snapshot]:
     """A look of ``frames`` frames at each of the first ``count`` poses in which the arm rested after ``at_s``."""
     found: list[Snapshot] = []
     still: list[Snapshot] = []
@@ -78,31 +76,29 @@ def poses_at_rest(bag: Path, at_s: float, count: int, frames: int) -> list[Snaps
     return found
 
 
-def _snapshots(bag: Path) -> Iterator[tuple[int, Snapshot]]:
+def _snapshots(bag: RecordedBag) -> Iterator[tuple[int, Snapshot]]:
     """Every stamp for which the bag holds colour, depth, intrinsics and, within a period, joints; in order."""
-    try:
-        with AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            joints = _joints(reader)
-            intrinsics = _intrinsics(reader)
-            yield from _pairs(reader, intrinsics, joints)
-    except (AnyReaderError, OSError) as error:
-        raise CalibrationError(f"the bag {bag} cannot be read: {error}") from error
+    joints = _joints(bag)
+    yield from _pairs(bag, _intrinsics(bag), joints)
 
 
-def _messages(reader: AnyReader, *topics: str) -> Iterator[tuple[str, int, Any]]:
-    connections = [connection for connection in reader.connections if connection.topic in topics]
-    missing = sorted(set(topics) - {connection.topic for connection in connections})
+def _messages(bag: RecordedBag, *topics: str) -> Iterator[tuple[str, int, Any]]:
+    """Topic, stamp [ns] and content of each message. CalibrationError where a topic has none."""
+    missing = set(topics)
+    for raw, message in bag.decoded_messages(topics):
+        missing.discard(raw.topic)
+        yield raw.topic, stamp_ns_in(raw.data) or 0, message
     if missing:
-        raise CalibrationError(f"the bag holds no {', '.join(missing)}: record with the recorder, or these topics")
-    for connection, _, raw in reader.messages(connections):
-        yield connection.topic, stamp_ns_in(raw) or 0, reader.deserialize(raw, connection.msgtype)
+        raise CalibrationError(
+            f"the bag holds no {', '.join(sorted(missing))}: record with the recorder, or these topics"
+        )
 
 
-def _joints(reader: AnyReader) -> tuple[np.ndarray, list[MeasuredJoints]]:
+def _joints(bag: RecordedBag) -> tuple[np.ndarray, list[MeasuredJoints]]:
     """Stamps (n,) in order, and the joints at each; messages of the gripper alone fill in the others."""
     known: dict[str, float] = {}
     samples: list[tuple[int, MeasuredJoints]] = []
-    for _, stamp_ns, message in _messages(reader, graph.JOINT_STATES.name):
+    for _, stamp_ns, message in _messages(bag, graph.JOINT_STATES.name):
         known |= dict(zip(message.name, (float(p) for p in message.position), strict=False))
         if ARM_JOINTS[0] in message.name:
             samples.append((stamp_ns, joints_of(list(known), list(known.values()), "the bag's joint states")))
@@ -110,20 +106,19 @@ def _joints(reader: AnyReader) -> tuple[np.ndarray, list[MeasuredJoints]]:
     return np.array([stamp for stamp, _ in samples], dtype=np.int64), [sample for _, sample in samples]
 
 
-def _intrinsics(reader: AnyReader) -> IntrinsicsRecord:
-    for _, _, message in _messages(reader, graph.COLOR_INFO.name):
-        k, d = [float(value) for value in message.k], [float(value) for value in message.d]
-        size = (int(message.width), int(message.height))
-        return intrinsics_of_camera_info(size, k, d, str(message.distortion_model), "the bag's camera_info")
-    raise CalibrationError(f"the bag holds no message on {graph.COLOR_INFO.name}")
+def _intrinsics(bag: RecordedBag) -> IntrinsicsRecord:
+    _, _, message = next(_messages(bag, graph.COLOR_INFO.name))
+    k, d = [float(value) for value in message.k], [float(value) for value in message.d]
+    size = (int(message.width), int(message.height))
+    return intrinsics_of_camera_info(size, k, d, str(message.distortion_model), "the bag's camera_info")
 
 
 def _pairs(
-    reader: AnyReader, intrinsics: IntrinsicsRecord, joints: tuple[np.ndarray, list[MeasuredJoints]]
+    bag: RecordedBag, intrinsics: IntrinsicsRecord, joints: tuple[np.ndarray, list[MeasuredJoints]]
 ) -> Iterator[tuple[int, Snapshot]]:
     stamps, samples = joints
     waiting: dict[int, dict[str, Any]] = {}
-    for topic, stamp_ns, message in _messages(reader, graph.COLOR.name, graph.DEPTH.name):
+    for topic, stamp_ns, message in _messages(bag, graph.COLOR.name, graph.DEPTH.name):
         pair = waiting.setdefault(stamp_ns, {})
         pair[topic] = message
         if len(pair) < 2:

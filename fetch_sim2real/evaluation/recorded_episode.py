@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
@@ -69,7 +69,7 @@ def read_episode(
             picked = set(stamps_ns if count is None else spread(stamps_ns, count))
             color = _by_stamp(reader, graph.COLOR.name, window_ns, picked)
             depth = _by_stamp(reader, graph.DEPTH.name, window_ns, picked)
-    except (AnyReaderError, OSError) as error:
+    except Exception as error:  # rosbags raises many kinds for a bag that is damaged
         raise SetupError(f"the bag {bag} cannot be read: {error}") from error
     return tuple(
         _moment(stamp_ns, color[stamp_ns], depth[stamp_ns], light, episode, target, torso_height_m)
