@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -45,8 +44,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, default=200, help="evaluation episodes per cell")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     options = parser.parse_args(arguments)
-    if sys.platform == "linux":
-        os.environ.setdefault("MUJOCO_GL", "egl")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for variant in options.variants:
         print(f"{variant:18} {_row(variant, options)}", flush=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +39,6 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("--worlds", nargs="+", default=["gap"], help="where they are measured")
     made.add_argument("--channels", nargs="+", choices=CHANNELS, default=list(CHANNELS))
     options = made.parse_args(arguments)
-    if sys.platform == "linux":
-        os.environ.setdefault("MUJOCO_GL", "egl")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     import torch
 

@@ -5,7 +5,6 @@ Those on a robot are in ``robot_processes.py``.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -160,7 +159,6 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "rosbridge_loss": options.rosbridge_loss,
         },
         stop_rank=1,
-        environment={**ENVIRONMENT, **rendering_environment(os.environ)},
     )
     driver = NodeProcess(
         executable="arm_driver",
@@ -269,13 +267,6 @@ def placed(processes: Sequence[NodeProcess], options: PlacementOptions) -> tuple
         )
         for process in processes
     )
-
-
-def rendering_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What MuJoCo needs to render where there is no screen; nothing where that has been decided already."""
-    if any(environment.get(name) for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")):
-        return {}
-    return {"MUJOCO_GL": "egl"}
 
 
 def absolute_world(name_or_path: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,8 +28,6 @@ _TASKS = "reach, reach_block, push or pick_and_place"
 @app.callback()
 def _common() -> None:
     """Each training run has a folder; a run that was interrupted goes on when called again."""
-    if sys.platform == "linux":
-        os.environ.setdefault("MUJOCO_GL", "egl")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
 
 

@@ -56,6 +56,13 @@ def imported_packages(source: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+def test_mujoco_is_imported_in_one_place_that_copes_with_any_opengl() -> None:
+    for package in MAY_IMPORT:
+        for source in (ROOT / package).rglob("*.py"):
+            if source != ROOT / "fetch_sim2real" / "physics.py":
+                assert not {"mujoco", "mink"} & set(imported_packages(source)), source
+
+
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_packages_import_only_what_they_may(package: str) -> None:
     forbidden = set(MAY_IMPORT) - MAY_IMPORT[package] - {package}

@@ -48,14 +48,6 @@ def test_every_process_gets_the_transport_that_carries_images(policy: str) -> No
         assert process.environment[graph.FASTDDS_TRANSPORT_VARIABLE] == graph.FASTDDS_TRANSPORT
 
 
-def test_without_a_screen_the_bridge_renders_with_egl(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    assert by_name(SimGraphOptions(policy=policy))[graph.SIM_BRIDGE].environment["MUJOCO_GL"] == "egl"
-    for name in ("MUJOCO_GL", "DISPLAY"):
-        assert processes.rendering_environment({name: "x"}) == {}
-
-
 def test_every_module_is_a_package_of_the_project_with_a_console_script(policy: str) -> None:
     setup = (ROOT / "setup.py").read_text()
     for process in sim_graph(SimGraphOptions(policy=policy, record="bag")):

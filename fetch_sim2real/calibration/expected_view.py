@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.sim.render import RgbdRenderer
 from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, FLOOR, TABLE, scene_spec

@@ -156,17 +156,17 @@ def check_graphics(load: Callable[[str], object] = ctypes.CDLL) -> list[Check]:
 
 
 def _check_rendering() -> Check:
-    backend = os.environ.get("MUJOCO_GL", "egl")
-    name = f"rendering (MUJOCO_GL={backend})"
-    result = probes.run_probe(probes.RENDERING, environment={"MUJOCO_GL": backend})
-    remedy = "sudo apt-get install -y libegl1 libgl1 libgl1-mesa-dri && export MUJOCO_GL=egl"
+    name = "rendering"
+    result = probes.run_probe(probes.RENDERING)
+    remedy = "sudo apt-get install -y libegl1 libgl1 libgl1-mesa-dri && unset MUJOCO_GL"
     if result.error is not None:
         return Check("Graphics", name, "missing", result.error, remedy)
     centre, corner = result.values["centre"], result.values["corner"]
     if not (centre[0] > 200 and max(centre[1:]) < 100 and max(corner) < 50):
         found = f"a red ball on black came out with {centre} in the middle and {corner} in the corner"
         return Check("Graphics", name, "missing", found, remedy)
-    return Check("Graphics", name, "ok", f"{result.values['renderer']}, {result.values['render_ms']:.1f} ms")
+    found = f"{result.values['renderer']} by {result.values['platform']}, {result.values['render_ms']:.1f} ms"
+    return Check("Graphics", name, "ok", found)
 
 
 def check_realsense(load: Callable[[str], object] = ctypes.CDLL) -> list[Check]:

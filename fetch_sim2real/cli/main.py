@@ -7,7 +7,6 @@ instant and works on a machine where ROS or torch are missing. A new subcommand 
 from __future__ import annotations
 
 import importlib
-import os
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -141,11 +140,6 @@ def _register(subcommand: Subcommand) -> None:
 
 def run_subcommand(subcommand: Subcommand, arguments: list[str]) -> None:
     """Import the subcommand and run it. An error that the user can repair becomes one line and exit status 1."""
-    # Imported here: --help stays instant.
-    from fetch_sim2real.processes import rendering_environment
-
-    # MuJoCo reads it when it is imported: some subcommands render in this process.
-    os.environ.update(rendering_environment(os.environ))
     try:
         module = importlib.import_module(subcommand.module)
         module.app(args=arguments, prog_name=f"fetch-sim2real {subcommand.name}")

@@ -26,23 +26,24 @@ print(json.dumps({"rmw": get_rmw_implementation_identifier(), "path": rclpy.__fi
 
 RENDERING: Final = """
 import json, time
-import mujoco
+from fetch_sim2real.physics import mujoco
+from fetch_sim2real.sim.render import RgbdRenderer
 model = mujoco.MjModel.from_xml_string('''<mujoco><visual><headlight ambient="1 1 1"/></visual><worldbody>
   <geom type="sphere" size=".1" rgba="1 0 0 1"/><camera name="c" pos="0 0 1"/></worldbody></mujoco>''')
 data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
-with mujoco.Renderer(model, 24, 32) as renderer:
-    renderer.update_scene(data, "c")
-    renderer.render()  # the first one compiles shaders
-    started = time.perf_counter()
-    image = renderer.render()
-    render_ms = 1e3 * (time.perf_counter() - started)
-    from OpenGL import GL
-    name = GL.glGetString(GL.GL_RENDERER)
-    print(json.dumps({
-        "centre": image[12, 16].tolist(), "corner": image[0, 0].tolist(),
-        "renderer": name.decode() if name else "unknown", "render_ms": render_ms,
-    }))
+renderer = RgbdRenderer(model, "c", 32, 24)
+renderer.render_color(data)  # the first one compiles shaders
+started = time.perf_counter()
+image = renderer.render_color(data)
+render_ms = 1e3 * (time.perf_counter() - started)
+from OpenGL import GL
+name = GL.glGetString(GL.GL_RENDERER)
+print(json.dumps({
+    "centre": image[12, 16].tolist(), "corner": image[0, 0].tolist(), "platform": renderer.platform,
+    "renderer": name.decode() if name else "unknown", "render_ms": render_ms,
+}))
+renderer.close()
 """
 
 REALSENSE: Final = """

@@ -52,7 +52,8 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         """``world`` is the name of a world or the path of a world file; ``observation_mode`` see docs/environments.md;
         ``reward_tolerance_m`` is for rewards alone, None: the task's; ``reward_type`` is one of ``REWARD_TYPES``.
 
-        FetchSim2RealError (also as WorldFileError, SetupError) for unknown names and where pictures cannot be made.
+        FetchSim2RealError (also as WorldFileError) for unknown names. OpenGL is opened by the first ``reset`` or
+        ``render`` that makes a picture, in the process that calls it.
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise FetchSim2RealError(f"render_mode is '{render_mode}', expected None or 'rgb_array'")
@@ -79,7 +80,10 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """The first frame of the episode ``seed``; without one, of an episode that evaluation never uses."""
+        """The first frame of the episode ``seed``; without one, of an episode that evaluation never uses.
+
+        SetupError where pictures are wanted and OpenGL cannot be opened.
+        """
         super().reset(seed=seed)
         draw = self._loop.reset(draw_training_seed(self.np_random) if seed is None else seed)
         self._history.reset()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import cv2
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.sim.episode import EpisodeDraw
 from fetch_sim2real.sim.render import RgbdRenderer
 from fetch_sim2real.sim.scene import CAMERA

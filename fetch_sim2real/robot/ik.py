@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import daqp
-import mink
-import mujoco
 import numpy as np
 
+from fetch_sim2real.physics import mink, mujoco
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.limits import COMMAND_LOWER_RAD, COMMAND_UPPER_RAD
 from fetch_sim2real.robot.model import GRIP_SITE, fetch_spec

@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import mujoco
 import numpy as np
 
 from fetch_sim2real.errors import RobotModelError
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.robot.joints import (
     ARM_JOINTS,
     EFFORT_NM,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import mujoco
 import numpy as np
 
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.sim.distractors import Corridor, DistractorDraw
 from fetch_sim2real.sim.looks import LightDraw, LooksDraw
 from fetch_sim2real.sim.scene import BLOCK, DISTRACTORS, FLOOR, LIGHTS, PASSERS, TABLE, WALL

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
 from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.model import NOMINAL_GAINS
 from fetch_sim2real.sim.depth_sensor import COLOR_T_DEPTH

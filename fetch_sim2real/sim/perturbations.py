@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import mujoco
 import numpy as np
 
 from fetch_sim2real.errors import WorldFileError
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.sim.conditions import generator
 from fetch_sim2real.sim.episode import EpisodeDraw

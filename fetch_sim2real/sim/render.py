@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.errors import SetupError
+from fetch_sim2real.physics import mujoco
+from fetch_sim2real.sim.gl import open_context
 from fetch_sim2real.sim.scene import BACKDROP_GROUP
 
 # RealSense depth is 16 bit in millimetres.
@@ -17,19 +17,13 @@ _DEPTH_LIMIT_MM: Final = 65535.0
 
 
 class RgbdRenderer:
-    """Renders named cameras at ``width`` x ``height``, ``camera`` if no other is asked for. One per model and thread;
-    call ``close`` when done."""
+    """Renders named cameras at ``width`` x ``height``, ``camera`` if no other is asked for. One per model, process and
+    thread; call ``close`` when done."""
 
     def __init__(self, model: mujoco.MjModel, camera: str, width: int, height: int) -> None:
+        """Raises ``SetupError`` where OpenGL cannot be opened."""
         self._model = model
-        try:
-            self._gl = mujoco.GLContext(width, height)
-            self._gl.make_current()
-        except (AttributeError, ImportError, mujoco.FatalError) as error:
-            raise SetupError(
-                f"MuJoCo cannot open an off-screen OpenGL context ({error}); without a screen set MUJOCO_GL=egl and "
-                "install Debian's libegl1 and libgl1-mesa-dri ('fetch-sim2real doctor' checks)"
-            ) from error
+        self._gl = open_context(width, height)
         self._scene = mujoco.MjvScene(model, maxgeom=200)
         self._front, self._backdrop = mujoco.MjvOption(), mujoco.MjvOption()
         self._front.geomgroup[BACKDROP_GROUP] = 0
@@ -46,6 +40,20 @@ class RgbdRenderer:
         self._viewport = mujoco.MjrRect(0, 0, width, height)
         self._rgb = np.empty((height, width, 3), np.uint8)
         self._depth = np.empty((height, width), np.float32)
+
+    @property
+    def platform(self) -> str:
+        """What OpenGL was opened with."""
+        return self._gl.platform
+
+    @property
+    def is_ours(self) -> bool:
+        """False in a process forked from the one that made it, where it is of no use."""
+        return self._gl.is_ours
+
+    def require_ours(self) -> None:
+        """Raise ``SetupError`` where it is of no use."""
+        self._gl.require_ours()
 
     def render(
         self, data: mujoco.MjData, camera: str | None = None
@@ -117,5 +125,6 @@ class RgbdRenderer:
 
     def close(self) -> None:
         """Free the OpenGL context."""
-        self._context.free()
-        self._gl.free()
+        if self.is_ours:
+            self._context.free()
+            self._gl.free()

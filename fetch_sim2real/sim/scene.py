@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import mujoco
 import numpy as np
 
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.robot.model import (
     WORLD_CONAFFINITY,
     WORLD_CONTYPE,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import mujoco
 import numpy as np
 
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.robot.model import GRIP_SITE
 from fetch_sim2real.sim.episode import EpisodeDraw

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final
 
-import mujoco
 import numpy as np
 
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.sim.conditions import generator
 from fetch_sim2real.sim.episode import small_rotation
 from fetch_sim2real.sim.faults import direction

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
 from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.physics import mujoco
 from fetch_sim2real.robot.ik import DifferentialIk
 from fetch_sim2real.robot.model import NOMINAL_GAINS
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
