@@ -51,8 +51,8 @@ def claim_domain(folder: Path | None = None, first: int | None = None) -> tuple[
         return domain, lock
     why = "" if refused is None else f" or cannot be locked ({refused})"
     raise SetupError(
-        f"all {len(DOMAINS)} ROS domains are held in {folder}{why}: end other simulations or test sessions, or choose a "
-        f"domain yourself with {DOMAIN_VARIABLE}"
+        f"all {len(DOMAINS)} ROS domains are held in {folder}{why}: end other simulations or test sessions, or choose "
+        f"one yourself with {DOMAIN_VARIABLE}"
     )
 
 

@@ -94,7 +94,7 @@ def open_context(width: int, height: int) -> GlContext:
             try:
                 return GlContext(platform, width, height)
             except Exception as error:
-                reason = str(caught[0].message) if caught else f"{error or type(error).__name__}"
+                reason = str(caught[0].message) if caught else str(error) or type(error).__name__
         failures.append(f"{platform}: {' '.join(reason.split())}")
     device = os.environ.get(_DEVICE_VARIABLE)
     hint = "" if device is None else f" {_DEVICE_VARIABLE} is '{device}': unset it, or give it a device's number."
