@@ -23,9 +23,6 @@ from fetch_sim2real.types import JointTrajectory
 from node_support.stamps import stamp_message
 from node_support.topics import publish_to
 
-# A goal lasts at least this long, so that the next one always finds it running: the controller then goes on from where
-# it wants the arm to be, and not from where it measures it.
-_HORIZON_S: Final = 0.3
 _SETTLE_S: Final = 1.0
 # The controller has the driver's bound on the tracking error too, in case that the driver cannot act on it; wider, so
 # that where both can the driver does, which stops and says which joint it was.
@@ -79,7 +76,7 @@ class RosbridgeBackend(Backend):
             self._arm.forget_unheard()
             return
         tolerance = (_CONTROLLERS_MARGIN * self._driver.tracking_error_rad).tolist()
-        goal = ros1.arm_goal_json(held_until(trajectory, _HORIZON_S), goal_id, tolerance, _SETTLE_S, now_ns)
+        goal = ros1.arm_goal_json(held_until(trajectory, ros1.GOAL_HORIZON_S), goal_id, tolerance, _SETTLE_S, now_ns)
         self._link.publish(ros1.ARM_GOAL, goal)
 
     def send_gripper(self, opening_m: float) -> None:

@@ -446,6 +446,49 @@ def test_disable_and_stop_brake(end: Callable[[SafetyFilter, int, str], Decision
     assert cell.send(cell.command(SLOWLY)).outcome == "refused:not_active"
 
 
+Halt = Callable[[Cell, int], Decision | None]
+HALTS: dict[str, Halt] = {
+    "disable": lambda cell, now_ns: cell.filter.disable(now_ns, "asked to"),
+    "stop": lambda cell, now_ns: cell.filter.stop(now_ns, "asked to"),
+    "lose": lambda cell, now_ns: cell.filter.lose(now_ns, "connection lost"),
+    "refused": lambda cell, now_ns: cell.filter.on_command(now_ns, cell.command(SLOWLY * np.nan, now_ns)),
+    "hold": lambda cell, now_ns: cell.filter.on_command(now_ns, JointCommand(now_ns, hold=True)),
+}
+
+
+@pytest.mark.parametrize("halt", HALTS)
+@pytest.mark.parametrize(
+    ("periods", "is_sent"),
+    [
+        (0.3, True),  # in the commanded step
+        (1.0, True),
+        (1.4, True),  # coasting, and for longer than is worth a goal
+        (1.7, False),  # coasting for a moment more
+        (2.0, False),
+        (2.3, False),  # on the ramp
+        (3.0, False),
+        (40.0, False),  # at rest
+    ],
+)
+def test_a_halt_sends_something_only_if_it_comes_to_rest_sooner(halt: str, periods: float, is_sent: bool) -> None:
+    cell = Cell.active(PATIENT)
+    last = cell.run(SLOWLY, 12)
+    assert last.trajectory is not None
+    own_rest_ns = cell.now_ns + round(last.trajectory.points[-1].time_from_start_s * 1e9)
+    now_ns = cell.now_ns + round(periods * CONTROL_PERIOD_NS)
+    cell.filter.on_joint_sample(sample(now_ns, last.setpoint.position))
+    decision = HALTS[halt](cell, now_ns)
+    assert decision is not None
+    assert (decision.trajectory is not None) is is_sent
+    if decision.trajectory is not None:
+        ramp = assert_ends_at_rest(decision.trajectory)
+        assert len(ramp.points) == 1, "a controller that is late has the whole ramp to make up for it"
+        assert now_ns + ramp.points[0].time_from_start_s * 1e9 < own_rest_ns
+    # And what comes after it finds the arm braking.
+    again = cell.filter.on_command(now_ns + 5_000_000, JointCommand(now_ns, hold=True))
+    assert again.trajectory is None
+
+
 def test_a_fault_sends_nothing_and_is_latched() -> None:
     cell = Cell.active()
     cell.run(SLOWLY, 12)

@@ -13,11 +13,12 @@ from fetch_sim2real.robot.limits import PROFILES
 from fetch_sim2real.safety.trajectory import (
     RunningTrajectory,
     braked_velocity,
+    braking_trajectory,
     position_after_step,
     sample_trajectory,
     stopping_trajectory,
 )
-from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_NS, CONTROL_PERIOD_S
+from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointSetpoint
 
 DT = CONTROL_PERIOD_S
@@ -32,13 +33,13 @@ def setpoint_after(start: JointSetpoint, velocity: FloatArray) -> JointSetpoint:
 
 
 @settings(deadline=None)
-@given(velocity=velocities, change=changes, coast_s=st.sampled_from([0.0, COAST_S]))
+@given(velocity=velocities, change=changes, brakes=st.booleans())
 def test_motion_is_continuous_within_the_acceleration_and_ends_at_rest(
-    velocity: FloatArray, change: FloatArray, coast_s: float
+    velocity: FloatArray, change: FloatArray, brakes: bool
 ) -> None:
     start = JointSetpoint(np.arange(7.0) / 7, velocity)
     goal = setpoint_after(start, velocity + change * ACCELERATION * DT)
-    trajectory = stopping_trajectory(goal, ACCELERATION, coast_s)
+    trajectory = braking_trajectory(start, ACCELERATION) if brakes else stopping_trajectory(goal, ACCELERATION)
     assert trajectory.joint_names == ARM_JOINTS
     times = [point.time_from_start_s for point in trajectory.points]
     assert times == sorted(set(times))
@@ -106,9 +107,11 @@ def test_braking_ends_exactly_at_rest(velocity: FloatArray) -> None:
 )
 def test_where_braking_stays_on_the_path(braking: bool, periods: float, expected: bool) -> None:
     start = JointSetpoint(REST, np.full(7, 0.5))
-    goal = setpoint_after(start, np.full(7, 0.45))
-    trajectory = stopping_trajectory(goal, ACCELERATION, 0.0 if braking else COAST_S)
-    running = RunningTrajectory(10**9, start, trajectory, braking)
+    if braking:
+        running = RunningTrajectory(10**9, start, braking_trajectory(start, ACCELERATION), steps=0)
+    else:
+        goal = setpoint_after(start, np.full(7, 0.45))
+        running = RunningTrajectory(10**9, start, stopping_trajectory(goal, ACCELERATION))
     assert running.brakes_on_path(10**9 + round(periods * CONTROL_PERIOD_NS)) is expected
 
 

@@ -44,6 +44,9 @@ JOINT_STATES: Final = Ros1Topic("/joint_states", "sensor_msgs/JointState")
 ROBOT_STATE: Final = Ros1Topic("/robot_state", "fetch_driver_msgs/RobotState")
 CLOCK: Final = Ros1Topic("/clock", "rosgraph_msgs/Clock")
 GET_TIME: Final = "/rosapi/get_time"
+# A goal lasts at least this long, so that the next one always finds it running: the controller then goes on from where
+# it wants the arm to be, and not from where it measures it.
+GOAL_HORIZON_S: Final = 0.3
 
 # actionlib_msgs/GoalStatus. A goal that a newer one replaces ends PREEMPTED, or RECALLED if it had not begun.
 PENDING, ACTIVE, PREEMPTED, SUCCEEDED, ABORTED, REJECTED, RECALLED, LOST = 0, 1, 2, 3, 4, 5, 8, 9

@@ -25,9 +25,14 @@ from fetch_sim2real.safety.checks import (
 )
 from fetch_sim2real.safety.limiter import MotionLimiter, Rule
 from fetch_sim2real.safety.states import Event, State, StateMachine, TransitionError
-from fetch_sim2real.safety.trajectory import RunningTrajectory, stopping_trajectory
+from fetch_sim2real.safety.trajectory import (
+    RunningTrajectory,
+    braking_trajectory,
+    stopping_trajectory,
+    time_to_rest_s,
+)
 from fetch_sim2real.small_arrays import all_finite, any_true
-from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_NS
+from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
 
 
@@ -50,6 +55,9 @@ class Decision:
     detail: str = ""
 
 
+# What runs comes to rest by itself. Something else is sent only to be at rest by more than this sooner: each goal that
+# arrives later or sooner than the one before it pulls at the arm.
+LEAST_BRAKING_GAIN_S: Final = 0.5 * CONTROL_PERIOD_S
 NO_SETPOINT: Final = JointSetpoint(np.zeros(0), np.zeros(0))
 
 
@@ -118,7 +126,7 @@ class SafetyFilter:
         self._sample = measured
         setpoint = JointSetpoint.at_rest(measured.position)
         self._running = self._before = None
-        return Decision("activated", setpoint, self._send(now_ns, setpoint, setpoint))
+        return Decision("activated", setpoint, self._send(now_ns, setpoint, (setpoint,)))
 
     def disable(self, now_ns: int, reason: str) -> Decision:
         """Brake if moving and follow no more commands."""
@@ -238,11 +246,11 @@ class SafetyFilter:
         if not result.viable or not (any_true(reference.velocity) or any_true(result.velocity)):
             # Keep what runs: its own braking tail, or the hold it has come to.
             return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m, rules)
+        if result.braking:
+            return replace(self._brake(now_ns, outcome, ""), finger_position_m=finger_position_m, rules=rules)
         setpoint = JointSetpoint(result.position, result.velocity)
-        braking = bool(result.braking)
-        steps = (setpoint,) if braking else self._carried_on(now_ns, setpoint, wanted)
-        trajectory = self._send(now_ns, reference, steps[-1], braking=braking, before=steps[:-1])
-        return Decision(outcome, setpoint, trajectory, finger_position_m, rules)
+        steps = self._carried_on(now_ns, setpoint, wanted)
+        return Decision(outcome, setpoint, self._send(now_ns, reference, steps), finger_position_m, rules)
 
     def _carried_on(self, now_ns: int, setpoint: JointSetpoint, wanted: FloatArray) -> tuple[JointSetpoint, ...]:
         """``setpoint`` and those of the periods until the next trajectory is due, with ``wanted`` going on."""
@@ -310,30 +318,30 @@ class SafetyFilter:
         return self._brake(now_ns, f"refused:{refusal.reason}", refusal.detail)
 
     def _brake(self, now_ns: int, outcome: str, detail: str) -> Decision:
-        """Brake if the arm is commanded to move and is not braking already."""
-        running = self._running
-        if running is None:
+        """Come to rest: by what runs, or by braking now where that is sooner."""
+        if self._running is None:
             return Decision(outcome, NO_SETPOINT, detail=detail)
-        reference = running.at(now_ns)
-        if any_true(reference.velocity) and not running.braking:
-            result = self.limiter.brake(reference.position, reference.velocity, on_path=running.brakes_on_path(now_ns))
-            if result.viable:
-                setpoint = JointSetpoint(result.position, result.velocity)
-                trajectory = self._send(now_ns, reference, setpoint, braking=True)
-                return Decision(outcome, setpoint, trajectory, detail=detail)
-        return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), detail=detail)
+        trajectory = self._slow_down(now_ns, self._running)
+        return Decision(outcome, self._running.at(now_ns + CONTROL_PERIOD_NS), trajectory, detail=detail)
 
-    def _send(
-        self,
-        now_ns: int,
-        start: JointSetpoint,
-        setpoint: JointSetpoint,
-        *,
-        braking: bool = False,
-        before: tuple[JointSetpoint, ...] = (),
-    ) -> JointTrajectory:
-        coast_s = 0.0 if braking else COAST_S
-        trajectory = stopping_trajectory(setpoint, self.limiter.profile.acceleration, coast_s, before)
-        self._before = self._running
-        self._running = RunningTrajectory(now_ns, start, trajectory, braking, len(before) + 1)
+    def _slow_down(self, now_ns: int, running: RunningTrajectory) -> JointTrajectory | None:
+        """A ramp to rest in place of what runs; None if that is at rest as soon, or the ramp might leave the limits."""
+        reference, acceleration = running.at(now_ns), self.limiter.profile.acceleration
+        gain_s = running.rest_in_s(now_ns) - time_to_rest_s(reference.velocity, acceleration)
+        if not any_true(reference.velocity) or gain_s <= LEAST_BRAKING_GAIN_S:
+            return None
+        on_path = running.brakes_on_path(now_ns)
+        if not self.limiter.brake(reference.position, reference.velocity, on_path=on_path).viable:
+            return None
+        trajectory = braking_trajectory(reference, acceleration)
+        self._start(RunningTrajectory(now_ns, reference, trajectory, steps=0))
         return trajectory
+
+    def _send(self, now_ns: int, start: JointSetpoint, steps: tuple[JointSetpoint, ...]) -> JointTrajectory:
+        """The trajectory through ``steps``, a period each, and then to rest; it runs from now on."""
+        trajectory = stopping_trajectory(steps[-1], self.limiter.profile.acceleration, steps[:-1])
+        self._start(RunningTrajectory(now_ns, start, trajectory, len(steps)))
+        return trajectory
+
+    def _start(self, running: RunningTrajectory) -> None:
+        self._before, self._running = self._running, running

@@ -48,29 +48,42 @@ def tail_lever_s(velocity: FloatArray, acceleration: FloatArray, coast_s: float 
 
 
 def stopping_trajectory(
-    setpoint: JointSetpoint,
-    acceleration: FloatArray,
-    coast_s: float = COAST_S,
-    before: tuple[JointSetpoint, ...] = (),
+    setpoint: JointSetpoint, acceleration: FloatArray, before: tuple[JointSetpoint, ...] = ()
 ) -> JointTrajectory:
     """The trajectory that reaches ``setpoint`` after one control period and then, unless replaced, comes to rest.
 
     The setpoints ``before`` come first, a period each.
-    The coast lets the next command be up to one period late before the arm slows down; there is none where the arm is
-    braking anyway. The tail is a straight line in joint space, so braking from it stays on a path that has been
-    checked already.
+    The coast lets the next command be up to one period late before the arm slows down. The tail is a straight line in
+    joint space, so braking from it stays on a path that has been checked already.
     """
     step_s = CONTROL_PERIOD_S * (len(before) + 1)
     points = [TrajectoryPoint(CONTROL_PERIOD_S * (i + 1), s.position, s.velocity) for i, s in enumerate(before)]
     points.append(TrajectoryPoint(step_s, setpoint.position, setpoint.velocity))
     if any_true(setpoint.velocity):
-        coasted = setpoint.position + setpoint.velocity * coast_s
-        if coast_s:
-            points.append(TrajectoryPoint(step_s + coast_s, coasted, setpoint.velocity))
-        ramp_s = float(braking_periods(setpoint.velocity, acceleration)) * CONTROL_PERIOD_S
-        rest = coasted + setpoint.velocity * (0.5 * ramp_s)
-        points.append(TrajectoryPoint(step_s + coast_s + ramp_s, rest, np.zeros_like(rest)))
+        coasted = setpoint.position + setpoint.velocity * COAST_S
+        points.append(TrajectoryPoint(step_s + COAST_S, coasted, setpoint.velocity))
+        points.append(_end_of_ramp(step_s + COAST_S, JointSetpoint(coasted, setpoint.velocity), acceleration))
     return JointTrajectory(ARM_JOINTS, tuple(points))
+
+
+def braking_trajectory(start: JointSetpoint, acceleration: FloatArray) -> JointTrajectory:
+    """The linear ramp from ``start`` to rest.
+
+    One segment, although others could be told its first period apart: a goal that a controller takes up late, or
+    sooner than the one before it, begins away from ``start``, and has the whole ramp to make up for that.
+    """
+    return JointTrajectory(ARM_JOINTS, (_end_of_ramp(0.0, start, acceleration),))
+
+
+def time_to_rest_s(velocity: FloatArray, acceleration: FloatArray) -> float:
+    """How long the ramp from ``velocity`` (7,) to rest takes."""
+    return float(braking_periods(velocity, acceleration)) * CONTROL_PERIOD_S
+
+
+def _end_of_ramp(begin_s: float, start: JointSetpoint, acceleration: FloatArray) -> TrajectoryPoint:
+    ramp_s = time_to_rest_s(start.velocity, acceleration)
+    rest = start.position + start.velocity * (0.5 * ramp_s)
+    return TrajectoryPoint(begin_s + ramp_s, rest, np.zeros_like(rest))
 
 
 def held_until(trajectory: JointTrajectory, end_s: float) -> JointTrajectory:
@@ -121,15 +134,14 @@ def _hermite_powers(begin: JointSetpoint, end: JointSetpoint, duration_s: float)
 
 @dataclass(frozen=True)
 class RunningTrajectory:
-    """A trajectory that was sent: when, the commanded state that it started from, and whether it brakes from there.
+    """A trajectory that was sent: when, and the commanded state that it started from.
 
-    ``steps`` is how many control periods of commanded motion it has before it coasts.
+    ``steps`` is how many control periods of commanded motion it has before it coasts; 0 for one that brakes at once.
     """
 
     sent_ns: int
     start: JointSetpoint
     trajectory: JointTrajectory
-    braking: bool = False
     steps: int = 1
 
     def at(self, now_ns: int) -> JointSetpoint:
@@ -146,6 +158,10 @@ class RunningTrajectory:
             return self.at(now_ns).position
         s = elapsed_s / self.trajectory.points[0].time_from_start_s
         return np.array([1.0, s, s * s, s * s * s]) @ self._step_powers
+
+    def rest_in_s(self, now_ns: int) -> float:
+        """How long after ``now_ns`` it has come to rest by itself; negative once it has."""
+        return self.trajectory.points[-1].time_from_start_s - (now_ns - self.sent_ns) * 1e-9
 
     def _is_in_step(self, elapsed_s: float) -> bool:
         """Whether that is before the first point, where a sent trajectory is asked for most."""
@@ -167,7 +183,7 @@ class RunningTrajectory:
         """
         elapsed_s = (now_ns - self.sent_ns) * 1e-9
         step_end_s = CONTROL_PERIOD_S * self.steps
-        coast_end_s = step_end_s if self.braking else step_end_s + COAST_S
+        coast_end_s = step_end_s + COAST_S if self.steps else step_end_s
         if elapsed_s < CONTROL_PERIOD_S - POINT_TOLERANCE_S:
             return not any_true(self.at(now_ns).velocity)
         if step_end_s - POINT_TOLERANCE_S <= elapsed_s <= coast_end_s:
