@@ -40,6 +40,10 @@ class Backend(ABC):
     def on_clock_step(self) -> None:  # noqa: B027
         """The driver's clock was set while the arm rests: what was measured by it before says nothing any more."""
 
+    def complaint(self) -> str:
+        """What is wrong with what the robot sends, empty if nothing: /diagnostics warns of it."""
+        return ""
+
     def tick(self) -> None:  # noqa: B027
         """Called every 10 ms of the driver's time: look whether the robot is still there."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Final
+from typing import Final
 
 from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.robot.ros1_messages import ActionResult, GoalStatusArray
 
 # A controller that is there ends or lists a goal well within this.
 ANSWER_S: Final = 1.5
@@ -35,24 +35,23 @@ class GoalLedger:
         """The connection is gone, and answers with it."""
         self._unheard_since_ns = None
 
-    def on_status(self, message: Json) -> None:
+    def on_status(self, message: GoalStatusArray) -> None:
         """The server lists the goals that it knows."""
-        for status in message["status_list"]:
-            if str(status["goal_id"]["id"]).startswith(self._prefix):
-                self._unheard_since_ns = None
+        if any(status.goal_id.id.startswith(self._prefix) for status in message.status_list):
+            self._unheard_since_ns = None
 
-    def fault_of_result(self, message: Json) -> str:
+    def fault_of_result(self, message: ActionResult) -> str:
         """What is wrong with the way a goal ended, empty if nothing is."""
-        status: dict[str, Any] = message["status"]
-        goal_id, ended = str(status["goal_id"]["id"]), int(status["status"])
+        status = message.status
+        goal_id, ended = status.goal_id.id, status.status
         if not goal_id.startswith(self._prefix):
             return ""
         self._unheard_since_ns = None
         is_latest = goal_id == f"{self._prefix}{self.number}"
-        code = int(message.get("result", {}).get("error_code", 0))
+        code = message.result.error_code
         if ended == ros1.SUCCEEDED:
             return ""
-        text = f"{ros1.ERROR_NAMES.get(code, code)}, '{status.get('text', '')}'"
+        text = f"{ros1.ERROR_NAMES.get(code, code)}, '{status.text}'"
         if ended in (ros1.ABORTED, ros1.REJECTED, ros1.LOST) and (is_latest or code != 0):
             return f"controller_abort: {self._server} ended goal {self.number} with status {ended}: {text}"
         if is_latest:

@@ -100,9 +100,11 @@ class ArmDriver(StackNode):
 
     def close(self) -> None:
         """Brake, as far as the trajectory's own tail does not."""
-        if self._filter.state is State.ACTIVE:
-            self._carry_out(self._filter.disable(self._clock_source.now_ns(), "the driver ends"))
-        self._backend.close()
+        try:
+            if self._filter.state is State.ACTIVE:
+                self._carry_out(self._filter.disable(self._clock_source.now_ns(), "the driver ends"))
+        finally:
+            self._backend.close()
 
     # -- what the back end sees ----------------------------------------------------------------------------------
 
@@ -329,6 +331,7 @@ class ArmDriver(StackNode):
             **self._held_back.report(),
         }
         held = self._held_back.complaint() if state is State.ACTIVE else ""
-        level = Level.WARN if held else _LEVELS.get(state, Level.OK)
-        words = f"{state.value}: {held or self._filter.state_reason}"
+        warning = self._backend.complaint() or held
+        level = _LEVELS.get(state, Level.WARN if warning else Level.OK)
+        words = f"{state.value}: {warning or self._filter.state_reason}"
         return Report(level, words if self._reanchor is None else f"shadow, {words}", values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from rclpy.node import Node
@@ -12,7 +13,7 @@ from node_support.parameters import Parameters
 
 
 class Driver(Protocol):
-    """The driver as a back end sees it. Everything is called in the executor's thread."""
+    """The driver as a back end sees it. Everything but ``post`` is called in the main thread."""
 
     @property
     def node(self) -> Node:
@@ -40,6 +41,13 @@ class Driver(Protocol):
 
     def now_ns(self) -> int:
         """The driver's time."""
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Have the main thread do ``work``, in order and soon. May be called in any thread.
+
+        An error that it raises ends the driver in order, with a last brake. Never give the executor tasks: in those
+        it ends the process at once.
+        """
 
     def on_joint_state(self, message: JointState) -> None:
         """The robot reports joints."""

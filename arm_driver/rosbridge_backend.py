@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic
 
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 
 from arm_driver.backend import Backend
 from arm_driver.clock_offset import ClockOffset
 from arm_driver.goal_ledger import GoalLedger
+from arm_driver.malformed import MalformedMessages
 from arm_driver.robot_side import Driver
-from arm_driver.rosbridge_link import SILENCE_S, RosbridgeLink, Work
+from arm_driver.rosbridge_link import SILENCE_S, RosbridgeLink
 from fetch_sim2real import graph
+from fetch_sim2real.errors import MessageError
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import FINGER_FORCE_N
-from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.robot.ros1_messages import (
+    ActionResult,
+    Clock,
+    GoalStatusArray,
+    JointStates,
+    Kind,
+    RobotState,
+    TimeAnswer,
+    read,
+)
 from fetch_sim2real.safety.trajectory import held_until
 from fetch_sim2real.types import JointTrajectory
-from node_support.stamps import stamp_message
+from node_support.bounded_log import BoundedLog
+from node_support.stamps import STAMPS_END_NS, stamp_message
 from node_support.topics import publish_to
 
 _SETTLE_S: Final = 1.0
@@ -28,7 +39,6 @@ _SETTLE_S: Final = 1.0
 # that where both can the driver does, which stops and says which joint it was.
 _CONTROLLERS_MARGIN: Final = 1.5
 _ASK_TIME_S: Final = 0.5
-_DRAIN_S: Final = 0.1
 # A clock known worse than this is no use for pairing joints with pictures (a control period is 33 ms).
 _MAX_UNCERTAINTY_NS: Final = 25_000_000
 # What a Fetch says all the time, whatever it does, and how long [s] it may be missing. /robot_state comes about ten
@@ -38,6 +48,26 @@ _SUBSCRIBED: Final = (
     ros1.JOINT_STATES, ros1.ROBOT_STATE, ros1.ARM_RESULT, ros1.ARM_STATUS, ros1.GRIPPER_RESULT, ros1.CLOCK,
 )  # fmt: skip
 _ADVERTISED: Final = (ros1.ARM_GOAL, ros1.GRIPPER_GOAL)
+# A source of what cannot be read, beside topics and services.
+_CONNECTION: Final = "connection"
+
+
+@dataclass(frozen=True)
+class _Incoming(Generic[Kind]):
+    """What a topic brings, and who takes it.
+
+    The robot says ``again`` by itself what it said: what could not be read stands until something could. With ``vital``
+    an arm must not go on moving while what it says is not known.
+    """
+
+    kind: type[Kind]
+    take: Callable[[Kind], None]
+    again: bool
+    vital: bool
+
+    def receive(self, message: Any, topic: str) -> None:
+        """Read ``message`` and hand it on; MessageError if it cannot be read."""
+        self.take(read(self.kind, message, topic))
 
 
 class RosbridgeBackend(Backend):
@@ -52,18 +82,23 @@ class RosbridgeBackend(Backend):
         self._arm, self._gripper = GoalLedger("arm_controller"), GoalLedger("gripper_controller")
         self._offset = ClockOffset()
         self._asked_ns = 0
-        self._state: Json | None = None
+        self._state: RobotState | None = None
         self._heard_ns: dict[str, int] = {}
         self._link_state = "no connection yet"
         self._connections = self._unsent = self._gripper_aborts = 0
-        self._inbox: deque[Work] = deque()
+        self._malformed = MalformedMessages()
+        self._log = BoundedLog(driver.node.get_logger())
+        self._incoming: dict[str, _Incoming[Any]] = {
+            ros1.JOINT_STATES.name: _Incoming(JointStates, self._on_joint_states, again=True, vital=False),
+            ros1.ROBOT_STATE.name: _Incoming(RobotState, self._on_robot_state, again=True, vital=True),
+            ros1.ARM_STATUS.name: _Incoming(GoalStatusArray, self._on_arm_status, again=True, vital=False),
+            ros1.ARM_RESULT.name: _Incoming(ActionResult, self._on_arm_result, again=False, vital=True),
+            ros1.GRIPPER_RESULT.name: _Incoming(ActionResult, self._on_gripper_result, again=False, vital=False),
+            ros1.CLOCK.name: _Incoming(Clock, self._on_clock, again=True, vital=False),
+        }
         host, port = driver.parameters.text("rosbridge_host"), driver.parameters.whole("rosbridge_port")
         self._address = f"{host}:{port}"
-        self._link = RosbridgeLink(
-            host, port, (_SUBSCRIBED, _ADVERTISED), self._post, self._on_message, self._on_connection
-        )
-        # What comes before the node has an executor wakes nobody.
-        driver.node.create_timer(_DRAIN_S, self._drain, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._link = RosbridgeLink(host, port, (_SUBSCRIBED, _ADVERTISED), driver.post, self)
 
     # -- out -----------------------------------------------------------------------------------------------------
 
@@ -91,13 +126,13 @@ class RosbridgeBackend(Backend):
         """See Backend."""
         if not self._link.is_open:
             return f"rosbridge at {self._address}: {self._link_state}; is rosbridge_server running there?"
+        if complaint := self.complaint():
+            return complaint
         if self._state is None:
             return f"no {ros1.ROBOT_STATE.name} has come through rosbridge: without it a run-stop would not be noticed"
         fault = _fault_of(self._state)
         if fault:
             return fault
-        if ros1.ARM_STATUS.name not in self._heard_ns:
-            return f"no {ros1.ARM_STATUS.name} has come through rosbridge: are the arm's controllers running?"
         if silence := self._silence():
             return silence
         if self._measures_clock and not self._offset.is_known:
@@ -107,6 +142,8 @@ class RosbridgeBackend(Backend):
                 f"the robot's clock is known to {self._offset.uncertainty_ns * 1e-6:.0f} ms, expected at most "
                 f"{_MAX_UNCERTAINTY_NS * 1e-6:.0f} ms: the network is too slow"
             )
+        if ros1.ARM_STATUS.name not in self._heard_ns:
+            return f"no {ros1.ARM_STATUS.name} has come through rosbridge: are the arm's controllers running?"
         return ""
 
     def on_clock_step(self) -> None:
@@ -116,6 +153,11 @@ class RosbridgeBackend(Backend):
         self._state = None
         self._heard_ns.clear()
         self._asked_ns = 0
+
+    def complaint(self) -> str:
+        """See Backend."""
+        unreadable = self._malformed.complaint()
+        return f"unreadable: {unreadable}" if unreadable else ""
 
     def tick(self) -> None:
         """See Backend."""
@@ -138,13 +180,14 @@ class RosbridgeBackend(Backend):
             "rosbridge": self._address,
             "link": self._link_state,
             "connections": self._connections,
-            "robot": "unknown" if self._state is None else _fault_of(self._state) or self._silence() or "ready",
+            "robot": self.refusal() or "ready",
             "clock_offset_ms": self._offset.offset_ns * 1e-6,
             "clock_uncertainty_ms": self._offset.uncertainty_ns * 1e-6,
             "goals_superseded": self._arm.superseded,
             "goals_unsent": self._unsent,
             "gripper_aborts": self._gripper_aborts,
             "rosbridge_complaint": self._link.complaint,
+            **self._malformed.report(),
         }
 
     def close(self) -> None:
@@ -157,24 +200,15 @@ class RosbridgeBackend(Backend):
 
     # -- in ------------------------------------------------------------------------------------------------------
 
-    def _post(self, work: Work) -> None:
-        """Have the executor's thread do ``work``. Called in roslibpy's."""
-        self._inbox.append(work)
-        executor = self._driver.node.executor
-        if executor is not None:
-            executor.create_task(self._drain)
-
-    def _drain(self) -> None:
-        while self._inbox:
-            self._inbox.popleft()()
-
-    def _on_connection(self, is_open: bool, reason: str) -> None:
+    def on_connection(self, is_open: bool, reason: str) -> None:
+        """See LinkListener."""
         self._link_state = reason
         # Nothing that was true before need be true now.
         self._state = None
         self._heard_ns.clear()
         self._offset.forget()
         self._arm.forget_unheard()
+        self._malformed.forget()
         if is_open:
             self._connections += 1
             if self._measures_clock:
@@ -193,34 +227,74 @@ class RosbridgeBackend(Backend):
                 return f"{topic} has ceased: nothing for {silent_s:.3f} s, allowed {allowed_s} s"
         return ""
 
-    def _on_message(self, topic: str, message: Json) -> None:
-        if topic in _TIMEOUTS_S:
-            self._heard_ns[topic] = self._driver.now_ns()
-        if topic == ros1.JOINT_STATES.name:
-            self._on_joint_states(message)
-        elif topic == ros1.ROBOT_STATE.name:
-            self._state = message
-            fault = _fault_of(message)
-            if fault:
-                self._driver.on_fault(fault)
-        elif topic == ros1.ARM_STATUS.name:
-            self._arm.on_status(message)
-        elif topic == ros1.ARM_RESULT.name:
-            fault = self._arm.fault_of_result(message)
-            if fault:
-                self._driver.on_fault(fault)
-        elif topic == ros1.GRIPPER_RESULT.name:
-            # Fingers that stall have grasped something: the controller calls that a success, and no more is at stake.
-            self._gripper_aborts += bool(self._gripper.fault_of_result(message))
-        elif topic == ros1.CLOCK.name and self._driver.is_simulated:
-            self._driver.on_clock(ros1.time_ns_of(message["clock"]))
+    def on_message(self, topic: str, message: Any) -> None:
+        """See LinkListener."""
+        incoming = self._incoming.get(topic)
+        if incoming is None:
+            return
+        try:
+            incoming.receive(message, topic)
+        except MessageError as error:
+            self._note_malformed(topic, error)
+            if not incoming.again:
+                self._malformed.settle(topic)
+            if incoming.vital:
+                self._distrust(error)
+        else:
+            self._malformed.settle(topic)
+            if topic in _TIMEOUTS_S:
+                self._heard_ns[topic] = self._driver.now_ns()
 
-    def _on_joint_states(self, message: Json) -> None:
-        stamp_ns = ros1.time_ns_of(message["header"]["stamp"]) - self._offset.offset_ns
-        # JSON has no NaN, and rosbridge writes null for it.
-        numbers = {key: [float("nan") if v is None else float(v) for v in message[key]] for key in _NUMBERS}
-        joint_state = JointState(name=list(message["name"]), **numbers)
-        joint_state.header.stamp = stamp_message(max(0, stamp_ns))
+    def on_unreadable(self, error: MessageError) -> None:
+        """See LinkListener."""
+        self._note_malformed(_CONNECTION, error)
+        self._distrust(error)  # it may have said that the run-stop is pressed
+
+    def _note_malformed(self, source: str, error: MessageError) -> None:
+        self._malformed.note(source, str(error))
+        self._log.warn(f"malformed {source}", f"ignored: {error}")
+
+    def _distrust(self, error: MessageError) -> None:
+        """What the robot's state was is not known any more."""
+        self._state = None
+        if self._driver.is_active:
+            self._driver.on_lost(f"unreadable: {error}")
+
+    def _on_robot_state(self, message: RobotState) -> None:
+        self._state = message
+        self._malformed.settle(_CONNECTION)
+        fault = _fault_of(message)
+        if fault:
+            self._driver.on_fault(fault)
+
+    def _on_arm_status(self, message: GoalStatusArray) -> None:
+        self._arm.on_status(message)
+
+    def _on_arm_result(self, message: ActionResult) -> None:
+        fault = self._arm.fault_of_result(message)
+        if fault:
+            self._driver.on_fault(fault)
+
+    def _on_gripper_result(self, message: ActionResult) -> None:
+        # Fingers that stall have grasped something: the controller calls that a success, and no more is at stake.
+        self._gripper_aborts += bool(self._gripper.fault_of_result(message))
+
+    def _on_clock(self, message: Clock) -> None:
+        if self._driver.is_simulated:
+            self._driver.on_clock(message.clock.ns)
+
+    def _on_joint_states(self, message: JointStates) -> None:
+        robot_ns = message.header.stamp.ns
+        stamp_ns = robot_ns - self._offset.offset_ns
+        if not 0 <= stamp_ns < STAMPS_END_NS:
+            raise MessageError(
+                f"{ros1.JOINT_STATES.name}: field 'header.stamp' is {robot_ns * 1e-9:.3f} s, by this machine's clock "
+                f"{stamp_ns * 1e-9:.3f} s, expected 0 to 2^31 s after 1970: set the robot's clock (chrony)"
+            )
+        joint_state = JointState(
+            name=message.name, position=message.position, velocity=message.velocity, effort=message.effort
+        )
+        joint_state.header.stamp = stamp_message(stamp_ns)
         self._joint_states.publish(joint_state)
         if self._measures_clock and not self._offset.is_known:
             return  # its age cannot be judged
@@ -229,21 +303,24 @@ class RosbridgeBackend(Backend):
     def _ask_time(self) -> None:
         sent_ns = self._asked_ns = self._driver.now_ns()
 
-        def answered(values: Json) -> None:
-            step_ns = self._offset.add(sent_ns, ros1.time_ns_of(values["time"]), self._driver.now_ns())
-            if step_ns:
-                self._driver.on_lost(f"the robot's clock was set by {step_ns * 1e-9:.3f} s", then_disabled=True)
+        def answered(values: Any) -> None:
+            try:
+                robot_ns = read(TimeAnswer, values, ros1.GET_TIME).time.ns
+            except MessageError as error:
+                self._note_malformed(ros1.GET_TIME, error)
+            else:
+                self._malformed.settle(ros1.GET_TIME)
+                step_ns = self._offset.add(sent_ns, robot_ns, self._driver.now_ns())
+                if step_ns:
+                    self._driver.on_lost(f"the robot's clock was set by {step_ns * 1e-9:.3f} s", then_disabled=True)
 
         self._link.call(ros1.GET_TIME, answered)
 
 
-_NUMBERS: Final = ("position", "velocity", "effort")
-
-
-def _fault_of(state: Json) -> str:
-    """What fetch_driver_msgs/RobotState says against moving, empty if nothing."""
-    if state["runstopped"]:
+def _fault_of(state: RobotState) -> str:
+    """What the robot's state says against moving, empty if nothing."""
+    if state.runstopped:
         return "runstop: the run-stop is pressed"
-    if state["faulted"]:
+    if state.faulted:
         return "robot_fault: /robot_state says that the robot is faulted"
     return ""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import roslibpy
+from roslibpy.comm.comm_autobahn import AutobahnRosBridgeProtocol
 from roslibpy.core import RosTimeoutError
 
+from fetch_sim2real.errors import MessageError
 from fetch_sim2real.robot.ros1 import Json, Ros1Topic
+from fetch_sim2real.robot.rosbridge_protocol import Published, ServiceResponse, Status, read_frame, shortened
 
 # A Fetch's joint states come every 10 ms: after this long without anything the connection only looks alive.
 SILENCE_S: Final = 0.3
@@ -24,12 +26,38 @@ _START_S: Final = 0.02
 _QUEUE: Final = 10
 
 Work = Callable[[], None]
+OnFrame = Callable[[Any, bytes, bool], None]
+
+
+class LinkListener(Protocol):
+    """Who has the link. Everything is called by way of ``post``."""
+
+    def on_connection(self, is_open: bool, reason: str) -> None:
+        """The connection has begun or ended."""
+
+    def on_message(self, topic: str, message: Any) -> None:
+        """A message has come on a topic, as JSON decodes it."""
+
+    def on_unreadable(self, error: MessageError) -> None:
+        """Something has come that cannot be read; it may have been a message on any topic."""
+
+
+class _RawProtocol(AutobahnRosBridgeProtocol):  # type: ignore[misc]
+    """roslibpy's connection without its decoding, which raises in its own thread at what it does not know."""
+
+    def __init__(self, on_frame: OnFrame) -> None:
+        super().__init__()
+        self._on_frame = on_frame
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802  # autobahn's name
+        self._on_frame(self, payload, isBinary)
 
 
 class RosbridgeLink:
     """roslibpy's connection, with subscriptions and advertisements made anew each time that it opens.
 
-    roslibpy calls from a thread of its own. Everything is handed to ``post``, which is to have it run in the caller's.
+    roslibpy calls from a thread of its own. Everything is handed to ``post``, which is to have it run in the caller's;
+    only there is anything that came looked into.
     """
 
     def __init__(
@@ -38,21 +66,22 @@ class RosbridgeLink:
         port: int,
         topics: tuple[Sequence[Ros1Topic], Sequence[Ros1Topic]],
         post: Callable[[Work], None],
-        on_message: Callable[[str, Json], None],
-        on_change: Callable[[bool, str], None],
+        listener: LinkListener,
     ) -> None:
-        """``topics`` to subscribe to, and to publish. ``on_change`` is told of the connection's start and end."""
+        """``topics`` to subscribe to, and to publish."""
         self._subscribed, self._advertised = topics
-        self._post, self._on_message, self._on_change = post, on_message, on_change
+        self._post, self._listener = post, listener
         self._protocol: Any = None
         self._received_s = 0.0
-        self._complaints: deque[str] = deque(maxlen=1)
+        self._calls: dict[str, tuple[str, Callable[[Any], None]]] = {}
+        self.complaint = ""
         self._closed = False
         # Their tracebacks about a peer that went away say nothing that is not said here.
         for name in ("roslibpy", "twisted"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._ros = roslibpy.Ros(host, port, transport="twisted")
         factory = self._ros.factory
+        factory.protocol = lambda: _RawProtocol(self._on_frame)
         factory.setProtocolOptions(
             autoPingInterval=_PING_S, autoPingTimeout=_PING_TIMEOUT_S, openHandshakeTimeout=_MAX_RETRY_S
         )
@@ -62,8 +91,6 @@ class RosbridgeLink:
         factory.noisy = False
         self._ros.on("ready", lambda protocol: post(lambda: self._opened(protocol)))
         self._ros.on("close", lambda protocol: post(lambda: self._ended(protocol, "the connection was closed")))
-        for topic in self._subscribed:
-            self._ros.on(topic.name, self._forward(topic.name))
         with suppress(RosTimeoutError):  # whether it opens at once or later is all the same
             self._ros.run(timeout=_START_S)
 
@@ -71,11 +98,6 @@ class RosbridgeLink:
     def is_open(self) -> bool:
         """Whether something can be sent."""
         return self._protocol is not None
-
-    @property
-    def complaint(self) -> str:
-        """The last error that rosbridge_server reported, empty without one."""
-        return self._complaints[-1] if self._complaints else ""
 
     @property
     def silent_s(self) -> float:
@@ -86,22 +108,14 @@ class RosbridgeLink:
         """Publish, or lose it if there is no connection: what is late must not be sent later."""
         self._send({"op": "publish", "topic": topic.name, "msg": message})
 
-    def call(self, service: str, on_answer: Callable[[Json], None]) -> None:
-        """Call a service without arguments; there may be no answer."""
-        protocol = self._protocol
-        if protocol is None:
-            return
-        request = roslibpy.Message(
-            {"op": "call_service", "id": f"call:{service}:{time.monotonic_ns()}", "service": service, "args": {}}
-        )
-
-        def answered(values: Any) -> None:
-            self._post(lambda: on_answer(dict(values)))
-
-        def refused(values: Any) -> None:
-            self._complaints.append(f"{service}: {values}")
-
-        protocol.send_ros_service_request(request, answered, refused)
+    def call(self, service: str, on_answer: Callable[[Any], None]) -> None:
+        """Call a service without arguments; there may be no answer. ``complaint`` says so if it is refused."""
+        call_id = f"call:{service}:{time.monotonic_ns()}"
+        # Whoever calls twice a second has no use for answers of long ago.
+        while len(self._calls) >= _QUEUE:
+            self._calls.pop(next(iter(self._calls)))
+        self._calls[call_id] = (service, on_answer)
+        self._send({"op": "call_service", "id": call_id, "service": service, "args": {}})
 
     def abandon(self, reason: str) -> None:
         """Cut the connection without a word, so that nothing that is still buffered arrives later; then try anew."""
@@ -118,37 +132,54 @@ class RosbridgeLink:
         with suppress(Exception):
             self._ros.terminate()
 
-    def _forward(self, name: str) -> Callable[[Json], None]:
-        def forward(message: Json) -> None:
-            self._post(lambda: self._arrived(name, message))
+    def _on_frame(self, protocol: Any, payload: bytes, is_binary: bool) -> None:
+        self._post(lambda: self._arrived(protocol, payload, is_binary))
 
-        return forward
-
-    def _arrived(self, name: str, message: Json) -> None:
+    def _arrived(self, protocol: Any, payload: bytes, is_binary: bool) -> None:
+        if self._protocol is not protocol:
+            return
         self._received_s = time.monotonic()
-        if self._protocol is not None:
-            self._on_message(name, message)
+        try:
+            frame = read_frame(payload, is_binary)
+        except MessageError as error:
+            self._listener.on_unreadable(error)
+            return
+        if isinstance(frame, Published):
+            self._listener.on_message(frame.topic, frame.message)
+        elif isinstance(frame, ServiceResponse):
+            self._answered(frame)
+        elif isinstance(frame, Status):
+            self.complaint = frame.text
+
+    def _answered(self, response: ServiceResponse) -> None:
+        service, on_answer = self._calls.pop(response.id, ("", None))
+        if on_answer is None:
+            return
+        if response.succeeded:
+            on_answer(response.values)
+        else:
+            self.complaint = f"{service}: {shortened(response.values)}"
 
     def _opened(self, protocol: Any) -> None:
         if self._closed:
             return
         self._protocol = protocol
         self._received_s = time.monotonic()
-        # rosbridge says so what was wrong with a message. roslibpy knows the operation and has no handler for it.
-        protocol._message_handlers["status"] = lambda message: self._complaints.append(str(message.get("msg", "")))
+        self._calls.clear()
+        self.complaint = ""
         for topic in self._advertised:
             self._send({"op": "advertise", "topic": topic.name, "type": topic.type, "queue_size": 1})
         for topic in self._subscribed:
             # A queue of 1 would drop the arm's joint states in favour of the gripper's.
             request = {"op": "subscribe", "topic": topic.name, "type": topic.type}
             self._send({**request, "throttle_rate": 0, "queue_length": _QUEUE})
-        self._on_change(True, "the connection is open")
+        self._listener.on_connection(True, "the connection is open")
 
     def _ended(self, protocol: Any, reason: str) -> None:
         if self._closed or self._protocol is not protocol or protocol is None:
             return
         self._protocol = None
-        self._on_change(False, reason)
+        self._listener.on_connection(False, reason)
 
     def _send(self, message: Json) -> None:
         if self._protocol is not None:

@@ -35,6 +35,10 @@ class ShadowBackend(PublishedTrajectories):
         """See Backend."""
         self._hidden.on_clock_step()
 
+    def complaint(self) -> str:
+        """See Backend."""
+        return self._hidden.complaint()
+
     def tick(self) -> None:
         """See Backend."""
         self._hidden.tick()

@@ -34,6 +34,10 @@ class ObservationError(FetchSim2RealError):
     """An image, camera model or joint state cannot be turned into an observation."""
 
 
+class MessageError(FetchSim2RealError):
+    """What another program sent cannot be read; the text names the field and what was got."""
+
+
 class GraphError(FetchSim2RealError):
     """The running ROS graph failed: a process died, a peer never appeared, a time-out passed."""
 

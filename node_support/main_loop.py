@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final, NoReturn
@@ -42,7 +43,21 @@ class StackNode(Node):
         super().__init__(name)
         self.role = name
         self.is_over = False
+        self._posted: deque[Callable[[], None]] = deque()
         self.parameters = Parameters(self, table)
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Have the main loop do ``work``, in order and soon. May be called in any thread."""
+        self._posted.append(work)
+        if self.executor is not None:
+            # The task does nothing but end the wait for events. An error inside a task ends the process by SIGSEGV
+            # (rclpy, issue 1641), without close(); one in the main loop does not.
+            self.executor.create_task(_nothing)
+
+    def do_posted(self) -> None:
+        """Do what has been posted up to now. Called between events."""
+        for _ in range(len(self._posted)):
+            self._posted.popleft()()
 
     def work(self) -> float:
         """Called between events; returns after how many seconds at most it wants to be called again."""
@@ -70,8 +85,9 @@ def run_node(
     status = 1
     try:
         status = _run(make, name, arguments)
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
+        print(f"{name}: ended by a fault of its own: {type(error).__name__}: {error}", file=sys.stderr)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -83,6 +99,7 @@ def run_node(
 def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
     told_to_end = False
     node: StackNode | None = None
+    thread_errors: deque[BaseException] = deque()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         nonlocal told_to_end
@@ -91,6 +108,12 @@ def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
             # What is loaded now will not be needed; there is nothing to be ended in order yet.
             raise SystemExit(0)
 
+    def on_thread_error(error: threading.ExceptHookArgs) -> None:
+        if error.exc_value is not None:
+            thread_errors.append(error.exc_value)
+
+    # A node of which a part has died in silence is not a node that runs: the loop raises what a thread did not catch.
+    threading.excepthook = on_thread_error
     # rclpy's own handlers end the context under a running executor.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     _limit_end_after_signal()
@@ -109,6 +132,9 @@ def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
         executor.add_node(node)
         # spin() of this executor does not return on a signal.
         while not (told_to_end or node.is_over):
+            if thread_errors:
+                raise thread_errors.popleft()
+            node.do_posted()
             wait_s = node.work()
             executor.spin_once(timeout_sec=max(0.0, min(wait_s, IDLE_S)))
         return 0
@@ -134,6 +160,10 @@ def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _nothing() -> None:
+    """What a task does that only wakes the executor."""
 
 
 def _limit_end_after_signal() -> None:

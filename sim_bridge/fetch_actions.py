@@ -12,14 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from fetch_sim2real.errors import CommandError
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.robot.ros1_messages import ArmActionGoal, JointTolerance
 from fetch_sim2real.types import FloatArray, JointTrajectory
 
 _POLL_S: Final = 1.0 / 50.0
@@ -85,18 +85,20 @@ class ArmAction:
         assert self._goal is not None
         return self._began_s + self._goal.trajectory.points[-1].time_from_start_s
 
-    def on_goal(self, now_s: float, message: Json) -> None:
+    def on_goal(self, now_s: float, message: ArmActionGoal) -> None:
         """A goal has arrived."""
-        goal_id, goal = str(message["goal_id"]["id"]), message["goal"]
+        goal_id, goal = message.goal_id.id, message.goal
         if not self._powered:
             self._finish(goal_id, ros1.ABORTED, ros1.GOAL_TOLERANCE_VIOLATED, _NO_POWER)
             return
         try:
             trajectory = ros1.trajectory_of_goal(goal, ARM_JOINTS)
+            path_tolerance = _tolerances(goal.path_tolerance, 0.0)
+            goal_tolerance = _tolerances(goal.goal_tolerance, _DEFAULT_GOAL_TOLERANCE_RAD)
         except CommandError as error:
             self._finish(goal_id, ros1.ABORTED, ros1.INVALID_JOINTS, str(error))
             return
-        if ros1.time_ns_of(goal["trajectory"]["header"]["stamp"]) != 0 or not trajectory.points:
+        if goal.trajectory.header.stamp.ns != 0 or not trajectory.points:
             self._finish(goal_id, ros1.ABORTED, ros1.INVALID_JOINTS, "this peer takes trajectories with stamp 0 only")
             return
         if self._next is not None:
@@ -104,9 +106,9 @@ class ArmAction:
         self._next = _Goal(
             goal_id,
             trajectory,
-            _tolerances(goal["path_tolerance"], 0.0),
-            _tolerances(goal["goal_tolerance"], _DEFAULT_GOAL_TOLERANCE_RAD),
-            ros1.time_ns_of(goal["goal_time_tolerance"]) * 1e-9 + _SETTLE_S,
+            path_tolerance,
+            goal_tolerance,
+            goal.goal_time_tolerance.ns * 1e-9 + _SETTLE_S,
         )
         # The loop's phase is anybody's guess; one that is fixed in time makes it as good as random from goal to goal.
         self._poll_s = math.ceil((now_s - ROUNDING_S) / _POLL_S) * _POLL_S
@@ -152,10 +154,13 @@ class ArmAction:
                 self.abort(ros1.GOAL_TOLERANCE_VIOLATED, "Trajectory not executed within time limits.")
 
 
-def _tolerances(given: list[dict[str, Any]], default: float) -> FloatArray:
-    if len(given) != len(ARM_JOINTS):
+def _tolerances(given: list[JointTolerance], default: float) -> FloatArray:
+    """Tolerances (7,) [rad]; CommandError if they are for other joints. Without any, ``default`` for all."""
+    if not given:
         return np.full(len(ARM_JOINTS), default)
-    by_name = {str(tolerance["name"]): float(tolerance["position"]) for tolerance in given}
+    by_name = {tolerance.name: tolerance.position for tolerance in given}
+    if sorted(by_name) != sorted(ARM_JOINTS):
+        raise CommandError(f"goal with tolerances for {sorted(by_name)}, expected {list(ARM_JOINTS)}")
     return np.array([by_name[name] for name in ARM_JOINTS])
 
 

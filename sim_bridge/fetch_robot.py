@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS, TORSO_JOINT
 from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.robot.ros1_messages import ArmActionGoal, GripperActionGoal
 from fetch_sim2real.types import JointSample
 from sim_bridge.fetch_actions import ROUNDING_S, Arm, ArmAction
 
@@ -50,13 +52,13 @@ class FetchRobot:
         """When ``work`` is needed next [s]."""
         return self._started_s + self.action.next_s
 
-    def on_publish(self, now_s: float, topic: str, message: Json) -> None:
-        """A client has published."""
+    def on_goal(self, now_s: float, goal: ArmActionGoal | GripperActionGoal) -> None:
+        """A client has published a goal."""
         self._now_s = now_s
-        if topic == ros1.ARM_GOAL.name:
-            self.action.on_goal(now_s - self._started_s, message)
-        elif topic == ros1.GRIPPER_GOAL.name:
-            self._on_gripper_goal(message)
+        if isinstance(goal, ArmActionGoal):
+            self.action.on_goal(now_s - self._started_s, goal)
+        else:
+            self._on_gripper_goal(goal)
 
     def call_service(self, now_s: float, service: str) -> Json | None:
         """A service's answer; None for one that does not exist."""
@@ -114,14 +116,14 @@ class FetchRobot:
         result = {"error_code": error_code, "error_string": ""}
         self._finish(ros1.ARM_RESULT.name, ros1.status_json(goal_id, status, text), result)
 
-    def _on_gripper_goal(self, message: Json) -> None:
-        opening_m = float(message["goal"]["command"]["position"]) / 2.0
-        if not self._runstopped:
+    def _on_gripper_goal(self, message: GripperActionGoal) -> None:
+        opening_m = message.goal.command.position / 2.0
+        if not self._runstopped and math.isfinite(opening_m):
             self._move_fingers(min(max(opening_m, 0.0), FINGER_MAX_M))
         # Ends at once: nobody waits for it, and how long fingers take is the simulation's affair.
         status = ros1.ABORTED if self._runstopped else ros1.SUCCEEDED
         result = {"position": 2 * opening_m, "effort": 0.0, "stalled": False, "reached_goal": True}
-        self._finish(ros1.GRIPPER_RESULT.name, ros1.status_json(str(message["goal_id"]["id"]), status), result)
+        self._finish(ros1.GRIPPER_RESULT.name, ros1.status_json(message.goal_id.id, status), result)
 
     def _finish(self, topic: str, status: Json, result: dict[str, Any]) -> None:
         header = ros1.header_json(round(self._now_s * 1e9))

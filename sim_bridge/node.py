@@ -178,9 +178,7 @@ class SimBridge(StackNode):
 
     def _wake(self) -> None:
         """Something has come through rosbridge. Called in other threads."""
-        executor = self.executor
-        if executor is not None:
-            executor.create_task(self._receive)
+        self.post(self._receive)
 
     def _receive(self) -> None:
         if self._running:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from fetch_sim2real.errors import MessageError
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.robot.ros1_messages import ArmActionGoal, GripperActionGoal, read
 from fetch_sim2real.types import JointSample
 from sim_bridge.fetch_actions import Arm
 from sim_bridge.fetch_robot import FetchRobot
@@ -18,7 +21,10 @@ if TYPE_CHECKING:  # the server needs a package that nothing else does
     from sim_bridge.rosbridge_server import Client, RosbridgeServer
 
 ARM, GRIPPER = 0, 1
-_GROUPS = {ros1.ARM_GOAL.name: ARM, ros1.GRIPPER_GOAL.name: GRIPPER}
+_GOALS: Final[dict[str, tuple[int, type[ArmActionGoal] | type[GripperActionGoal]]]] = {
+    ros1.ARM_GOAL.name: (ARM, ArmActionGoal),
+    ros1.GRIPPER_GOAL.name: (GRIPPER, GripperActionGoal),
+}
 
 
 class RosbridgePort:
@@ -43,7 +49,7 @@ class RosbridgePort:
         """What was on its way is lost, and what comes late of it; delays follow from ``seed``."""
         self._episode_ns = round(now_s * 1e9)
         to_robot, to_client = np.random.default_rng([seed, 20]).spawn(2)
-        self._to_robot: Line[tuple[Client, Json]] = Line(self._network, to_robot)
+        self._to_robot: Line[Callable[[float], None]] = Line(self._network, to_robot)
         self._to_client: Line[Callable[[], None]] = Line(self._network, to_client)
         self.robot.restart(now_s)
 
@@ -56,22 +62,26 @@ class RosbridgePort:
         """Take what the clients have sent; group and number of each goal among it, which travels on from here."""
         goals = []
         for client, message in self._server.take():
-            group = _GROUPS.get(str(message.get("topic")))
-            if group is not None:
-                goals.append((group, goal_number(message["msg"])))
-                if ros1.time_ns_of(message["msg"]["header"]["stamp"]) < self._episode_ns:
-                    continue  # from the end of the last episode: the arm is not there any more
-            self._to_robot.send(now_s, (client, message))
+            if message["op"] != "publish":
+                self._to_robot.send(now_s, partial(self._answer, client, message))
+            elif (topic := message["topic"]) in _GOALS:
+                group, kind = _GOALS[topic]
+                try:
+                    goal = read(kind, message.get("msg"), topic)
+                except MessageError as error:
+                    client.complain(str(error))
+                    continue
+                goals.append((group, goal_number(goal.goal_id.id)))
+                # One from the end of the last episode goes nowhere: the arm is not there any more.
+                if goal.header.stamp.ns >= self._episode_ns:
+                    self._to_robot.send(now_s, partial(self.robot.on_goal, goal=goal))
         return goals
 
     def work(self, now_s: float) -> None:
         """Let arrive what is due, at the robot and at the clients."""
         self._now_s = now_s
-        for client, message in self._to_robot.take(now_s):
-            if message["op"] == "publish":
-                self.robot.on_publish(now_s, str(message["topic"]), message["msg"])
-            else:
-                self._answer(now_s, client, message)
+        for arrive in self._to_robot.take(now_s):
+            arrive(now_s)
         self.robot.work(now_s)
         self._deliver(now_s)
 
@@ -104,8 +114,8 @@ class RosbridgePort:
         else:
             self._to_client.send(self._now_s, lambda: self._server.publish(topic, message))
 
-    def _answer(self, now_s: float, client: Client, message: Json) -> None:
-        service = str(message["service"])
+    def _answer(self, client: Client, message: Json, now_s: float) -> None:
+        service = str(message.get("service"))
         values = self.robot.call_service(now_s, service)
         answer = {
             "op": "service_response",
@@ -121,7 +131,7 @@ class RosbridgePort:
             deliver()
 
 
-def goal_number(message: Json) -> int:
+def goal_number(goal_id: str) -> int:
     """The number that the driver gave a goal, at the end of its id; 0 if somebody else sent it."""
-    text = str(message["goal_id"]["id"]).rpartition("-")[2]
+    text = goal_id.rpartition("-")[2]
     return int(text) if text.isascii() and text.isdigit() else 0

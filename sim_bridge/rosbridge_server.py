@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic_core import from_json
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
@@ -43,6 +44,10 @@ class Client:
         """Send it, if the connection still stands."""
         with suppress(ConnectionClosed):
             self.connection.send(json.dumps(message))
+
+    def complain(self, text: str) -> None:
+        """Say what was wrong with something that it sent."""
+        self.send({"op": "status", "level": "error", "msg": text})
 
 
 class RosbridgeServer:
@@ -118,7 +123,7 @@ class RosbridgeServer:
 
     def _on_message(self, client: Client, text: str | bytes) -> None:
         try:
-            message: dict[str, Any] = json.loads(text)
+            message: dict[str, Any] = from_json(text)
             op = message["op"]
             if op == "subscribe":
                 throttle_s = float(message.get("throttle_rate", 0)) * 1e-3
@@ -130,14 +135,11 @@ class RosbridgeServer:
             elif op == "unadvertise":
                 client.advertised.discard(message["topic"])
             elif op == "publish" and message["topic"] not in client.advertised:
-                self._complain(client, f"publish to {message['topic']}, which has not been advertised")
+                client.complain(f"publish to {message['topic']}, which has not been advertised")
             elif op in ("publish", "call_service"):
                 self._inbox.append((client, message))
                 self._wake()
             elif op not in _KNOWN:
-                self._complain(client, f"Unknown operation: {op}.  Allowed operations: {list(_KNOWN)}")
+                client.complain(f"Unknown operation: {op}.  Allowed operations: {list(_KNOWN)}")
         except (ValueError, KeyError, TypeError) as error:
-            self._complain(client, f"malformed message: {error!r}")
-
-    def _complain(self, client: Client, text: str) -> None:
-        client.send({"op": "status", "level": "error", "msg": text})
+            client.complain(f"malformed message: {error!r}")

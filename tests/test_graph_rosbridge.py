@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -18,7 +18,10 @@ from fetch_sim2real import graph
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.robot.ros1_messages import ArmActionGoal, read
+from fetch_sim2real.safety.trajectory import stopping_trajectory
 from fetch_sim2real.timing import CONTROL_PERIOD_S
+from fetch_sim2real.types import JointSetpoint
 from node_support.stamps import stamp_ns_of
 
 pytestmark = pytest.mark.ros
@@ -71,7 +74,7 @@ def assert_moves_again(stage: Stage) -> None:
 
 
 def test_goals_stream_with_horizon_and_braking_tail(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    goals: list[tuple[float, Json]] = []
+    goals: list[tuple[float, ArmActionGoal]] = []
     action = robot_of(stage).port.robot.action
     take = action.on_goal
     monkeypatch.setattr(action, "on_goal", lambda now_s, goal: (goals.append((now_s, goal)), take(now_s, goal)))
@@ -81,10 +84,10 @@ def test_goals_stream_with_horizon_and_braking_tail(stage: Stage, monkeypatch: p
     seconds = goals[-1][0] - goals[1][0]
     assert (len(goals) - 2) / seconds < 17.0, "goals a second"
     for _, goal in goals:
-        trajectory = ros1.trajectory_of_goal(goal["goal"], ARM_JOINTS)
+        trajectory = ros1.trajectory_of_goal(goal.goal, ARM_JOINTS)
         assert trajectory.points[-1].time_from_start_s >= 0.3
         assert not np.any(trajectory.points[-1].velocity)
-        assert ros1.time_ns_of(goal["goal"]["trajectory"]["header"]["stamp"]) == 0, "start when it arrives"
+        assert goal.goal.trajectory.header.stamp.ns == 0, "start when it arrives"
     values = stage.state()
     assert int(values["goals_superseded"]) >= 3, "that goals are replaced is normal"
 
@@ -208,15 +211,61 @@ def test_somebody_elses_goal_is_a_fault(stage: Stage) -> None:
     stage.enable()
     stage.session.spin(0.05)
     robot = robot_of(stage)
-    trajectory = ros1.trajectory_of_goal(_goal_of(stage)["goal"], ARM_JOINTS)
-    theirs = ros1.arm_goal_json(trajectory, "moveit-1", np.full(7, 0.3).tolist(), 0.0)
-    robot.port.robot.on_publish(time.time() + CLOCK_AHEAD_S, ros1.ARM_GOAL.name, theirs)
+    robot.port.robot.on_goal(time.time() + CLOCK_AHEAD_S, _somebody_elses_goal(stage))
     assert "preempted" in stage.wait_for_state("fault")["reason"]
 
 
-def _goal_of(stage: Stage) -> Json:
-    from fetch_sim2real.safety.trajectory import stopping_trajectory
-    from fetch_sim2real.types import JointSetpoint
+def without(field: str) -> Callable[[Json], Json]:
+    return lambda message: {name: value for name, value in message.items() if name != field}
 
+
+def with_ros2_stamp(message: Json) -> Json:
+    stamp = message["header"]["stamp"]
+    return {**message, "header": {"stamp": {"sec": stamp["secs"], "nanosec": stamp["nsecs"]}, "frame_id": ""}}
+
+
+@pytest.mark.parametrize(
+    ("topic", "spoil", "named"),
+    [
+        (ros1.ROBOT_STATE.name, without("runstopped"), "/robot_state: field 'runstopped' is missing"),
+        (ros1.JOINT_STATES.name, without("velocity"), "/joint_states: field 'velocity' is missing"),
+        (ros1.JOINT_STATES.name, with_ros2_stamp, "this is a ROS 2 rosbridge"),
+    ],
+)
+def test_a_robot_whose_state_cannot_be_read_is_not_ready(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, topic: str, spoil: Callable[[Json], Json], named: str
+) -> None:
+    start_moving(stage)
+    server = robot_of(stage).server
+    publish = server.publish
+    with monkeypatch.context() as spoiled:
+        spoiled.setattr(server, "publish", lambda to, message: publish(to, spoil(message) if to == topic else message))
+        stage.drive(SLOW, 0.3)
+        assert_braked(stage)
+        values = stage.wait_for_state("hold")
+        assert named in values["malformed_last"] and f"{topic} " in values["malformed_from"]
+        assert int(values["malformed_messages"]) > 0
+        assert named in values["robot"] and named in stage.refusal()
+    assert_moves_again(stage)
+
+
+@pytest.mark.parametrize(
+    ("frame", "named"),
+    [(b"\x81\x01\x02", "binary frame"), ('{"op": "publish", ', "not JSON")],
+)
+def test_a_frame_that_cannot_be_read_stops_the_arm_and_is_named(stage: Stage, frame: str | bytes, named: str) -> None:
+    start_moving(stage)
+    for client in robot_of(stage).server.clients:
+        client.connection.send(frame)
+    stage.drive(SLOW, 0.3)
+    assert_braked(stage)
+    values = stage.wait_for_state("hold")
+    assert named in values["reason"] and named in values["malformed_last"]
+    assert values["robot"] == "ready", "the robot's state has been read since"
+    assert_moves_again(stage)
+
+
+def _somebody_elses_goal(stage: Stage) -> ArmActionGoal:
     rest = stopping_trajectory(JointSetpoint.at_rest(stage.arm.measured()), np.ones(7))
-    return ros1.arm_goal_json(rest, "moveit-0", np.full(7, 0.3).tolist(), 0.0)
+    theirs = ros1.arm_goal_json(rest, "moveit-0", np.full(7, 0.3).tolist(), 0.0)
+    return read(ArmActionGoal, theirs, ros1.ARM_GOAL.name)

@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from node_support.main_loop import IDLE_S
+
 pytestmark = pytest.mark.ros
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,6 +87,54 @@ class Node(main_loop.StackNode):
 main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
 """
 
+FAILS_IN_POSTED_WORK = """
+import threading
+from node_support import main_loop
+
+class Node(main_loop.StackNode):
+    def work(self):
+        threading.Thread(target=self.post, args=(self.fail,)).start()
+        return 0.1
+
+    def fail(self):
+        raise ValueError("a fault of ours")
+
+    def close(self):
+        print("closed")
+
+main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
+"""
+
+POSTS = """
+import threading, time
+from node_support import main_loop
+
+class Node(main_loop.StackNode):
+    def __init__(self):
+        super().__init__("node", ())
+        self.done, self.delays_s = [], []
+        threading.Thread(target=self.send, daemon=True).start()
+
+    def send(self):
+        while self.executor is None:
+            time.sleep(0.01)
+        for number in range(20):
+            self.post(lambda number=number, sent_s=time.monotonic(): self.note(number, sent_s))
+            time.sleep(0.02)
+
+    def note(self, number, sent_s):
+        self.done.append(number)
+        self.delays_s.append(time.monotonic() - sent_s)
+        self.is_over = len(self.done) == 20
+
+    def close(self):
+        print(",".join(map(str, self.done)), sorted(self.delays_s)[10], sep=";")
+
+main_loop.run_node(Node, "node", "A node.", ())
+"""
+
+FAILS_IN_A_THREAD = FAILS_IN_POSTED_WORK.replace("target=self.post, args=(self.fail,)", "target=self.fail")
+
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -117,3 +167,18 @@ def test_work_that_does_not_return_after_a_signal_is_cut_short_and_says_where() 
 def test_a_closed_node_waits_for_no_thread() -> None:
     ended = run(LEAVES_A_THREAD)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
+
+
+@pytest.mark.parametrize("script", [FAILS_IN_POSTED_WORK, FAILS_IN_A_THREAD], ids=["posted work", "thread"])
+def test_a_fault_of_ours_ends_the_node_in_order_wherever_it_happens(script: str) -> None:
+    ended = run(script)
+    assert (ended.returncode, ended.stdout) == (1, "closed\n")
+    assert "Traceback" in ended.stderr
+    assert ended.stderr.endswith("node: ended by a fault of its own: ValueError: a fault of ours\n")
+
+
+def test_posted_work_is_done_soon_and_in_order() -> None:
+    ended = run(POSTS)
+    numbers, slowest_s = ended.stdout.split(";")
+    assert numbers == ",".join(map(str, range(20)))
+    assert float(slowest_s) < 0.5 * IDLE_S, "woken, and not only found when the loop came by"

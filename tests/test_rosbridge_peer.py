@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.robot.ros1_messages import ActionResult, ArmActionGoal, GoalStatusArray, read
 from fetch_sim2real.safety.trajectory import held_until, stopping_trajectory
 from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory
 from sim_bridge.fetch_actions import ArmAction
@@ -40,7 +44,7 @@ class Bench:
         self.action = ArmAction(self.arm, lambda goal, status, code, _text: self.ends.append((goal, status, code)))
 
     def send(self, now_s: float, goal_id: str) -> None:
-        self.action.on_goal(now_s, goal(goal_id))
+        self.action.on_goal(now_s, read(ArmActionGoal, goal(goal_id), "goal"))
 
 
 def goal(goal_id: str) -> Json:
@@ -87,7 +91,8 @@ def test_without_power_no_goal_is_taken() -> None:
 
 def test_goals_survive_the_way_through_json() -> None:
     moving = stopping_trajectory(JointSetpoint(np.linspace(0, 1, 7), np.full(7, 0.3)), np.full(7, 2.0))
-    back = ros1.trajectory_of_goal(ros1.arm_goal_json(moving, "x", TOLERANCE, 1.0)["goal"], ARM_JOINTS)
+    sent = json.loads(json.dumps(ros1.arm_goal_json(moving, "x", TOLERANCE, 1.0)))
+    back = ros1.trajectory_of_goal(read(ArmActionGoal, sent, "goal").goal, ARM_JOINTS)
     assert back.joint_names == ARM_JOINTS
     for given, got in zip(moving.points, back.points, strict=True):
         assert np.array_equal(given.position, got.position) and np.array_equal(given.velocity, got.velocity)
@@ -111,8 +116,9 @@ def test_a_line_can_lose() -> None:
     assert 400 < len(line.take(1.0)) < 600
 
 
-def result(goal_id: str, status: int, code: int = 0) -> Json:
-    return {"status": ros1.status_json(goal_id, status, "why"), "result": {"error_code": code}}
+def result(goal_id: str, status: int, code: int = 0) -> ActionResult:
+    message = {"status": ros1.status_json(goal_id, status, "why"), "result": {"error_code": code}}
+    return read(ActionResult, message, "result")
 
 
 def test_what_a_goals_end_means() -> None:
@@ -142,7 +148,8 @@ def test_a_controller_that_says_nothing_is_a_fault() -> None:
     assert ledger.fault_of_silence(2_000_000_000) == ""
     assert "no_answer" in ledger.fault_of_silence(2_600_000_000)
     ledger.new_id(3_000_000_000)
-    ledger.on_status({"status_list": [ros1.status_json(goal_id, ros1.ACTIVE)]})
+    listed = {"status_list": [ros1.status_json(goal_id, ros1.ACTIVE)]}
+    ledger.on_status(read(GoalStatusArray, listed, "status"))
     assert ledger.fault_of_silence(9_000_000_000) == ""
 
 
@@ -189,6 +196,50 @@ class Server:
 
     def publish(self, topic: str, message: Json) -> None:
         pass
+
+
+class Client:
+    """Hears what was wrong with what it sent."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+
+    def complain(self, text: str) -> None:
+        self.complaints.append(text)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda message: message.pop("goal_id"), "field 'goal_id' is missing"),
+        (lambda message: message["goal"].pop("trajectory"), "field 'goal.trajectory' is missing"),
+        (lambda message: message["goal"]["trajectory"]["points"][0].update(positions="seven"), "'seven'"),
+        (lambda message: message["header"].update(stamp={"sec": 1, "nanosec": 0}), "ROS 2"),
+    ],
+)
+def test_a_goal_that_cannot_be_read_moves_nothing_and_its_sender_hears_why(
+    spoil: Callable[[Json], object], named: str
+) -> None:
+    server, arm, client = Server(), Arm(), Client()
+    port = RosbridgePort(server, NetworkSettings(), arm, lambda opening_m: None, 0.35)  # type: ignore[arg-type]
+    message = goal("x-1")
+    spoil(message)
+    server.waiting.append((client, {"op": "publish", "topic": ros1.ARM_GOAL.name, "msg": message}))  # type: ignore[arg-type]
+    assert port.receive(1.0) == []
+    port.work(1.0)
+    assert not arm.starts and len(client.complaints) == 1 and named in client.complaints[0]
+
+
+def test_a_goal_whose_numbers_do_not_fit_ends_as_invalid() -> None:
+    for spoil in (
+        lambda goal: goal["trajectory"]["points"][0]["positions"].pop(),
+        lambda goal: goal["path_tolerance"][0].update(name="elbow"),
+        lambda goal: goal["trajectory"].update(points=[]),
+    ):
+        bench, message = Bench(), goal("a-1")
+        spoil(message["goal"])
+        bench.action.on_goal(1.0, read(ArmActionGoal, message, "goal"))
+        assert not bench.arm.starts and bench.ends == [("a-1", ros1.ABORTED, ros1.INVALID_JOINTS)]
 
 
 def test_a_goal_from_the_end_of_the_last_episode_counts_and_moves_nothing() -> None:

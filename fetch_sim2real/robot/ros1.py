@@ -1,5 +1,7 @@
 """A stock Fetch's side of the contract: ROS 1 topics, as rosbridge carries them in JSON. Their names are here alone.
 
+What is sent is written here; what comes in is read by ``ros1_messages``.
+
 Facts are from fetchrobotics/robot_controllers (follow_joint_trajectory.cpp, trajectory.h, parallel_gripper.cpp),
 fetch_robots (default_controllers.yaml), fetch_driver_msgs (RobotState) and rosbridge_suite (ROSBRIDGE_PROTOCOL.md,
 message_conversion.py).
@@ -9,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
 from fetch_sim2real.errors import CommandError
+from fetch_sim2real.robot.ros1_messages import ArmGoal
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 
 Json = dict[str, Any]
@@ -68,11 +72,6 @@ def time_json(stamp_ns: int) -> Json:
     return {"secs": secs, "nsecs": nsecs}
 
 
-def time_ns_of(value: Mapping[str, Any]) -> int:
-    """Nanoseconds of a ROS 1 time or duration."""
-    return int(value["secs"]) * _NS_PER_S + int(value["nsecs"])
-
-
 def header_json(stamp_ns: int) -> Json:
     """A header; always with a stamp, because rosbridge fills a missing one in with the robot's present time."""
     return {"seq": 0, "stamp": time_json(stamp_ns), "frame_id": ""}
@@ -114,22 +113,29 @@ def arm_goal_json(
     }
 
 
-def trajectory_of_goal(goal: Mapping[str, Any], joint_names: Sequence[str]) -> JointTrajectory:
-    """The trajectory of a FollowJointTrajectoryGoal, its joints in the order of ``joint_names``.
+def trajectory_of_goal(goal: ArmGoal, joint_names: Sequence[str]) -> JointTrajectory:
+    """The trajectory of a goal, its joints in the order of ``joint_names``.
 
-    CommandError for other joints or numbers that are none.
+    CommandError for other joints, wrong lengths or numbers that are none.
     """
-    message = goal["trajectory"]
-    names = list(message["joint_names"])
+    names = goal.trajectory.joint_names
     if sorted(names) != sorted(joint_names):
         raise CommandError(f"goal for joints {names}, expected {list(joint_names)}")
     order = [names.index(name) for name in joint_names]
     points = []
-    for point in message["points"]:
-        position, velocity = np.array(point["positions"])[order], np.array(point["velocities"])[order]
+    for point in goal.trajectory.points:
+        if not len(point.positions) == len(point.velocities) == len(names):
+            raise CommandError(
+                f"goal with {len(point.positions)} positions and {len(point.velocities)} velocities in a point, "
+                f"expected {len(names)}"
+            )
+        position, velocity = np.array(point.positions)[order], np.array(point.velocities)[order]
         if not np.all(np.isfinite([position, velocity])):
             raise CommandError(f"goal with {position.tolist()} rad, {velocity.tolist()} rad/s, expected finite numbers")
-        points.append(TrajectoryPoint(time_ns_of(point["time_from_start"]) / _NS_PER_S, position, velocity))
+        points.append(TrajectoryPoint(point.time_from_start.ns / _NS_PER_S, position, velocity))
+    times_s = [0.0, *(point.time_from_start_s for point in points)]
+    if any(late < early for early, late in pairwise(times_s)):
+        raise CommandError(f"goal with points at {times_s[1:]} s, expected times that do not go back")
     return JointTrajectory(tuple(joint_names), tuple(points))
 
 
