@@ -126,8 +126,8 @@ class RosbridgeBackend(Backend):
         """See Backend."""
         if not self._link.is_open:
             return f"rosbridge at {self._address}: {self._link_state}; is rosbridge_server running there?"
-        if complaint := self.complaint():
-            return complaint
+        if unreadable := self._unreadable():
+            return unreadable
         if self._state is None:
             return f"no {ros1.ROBOT_STATE.name} has come through rosbridge: without it a run-stop would not be noticed"
         fault = _fault_of(self._state)
@@ -156,8 +156,13 @@ class RosbridgeBackend(Backend):
 
     def complaint(self) -> str:
         """See Backend."""
-        unreadable = self._malformed.complaint()
-        return f"unreadable: {unreadable}" if unreadable else ""
+        if unreadable := self._unreadable():
+            return unreadable
+        return f"rosbridge says: {self._link.complaint}" if self._link.complaint else ""
+
+    def _unreadable(self) -> str:
+        complaint = self._malformed.complaint()
+        return f"unreadable: {complaint}" if complaint else ""
 
     def tick(self) -> None:
         """See Backend."""
@@ -249,6 +254,10 @@ class RosbridgeBackend(Backend):
         """See LinkListener."""
         self._note_malformed(_CONNECTION, error)
         self._distrust(error)  # it may have said that the run-stop is pressed
+
+    def on_complaint(self, text: str) -> None:
+        """See LinkListener."""
+        self._log.warn("rosbridge", f"rosbridge says: {text}")
 
     def _note_malformed(self, source: str, error: MessageError) -> None:
         self._malformed.note(source, str(error))

@@ -41,6 +41,9 @@ class LinkListener(Protocol):
     def on_unreadable(self, error: MessageError) -> None:
         """Something has come that cannot be read; it may have been a message on any topic."""
 
+    def on_complaint(self, text: str) -> None:
+        """rosbridge reports an error: usually something that it was asked for and cannot do."""
+
 
 class _RawProtocol(AutobahnRosBridgeProtocol):  # type: ignore[misc]
     """roslibpy's connection without its decoding, which raises in its own thread at what it does not know."""
@@ -149,16 +152,22 @@ class RosbridgeLink:
         elif isinstance(frame, ServiceResponse):
             self._answered(frame)
         elif isinstance(frame, Status):
-            self.complaint = frame.text
+            self._complained(frame.text)
 
     def _answered(self, response: ServiceResponse) -> None:
         service, on_answer = self._calls.pop(response.id, ("", None))
         if on_answer is None:
             return
         if response.succeeded:
+            if self.complaint.startswith(f"{service}: "):
+                self.complaint = ""
             on_answer(response.values)
         else:
-            self.complaint = f"{service}: {shortened(response.values)}"
+            self._complained(f"{service}: {shortened(response.values)}")
+
+    def _complained(self, text: str) -> None:
+        self.complaint = text
+        self._listener.on_complaint(text)
 
     def _opened(self, protocol: Any) -> None:
         if self._closed:
