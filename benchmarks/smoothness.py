@@ -26,6 +26,7 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
 from fetch_sim2real.robot.limits import LimitProfile, limit_profile
+from fetch_sim2real.robot.ros1_messages import ArmActionGoal, read
 from fetch_sim2real.safety.checks import FilterSettings
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
 from fetch_sim2real.safety.scene import scene_of_world
@@ -118,7 +119,8 @@ class Fetch:
         self._now_s = now_s
         self._goals += 1
         held = held_until(trajectory, ros1.GOAL_HORIZON_S)
-        self._action.on_goal(now_s, ros1.arm_goal_json(held, str(self._goals), [0.3] * 7, 1.0))
+        goal = ros1.arm_goal_json(held, str(self._goals), [0.3] * 7, 1.0)
+        self._action.on_goal(now_s, read(ArmActionGoal, goal, ros1.ARM_GOAL.name))
 
     def work(self, now_s: float) -> None:
         """See Controller."""
