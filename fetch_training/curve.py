@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fetch_sim2real.errors import SetupError
+
+
+def require_plotting() -> None:
+    """``SetupError`` without matplotlib: said before hours of training, not after."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise SetupError(f"learning curves need the package matplotlib: make venv EXTRAS=train ({error})") from None
+
 
 def plot_learning_curve(rows: list[dict[str, float]], path: Path, title: str) -> None:
     """Success while exploring and of the deterministic actor on held-out seeds, against environment steps."""

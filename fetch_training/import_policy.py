@@ -14,6 +14,7 @@ from torch import nn
 
 from fetch_sim2real.envs.environment import FetchEnvironment
 from fetch_sim2real.errors import BundleError, SetupError
+from fetch_sim2real.outputs import require_folder_place
 from fetch_sim2real.policy.network import Squash
 from fetch_training.imported import MODE, import_bundle, require_mode
 
@@ -55,6 +56,7 @@ def main(
         raise SetupError(f"algorithm is '{algorithm}', available: {', '.join(ALGORITHMS)}")
     if not model.is_file():
         raise SetupError(f"there is no file {model}: name the one that model.save() wrote")
+    require_folder_place(output, "--output")
     trained = load_trained(model, algorithm, task, world)
     command = f"import-policy {model.name} --algorithm {algorithm} --task {task} --world {world} --seed {seed}"
     bundle = import_trained(output, trained, task, world, command, seed)

@@ -7,10 +7,12 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fetch_sim2real.outputs import Attempts
 from fetch_training.actor_critic import AsymmetricActorCritic
 from fetch_training.amounts import EXPERT_STEPS
 from fetch_training.curve import plot_learning_curve
@@ -138,8 +140,6 @@ class TrainingLoop:
         success = float(np.mean([future.result().success for future in futures]))
         row = {"steps": float(self._steps), "wall_s": self._wall_s,
                "exploring_success": float(np.mean(self._recent)), "evaluated_success": success}  # fmt: skip
-        self._run.append_log(row | {key: metrics.get(key, float("nan")) for key in _METRICS})
-        plot_learning_curve(self._run.read_log(), self._run.curve, self._run.path.name)
         learner = self._learner.state_dict()
         if success >= max(self._bests, default=-1.0):
             self._run.save(self._run.best, {"learner": learner, "steps": self._steps, "success": success})
@@ -147,7 +147,15 @@ class TrainingLoop:
         self._evaluated_at = self._steps
         state = {"learner": learner, "steps": self._steps, "bests": self._bests, "wall_s": self._wall_s}
         self._run.save(self._run.last, state)
+        # After what was learned, which no full disk and no picture may cost.
+        attempts = Attempts(_log.warning)
+        log_row = row | {key: metrics.get(key, float("nan")) for key in _METRICS}
+        attempts.make(f"a line of {self._run.log}", partial(self._run.append_log, log_row), asked=False)
+        attempts.make(f"the picture {self._run.curve}", self._plot, asked=False)
         _log.info("steps %d, %.0f s: success %.2f, %s", self._steps, self._wall_s, success, metrics)
+
+    def _plot(self) -> None:
+        plot_learning_curve(self._run.read_log(), self._run.curve, self._run.path.name)
 
     def _go_on(self) -> None:
         if not self._run.last.exists():

@@ -12,7 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from fetch_sim2real.cli.entry import one_line_errors, require_utf8
+from fetch_sim2real.errors import FetchSim2RealError, SetupError
+from fetch_sim2real.outputs import require_file_place, require_folder_place, write_text
 from fetch_training.amounts import EXPERT_STEPS, PICTURES, PROCESSES, TUNING_STEPS
+from fetch_training.curve import require_plotting
 
 app = typer.Typer(
     help="Train actors, and measure them without ROS.",
@@ -61,6 +65,10 @@ def train_command(
     ] = PROCESSES,
 ) -> None:
     """Train an actor that looks at pictures: expert with HER, encoder, DAgger, fine-tuning, bundle."""
+    encoder_run, output = encoder_run or run / "encoder", output or Path("policies") / task
+    for folder, option in ((run, "--run"), (encoder_run, "--encoder-run"), (output, "--output")):
+        require_folder_place(folder, option)
+    require_plotting()
     _one_thread()
     from fetch_sim2real.observation.preprocess import CHANNELS
     from fetch_training.actor_critic import CRITICS_SEE, LearnerSettings
@@ -71,8 +79,8 @@ def train_command(
     request = TrainingRun(
         task=task,
         run=run,
-        encoder_run=encoder_run or run / "encoder",
-        output=output or Path("policies") / task,
+        encoder_run=encoder_run,
+        output=output,
         seed=seed,
         world=world,
         proprioception=proprioception,
@@ -104,6 +112,8 @@ def state_command(
     ] = 200,
 ) -> None:
     """Train on true positions by HER, without pictures: the first stage alone. Then measure the best actor."""
+    require_folder_place(run, "--run")
+    require_plotting()
     _one_thread()
     from rich.progress import track
 
@@ -154,6 +164,8 @@ def measure_command(
     ] = None,
 ) -> None:
     """Measure a bundle's success in one process, without ROS; the graph in lockstep gives the same episodes."""
+    if output is not None:
+        require_file_place(output, "--output")
     _one_thread()
     from rich.progress import track
 
@@ -169,6 +181,7 @@ def measure_command(
     done = {}
     if output is not None and output.exists():
         done = {line["seed"]: bool(line["success"]) for line in _lines(output)}
+        write_text(_whole(output), output)
     seeds = range(seed, seed + episodes)
     left = [each for each in seeds if each not in done]
     conditions = conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])})
@@ -195,7 +208,6 @@ def compare_command(
     second: Annotated[Path, typer.Argument(help="Another such file; episodes are compared by seed.")],
 ) -> None:
     """Compare two measurements episode by episode: the difference of their success rates and its 95 % interval."""
-    from fetch_sim2real.errors import FetchSim2RealError
     from fetch_sim2real.evaluation.statistics import paired_difference
 
     outcomes = [{line["seed"]: bool(line["success"]) for line in _lines(path)} for path in (first, second)]
@@ -214,12 +226,23 @@ def compare_command(
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """What `measure` has written; half a line, of a process that was killed, is none. SetupError for anything else."""
+    try:
+        lines: list[dict[str, Any]] = [json.loads(line) for line in _whole(path).splitlines()]
+        for line in lines:
+            int(line["seed"]), bool(line["success"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise SetupError(f"{path} is not what `measure --output` writes ({error!r}): choose another file") from None
+    return lines
+
+
+def _whole(path: Path) -> str:
+    """The text up to its last line's end."""
+    text = path.read_text(encoding="utf-8")
+    return text[: text.rfind("\n") + 1]
 
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:
-    from fetch_sim2real.errors import FetchSim2RealError
-
     if value not in known:
         raise FetchSim2RealError(f"{name} is '{value}', expected one of {', '.join(known)}")
 
@@ -231,5 +254,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def main() -> None:
+    """Run a command; an error that the user can repair is one line."""
+    with one_line_errors({"fetch_sim2real", "fetch_training"}):
+        require_utf8(sys.argv[1:])
+        app()
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -22,10 +22,11 @@ from fetch_sim2real.calibration.expected_view import ExpectedView, Setting
 from fetch_sim2real.calibration.overlay import overlay_picture
 from fetch_sim2real.calibration.snapshot import Snapshot
 from fetch_sim2real.calibration.trained_range import judge, report_lines
-from fetch_sim2real.evaluation.film_strip import write_picture
 from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.observation.preprocess import crop_window
+from fetch_sim2real.outputs import Attempts, require_file_place
 from fetch_sim2real.paths import find_policy, worlds_dir
+from fetch_sim2real.picture_file import require_picture_place, write_picture
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.manifest import PoseRecord
 from fetch_sim2real.sim.world_file import World, load_world
@@ -34,6 +35,7 @@ from operator_cli.looks import Files, look
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 _WORLD: Final = "nominal"
+_PICTURE: Final = Path("alignment.png")
 _HELP: Final = """Draw what the policy expects to see over the live picture, and measure how far the camera is off.
 
 Robot, table and block are rendered from the camera's pose in the policy bundle, at the measured joints, and compared
@@ -82,11 +84,15 @@ def align_camera(
     block: Annotated[
         tuple[float, float, float] | None, typer.Option(help="Block's x, y [m] in base_link and yaw [deg].")
     ] = None,
-    picture: Annotated[Path, typer.Option(help="Picture to write.")] = Path("alignment.png"),
+    picture: Annotated[Path | None, typer.Option(help="Picture to write.", show_default=str(_PICTURE))] = None,
     write: Annotated[
         Path | None, typer.Option(help="Also write the estimate as a calibration file.")
     ] = None,
 ) -> None:
+    if picture is not None:
+        require_picture_place(picture, "--picture")
+    if write is not None:
+        require_file_place(write, "--write")
     manifest = load_bundle(find_policy(policy)).manifest
     files = Files(color or (), depth or (), joints or (), intrinsics)
     snapshots = look(files, bag, at_s=at, frames=frames, poses=poses, next_pose=lambda number: _ask(number, poses))
@@ -98,27 +104,29 @@ def align_camera(
     with _expected_views(world, settings, camera) as views:
         sights = [Sight(snapshot.depth_mm, view.render) for snapshot, view in zip(snapshots, views, strict=True)]
         found = align(sights, camera, nominal, height_m, table_height is not None)
-        overlays = [
-            overlay_picture(
-                snapshot,
-                [
-                    ("as the policy was trained (nominal camera)", view.render(nominal, height_m)),
-                    ("at the pose that fits best", view.render(found.base_T_camera, found.table_height_m)),
-                ],
-            )
-            for snapshot, view in zip(snapshots, views, strict=True)
+        expected = [
+            [
+                ("as the policy was trained (nominal camera)", view.render(nominal, height_m)),
+                ("at the pose that fits best", view.render(found.base_T_camera, found.table_height_m)),
+            ]
+            for view in views
         ]
-    write_picture(np.vstack(overlays), picture)
     verdict = judge(manifest.camera, found.base_T_camera)
     doubts = found.doubts()
     doubt_lines = [f"doubtful: {doubt}" for doubt in doubts]
     for line in [*_fit_lines(found, len(snapshots)), *report_lines(verdict), *doubt_lines]:
         typer.echo(line)
-    typer.echo(f"picture: {picture}")
     if write is not None and not doubts:
         save_calibration(_as_calibration(found, snapshots[0]), write)
         typer.echo(f"calibration: {write}")
-    if doubts or not verdict.inside:
+    place, attempts = picture or _PICTURE, Attempts(lambda text: typer.echo(text, err=True))
+
+    def draw() -> None:
+        write_picture(np.vstack([overlay_picture(*each) for each in zip(snapshots, expected, strict=True)]), place)
+        typer.echo(f"picture: {place}")
+
+    attempts.make(f"the picture {place}", draw, asked=picture is not None)
+    if doubts or not verdict.inside or attempts.failed:
         raise typer.Exit(1)
 
 

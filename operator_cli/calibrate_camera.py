@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-import cv2
 import typer
 from numpy import uint8
 from numpy.typing import NDArray
@@ -34,6 +33,8 @@ from fetch_sim2real.calibration.solve import (
     solve_board_in_gripper,
 )
 from fetch_sim2real.errors import CalibrationError
+from fetch_sim2real.outputs import require_file_place
+from fetch_sim2real.picture_file import require_picture_place, write_picture
 from fetch_sim2real.policy.manifest import PoseRecord
 from operator_cli.looks import live, tell_losses
 
@@ -87,6 +88,7 @@ def calibrate_camera(
     if write_board is not None:
         _write_board(board, write_board)
         return
+    require_file_place(output, "--output")
     looks, lens = _looks(pictures, bag, intrinsics, moving=on_table is None)
     seen = _find_all(looks, board)
     if on_table is not None:
@@ -98,8 +100,10 @@ def calibrate_camera(
         method = "board_in_gripper"
         grippers = [gripper_pose(*_arm_and_torso(look, torso)) for look, _ in seen]
         solution = solve_board_in_gripper([found for _, found in seen], grippers, lens)
+    # First what was found: a full disk must not cost it.
+    _report(solution)
     save_calibration(_record(solution, lens, method), output)
-    _report(solution, output)
+    typer.echo(f"{output} written. Next: fetch-sim2real check-calibration {output} --policy <policy>")
 
 
 def _looks(
@@ -170,20 +174,15 @@ def _record(solution: Solution, lens: IntrinsicsRecord, method: Method) -> Camer
     )
 
 
-def _report(solution: Solution, output: Path) -> None:
+def _report(solution: Solution) -> None:
     for name, residual_px in solution.residual_by_picture_px.items():
         typer.echo(f"{name}: {residual_px:.2f} px")
     position = ", ".join(f"{value:.4f}" for value in solution.base_T_camera.position)
     typer.echo(f"camera at {position} m in base_link; {solution.residual_px:.2f} px over {solution.points} corners")
-    typer.echo(f"{output} written. Next: fetch-sim2real check-calibration {output} --policy <policy>")
 
 
 def _write_board(board: BoardSpec, path: Path) -> None:
-    try:
-        written = cv2.imwrite(str(path), board_picture(board))
-    except cv2.error:
-        written = False
-    if not written:
-        raise CalibrationError(f"{path} cannot be written; expected a name ending in .png in a folder that is there")
+    require_picture_place(path, "--write-board")
+    write_picture(board_picture(board), path)
     size_mm = f"{1000 * board.columns * board.square_m:.0f} x {1000 * board.rows * board.square_m:.0f} mm"
     typer.echo(f"{path}: {size_mm} at 300 dpi. Print it unscaled on something stiff, and measure its squares.")

@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -23,6 +24,7 @@ _FILE_WIDTH: Final = 120
 # A graph in lockstep keeps about two cores busy.
 _CORES_PER_GRAPH: Final = 2
 _MAX_DEFAULT_JOBS: Final = 8
+_CLIPS: Final = 3
 _HELP: Final = """Run a suite of cases through the graph in lockstep, and write one report.
 
 SUITE is smoke, nominal, randomized, gap, perturbed, latency or imperfect, or a YAML file of your own
@@ -56,7 +58,10 @@ def evaluate(
     jobs: Annotated[
         int | None, typer.Option(min=1, max=64, help="Graphs at a time.", show_default="one for every two cores")
     ] = None,
-    videos: Annotated[int, typer.Option(min=0, max=50, help="How many of the worst episodes the report shows.")] = 3,
+    videos: Annotated[
+        int | None,
+        typer.Option(min=0, max=50, help="How many of the worst episodes the report shows.", show_default=str(_CLIPS)),
+    ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="JSON of an earlier evaluation: fail if this one is significantly worse.")
     ] = None,
@@ -73,8 +78,9 @@ def evaluate(
     from fetch_sim2real.evaluation.evidence import Evidence, Timing, read_evidence
     from fetch_sim2real.evaluation.gate import compare
     from fetch_sim2real.evaluation.report import report_html
-    from fetch_sim2real.evaluation.result import write_result, write_text
+    from fetch_sim2real.evaluation.result import write_result
     from fetch_sim2real.evaluation.suite import load_suite
+    from fetch_sim2real.outputs import Attempts, require_file_place, require_folder_place, write_text
     from fetch_sim2real.stop_request import StopRequest, StopRequestedError
     from operator_cli.evaluation import DONE, REPORT, case_results, checked, prepare, run_workers
     from operator_cli.evaluation_clips import worst_clips
@@ -84,6 +90,9 @@ def evaluate(
     before = None if baseline is None else read_evidence(baseline)
     plan = checked(chosen)
     folder = (folder or Path("runs") / f"evaluate-{chosen.name}").expanduser().absolute()
+    require_folder_place(folder, "--folder")
+    if json_file is not None:
+        require_file_place(json_file, "--json")
     jobs = jobs or max(1, min(_MAX_DEFAULT_JOBS, (os.cpu_count() or 1) // _CORES_PER_GRAPH))
     done = prepare(folder, plan, fresh)
     if done.results:
@@ -112,20 +121,29 @@ def evaluate(
         ),
     )
     findings = () if before is None else compare(evidence, before, max_slowdown)
-    with console.status("pictures of the worst episodes"):
-        clips = worst_clips(evidence, videos)
-    report = folder / REPORT
-    write_text(report_html(evidence, clips, findings), report)
-    if json_file is not None:
-        write_result(evidence, json_file)
-    # Last: it says that the evaluation is complete.
-    write_result(evidence, folder / DONE)
+    attempts = Attempts(lambda text: console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True))
+    # First the numbers, which nothing that is drawn may cost.
     _print(evidence, console)
-    console.print(f"[bold]report  [/]{report}", soft_wrap=True, highlight=False)
+    if json_file is not None:
+        attempts.make(f"the result {json_file}", partial(write_result, evidence, json_file), asked=True)
+    with console.status("pictures of the worst episodes"):
+        draw = partial(worst_clips, evidence, _CLIPS if videos is None else videos)
+        clips = attempts.make("the pictures of the worst episodes", draw, asked=videos is not None)
+    report = folder / REPORT
+
+    def write_report() -> None:
+        write_text(report_html(evidence, clips or (), findings), report)
+        console.print(f"[bold]report  [/]{report}", soft_wrap=True, highlight=False)
+
+    attempts.make(f"the report {report}", write_report, asked=True)
+    # Last: it says that the evaluation is complete.
+    attempts.make(f"the result {folder / DONE}", partial(write_result, evidence, folder / DONE), asked=True)
     for finding in findings:
         console.print(finding.text, style="bold red" if finding.worse else None, markup=False, highlight=False)
     if any(finding.worse for finding in findings):
         console.print(f"worse than the baseline {baseline}", style="bold red")
+        raise typer.Exit(1)
+    if attempts.failed:
         raise typer.Exit(1)
 
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.look import LOOKS
+from fetch_sim2real.outputs import require_folder_place
 from fetch_sim2real.replay_processes import ReplayOptions, replay_graph
 from fetch_sim2real.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.supervision import Supervisor
@@ -72,7 +73,9 @@ def play(
     from fetch_sim2real.bags.renames import renames_of
     from operator_cli.view.beside import view_beside
 
-    # A bag that is not there is said before anything starts.
+    # A bag that is not there, or one that cannot be made, is said before anything starts.
+    if record is not None:
+        require_folder_place(record, "--record")
     open_bag(bag, renames_of(rename or []))
     values = {
         "bag": str(bag), "policy": policy, "look": look, "rename": " ".join(rename or []),

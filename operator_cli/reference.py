@@ -15,6 +15,7 @@ from fetch_sim2real.cli.world_reference import world_page
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.graph import Qos, Topic
 from fetch_sim2real.launch_arguments import Meaning, arguments_of
+from fetch_sim2real.outputs import require_folder_place, write_text
 from fetch_sim2real.processes import PlacementOptions, SimGraphOptions
 from fetch_sim2real.replay_processes import ReplayOptions
 from fetch_sim2real.robot_processes import RecordOptions, RobotGraphOptions
@@ -46,13 +47,15 @@ def main(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a page is out of date.")] = False,
 ) -> None:
     """Write the pages of the documentation that follow from the code: topics, parameters, worlds, errors."""
+    if not check:
+        require_folder_place(docs, "--docs")
     for name, text in pages().items():
         path = docs / name
         current = path.read_text(encoding="utf-8") if path.is_file() else ""
         if check and current != text:
             raise SetupError(f"{path} is out of date: run `fetch-sim2real reference --docs {docs}`")
         if not check:
-            path.write_text(text, encoding="utf-8")
+            write_text(text, path)
             typer.echo(str(path))
 
 

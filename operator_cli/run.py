@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fetch_sim2real import __version__, graph
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.evaluation.result import Latencies, LatencyRecord, RunResult, success_of, write_result
 from fetch_sim2real.launcher import launch
+from fetch_sim2real.outputs import Attempts
 from fetch_sim2real.processes import sim_graph
 from fetch_sim2real.stop_request import StopRequest, StopRequestedError
 from operator_cli.episodes import Episode, Run, run_episodes
@@ -41,36 +44,49 @@ class InterruptedRunError(StopRequestedError):
         self.result = result
 
 
-def run_sim(settings: SimSettings, console: Console, started_s: float) -> RunResult:
-    """Do what ``settings`` (checked ones) ask for.
+def run_sim(settings: SimSettings, console: Console, started_s: float, attempts: Attempts) -> RunResult:
+    """Do what ``settings`` (checked ones) ask for. Files that cannot be written are told by ``attempts``.
 
     ``started_s`` is when the program started (monotonic clock). Raises ``GraphError`` if the graph fails,
-    ``InterruptedRunError`` after a signal.
+    ``InterruptedRunError`` after a signal; of the episodes that were over by then the result is written all the same.
     """
     run = Run()
-    stopped: StopRequestedError | None = None
+    ended: FetchSim2RealError | StopRequestedError | None = None
+    result: RunResult | None = None
     with _log_folder(settings) as logs, StopRequest(lambda: _say_stopping(console)) as stop:
         try:
             if settings.attach:
                 settings = _run_attached(settings, stop, console, run)
             else:
                 _run_launched(settings, logs, stop, console, run)
-        except StopRequestedError as error:
-            stopped = error
-    if stopped is not None and not run.episodes:
-        raise InterruptedRunError(stopped.signal_number, None)
-    result = _result(settings, run, started_s)
-    if settings.folder is not None:
+        except (FetchSim2RealError, StopRequestedError) as error:
+            ended = error
+        if run.episodes or ended is None:
+            # First the numbers, which nothing that is drawn may cost; a signal waits meanwhile.
+            result = _result(settings, run, started_s)
+            _write(result, settings, attempts)
+    if result is not None and settings.folder is not None and not isinstance(ended, FetchSim2RealError):
         # Imported here: it takes as long as a node does to start, and would delay the first command.
         from operator_cli.pictures import make_pictures
 
-        result = result.model_copy(update={"picture": make_pictures(settings, run.episodes)})
-        write_result(result, settings.folder / RESULT_FILE)
-    if settings.json_file is not None:
-        write_result(result, settings.json_file)
-    if stopped is not None:
-        raise InterruptedRunError(stopped.signal_number, result)
+        if (picture := make_pictures(settings, run.episodes, attempts)) is not None:
+            result = result.model_copy(update={"picture": picture})
+            _write(result, settings, attempts)
+    if isinstance(ended, StopRequestedError):
+        raise InterruptedRunError(ended.signal_number, result)
+    if ended is not None:
+        if result is not None:
+            console.print(f"of {len(run.episodes)} episodes that were over the result is kept", style="yellow")
+        raise ended
+    assert result is not None
     return result
+
+
+def _write(result: RunResult, settings: SimSettings, attempts: Attempts) -> None:
+    own = None if settings.folder is None else settings.folder / RESULT_FILE
+    for path in (own, settings.json_file):
+        if path is not None:
+            attempts.make(f"the result {path}", partial(write_result, result, path), asked=True)
 
 
 @contextmanager
@@ -207,8 +223,14 @@ def _result(settings: SimSettings, run: Run, started_s: float) -> RunResult:
     )
 
 
-def _frames_unrecorded(bag: Path, run: Run) -> int:
-    """Frames that were published and are not in the bag; one that was published again counts once."""
-    topics = json.loads((bag / "recording.json").read_text(encoding="utf-8"))["topics"]
-    there = min(topics[t.name]["messages"] - topics[t.name]["repeated"] for t in (graph.COLOR, graph.DEPTH))
+def _frames_unrecorded(bag: Path, run: Run) -> int | None:
+    """Frames that were published and are not in the bag; one that was published again counts once.
+
+    None where the recorder could not finish its own count.
+    """
+    try:
+        topics = json.loads((bag / "recording.json").read_text(encoding="utf-8"))["topics"]
+        there = min(topics[t.name]["messages"] - topics[t.name]["repeated"] for t in (graph.COLOR, graph.DEPTH))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
     return max(0, sum(result.steps for result in run.results) - there)

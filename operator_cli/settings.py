@@ -9,6 +9,8 @@ from typing import Final
 
 from fetch_sim2real import paths
 from fetch_sim2real.errors import GraphError, SetupError
+from fetch_sim2real.evaluation.video_encoder import require_video_place
+from fetch_sim2real.outputs import require_file_place, require_folder_place
 from fetch_sim2real.processes import SimGraphOptions
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import Task, find_task
@@ -59,8 +61,11 @@ class SimSettings:
 def checked(settings: SimSettings) -> SimSettings:
     """The settings with all parts that follow from others.
 
-    Raises ``FetchSim2RealError`` for an unknown policy or world, a folder in use, or options that exclude each other.
+    Raises ``FetchSim2RealError`` for an unknown policy or world, a folder in use, one that cannot be written to, a
+    video that cannot be encoded, or options that exclude each other.
     """
+    if settings.json_file is not None:
+        require_file_place(settings.json_file, "--json")
     if settings.attach:
         return _checked_attached(settings)
     if settings.namespace:
@@ -74,6 +79,9 @@ def checked(settings: SimSettings) -> SimSettings:
             raise GraphError("--video is made from the recorded bag: leave --no-record out")
         return settings
     folder = settings.folder.expanduser().absolute()
+    require_folder_place(folder, "--record")
+    if settings.video is not None:
+        require_video_place(settings.video, "--video")
     if folder.exists() and any(folder.iterdir()):
         raise SetupError(f"the folder {folder} is not empty, choose another: --record DIR")
     options = replace(settings.graph, record=str(folder / "bag"))

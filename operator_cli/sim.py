@@ -116,6 +116,7 @@ def sim(
         raise typer.BadParameter("--record and --no-record exclude each other")
     # Imported here, so that --help needs neither ROS nor the simulation.
     from fetch_sim2real.evaluation.table import print_result
+    from fetch_sim2real.outputs import Attempts
     from operator_cli.run import RESULT_FILE, InterruptedRunError, run_sim
     from operator_cli.settings import SimSettings, checked
     from operator_cli.view.beside import view_beside
@@ -153,9 +154,10 @@ def sim(
     )
     # Held until the program ends. In a domain of its own a simulation meets neither a second one nor a robot.
     _domain_lock = None if attach else enter_domain(console)
+    attempts = Attempts(lambda text: console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True))
     try:
         with view_beside(console) if view else nullcontext():
-            result = run_sim(settings, console, started_s)
+            result = run_sim(settings, console, started_s, attempts)
     except InterruptedRunError as interrupted:
         if interrupted.result is not None:
             print_result(interrupted.result, console)
@@ -164,6 +166,8 @@ def sim(
     print_result(result, console)
     if settings.folder is not None:
         console.print(f"[bold]result  [/]{settings.folder / RESULT_FILE}", soft_wrap=True, highlight=False)
+    if attempts.failed:
+        raise typer.Exit(1)
 
 
 def _arguments() -> list[str]:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetch_sim2real.picture_file import drawable
 from fetch_sim2real.types import FloatArray
 
 Picture = NDArray[np.uint8]  # (H, W, 3), RGB
@@ -98,6 +99,7 @@ def _write(
     picture: Picture, text: str, x: int, y: int, color: tuple[int, int, int], size: float, right: bool = False
 ) -> int:
     """Write and return the width; ``x`` is the right end if ``right``."""
+    text = drawable(text)
     (width, _), _ = cv2.getTextSize(text, _FONT, size, 1)
     cv2.putText(picture, text, (x - width if right else x, y), _FONT, size, color, 1, cv2.LINE_AA)
     return int(width)

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.outputs import write_text
 from fetch_sim2real.policy.manifest import PoseRecord
 from fetch_sim2real.schema import PositiveFloat, Record
 from fetch_sim2real.types import FloatArray
@@ -80,12 +81,9 @@ def load_calibration(path: Path) -> CameraCalibration:
 
 
 def save_calibration(calibration: CameraCalibration, path: Path) -> None:
-    """Write a calibration file, replacing one that is there. CalibrationError if it cannot be written."""
+    """Write a calibration file, replacing one that is there in one step. ``SetupError`` if it cannot be written."""
     text = yaml.safe_dump(calibration.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
-    try:
-        path.write_text(_HEADER + text, encoding="utf-8")
-    except OSError as error:
-        raise CalibrationError(f"the calibration file {path} cannot be written: {error.strerror or error}") from None
+    write_text(_HEADER + text, path)
 
 
 def load_intrinsics(path: Path) -> IntrinsicsRecord:

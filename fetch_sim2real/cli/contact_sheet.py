@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
-import cv2
 import typer
 
-from fetch_sim2real.errors import SetupError
 from fetch_sim2real.evaluation.contact_sheet import contact_sheet
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.picture_file import require_picture_place, write_picture
 from fetch_sim2real.sim.cell import IMAGE
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks import find_task
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-_JPEG_QUALITY: Final = 75
 
 
 @app.command()
@@ -29,10 +26,8 @@ def main(
     output: Annotated[Path, typer.Option(help="Picture to write, .png or .jpg.")] = Path("contact_sheet.png"),
 ) -> None:
     """Write a picture of a world's episodes: colour and depth of the camera and of the actor, nominal first."""
+    require_picture_place(output, "--output")
     shown = load_world(world, worlds_dir())
     sheet = contact_sheet(load_world("nominal", worlds_dir()), shown, find_task(task), IMAGE, seed, episodes)
-    if output.suffix.lower() not in (".png", ".jpg") or not output.parent.is_dir():
-        raise SetupError(f"cannot write {output}; expected a name ending in .png or .jpg in a folder that is there")
-    if not cv2.imwrite(str(output), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
-        raise SetupError(f"{output} could not be written; is its folder writable?")
+    write_picture(sheet, output)
     typer.echo(f"{output}: nominal and {episodes} episodes of {shown.name} from seed {seed}")

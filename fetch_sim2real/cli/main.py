@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from fetch_sim2real import __version__
-from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.cli.entry import one_line_errors, require_utf8
 
 
 @dataclass(frozen=True)
@@ -140,22 +140,10 @@ def _register(subcommand: Subcommand) -> None:
 
 def run_subcommand(subcommand: Subcommand, arguments: list[str]) -> None:
     """Import the subcommand and run it. An error that the user can repair becomes one line and exit status 1."""
-    try:
+    with one_line_errors(_OWN_PACKAGES):
+        require_utf8(arguments)
         module = importlib.import_module(subcommand.module)
         module.app(args=arguments, prog_name=f"fetch-sim2real {subcommand.name}")
-    except FetchSim2RealError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        raise typer.Exit(1) from None
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in _OWN_PACKAGES:
-            raise  # a fault of ours, not of this machine
-        typer.secho(
-            f"error: the Python package '{error.name}' is not installed; `fetch-sim2real doctor` says what is missing "
-            "and how to get it",
-            fg=typer.colors.RED,
-            err=True,
-        )
-        raise typer.Exit(1) from None
 
 
 for _subcommand in SUBCOMMANDS:

@@ -15,9 +15,10 @@ from fetch_sim2real.bags.renames import renames_of
 from fetch_sim2real.bags.replaying import replay_run
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.evaluation.film_strip import write_picture
 from fetch_sim2real.look import EVERY_FRAME, LOOKS
+from fetch_sim2real.outputs import Attempts
 from fetch_sim2real.paths import find_policy
+from fetch_sim2real.picture_file import require_picture_place, write_picture
 from fetch_sim2real.policy.bundle import load_bundle
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -39,7 +40,7 @@ def main(
         list[str] | None,
         typer.Option(help="Topic that has another name in the bag: /joint_states:=/fetch/joint_states."),
     ] = None,
-    picture: Annotated[Path, typer.Option(help="Picture to write, .png.")] = _PICTURE,
+    picture: Annotated[Path | None, typer.Option(help="Picture to write, .png.", show_default=str(_PICTURE))] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Give a bag's frames to a policy once more, and compare its commands with those that were recorded.
@@ -48,6 +49,8 @@ def main(
     """
     if look not in LOOKS:
         raise SetupError(f"look is '{look}', expected one of {', '.join(LOOKS)}")
+    if picture is not None:
+        require_picture_place(picture, "--picture")
     # As the policy's node: more threads round differently.
     torch.set_num_threads(1)
     bundle = load_bundle(find_policy(policy))
@@ -55,13 +58,19 @@ def main(
     run = read_run(recorded)
     replayed = replay_run(recorded, run, bundle, look)
     result = summary(recorded, run, bundle, replayed, tolerance)
-    write_picture(comparison_picture(f"{bag} by {policy}", replayed, bundle.manifest.torso_height_m), picture)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
         _tell(result)
-        typer.echo(f"picture    {picture}")
-    if result["commands"]["differing"] or not result["commands"]["compared"]:
+    place, attempts = picture or _PICTURE, Attempts(lambda text: typer.echo(text, err=True))
+
+    def draw() -> None:
+        write_picture(comparison_picture(f"{bag} by {policy}", replayed, bundle.manifest.torso_height_m), place)
+        if not as_json:
+            typer.echo(f"picture    {place}")
+
+    attempts.make(f"the picture {place}", draw, asked=picture is not None)
+    if result["commands"]["differing"] or not result["commands"]["compared"] or attempts.failed:
         raise typer.Exit(1)
 
 

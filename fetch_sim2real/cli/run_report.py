@@ -11,7 +11,7 @@ from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.renames import renames_of
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.bags.run_report import run_report_html
-from fetch_sim2real.errors import SetupError
+from fetch_sim2real.outputs import require_file_place, write_text
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -26,13 +26,11 @@ def main(
     ] = None,
 ) -> None:
     """Write one HTML page of a run from its bag; it needs no other file and no network."""
+    require_file_place(output, "--output")
     recorded = open_bag(bag, renames_of(rename or []))
     run = read_run(recorded)
     page = run_report_html(recorded, run)
-    try:
-        output.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise SetupError(f"{output} cannot be written: {error}") from error
+    write_text(page, output)
     typer.echo(f"{output}: {len(run.frames_ns)} frames, {len(run.answers)} answers, {run.refusals.total()} refused")
     for text in run.losses:
         typer.echo(f"lost: {text}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.observation.preprocess import ImageSpec, preprocess
+from fetch_sim2real.picture_file import drawable
 from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks import Task
@@ -53,7 +54,8 @@ def _tile(sim: SimWorld, image: ImageSpec, seed: int, name: str) -> NDArray[np.u
     seen = preprocess(frame, sim.camera_model, image)
     pictures = (frame.rgb, depth_colors(frame.depth_mm), seen.rgb, depth_colors(seen.depth_mm))
     parts = [_scaled(picture) for picture in pictures]
-    cv2.putText(parts[0], f"{name} {seed}", (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+    title = drawable(f"{name} {seed}")
+    cv2.putText(parts[0], title, (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
     framed = [np.pad(part, ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=255) for part in parts]
     return np.hstack(framed)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.evaluation.recorded_episode import Moment
 from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.picture_file import drawable
 
 Picture = NDArray[np.uint8]  # (H, W, 3), RGB
 
@@ -91,19 +91,6 @@ def depth_picture(depth_mm: NDArray[np.uint16]) -> Picture:
     return colors  # type: ignore[no-any-return]
 
 
-def write_picture(picture: Picture, path: Path) -> None:
-    """Write a PNG (by the path's suffix also another format that OpenCV knows). FetchSim2RealError if it cannot."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = cv2.imwrite(str(path), picture[..., ::-1])
-    except cv2.error as error:
-        raise FetchSim2RealError(
-            f"the picture {path} cannot be written: {error}; expected a name like strip.png"
-        ) from None
-    if not written:
-        raise FetchSim2RealError(f"the picture {path} cannot be written: is the folder writable, the disk full?")
-
-
 def _title(title: FilmTitle, width: int) -> Picture:
     bar = np.full((_TITLE_PX, width, 3), _PAPER, np.uint8)
     verdict = f"{'success' if title.success else 'failure'}, {100 * title.final_distance_m:.1f} cm from the goal"
@@ -151,6 +138,7 @@ def _draw_ring(picture: Picture, u: int, v: int) -> None:
 def _write(
     picture: Picture, text: str, x: int, y: int, color: tuple[int, int, int], size: float = 0.5, right: bool = False
 ) -> None:
+    text = drawable(text)
     if right:
         (width, _), _ = cv2.getTextSize(text, _FONT, size, 1)
         x -= width

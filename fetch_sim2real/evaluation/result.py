@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -11,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from fetch_sim2real.evaluation.statistics import percentiles, wilson_interval
+from fetch_sim2real.outputs import write_text
 from fetch_sim2real.schema import Record, Vector3
 
 RESULT_VERSION: Final = 1
@@ -106,19 +105,5 @@ def success_of(episodes: Sequence[EpisodeResult]) -> tuple[float, tuple[float, f
 
 
 def write_result(result: Record, path: Path) -> None:
-    """Write the result as JSON, replacing the file in one step."""
+    """Write the result as JSON, replacing the file in one step. ``SetupError`` if it cannot be written."""
     write_text(result.model_dump_json(indent=2) + "\n", path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file, replacing it in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

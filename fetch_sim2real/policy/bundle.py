@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from fetch_sim2real.errors import BundleError
+from fetch_sim2real.outputs import write_bytes
 from fetch_sim2real.policy.golden import Golden, golden_from_bytes, golden_to_bytes, verify_golden
 from fetch_sim2real.policy.manifest import (
     ACTOR_FILE,
@@ -63,7 +63,7 @@ def save_bundle(
 ) -> PolicyBundle:
     """Write a bundle, replacing one that is there, after verifying it exactly as ``load_bundle`` will.
 
-    Nothing is written when the verification fails (BundleError).
+    Nothing is written when the verification fails (BundleError). ``SetupError`` if a file cannot be written.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in actor.state_dict().items()}
     files = {ACTOR_FILE: safetensors.torch.save(weights), GOLDEN_FILE: golden_to_bytes(golden)}
@@ -71,10 +71,9 @@ def save_bundle(
     files[MANIFEST_FILE] = _manifest_bytes(content, hashes)
     bundle = _verify(files)
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
     # The manifest last: an interrupted save leaves hashes that do not match, and is refused.
     for name, data in files.items():
-        _write(folder / name, data)
+        write_bytes(data, folder / name)
     return bundle
 
 
@@ -84,7 +83,7 @@ def record_success(directory: str | os.PathLike[str], success: SuccessRecord) ->
     content = ManifestContent.model_validate(
         {name: getattr(manifest, name) for name in ManifestContent.model_fields} | {"success": success}
     )
-    _write(Path(directory) / MANIFEST_FILE, _manifest_bytes(content, manifest.files))
+    write_bytes(_manifest_bytes(content, manifest.files), Path(directory) / MANIFEST_FILE)
     return load_bundle(directory)
 
 
@@ -197,19 +196,6 @@ def _read(path: Path) -> bytes:
     if len(data) > limit:
         raise BundleError(path.name, f"is larger than {limit} bytes")
     return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace ``path`` in one step: a reader sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _sha256(data: bytes) -> str:

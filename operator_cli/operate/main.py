@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from fetch_sim2real.operation.log import OUTCOMES, OperationLog
+from fetch_sim2real.outputs import require_file_place
 from fetch_sim2real.stop_request import StopRequest, StopRequestedError
 from operator_cli.namespaces import HELP as NAMESPACE_HELP
 from operator_cli.namespaces import checked_namespace
@@ -77,6 +78,9 @@ def operate(
     expected = Expected(mode, speed, calibration, tuple(accept or ()))
     choices = Choices(expected, log, yes, checked_namespace(namespace))
     context.obj = choices
+    # An arm is stopped whatever becomes of the log.
+    if context.invoked_subcommand != "stop":
+        require_file_place(log, "--log")
     if context.invoked_subcommand is not None:
         return
     # Imported here, so that --help needs neither ROS nor torch.

@@ -1,0 +1,82 @@
+"""What every command does around its own work: names that can be passed on, and errors of one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import Final, NoReturn
+
+import typer
+
+from fetch_sim2real.errors import FetchSim2RealError, SetupError
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def require_utf8(arguments: Sequence[str]) -> None:
+    """``SetupError`` for an argument, or a folder to work in, whose name is no UTF-8.
+
+    ROS parameters, JSON and OpenCV take no other; the latter ends the process.
+    """
+    for argument in arguments:
+        if not _is_utf8(argument):
+            raise SetupError(f"the argument '{_shown(argument)}' is not valid UTF-8: rename what it names")
+    try:
+        folder = os.getcwd()
+    except OSError:
+        raise SetupError("the folder that this was called in is no longer there: change to another one") from None
+    if not _is_utf8(folder):
+        raise SetupError(
+            f"the name of the folder that this was called in, {_shown(folder)}, is not valid UTF-8: rename it, or call "
+            "from another one"
+        )
+
+
+@contextmanager
+def one_line_errors(own_packages: Collection[str]) -> Iterator[None]:
+    """Turn an error that the user can repair into one line and exit status 1.
+
+    ``own_packages``: that one of these is missing is a fault of ours, not of the machine.
+    """
+    # Files in a folder may have any names, and are spoken of.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    except FetchSim2RealError as error:
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in own_packages:
+            raise
+        _fail(
+            f"the Python package '{error.name}' is not installed; `fetch-sim2real doctor` says what is missing and how "
+            "to get it"
+        )
+    except OSError as error:
+        # A file or folder of the user's; what concerns none, and no full disk, is a fault of ours.
+        if error.filename is None and error.errno not in _FULL:
+            raise
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        _fail(f"{place}{error.strerror}: is the name right, may you read and write there, is there room on the disk?")
+
+
+def _fail(text: str) -> NoReturn:
+    typer.secho(f"error: {text}", fg=typer.colors.RED, err=True)
+    raise SystemExit(1)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

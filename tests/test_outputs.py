@@ -1,0 +1,305 @@
+"""Places that cannot be written to are found before the work, and what was measured survives what comes after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_bag import messages, write_mcap
+from test_bundle import make_content, write_bundle
+from typer.testing import CliRunner, Result
+
+from fetch_sim2real.cli.main import app
+from fetch_sim2real.errors import SetupError
+from fetch_sim2real.outputs import Attempts, require_file_place, require_folder_place, write_text
+from fetch_sim2real.picture_file import write_picture
+from fetch_sim2real.policy.bundle import load_bundle
+from fetch_training.eye import NO_ERRORS
+from fetch_training.learn import LoopSettings
+from fetch_training.run_directory import RunDirectory
+from fetch_training.setup import Setting
+from fetch_training.state_stage import StageSettings, train_with_her
+
+pytestmark = pytest.mark.timeout(120)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("policies") / "tiny", make_content())
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
+    return write_mcap(tmp_path_factory.mktemp("bags") / "bag.mcap", list(messages(load_bundle(policy), 4)))
+
+
+@pytest.fixture
+def folder_of_somebody_else(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that may be looked into and not written to; this process is not root meanwhile."""
+    folder = Path("/tmp") / f"of_somebody_else_{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    else:
+        folder.chmod(0o555)
+    yield folder
+    os.seteuid(user)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def is_one_line(result: Result, *words: str) -> bool:
+    """Whether the command ended with one line, and no traceback, that holds the words."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    lines = [line for line in result.output.splitlines() if line]
+    assert result.exit_code == 1 and len(lines) == 1 and lines[0].startswith("error: "), result.output
+    return all(word in lines[0] for word in words)
+
+
+# ---- before the work ------------------------------------------------------------------------------------------------
+
+# Each option that names what a command writes, what it writes, and what else the command needs to get that far.
+OUTPUTS: dict[str, tuple[str, list[str]]] = {
+    "sim --record": ("folder", []),
+    "sim --json": (".json", ["--no-record"]),
+    "sim --video": (".mp4", ["--record", "{tmp}/run"]),
+    "evaluate --folder": ("folder", ["smoke"]),
+    "evaluate --json": (".json", ["smoke", "--folder", "{tmp}/run"]),
+    "operate --log": (".jsonl", ["check"]),
+    "calibrate-camera --output": (".yaml", []),
+    "calibrate-camera --write-board": (".png", []),
+    "align-camera --picture": (".png", []),
+    "align-camera --write": (".yaml", []),
+    "replay --picture": (".png", ["{bag}", "--policy", "push"]),
+    "play --record": ("folder", ["{bag}", "--policy", "push"]),
+    "report --output": (".html", ["{bag}"]),
+    "contact-sheet --output": (".png", []),
+    "import-policy --output": ("folder", ["{bag}"]),
+    "reference --docs": ("folder", []),
+}
+NEED_ROS = ("sim", "evaluate", "operate", "play", "reference")
+
+
+@pytest.mark.parametrize("option", OUTPUTS)
+def test_a_place_that_cannot_be_written_to_is_one_line_before_anything_is_done(
+    option: str, tmp_path: Path, bag: Path
+) -> None:
+    command, name = option.split()
+    if command in NEED_ROS:
+        pytest.importorskip("rclpy")
+    kind, others = OUTPUTS[option]
+    suffix = "" if kind == "folder" else kind
+    (tmp_path / "file").write_text("")
+    (tmp_path / f"folder{suffix}").mkdir()
+    bad = [tmp_path / "file" / f"below{suffix}", Path(f"/proc/nothing{suffix}"), Path(f"/sys/nothing{suffix}")]
+    bad += [tmp_path / ("n" * 300 + suffix)]
+    bad += [tmp_path / "file"] if kind == "folder" else [tmp_path / f"folder{suffix}"]
+    for place in bad:
+        others_now = [text.format(tmp=tmp_path, bag=bag) for text in others]
+        # Options of `operate` come before its step.
+        arguments = [name, str(place), *others_now] if command == "operate" else [*others_now, name, str(place)]
+        assert is_one_line(run(command, *arguments), name, str(place)), place
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["train reach --run", "state reach --run", "measure push --output"])
+def test_training_finds_it_before_anything_is_done(command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "below"
+    words = [sys.executable, "-m", "fetch_training.main", *command.split(), str(place)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ") and str(place) in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_folder_of_somebody_else_is_named(folder_of_somebody_else: Path) -> None:
+    for refuse in (require_file_place, require_folder_place):
+        with pytest.raises(SetupError, match="Permission denied"):
+            refuse(folder_of_somebody_else / "new" / "one", "--here")
+        refuse(Path("/tmp") / "new" / "one", "--here")
+    assert list(folder_of_somebody_else.iterdir()) == []
+
+
+def test_a_video_without_its_encoder_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rclpy")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    result = run("sim", "--record", tmp_path / "run", "--video", tmp_path / "v.mp4")
+    assert is_one_line(result, "imageio-ffmpeg", "EXTRAS=viz")
+    assert not (tmp_path / "run").exists()
+    assert is_one_line(run("sim", "--record", tmp_path / "run", "--video", tmp_path / "v.txt"), ".mp4")
+
+
+@pytest.mark.parametrize("command", ["train", "state"])
+def test_training_without_matplotlib_is_refused_before_it_begins(command: str, tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        f"sys.argv = ['main', '{command}', 'reach', '--run', '{tmp_path / 'run'}']\n"
+        "from fetch_training.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "matplotlib" in done.stderr and "EXTRAS=train" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+# ---- after it -------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "new" / "result.json"
+    write_text("old", path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    write_text("through a link", link)
+    assert link.is_symlink() and path.read_text() == "through a link"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(SetupError, match="No space left on device"):
+        write_text("new", path)
+    assert path.read_text() == "through a link" and [file.name for file in path.parent.iterdir()] == ["result.json"]
+
+
+def test_a_device_is_written_to_and_stays_one() -> None:
+    write_text("text", Path("/dev/null"))
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    with pytest.raises(SetupError, match="No space left on device"):
+        write_text("text", Path("/dev/full"))
+
+
+def test_what_fails_beside_the_result_is_one_line_and_counts_only_if_asked_for() -> None:
+    said: list[str] = []
+    attempts = Attempts(said.append)
+
+    def fail() -> None:
+        raise RuntimeError("two\nlines")
+
+    assert attempts.make("the strip", lambda: 3, asked=True) == 3
+    assert attempts.make("the strip", fail, asked=False) is None and not attempts.failed
+    assert attempts.make("the video", fail, asked=True) is None and attempts.failed
+    assert said == ["the strip could not be made: two lines", "the video could not be made: two lines"]
+
+
+def test_a_replay_tells_its_numbers_whatever_becomes_of_the_picture(
+    tmp_path: Path, bag: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("fetch_sim2real.cli.replay.comparison_picture", fail)
+    monkeypatch.chdir(tmp_path)
+    result = run("replay", bag, "--policy", policy, "--json")
+    assert result.exit_code == 0 and "the picture replay.png could not be made: MemoryError" in result.stderr
+    assert json.loads(result.stdout)["commands"]["bit_exact"] == 4
+    result = run("replay", bag, "--policy", policy, "--json", "--picture", tmp_path / "p.png")
+    assert result.exit_code == 1 and json.loads(result.stdout)["commands"]["bit_exact"] == 4
+
+
+def test_checkpoints_survive_a_curve_that_cannot_be_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fetch_training.learn.plot_learning_curve", fail)
+    directory = RunDirectory(tmp_path / "run")
+    loop = LoopSettings(steps=150, warm_up_steps=150, evaluate_every=150, evaluation_episodes=1)
+    train_with_her(Setting("reach", "nominal", True, NO_ERRORS), directory, StageSettings(loop=loop), 0)
+    assert directory.last.exists() and directory.best.exists() and directory.log.exists()
+    assert "learning_curve.png could not be made: [Errno 28] No space left on device" in caplog.text
+
+
+def test_half_a_line_of_a_measurement_is_measured_again(tmp_path: Path) -> None:
+    from fetch_training.main import _lines
+
+    file = tmp_path / "m.jsonl"
+    file.write_text('{"seed": 1, "success": true}\n{"seed": 2, "succ')
+    assert [line["seed"] for line in _lines(file)] == [1]
+    for other in ("[1, 2]\n", "no json\n", "\x00\n"):
+        file.write_text(other)
+        with pytest.raises(SetupError, match="measure --output"):
+            _lines(file)
+
+
+# ---- names ----------------------------------------------------------------------------------------------------------
+
+LATIN_1 = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["replay", "{latin}", "--policy", "{policy}"],
+        ["report", "{latin}", "--output", "{latin}/run.html"],
+        ["play", "{latin}", "--policy", "{policy}"],
+        ["sim", "--record", "{latin}/run"],
+        ["sim", "--policy", "{latin}"],
+        ["evaluate", "smoke", "--folder", "{latin}/run"],
+        ["evaluate", "{latin}/suite.yaml"],
+        ["contact-sheet", "--world", "{latin}/world.yaml"],
+        ["calibrate-camera", "--pictures", "{latin}"],
+        ["check-calibration", "{latin}/c.yaml"],
+        ["align-camera", "--bag", "{latin}"],
+        ["import-policy", "{latin}/m.zip", "--output", "{latin}/out"],
+        ["operate", "--log", "{latin}/log.jsonl", "label", "success"],
+        ["reference", "--docs", "{latin}"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_a_name_that_is_no_utf8_is_one_line(arguments: list[str], tmp_path: Path, bag: Path, policy: Path) -> None:
+    folder = tmp_path / LATIN_1
+    folder.mkdir()
+    shutil.copyfile(bag, folder / "bag.mcap")
+    result = run(*(text.format(latin=folder, policy=policy) for text in arguments))
+    assert is_one_line(result, "not valid UTF-8", "caf\\udce9")
+
+
+def test_a_folder_to_work_in_that_is_no_utf8_or_gone_is_one_line(
+    tmp_path: Path, bag: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / LATIN_1
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert is_one_line(run("replay", bag, "--policy", policy), "not valid UTF-8")
+    folder.rmdir()
+    assert is_one_line(run("replay", bag, "--policy", policy), "no longer there")
+
+
+def test_files_of_such_names_in_a_bag_are_read_spoken_of_and_drawn(tmp_path: Path, bag: Path, policy: Path) -> None:
+    """In a process of its own: its output is a pipe in UTF-8, and OpenCV ended it."""
+    (tmp_path / "bag").mkdir()
+    half = bag.read_bytes()[: bag.stat().st_size // 2]
+    (tmp_path / "bag" / f"{LATIN_1}.mcap").write_bytes(half)
+    for words in (["replay", "--policy", str(policy), "--picture", str(tmp_path / "p.png")], ["report"]):
+        command = [sys.executable, "-m", "fetch_sim2real.cli.main", words[0], str(tmp_path / "bag"), *words[1:]]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"},
+        )  # fmt: skip
+        assert done.returncode == 0 and "caf\\udce9.mcap has no end" in done.stdout, done.stderr
+    assert "caf\\udce9.mcap has no end" in (tmp_path / "run.html").read_text()
+    picture: Any = np.zeros((4, 6, 3), np.uint8)
+    write_picture(picture, tmp_path / f"{LATIN_1}.png")
+    assert (tmp_path / f"{LATIN_1}.png").read_bytes().startswith(b"\x89PNG")
