@@ -29,9 +29,9 @@ def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise FetchSim2RealError(f"the picture {path} cannot be written; expected a name like {path.stem}.png")
-    _, data = cv2.imencode(path.suffix.lower(), picture[..., ::-1] if picture.ndim == 3 else picture, [
-        cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY
-    ])  # fmt: skip
+    suffix = path.suffix.lower()
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix == ".jpg" else []
+    _, data = cv2.imencode(suffix, picture[..., ::-1] if picture.ndim == 3 else picture, options)
     write_bytes(data.tobytes(), path)
 
 

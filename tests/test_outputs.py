@@ -19,7 +19,7 @@ from test_bundle import make_content, write_bundle
 from typer.testing import CliRunner, Result
 
 from fetch_sim2real.cli.main import app
-from fetch_sim2real.errors import SetupError
+from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.outputs import Attempts, require_file_place, require_folder_place, write_text
 from fetch_sim2real.picture_file import write_picture
 from fetch_sim2real.policy.bundle import load_bundle
@@ -217,6 +217,60 @@ def test_a_replay_tells_its_numbers_whatever_becomes_of_the_picture(
     assert result.exit_code == 1 and json.loads(result.stdout)["commands"]["bit_exact"] == 4
 
 
+@pytest.fixture
+def one_episode(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
+    """`sim` without its graph: one episode is over, then comes the first of the errors put here, if there is one."""
+    pytest.importorskip("rclpy")
+    from fetch_sim2real.evaluation.result import EpisodeResult
+    from operator_cli.episodes import Episode, Run
+
+    errors: list[Exception] = []
+
+    def launched(settings: Any, logs: Path, stop: Any, console: Any, run: Run) -> None:
+        result = EpisodeResult(
+            seed=0, success=True, final_distance_m=0.01, steps=9, start_ns=0, goal_frame="block", goal_m=(0.0, 0.0, 0.0)
+        )
+        outcome: dict[str, Any] = {"answered": 9, "decisions": {}, "realtime_factor": 1.0}
+        outcome |= {"frame_to_command_ms": [1.0], "total_ms": [2.0], "render_ms": [0.5]}
+        run.episodes.append(Episode(result, outcome, 1.0, 0, 1))
+        for error in errors:
+            raise error
+
+    monkeypatch.setattr("operator_cli.run._run_launched", launched)
+    yield errors
+
+
+def test_a_runs_numbers_are_there_whatever_becomes_of_strip_and_video(
+    one_episode: list[Exception], tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operator_cli.settings.require_video_place", lambda *_: None)
+    for number, options in enumerate(([], ["--video", str(tmp_path / "v.mp4")])):
+        folder = tmp_path / str(number)
+        result = run("sim", "--policy", policy, "--task", "push", "--episodes", 1, "--record", folder, *options)
+        # There is no bag to draw from.
+        assert result.exit_code == number, result.output
+        assert "episode.png could not be made" in result.output and "1 of 1" in result.output
+        assert ("v.mp4 could not be made" in result.output) == bool(number)
+        assert json.loads((folder / "result.json").read_text())["episodes"][0]["success"] is True
+
+
+def test_episodes_that_were_over_are_kept_when_the_graph_fails(
+    one_episode: list[Exception], tmp_path: Path, policy: Path
+) -> None:
+    one_episode.append(GraphError("process 'recorder' ended"))
+    copy = tmp_path / "r.json"
+    arguments = ("--policy", policy, "--task", "push", "--record", tmp_path / "run", "--json", copy)
+    result = run("sim", *arguments)
+    assert result.exit_code == 1 and "process 'recorder' ended" in result.output
+    assert json.loads(copy.read_text())["success_rate"] == 1.0
+    assert copy.read_text() == (tmp_path / "run" / "result.json").read_text()
+
+
+def test_a_result_that_cannot_be_written_is_printed_all_the_same(one_episode: list[Exception], policy: Path) -> None:
+    result = run("sim", "--policy", policy, "--task", "push", "--no-record", "--json", "/dev/full")
+    assert result.exit_code == 1 and "No space left on device" in result.output and "1 of 1" in result.output
+
+
 def test_checkpoints_survive_a_curve_that_cannot_be_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -298,7 +352,7 @@ def test_files_of_such_names_in_a_bag_are_read_spoken_of_and_drawn(tmp_path: Pat
             command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"},
         )  # fmt: skip
-        assert done.returncode == 0 and "caf\\udce9.mcap has no end" in done.stdout, done.stderr
+        assert done.returncode == 0 and ".mcap has no end" in done.stdout, done.stderr
     assert "caf\\udce9.mcap has no end" in (tmp_path / "run.html").read_text()
     picture: Any = np.zeros((4, 6, 3), np.uint8)
     write_picture(picture, tmp_path / f"{LATIN_1}.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,8 @@ def one_line_errors(own_packages: Collection[str]) -> Iterator[None]:
             f"the Python package '{error.name}' is not installed; `fetch-sim2real doctor` says what is missing and how "
             "to get it"
         )
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
     except OSError as error:
         # A file or folder of the user's; what concerns none, and no full disk, is a fault of ours.
         if error.filename is None and error.errno not in _FULL:
