@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from fetch_sim2real.outputs import write_text
+
 if TYPE_CHECKING:
     from fetch_training.run_directory import RunDirectory
     from fetch_training.setup import Setting
@@ -100,7 +102,7 @@ def _outcomes(setting: Setting, run: RunDirectory, stage: StageSettings, name: s
     known: list[bool] = json.loads(path.read_text()) if path.exists() else []
     if len(known) < episodes:
         known += measure_best(setting, run, stage.learner, range(_FIRST_SEED + len(known), _FIRST_SEED + episodes))
-        path.write_text(json.dumps(known))
+        write_text(json.dumps(known), path)
     return known[:episodes]
 
 

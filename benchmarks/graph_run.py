@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fetch_sim2real.outputs import write_text
 from fetch_sim2real.processes import CAMERAS, SimGraphOptions
 
 _SAMPLE_S: Final = 0.5
@@ -128,8 +129,7 @@ def report(title: str, rows: Mapping[str, str], content: Mapping[str, Any], path
     console = Console()
     console.print()
     console.print(table)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(json.dumps(content, indent=2) + "\n", path)
     console.print(Text(f"{path}"), soft_wrap=True)
 
 

@@ -18,6 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fetch_sim2real.outputs import write_text
+
 if TYPE_CHECKING:
     from fetch_training.pipeline import TrainingRun
 
@@ -111,7 +113,7 @@ def _outcomes(
     if len(seeds):
         case = Case(load_world(world, worlds_dir()))
         known += [outcome.success for outcome in measure(load_bundle(request.output), case, seeds)]
-        path.write_text(json.dumps(known))
+        write_text(json.dumps(known), path)
     return known[: options.episodes]
 
 

@@ -88,11 +88,11 @@ def evaluate(
     overrides: dict[str, Any] = {"policy": policy, "episodes": episodes, "seed": seed}
     chosen = load_suite(suite, {name: value for name, value in overrides.items() if value is not None})
     before = None if baseline is None else read_evidence(baseline)
-    plan = checked(chosen)
     folder = (folder or Path("runs") / f"evaluate-{chosen.name}").expanduser().absolute()
     require_folder_place(folder, "--folder")
     if json_file is not None:
         require_file_place(json_file, "--json")
+    plan = checked(chosen)
     jobs = jobs or max(1, min(_MAX_DEFAULT_JOBS, (os.cpu_count() or 1) // _CORES_PER_GRAPH))
     done = prepare(folder, plan, fresh)
     if done.results:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from fetch_sim2real.sim.full_state import full_state_size
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import find_task
 from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
+from fetch_training.curve import plot_learning_curve
 from fetch_training.distil import DistilSettings, distil
 from fetch_training.export import export_bundle
 from fetch_training.eye import NO_ERRORS, EncoderEye, SeeingErrors, TruthEye, perfect_bottleneck
@@ -148,13 +150,26 @@ def test_a_worker_process_collects_the_same_episode() -> None:
     np.testing.assert_array_equal(collector.collect(request).action, elsewhere.action)
 
 
-def test_a_run_learns_stops_and_goes_on(tmp_path: Path) -> None:
+def test_a_run_learns_stops_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where its curve cannot be drawn: the checkpoint is there before."""
+    plots = iter((OSError(28, "No space left on device"),))
+
+    def plot(*arguments: Any) -> None:
+        if (error := next(plots, None)) is not None:
+            assert run.last.exists() and run.log.exists()
+            raise error
+        plot_learning_curve(*arguments)
+
+    monkeypatch.setattr("fetch_training.learn.plot_learning_curve", plot)
     loop = LoopSettings(steps=400, warm_up_steps=150, batch=32, updates_per_step=0.1, evaluate_every=150,
                         evaluation_episodes=1)  # fmt: skip
     run = RunDirectory(tmp_path / "run")
     train_with_her(BLIND, run, StageSettings(loop=loop), 0)
     first = run.read_log()
     assert run.best.exists() and run.curve.exists() and first[-1]["steps"] >= 300
+    assert "learning_curve.png could not be made: [Errno 28] No space left on device" in caplog.text
     longer = StageSettings(loop=LoopSettings(**{**loop.__dict__, "steps": 700}))
     train_with_her(BLIND, run, longer, 0)
     rows = run.read_log()
