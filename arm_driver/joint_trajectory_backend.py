@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from rclpy.node import Node
 
 from arm_driver.backend import Backend
 from arm_driver.robot_side import Driver
 from fetch_sim2real import graph
-from fetch_sim2real.robot.joints import GRIPPER_JOINTS
+from fetch_sim2real.robot.joints import FINGER_TRAVEL_S, GRIPPER_JOINTS
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 from node_support.topics import publish_to
 from node_support.trajectories import trajectory_message
 
-# Fingers travel their 5 cm in half a second.
-_GRIPPER_TIME_S: Final = 0.5
-
 
 def _gripper_trajectory(opening_m: float) -> JointTrajectory:
-    """Both fingers to ``opening_m``."""
+    """Both fingers to ``opening_m``. It cannot say with which force: that is the controller's own limit."""
     opening = np.full(len(GRIPPER_JOINTS), opening_m)
-    return JointTrajectory(GRIPPER_JOINTS, (TrajectoryPoint(_GRIPPER_TIME_S, opening, np.zeros_like(opening)),))
+    return JointTrajectory(GRIPPER_JOINTS, (TrajectoryPoint(FINGER_TRAVEL_S, opening, np.zeros_like(opening)),))
 
 
 class PublishedTrajectories(Backend):

@@ -64,7 +64,10 @@ class ArmDriver(StackNode):
         # Its callbacks come no earlier than the executor runs.
         self._backend: Backend = make_backend(parameters.text("backend"), mode, self)
         settings = FilterSettings(
-            speed_scale=parameters.number("speed_scale"), send_periods=self._backend.send_periods
+            speed_scale=parameters.number("speed_scale"),
+            finger_effort_n=parameters.number("gripper_effort"),
+            finger_reopen_s=parameters.number("gripper_reopen_time"),
+            send_periods=self._backend.send_periods,
         )
         self._filter = SafetyFilter(self._profile, self._scene, settings)
         self._reanchor = Reanchor(self._filter) if mode == "shadow" else None
@@ -117,6 +120,11 @@ class ArmDriver(StackNode):
     def tracking_error_rad(self) -> FloatArray:
         """See Driver."""
         return np.array(self._filter.settings.tracking_error_rad)
+
+    @property
+    def finger_effort_n(self) -> float:
+        """See Driver."""
+        return self._filter.settings.finger_effort_n
 
     @property
     def runs_in_lockstep(self) -> bool:

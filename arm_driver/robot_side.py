@@ -28,6 +28,10 @@ class Driver(Protocol):
         """How far (7,) [rad] the arm may be from where it is commanded."""
 
     @property
+    def finger_effort_n(self) -> float:
+        """What the gripper may press with [N]."""
+
+    @property
     def runs_in_lockstep(self) -> bool:
         """Time is the simulation's, which waits: wall-clock time-outs mean nothing."""
 

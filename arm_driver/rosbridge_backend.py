@@ -17,7 +17,6 @@ from arm_driver.rosbridge_link import SILENCE_S, RosbridgeLink
 from fetch_sim2real import graph
 from fetch_sim2real.errors import MessageError
 from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.joints import FINGER_FORCE_N
 from fetch_sim2real.robot.ros1_messages import (
     ActionResult,
     Clock,
@@ -117,7 +116,9 @@ class RosbridgeBackend(Backend):
     def send_gripper(self, opening_m: float) -> None:
         """See Backend."""
         now_ns = self._driver.now_ns()
-        goal = ros1.gripper_goal_json(2.0 * opening_m, FINGER_FORCE_N, self._gripper.new_id(now_ns), now_ns)
+        goal = ros1.gripper_goal_json(
+            2.0 * opening_m, self._driver.finger_effort_n, self._gripper.new_id(now_ns), now_ns
+        )
         self._link.publish(ros1.GRIPPER_GOAL, goal)
 
     # -- state ---------------------------------------------------------------------------------------------------

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from arm_driver.backends import MODES
+from fetch_sim2real.robot.joints import FINGER_FORCE_N
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.robot.ros1 import DEFAULT_PORT
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, backend_names
+from fetch_sim2real.safety.checks import FINGER_EFFORT_LOW_N, FINGER_REOPEN_HIGH_S, FilterSettings
 from node_support.parameters import Parameter
 
 TABLE: Final = (
@@ -19,6 +21,22 @@ TABLE: Final = (
         low=0.01,
         high=1.0,
         changeable=True,
+    ),
+    Parameter(
+        "gripper_effort",
+        FilterSettings.finger_effort_n,
+        "greatest force of the gripper; goals by rosbridge carry it, a joint trajectory has no place for it",
+        "N",
+        low=FINGER_EFFORT_LOW_N,
+        high=FINGER_FORCE_N,
+    ),
+    Parameter(
+        "gripper_reopen_time",
+        FilterSettings.finger_reopen_s,
+        "how long a goal that opens the gripper waits after one that closes it; the newest wins, closing never waits",
+        "s",
+        low=0.0,
+        high=FINGER_REOPEN_HIGH_S,
     ),
     Parameter("world", "nominal", "world file that gives workspace, table and torso height: a name, or a path"),
     Parameter("backend", JOINT_TRAJECTORY, "way to the robot", choices=backend_names()),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from arm_geometry import TABLE_SCENE, euclidean_clearance
 
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.robot.limits import PROFILES
 from fetch_sim2real.safety.checks import ActivationError, FilterSettings
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
@@ -544,3 +545,64 @@ def test_the_commanded_motion_is_continuous_and_inside_all_limits_under_jitter(s
     assert euclidean_clearance(position, TABLE_SCENE).least.min() >= 0.0
     assert np.abs(position - HOME).max() > 0.1
     assert arm_filter.refusals["before_activation"] > 3
+
+
+# --- fingers ----------------------------------------------------------------------------------------------------------
+
+
+def test_opposite_finger_goals_pass_at_a_bounded_rate_and_the_last_one_is_not_lost() -> None:
+    cell = Cell.active(PATIENT)
+    sent = []
+    for frame in range(16):
+        cell.next_period()
+        opening = 0.05 if frame % 2 == 0 else 0.0
+        position = cell.send(cell.command(REST, finger_position_m=opening)).finger_position_m
+        if position is not None:
+            sent.append((frame, position))
+    # Six periods from each closing to the next opening.
+    assert sent == [(0, 0.05), (1, 0.0), (8, 0.05), (9, 0.0)]
+    cell.next_period()
+    assert cell.send(cell.command(REST, finger_position_m=0.03)).finger_position_m == 0.03
+
+
+@pytest.mark.parametrize("follows", ["hold", "no finger", "same"])
+def test_an_opening_that_had_to_wait_comes_later_and_the_newest_wins(follows: str) -> None:
+    cell = Cell.active(PATIENT)
+    for opening in (0.05, 0.0, 0.05, 0.02):
+        cell.next_period()
+        cell.send(cell.command(REST, finger_position_m=opening))
+    sent = []
+    for _ in range(20):
+        cell.next_period()
+        if follows == "hold":
+            command = JointCommand(cell.now_ns, hold=True)
+        else:
+            command = cell.command(REST, finger_position_m=0.02 if follows == "same" else None)
+        sent.append(cell.send(command).finger_position_m)
+    assert [position for position in sent if position is not None] == [0.02]
+    assert sent.index(0.02) == 3
+
+
+def test_closing_never_waits_and_nothing_is_sent_by_a_refused_command() -> None:
+    cell = Cell.active(PATIENT)
+    for opening, is_sent in ((0.05, True), (0.03, True), (0.04, False), (0.01, True), (0.0, True), (0.05, False)):
+        cell.next_period()
+        decision = cell.send(cell.command(REST, finger_position_m=opening))
+        assert (decision.finger_position_m == opening) is is_sent
+    for _ in range(20):
+        cell.next_period()
+        assert cell.send(broken(cell.command(REST), 0, np.nan)).finger_position_m is None
+
+
+def test_fingers_go_their_way_between_two_trajectories_too() -> None:
+    cell = Cell.active(replace(PATIENT, send_periods=2))
+    cell.run(SLOWLY * 0.1, 2)
+    cell.next_period()
+    decision = cell.send(cell.command(SLOWLY * 0.1, finger_position_m=0.04))
+    assert (decision.outcome, decision.finger_position_m) == ("paced", 0.04)
+
+
+@pytest.mark.parametrize("changes", [{"finger_effort_n": 0.0}, {"finger_effort_n": 61.0}, {"finger_reopen_s": -0.1}])
+def test_settings_of_the_fingers_out_of_range_are_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(FetchSim2RealError, match="expected"):
+        FilterSettings(**changes)  # type: ignore[arg-type]

@@ -29,11 +29,12 @@ pytestmark = pytest.mark.ros
 CLOCK_AHEAD_S = 5.0
 BRAKES_WITHIN_S = 0.2 + CONTROL_PERIOD_S
 SLOW = 0.1 * PAN
+GRIPPER_EFFORT_N = 25.0
 
 
 @pytest.fixture(scope="module")
 def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with rosbridge_stage(tmp_path_factory.mktemp("rosbridge"), CLOCK_AHEAD_S) as stage:
+    with rosbridge_stage(tmp_path_factory.mktemp("rosbridge"), CLOCK_AHEAD_S, GRIPPER_EFFORT_N) as stage:
         yield stage
 
 
@@ -102,11 +103,24 @@ def test_joint_states_come_out_in_this_machines_time(stage: Stage) -> None:
     assert abs(age_s) < 1.5
 
 
-def test_the_gripper_is_told_the_gap_and_only_on_change(stage: Stage) -> None:
+def test_the_gripper_is_told_the_gap_and_the_effort_and_only_on_change(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goals: list[Json] = []
+    robot = robot_of(stage).port.robot
+    take = robot.on_publish
+
+    def note(now_s: float, topic: str, message: Json) -> None:
+        if topic == ros1.GRIPPER_GOAL.name:
+            goals.append(message["goal"]["command"])
+        take(now_s, topic, message)
+
+    monkeypatch.setattr(robot, "on_publish", note)
     stage.enable_and_drive(0.0 * PAN, 0.3, 0.03)
     stage.arm.fingers_m.clear()
     stage.enable_and_drive(0.0 * PAN, 0.3, 0.01)
     assert stage.arm.fingers_m == [0.01]
+    assert goals[-1] == {"position": pytest.approx(0.02), "max_effort": GRIPPER_EFFORT_N}
 
 
 def test_a_dropped_connection_brakes_and_moves_nothing_when_it_is_back(stage: Stage) -> None:

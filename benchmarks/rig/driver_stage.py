@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of
 from benchmarks.rig.tcp_proxy import TcpProxy
 from fetch_sim2real import graph
-from fetch_sim2real.processes import NodeProcess
+from fetch_sim2real.processes import NodeProcess, ParameterValue
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.safety.trajectory import position_after_step
@@ -245,12 +245,13 @@ def topic_stage(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
-def rosbridge_stage(folder: Path, clock_ahead_s: float = 0.0) -> Iterator[Stage]:
+def rosbridge_stage(folder: Path, clock_ahead_s: float = 0.0, gripper_effort_n: float = 60.0) -> Iterator[Stage]:
     """A driver with the rosbridge back end."""
     robot = RosbridgeRobot(clock_ahead_s)
-    process = NodeProcess(
-        "arm_driver", graph.ARM_DRIVER, {"backend": "rosbridge", "rosbridge_port": robot.proxy.port}, 0
-    )
+    parameters: dict[str, ParameterValue] = {
+        "backend": "rosbridge", "rosbridge_port": robot.proxy.port, "gripper_effort": gripper_effort_n
+    }  # fmt: skip
+    process = NodeProcess("arm_driver", graph.ARM_DRIVER, parameters, 0)
     try:
         with running([process], folder) as (_, session):
             yield Stage(session, robot)

@@ -42,4 +42,6 @@ EFFORT_NM: Final = _frozen(33.82, 131.76, 76.94, 66.18, 29.35, 25.7, 7.36)
 
 FINGER_MAX_M: Final = 0.05
 FINGER_FORCE_N: Final = 60.0
+# For the whole way of a finger.
+FINGER_TRAVEL_S: Final = 0.5
 TORSO_RANGE_M: Final = (0.0, 0.38615)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.robot.collision import CollisionModel, Scene
-from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M
+from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.limits import LimitProfile
 from fetch_sim2real.safety.checks import (
     FilterSettings,
@@ -23,6 +23,7 @@ from fetch_sim2real.safety.checks import (
     stamp_refusal,
     wanted_velocity,
 )
+from fetch_sim2real.safety.fingers import FingerGoals
 from fetch_sim2real.safety.limiter import MotionLimiter, Rule
 from fetch_sim2real.safety.states import Event, State, StateMachine, TransitionError
 from fetch_sim2real.safety.trajectory import (
@@ -78,7 +79,7 @@ class SafetyFilter:
         self._before: RunningTrajectory | None = None
         self._sample: JointSample | None = None
         self._tracking_fault = ""
-        self._finger_position_m: float | None = None
+        self._fingers = FingerGoals(self.settings)
         self._activated_ns = 0
         self._last_stamp_ns: int | None = None
         self._last_valid_ns: int | None = None
@@ -120,7 +121,8 @@ class SafetyFilter:
             check_activation(now_ns, measured, self.limiter.profile, self.limiter.model, self.settings)
         self._machine.handle(Event.ENABLE, "enabled")
         self._activated_ns = now_ns
-        self._last_stamp_ns = self._last_valid_ns = self._finger_position_m = None
+        self._last_stamp_ns = self._last_valid_ns = None
+        self._fingers.start(measured.finger_position_m)
         self._tracking_fault = ""
         self._ends_disabled = False
         self._sample = measured
@@ -211,7 +213,9 @@ class SafetyFilter:
         self._last_stamp_ns = stamp_ns
         if command.hold:
             self._last_valid_ns = now_ns
-            return self._brake(now_ns, "hold", "nothing to do")
+            return replace(
+                self._brake(now_ns, "hold", "nothing to do"), finger_position_m=self._fingers.take_due(now_ns)
+            )
 
         refusal = content_refusal(command)
         if refusal:
@@ -221,9 +225,11 @@ class SafetyFilter:
         if refusal:
             return self._refuse(now_ns, refusal)
         self._last_valid_ns = now_ns
+        self._fingers.want(command.finger_position_m)
+        finger_position_m = self._fingers.take_due(now_ns)
         if now_ns - self._running.sent_ns < self._least_gap_ns:
-            return Decision("paced", self._running.at(now_ns + CONTROL_PERIOD_NS))
-        return self._follow(now_ns, reference, wanted, self._finger_change(command.finger_position_m))
+            return Decision("paced", self._running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m)
+        return self._follow(now_ns, reference, wanted, finger_position_m)
 
     def refuse(self, now_ns: int, refusal: Refusal) -> Decision:
         """Refuse a command for what only the caller can see, as a message that is none: counted, and the arm brakes."""
@@ -294,17 +300,6 @@ class SafetyFilter:
         if silence_s > allowed_s:
             return Refusal("command_timeout", f"no valid command for {silence_s:.3f} s, allowed {allowed_s} s")
         return None
-
-    def _finger_change(self, finger_position_m: float | None) -> float | None:
-        """The finger position to send: only if it changes, so that fingers stalled on an object keep their grasp."""
-        if finger_position_m is None:
-            return None
-        wanted = min(max(finger_position_m, 0.0), FINGER_MAX_M)
-        last = self._finger_position_m
-        if last is not None and abs(wanted - last) <= self.settings.finger_dead_band_m:
-            return None
-        self._finger_position_m = wanted
-        return wanted
 
     def _soft_start_scale(self, now_ns: int) -> float:
         settings = self.settings
