@@ -1,7 +1,9 @@
 """Follows the trajectories that the robot is sent, as ros2_control's joint_trajectory_controller does.
 
-A new trajectory starts at once from the present *desired* state (``interpolate_from_desired_state``), its segments are
-cubic Hermite splines through positions and velocities, and after its last point the arm is held there.
+A new trajectory starts at once, its segments are cubic Hermite splines through positions and velocities, and after its
+last point the arm is held there. It starts from the present *desired* state, as with
+``interpolate_from_desired_state``, unless it is told where the arm is: without that parameter
+joint_trajectory_controller starts from the *measured* state.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from fetch_sim2real.small_arrays import any_true
-from fetch_sim2real.types import FloatArray, JointTrajectory
+from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory
 
 
 class TrajectoryFollower:
@@ -19,9 +21,11 @@ class TrajectoryFollower:
         rest = np.asarray(position, dtype=np.float64)[None].copy()
         self._follow(np.array([now_s]), rest, np.zeros_like(rest))
 
-    def accept(self, trajectory: JointTrajectory, now_s: float) -> None:
-        """Replace what is running by ``trajectory``, starting now."""
-        start_position, start_velocity = self._desired_at(now_s)
+    def accept(self, trajectory: JointTrajectory, now_s: float, measured: JointSetpoint | None = None) -> None:
+        """Replace what is running by ``trajectory``, from now and the desired state on, or a ``measured`` one."""
+        start_position, start_velocity = (
+            self._desired_at(now_s) if measured is None else (measured.position, measured.velocity)
+        )
         points = trajectory.points
         # Messages carry whole nanoseconds: a trajectory that came in one and one that did not have to act the same.
         times = np.array([0.0, *(round(point.time_from_start_s * 1e9) / 1e9 for point in points)])

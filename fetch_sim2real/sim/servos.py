@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.timing import PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
-from fetch_sim2real.types import FloatArray, JointTrajectory
+from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint, JointTrajectory
 
 # A period and a half: the next trajectory may be some milliseconds late.
 _STEPS_AHEAD: Final = np.arange(1.0, 1.5 * PHYSICS_STEPS_PER_PERIOD + 1)
@@ -20,15 +21,22 @@ class ArmServos:
     the same seed."""
 
     def __init__(
-        self, reported_rad: FloatArray, zero_error_rad: FloatArray, velocity_lead_s: FloatArray, latency_steps: int
+        self,
+        reported_rad: FloatArray,
+        zero_error_rad: FloatArray,
+        velocity_lead_s: FloatArray,
+        latency_steps: int,
+        measured: Callable[[], JointSample] | None = None,
     ) -> None:
         """``reported_rad`` (7,) is where the arm says it is, ``zero_error_rad`` (7,) that minus where it is.
 
         Servos push against speed: a reference runs ``velocity_lead_s`` (7,) ahead of where the arm is wanted.
+        Trajectories that are sent start from the desired state, or, with ``measured``, from what that says by then.
         """
         self._zero_error_rad = zero_error_rad
         self._velocity_lead_s = velocity_lead_s
         self._latency_steps = latency_steps
+        self._measured = measured
         self._arm = TrajectoryFollower(reported_rad, 0.0)
         self._pending: list[tuple[int, JointTrajectory]] = []
         self._targets_from, self._targets = 0, np.zeros((0, len(ARM_JOINTS)))
@@ -57,7 +65,9 @@ class ArmServos:
         """Obey what has arrived by ``step``; returns the step, ``stop`` at most, to which nothing else arrives."""
         pending = self._pending
         while pending and pending[0][0] <= step:
-            self._arm.accept(pending.pop(0)[1], step * PHYSICS_STEP_S)
+            sample = None if self._measured is None else self._measured()
+            start = None if sample is None else JointSetpoint(sample.position, sample.velocity)
+            self._arm.accept(pending.pop(0)[1], step * PHYSICS_STEP_S, start)
             self._targets = self._targets[:0]
         for due, _ in pending:
             stop = min(stop, due)

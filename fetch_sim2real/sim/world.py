@@ -117,8 +117,9 @@ class SimWorld(SimState):
         self._servos = ArmServos(
             self.true_arm_position() + zero_error_rad,
             zero_error_rad,
-            NOMINAL_GAINS.kv / self.model.actuator_gainprm[self._arm_servo, 0],
+            self.world.robot.servo_feedforward * NOMINAL_GAINS.kv / self.model.actuator_gainprm[self._arm_servo, 0],
             max(0, steps_of(draw.command_latency_s)),
+            self.measured if self.world.robot.trajectories_start_from == "measured" else None,
         )
         qpos, qvel = self.data.qpos, self.data.qvel
         arm_rad, arm_rad_s, fingers_m = qpos[self._arm_qpos], qvel[self._arm_dof], qpos[self._finger_qpos]

@@ -38,6 +38,12 @@ class RobotPart(Part):
     encoder_step_deg: Annotated[Range, Varies(0.0, 1.0)]
     encoder_noise_deg: Annotated[Range, Varies(0.0, 1.0)]
     velocity_noise_deg_s: Annotated[Range, Varies(0.0, 1.0)]
+    # What the arm's controller goes on from when a new trajectory comes: the state that it wants the arm in, or the
+    # measured one, as ros2_control's does without ``interpolate_from_desired_state``.
+    trajectories_start_from: Literal["desired", "measured"] = "desired"
+    # How much of the wanted velocity the servos are told beside the position: 1 for a Fetch's, 0 where a controller
+    # commands positions alone. The arm then lags behind by a time that its servos decide.
+    servo_feedforward: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
 
 
 class TablePart(SurfacePart):
