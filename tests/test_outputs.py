@@ -327,9 +327,10 @@ def test_files_of_such_names_in_a_bag_are_read_spoken_of_and_drawn(tmp_path: Pat
     (tmp_path / "bag").mkdir()
     half = bag.read_bytes()[: bag.stat().st_size // 2]
     (tmp_path / "bag" / f"{LATIN_1}.mcap").write_bytes(half)
-    command = [sys.executable, "-m", "fetch_sim2real.cli.main", "replay", str(tmp_path / "bag"), "--policy", str(policy)]
+    words = ["replay", str(tmp_path / "bag"), "--policy", str(policy)]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        [sys.executable, "-m", "fetch_sim2real.cli.main", *words], capture_output=True, text=True, check=False,
+        timeout=60, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"},
     )  # fmt: skip
     assert done.returncode == 0 and ".mcap has no end" in done.stdout, done.stderr
