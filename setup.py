@@ -69,6 +69,7 @@ EXTRAS = {
         "ros-jazzy-sensor-msgs==5.3.6",
         "ros-jazzy-trajectory-msgs==5.3.6",
         "ros-jazzy-geometry-msgs==5.3.6",
+        "ros-jazzy-nav-msgs==5.3.6",
         "ros-jazzy-diagnostic-msgs==5.3.6",
         "ros-jazzy-std-msgs==5.3.6",
         "ros-jazzy-std-srvs==5.3.6",

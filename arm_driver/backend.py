@@ -12,7 +12,8 @@ class Backend(ABC):
     """Carries out what the safety filter decided, at once and without judging it again. Made with a ``Driver``.
 
     ``send_periods`` is how many control periods at least lie between two trajectories. With ``brings_joint_states``
-    joint states come through it, and simulated time behind them, instead of from their topics.
+    joint states, and odometry where there is any, come through it, and simulated time behind them, instead of from
+    their topics.
     """
 
     send_periods = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from arm_driver.backends import make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
 from arm_driver.gate import open_command
 from arm_driver.held_back import HeldBack
+from arm_driver.odometry import listen_to_odometry
 from arm_driver.peers import missing_peer
 from arm_driver.settings import TABLE
 from arm_driver.shadow import Reanchor
@@ -27,6 +29,7 @@ from fetch_sim2real import graph
 from fetch_sim2real.errors import FetchSim2RealError, ObservationError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot.limits import limit_profile
+from fetch_sim2real.safety.base_watch import BaseWatch
 from fetch_sim2real.safety.checks import FilterSettings, Refusal
 from fetch_sim2real.safety.filter import Decision, SafetyFilter
 from fetch_sim2real.safety.readings import RobotReadings
@@ -34,7 +37,7 @@ from fetch_sim2real.safety.scene import scene_of_world
 from fetch_sim2real.safety.states import State
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import JOINT_STATE_PERIOD_NS
-from fetch_sim2real.types import FloatArray
+from fetch_sim2real.types import BasePose, FloatArray
 from node_support.bounded_log import BoundedLog
 from node_support.diagnostics import Diagnostics, Level, Report
 from node_support.joint_states import setpoint_message
@@ -73,6 +76,8 @@ class ArmDriver(StackNode):
         self._reanchor = Reanchor(self._filter) if mode == "shadow" else None
         self._sent = [0, 0]
         self._readings = RobotReadings(self._scene.torso_height_m, lockstep=self._is_lockstep)
+        self._base = BaseWatch(parameters.number("base_tolerance_m"), lockstep=self._is_lockstep)
+        self._base_is_watched = parameters.flag("watch_base")
         self._tick_due_ns: int | None = None
         self._activation: tuple[int, Decision] | None = None
         self._decisions: Counter[str] = Counter()
@@ -86,6 +91,9 @@ class ArmDriver(StackNode):
         self._commands = subscribe_to(self, graph.JOINT_COMMAND, self._on_command)
         if not self._backend.brings_joint_states:
             subscribe_to(self, graph.JOINT_STATES, self.on_joint_state)
+            if self._base_is_watched and (missing := listen_to_odometry(self, self.on_base_pose)):
+                self._base_is_watched = False
+                self.get_logger().warning(f"the base is {missing}")
         if self.is_simulated and not self._backend.brings_joint_states:
             subscribe_to(self, graph.CLOCK, lambda message: self.on_clock(stamp_ns_of(message.clock)))
         serve_trigger(self, graph.DRIVER_ENABLE, self._enable)
@@ -159,27 +167,35 @@ class ArmDriver(StackNode):
             decision = self._filter.activate(now_ns, sample)
         except FetchSim2RealError as error:
             return False, str(error)
+        self._base.anchor()
         self._announce(now_ns, decision)
         return True, json.dumps({"state": self._filter.state.value, "now_ns": now_ns})
 
     def _disable(self) -> tuple[bool, str]:
         self._go_on_no_more()
-        return self._attempt(lambda: self._filter.disable(self._clock_source.now_ns(), "disabled by request"))
+        return self._release(lambda: self._filter.disable(self._clock_source.now_ns(), "disabled by request"))
 
     def _stop(self) -> tuple[bool, str]:
         self._go_on_no_more()
         return self._attempt(lambda: self._filter.stop(self._clock_source.now_ns(), "stopped by request"))
 
     def _reset(self) -> tuple[bool, str]:
-        return self._attempt(lambda: self._filter.reset("reset by request"))
+        return self._release(lambda: self._filter.reset("reset by request"))
+
+    def _release(self, action: Callable[[], Decision | None]) -> tuple[bool, str]:
+        """The base need not stay where it is any more."""
+        answer = self._attempt(action)
+        if answer[0]:
+            self._base.release()
+        return answer
 
     def _go_on_no_more(self) -> None:
         if self._reanchor is not None:
             self._reanchor.forget()
 
-    def _attempt(self, action: object) -> tuple[bool, str]:
+    def _attempt(self, action: Callable[[], Decision | None]) -> tuple[bool, str]:
         try:
-            decision = action()  # type: ignore[operator]
+            decision = action()
         except FetchSim2RealError as error:
             return False, str(error)
         if decision is not None:
@@ -198,6 +214,10 @@ class ArmDriver(StackNode):
         if sample is not None:
             self._filter.on_joint_sample(sample)
             self._lockstep_tick()
+
+    def on_base_pose(self, pose: BasePose) -> None:
+        """See Driver."""
+        self._base.on_pose(self._clock_source.now_ns(), pose)
 
     def on_clock(self, stamp_ns: int) -> None:
         """See Driver; also what the clock's topic says."""
@@ -263,7 +283,7 @@ class ArmDriver(StackNode):
 
     def _objection(self, now_ns: int) -> str:
         """What speaks against following commands: before the arm is enabled, and all the time while it is."""
-        return self._backend.refusal() or self._readings.objection(now_ns)
+        return self._backend.refusal() or self._readings.objection(now_ns) or self._base.objection(now_ns)
 
     def _watch(self, now_ns: int) -> None:
         """Brake if something that enabling asked for is not so any more."""
@@ -280,6 +300,7 @@ class ArmDriver(StackNode):
             self._clock_source.follow_step()
             self._filter.forget_motion()
             self._readings.forget()
+            self._base.forget_times()
             self._backend.on_clock_step()
 
     # -- what goes out -------------------------------------------------------------------------------------------
@@ -332,6 +353,7 @@ class ArmDriver(StackNode):
             "commanders": self._commands.get_publisher_count(),
             "joint_state_age_ms": float(age_ms),
             **self._readings.report(),
+            "base": self._base.words() if self._base_is_watched else "not watched",
             **self._backend.report(),
             **self._command_age.summary("observation_age"),
             **self._answer_time.summary("answer"),

@@ -8,7 +8,7 @@ from typing import Protocol
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from fetch_sim2real.types import FloatArray
+from fetch_sim2real.types import BasePose, FloatArray
 from node_support.parameters import Parameters
 
 
@@ -55,6 +55,9 @@ class Driver(Protocol):
 
     def on_joint_state(self, message: JointState) -> None:
         """The robot reports joints."""
+
+    def on_base_pose(self, pose: BasePose) -> None:
+        """The robot reports where its base is, by odometry."""
 
     def on_clock(self, stamp_ns: int) -> None:
         """Simulated time, from a back end that carries it."""

@@ -23,6 +23,7 @@ from fetch_sim2real.robot.ros1_messages import (
     GoalStatusArray,
     JointStates,
     Kind,
+    Odometry,
     RobotState,
     TimeAnswer,
     read,
@@ -93,11 +94,13 @@ class RosbridgeBackend(Backend):
             ros1.ARM_STATUS.name: _Incoming(GoalStatusArray, self._on_arm_status, again=True, vital=False),
             ros1.ARM_RESULT.name: _Incoming(ActionResult, self._on_arm_result, again=False, vital=True),
             ros1.GRIPPER_RESULT.name: _Incoming(ActionResult, self._on_gripper_result, again=False, vital=False),
+            ros1.ODOMETRY.name: _Incoming(Odometry, self._on_odometry, again=True, vital=False),
             ros1.CLOCK.name: _Incoming(Clock, self._on_clock, again=True, vital=False),
         }
         host, port = driver.parameters.text("rosbridge_host"), driver.parameters.whole("rosbridge_port")
         self._address = f"{host}:{port}"
-        self._link = RosbridgeLink(host, port, (_SUBSCRIBED, _ADVERTISED), driver.post, self)
+        subscribed = (*_SUBSCRIBED, *((ros1.ODOMETRY,) if driver.parameters.flag("watch_base") else ()))
+        self._link = RosbridgeLink(host, port, (subscribed, _ADVERTISED), driver.post, self)
 
     # -- out -----------------------------------------------------------------------------------------------------
 
@@ -288,6 +291,9 @@ class RosbridgeBackend(Backend):
     def _on_gripper_result(self, message: ActionResult) -> None:
         # Fingers that stall have grasped something: the controller calls that a success, and no more is at stake.
         self._gripper_aborts += bool(self._gripper.fault_of_result(message))
+
+    def _on_odometry(self, message: Odometry) -> None:
+        self._driver.on_base_pose(message.base_pose)
 
     def _on_clock(self, message: Clock) -> None:
         if self._driver.is_simulated:

@@ -179,9 +179,11 @@ class RosbridgeLink:
         for topic in self._advertised:
             self._send({"op": "advertise", "topic": topic.name, "type": topic.type, "queue_size": 1})
         for topic in self._subscribed:
-            # A queue of 1 would drop the arm's joint states in favour of the gripper's.
+            # A queue of 1 would drop the arm's joint states in favour of the gripper's. What is throttled has none: the
+            # newest is wanted, not all of them later.
             request = {"op": "subscribe", "topic": topic.name, "type": topic.type}
-            self._send({**request, "throttle_rate": 0, "queue_length": _QUEUE})
+            queue = 0 if topic.throttle_ms else _QUEUE
+            self._send({**request, "throttle_rate": topic.throttle_ms, "queue_length": queue})
         self._listener.on_connection(True, "the connection is open")
 
     def _ended(self, protocol: Any, reason: str) -> None:

@@ -105,6 +105,10 @@ JOINT_STATES: Final = Topic(
     "/joint_states", "sensor_msgs/msg/JointState", ROBOT, (POLICY_NODE, ARM_DRIVER), RELIABLE_100, RELIABLE_100,
     None, CONTROL_RATE_HZ * PHYSICS_STEPS_PER_PERIOD / JOINT_STATE_EVERY_STEPS, rate_range_hz=(80.0, 2000.0),
 )  # fmt: skip
+# Where a robot has it. Not in the contract: an arm on a table has none, and neither has the simulated robot.
+ODOMETRY: Final = Topic(
+    "/odom", "nav_msgs/msg/Odometry", ROBOT, (ARM_DRIVER,), RELIABLE_5, BEST_EFFORT_1
+)
 GOAL: Final = Topic(
     "/policy/goal", "geometry_msgs/msg/PoseStamped", OPERATOR, (POLICY_NODE,), RELIABLE_1, RELIABLE_1
 )

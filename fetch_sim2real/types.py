@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,3 +87,25 @@ class Goal:
 
     frame_id: str
     position_m: FloatArray
+
+
+@dataclass(frozen=True)
+class BasePose:
+    """Place [m] and heading [rad] of the base on the floor."""
+
+    x_m: float
+    y_m: float
+    yaw_rad: float
+
+    @staticmethod
+    def of(x_m: float, y_m: float, quaternion_xyzw: tuple[float, float, float, float]) -> BasePose:
+        """From a place and an orientation; the heading is NaN if the quaternion is none."""
+        x, y, z, w = quaternion_xyzw
+        is_unit = abs(x * x + y * y + z * z + w * w - 1.0) < 0.01
+        yaw_rad = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)) if is_unit else math.nan
+        return BasePose(x_m, y_m, yaw_rad)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it is a pose at all."""
+        return math.isfinite(self.x_m) and math.isfinite(self.y_m) and math.isfinite(self.yaw_rad)

@@ -10,7 +10,7 @@ from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS, TORSO_JOINT
 from fetch_sim2real.robot.ros1 import Json
 from fetch_sim2real.robot.ros1_messages import ArmActionGoal, GripperActionGoal
-from fetch_sim2real.types import JointSample
+from fetch_sim2real.types import BasePose, JointSample
 from sim_bridge.fetch_actions import ROUNDING_S, Arm, ArmAction
 
 _STATE_PERIOD_S: Final = 0.1
@@ -37,6 +37,8 @@ class FetchRobot:
         self.torso_height_m = torso_height_m
         self.ceased: set[str] = set()
         """Topics on which nothing comes any more."""
+        self.base: BasePose | None = None
+        """Where odometry says that the base is; None publishes none: nothing drives in the simulated world."""
         self._runstopped = False
         self._faulted = False
         self._now_s = 0.0
@@ -107,6 +109,8 @@ class FetchRobot:
         active = self.action.active_id
         statuses = [ros1.status_json(active, ros1.ACTIVE)] if active else []
         self._publish(ros1.ARM_STATUS.name, {"header": header, "status_list": statuses})
+        if self.base is not None:
+            self._publish(ros1.ODOMETRY.name, ros1.odometry_json(self.base, header))
 
     def _publish(self, topic: str, message: Json) -> None:
         if topic not in self.ceased:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import JointState
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of
 from benchmarks.rig.tcp_proxy import TcpProxy
@@ -19,9 +22,9 @@ from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.safety.trajectory import position_after_step
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.timing import CONTROL_PERIOD_S
-from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
+from fetch_sim2real.types import BasePose, FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
 from node_support.joint_states import joint_state_message, setpoint_of
-from node_support.topics import publish_to
+from node_support.topics import message_class, publish_to
 from node_support.trajectories import command_message, trajectory_of
 from operator_cli.session import RosSession
 from sim_bridge.network import NetworkSettings
@@ -95,25 +98,50 @@ class Robot(Protocol):
 
 
 class TopicRobot:
-    """The ideal arm behind the topics of the joint_trajectory back end."""
+    """The ideal arm behind the topics of the joint_trajectory back end; what it says of itself can be made wrong.
+
+    ``clock_ahead_s``: its clock; ``stray_s``: how far ahead the next message alone is stamped; ``spoil``: changes
+    each message; ``base``: what its odometry says, None for a robot without.
+    """
 
     def __init__(self, session: RosSession) -> None:
         self.arm = IdealArm()
+        self._session = session
         self._joint_states = publish_to(session.node, graph.JOINT_STATES)
+        self._odometry: Publisher | None = None
         self._sent, self._followed = Tap(session, graph.ARM_TRAJECTORY), 0
-        self.silent = False
+        self.settle()
+
+    def settle(self) -> None:
+        self.silent, self.clock_ahead_s, self.stray_s, self.torso_m = False, 0.0, 0.0, TORSO_M
+        self.spoil: Callable[[JointState], None] = lambda message: None
+        # Odometry that came once may not cease.
+        self.base = None if self._odometry is None else BasePose(0.0, 0.0, 0.0)
+        self.arm.block(False)
 
     def work(self) -> None:
         for message in self._sent.messages[self._followed :]:
             self.arm.start(trajectory_of(message, ARM_JOINTS), False)
         self._followed = len(self._sent.messages)
         sample = self.arm.note()
-        if not self.silent:
-            self._joint_states.publish(joint_state_message(sample, TORSO_M))
+        if self.base is not None:
+            self._say_where(self.base)
+        ahead_ns = round((self.clock_ahead_s + self.stray_s) * 1e9)
+        if not self.silent or self.stray_s:
+            report = joint_state_message(replace(sample, stamp_ns=sample.stamp_ns + ahead_ns), self.torso_m)
+            self.spoil(report)
+            self._joint_states.publish(report)
+        self.stray_s = 0.0
 
-    def settle(self) -> None:
-        self.silent = False
-        self.arm.block(False)
+    def _say_where(self, base: BasePose) -> None:
+        # Made when first needed: its type may not be installed.
+        if self._odometry is None:
+            self._odometry = publish_to(self._session.node, graph.ODOMETRY)
+        message = message_class(graph.ODOMETRY.type)()
+        pose = message.pose.pose
+        pose.position.x, pose.position.y = base.x_m, base.y_m
+        pose.orientation.z, pose.orientation.w = float(np.sin(base.yaw_rad / 2)), float(np.cos(base.yaw_rad / 2))
+        self._odometry.publish(message)
 
 
 class RosbridgeRobot:
@@ -140,6 +168,8 @@ class RosbridgeRobot:
         self.port.robot.set_runstop(False)
         self.port.robot.set_fault(False)
         self.port.robot.ceased.clear()
+        if self.port.robot.base is not None:  # odometry that came once may not cease
+            self.port.robot.base = BasePose(0.0, 0.0, 0.0)
         self.port.robot.torso_height_m = TORSO_M
         self.arm.block(False)
 

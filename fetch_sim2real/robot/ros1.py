@@ -9,6 +9,7 @@ message_conversion.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +19,7 @@ import numpy as np
 
 from fetch_sim2real.errors import CommandError
 from fetch_sim2real.robot.ros1_messages import ArmGoal
-from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
+from fetch_sim2real.types import BasePose, JointTrajectory, TrajectoryPoint
 
 Json = dict[str, Any]
 DEFAULT_PORT: Final = 9090  # rosbridge_server's own default
@@ -31,6 +32,8 @@ class Ros1Topic:
 
     name: str
     type: str
+    throttle_ms: int = 0
+    """Least time between two messages; 0: all of them."""
 
 
 def _action(name: str, kind: str) -> tuple[Ros1Topic, Ros1Topic, Ros1Topic]:
@@ -46,6 +49,7 @@ ARM_GOAL, ARM_RESULT, ARM_STATUS = _action("/arm_controller/follow_joint_traject
 GRIPPER_GOAL, GRIPPER_RESULT, GRIPPER_STATUS = _action("/gripper_controller/gripper_action", "GripperCommand")
 JOINT_STATES: Final = Ros1Topic("/joint_states", "sensor_msgs/JointState")
 ROBOT_STATE: Final = Ros1Topic("/robot_state", "fetch_driver_msgs/RobotState")
+ODOMETRY: Final = Ros1Topic("/odom", "nav_msgs/Odometry", throttle_ms=50)
 CLOCK: Final = Ros1Topic("/clock", "rosgraph_msgs/Clock")
 GET_TIME: Final = "/rosapi/get_time"
 # A goal lasts at least this long, so that the next one always finds it running: the controller then goes on from where
@@ -70,6 +74,13 @@ def time_json(stamp_ns: int) -> Json:
     """A ROS 1 time or duration."""
     secs, nsecs = divmod(stamp_ns, _NS_PER_S)
     return {"secs": secs, "nsecs": nsecs}
+
+
+def odometry_json(pose: BasePose, header: Json) -> Json:
+    """nav_msgs/Odometry, as far as it is read."""
+    position = {"x": pose.x_m, "y": pose.y_m, "z": 0.0}
+    orientation = {"x": 0.0, "y": 0.0, "z": math.sin(pose.yaw_rad / 2), "w": math.cos(pose.yaw_rad / 2)}
+    return {"header": header, "pose": {"pose": {"position": position, "orientation": orientation}}}
 
 
 def header_json(stamp_ns: int) -> Json:

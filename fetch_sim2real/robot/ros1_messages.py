@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from fetch_sim2real.errors import MessageError
 from fetch_sim2real.robot.rosbridge_protocol import shortened
+from fetch_sim2real.types import BasePose
 
 _NS_PER_S: Final = 1_000_000_000
 _Number = float | None
@@ -96,6 +97,49 @@ class RobotState(Ros1Message):
 
     faulted: bool
     runstopped: bool
+
+
+class Position(Ros1Message):
+    """geometry_msgs/Point, as far as it lies on the floor; None for what is not finite."""
+
+    x: _Number
+    y: _Number
+
+
+class Orientation(Ros1Message):
+    """geometry_msgs/Quaternion."""
+
+    x: _Number
+    y: _Number
+    z: _Number
+    w: _Number
+
+
+class Pose(Ros1Message):
+    """geometry_msgs/Pose."""
+
+    position: Position
+    orientation: Orientation
+
+
+class PoseWithCovariance(Ros1Message):
+    """geometry_msgs/PoseWithCovariance."""
+
+    pose: Pose
+
+
+class Odometry(Ros1Message):
+    """nav_msgs/Odometry."""
+
+    pose: PoseWithCovariance
+
+    @property
+    def base_pose(self) -> BasePose:
+        """Where the base is; not finite where a number is not."""
+        place, turn = self.pose.pose.position, self.pose.pose.orientation
+        numbers = (place.x, place.y, turn.x, turn.y, turn.z, turn.w)
+        x_m, y_m, *quaternion = (math.nan if number is None else number for number in numbers)
+        return BasePose.of(x_m, y_m, (quaternion[0], quaternion[1], quaternion[2], quaternion[3]))
 
 
 class GoalId(Ros1Message):

@@ -159,6 +159,10 @@ class RobotReadings:
             return ""
         if heard.stamp_ns == 0:
             return "the joint states carry no stamp, so that nobody can tell how old they are: let the robot stamp them"
+        if sample is not None and 0 < len(self._ahead) < CONFIRMING_STAMPS:
+            age_s, count = (now_ns - sample.stamp_ns) * _S, len(self._ahead)
+            came = f"{count} that came after it {'was' if count == 1 else 'were'} stamped {heard.ahead_s:.3f} s ahead"
+            return f"the last joint state is {age_s:.3f} s old, allowed {_JOINTS_TIMEOUT_S} s: {came}"
         silent_s = (now_ns - heard.arrived_ns) * _S
         if silent_s <= _JOINTS_TIMEOUT_S:
             way = "ahead of" if heard.ahead_s > 0.0 else "behind"

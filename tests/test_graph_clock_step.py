@@ -1,0 +1,57 @@
+"""The driver, when its machine's own clock is set while the arm moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
+from benchmarks.rig.graph_harness import running
+from fetch_sim2real import graph
+from fetch_sim2real.processes import ENVIRONMENT, NodeProcess
+
+pytestmark = pytest.mark.ros
+
+SLOW = 0.1 * PAN
+STEPPED_DRIVER = """
+import time
+from pathlib import Path
+from arm_driver import clocks, main
+
+class Time:
+    monotonic_ns, time = staticmethod(time.monotonic_ns), staticmethod(time.time)
+    time_ns = staticmethod(lambda: time.time_ns() + int(Path("{step}").read_text()))
+
+clocks.time = Time
+main.main()
+"""
+
+
+@pytest.mark.parametrize("step_s", [60, -60])
+def test_a_step_of_the_drivers_own_clock_brakes_by_the_old_time_and_then_disables(tmp_path: Path, step_s: int) -> None:
+    package, step = tmp_path / "stepped_driver", tmp_path / "step"
+    package.mkdir()
+    package.joinpath("main.py").write_text(STEPPED_DRIVER.format(step=step))
+    step.write_text("0")
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
+    process = NodeProcess("stepped_driver", graph.ARM_DRIVER, {}, 0, environment=environment)
+    with running([process], tmp_path / "log") as (_, session):
+        stage = Stage(session, TopicRobot(session))
+        stage.enable_and_drive(SLOW, 0.3)
+        stage.arm.trace.clear()
+        step.write_text(str(step_s * 10**9))
+        stage.drive(SLOW, 0.5)
+        assert "system clock was stepped" in stage.wait_for_state("disabled")["reason"]
+        pan_rad = np.array([position[0] for _, position, _ in stage.arm.trace])
+        # What was sent after the step begins where the arm was: it is not pulled back to where it was long ago.
+        assert np.diff(pan_rad).min() > -1e-4 and not np.any(stage.arm.desired()[1])
+        assert "chrony" in stage.refusal(), "now the robot's stamps are of another time"
+        step.write_text("0")
+        stage.session.spin(0.1)
+        started = stage.arm.started
+        assert set(stage.drive(SLOW, 0.2)) == {"refused:not_active"} and stage.arm.started == started
+        stage.enable_and_drive(SLOW, 0.2)

@@ -1,0 +1,231 @@
+"""The driver, when what the robot says jumps in time, ceases, moves away or is not whole, while its arm moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from sensor_msgs.msg import JointState
+
+from benchmarks.rig.driver_stage import PAN, TORSO_M, Stage, TopicRobot, topic_stage
+from benchmarks.rig.graph_harness import call
+from fetch_sim2real import graph
+from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.safety.base_watch import BASE_TIMEOUT_S
+from fetch_sim2real.safety.checks import FilterSettings
+from fetch_sim2real.safety.readings import TORSO_TIMEOUT_S
+from fetch_sim2real.types import BasePose
+
+pytestmark = pytest.mark.ros
+
+SLOW = 0.1 * PAN
+QUICK_RAD_S = 0.4
+# A period of the driver's, 20 ms, and what this process is late by itself when it judges both.
+LATE_S = 0.01 + 0.02 + 0.03
+JOINTS_S = FilterSettings().joint_sample_timeout_s
+
+
+@pytest.fixture(scope="module")
+def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with topic_stage(tmp_path_factory.mktemp("driver")) as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(whole_stage: Stage) -> Stage:
+    whole_stage.settle()
+    return whole_stage
+
+
+def robot_of(stage: Stage) -> TopicRobot:
+    assert isinstance(stage.robot, TopicRobot)
+    return stage.robot
+
+
+def goes_wrong(stage: Stage, fail: Callable[[TopicRobot], None], within_s: float) -> str:
+    """Let something go wrong while the arm moves: commands are followed no longer than allowed. The reason given."""
+    stage.enable_and_drive(SLOW, 0.3)
+    failed_s = time.time()
+    fail(robot_of(stage))
+    stage.drive(SLOW, within_s + 0.3)
+    assert stage.last_valid_s - failed_s < within_s + LATE_S
+    stage.session.wait_until(lambda: not np.any(stage.arm.desired()[1]), 2.0, lambda: "arm at rest")
+    values = stage.state()
+    assert values["state"] in ("hold", "disabled")
+    return values["reason"]
+
+
+def stays(stage: Stage) -> None:
+    """Commands move nothing as long as nobody enables the driver."""
+    started = stage.arm.started
+    assert set(stage.drive(SLOW, 0.2)) == {"refused:not_active"}
+    assert stage.arm.started == started
+
+
+def moves_again(stage: Stage) -> None:
+    stage.enable_and_drive(SLOW, 0.2)
+
+
+# -- time that jumps ---------------------------------------------------------------------------------------------
+
+
+def stray(robot: TopicRobot) -> None:
+    robot.stray_s = 60.0
+
+
+def test_a_stamp_a_minute_ahead_does_not_hide_that_joint_states_cease(stage: Stage) -> None:
+    def fail(robot: TopicRobot) -> None:
+        stray(robot)
+        robot.silent = True
+
+    reason = goes_wrong(stage, fail, JOINTS_S)
+    assert "the last joint state is" in reason and "1 that came after it was stamped" in reason
+    assert int(stage.state()["joint_states_ahead"]) >= 1
+    stays(stage)
+    robot_of(stage).silent = False
+    moves_again(stage)
+
+
+def test_a_stamp_a_minute_ahead_does_not_hide_a_blocked_arm(stage: Stage) -> None:
+    stage.enable_and_drive(QUICK_RAD_S * PAN, 0.3)
+    stray(robot_of(stage))
+    stage.session.spin(0.02)
+    stage.arm.block(True)
+    at = stage.arm.measured()
+    for _ in range(8):  # a busy machine may let commands come too late before the arm is far enough behind
+        stage.drive(QUICK_RAD_S * PAN, 0.8)
+        if stage.state()["state"] == "stopped":
+            break
+        stage.enable()
+    furthest = max(np.abs(np.array(m.position) - at)[0] for m in stage.setpoints.messages if m.position)
+    assert furthest < 0.2 + 0.3 * QUICK_RAD_S
+    assert ARM_JOINTS[0] in stage.state()["reason"]
+
+
+@pytest.mark.parametrize("offset_s", [5.0, -5.0, 0.05])
+def test_a_robot_whose_clock_is_off_is_not_enabled_and_the_offset_is_named(stage: Stage, offset_s: float) -> None:
+    robot_of(stage).clock_ahead_s = offset_s
+    stage.session.spin(0.1)
+    refusal = stage.refusal()
+    way = "ahead of" if offset_s > 0 else "behind"
+    assert f"{abs(offset_s):.1f}" in refusal or "0.0" in refusal
+    assert way in refusal and "chrony" in refusal
+
+
+@pytest.mark.parametrize("step_s", [1.0, -1.0, 60.0])
+def test_a_clock_that_is_set_brakes_and_disables_until_it_is_right_and_somebody_enables(
+    stage: Stage, step_s: float
+) -> None:
+    def step(robot: TopicRobot) -> None:
+        robot.clock_ahead_s = step_s
+
+    assert "clock was set" in goes_wrong(stage, step, JOINTS_S)
+    stage.wait_for_state("disabled")
+    stays(stage)
+    assert "chrony" in stage.refusal()
+    robot_of(stage).clock_ahead_s = 0.0
+    stage.session.spin(0.1)
+    stays(stage)
+    moves_again(stage)
+
+
+def test_joint_states_that_repeat_their_stamp_are_not_fresh(stage: Stage) -> None:
+    stuck_ns = time.time_ns()
+
+    def repeat(message: JointState) -> None:
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stuck_ns, 10**9)
+
+    def fail(robot: TopicRobot) -> None:
+        nonlocal stuck_ns
+        stuck_ns = time.time_ns()
+        robot.spoil = repeat
+
+    assert "stamp has come" in goes_wrong(stage, fail, JOINTS_S)
+
+
+# -- what moves or ceases ----------------------------------------------------------------------------------------
+
+
+def test_a_torso_that_moves_is_noticed_and_not_enabled_until_it_is_back(stage: Stage) -> None:
+    def lower(robot: TopicRobot) -> None:
+        robot.torso_m = TORSO_M - 0.1
+
+    assert "the torso is at 0.250 m" in goes_wrong(stage, lower, 0.0)
+    assert "the torso is at 0.250 m" in stage.refusal()
+    robot_of(stage).torso_m = TORSO_M
+    stage.session.spin(0.1)
+    stays(stage)
+    moves_again(stage)
+
+
+def drop(*joints: str) -> Callable[[JointState], None]:
+    def change(message: JointState) -> None:
+        kept = [i for i, name in enumerate(message.name) if name not in joints]
+        names, position, velocity = list(message.name), list(message.position), list(message.velocity)
+        message.name = [names[i] for i in kept]
+        message.position, message.velocity = [position[i] for i in kept], [velocity[i] for i in kept]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("joint", "timeout_s"), [(TORSO_JOINT, TORSO_TIMEOUT_S), ("wrist_roll_joint", JOINTS_S), ("nan", JOINTS_S)]
+)
+def test_a_joint_that_ceases_or_is_none_is_named(stage: Stage, joint: str, timeout_s: float) -> None:
+    def fail(robot: TopicRobot) -> None:
+        robot.spoil = drop(joint) if joint != "nan" else not_a_number
+
+    def not_a_number(message: JointState) -> None:
+        message.velocity[ARM_JOINTS.index("elbow_flex_joint")] = float("nan")
+
+    words = "the velocity of elbow_flex_joint is NaN" if joint == "nan" else joint
+    assert words in goes_wrong(stage, fail, timeout_s)
+    assert words in stage.refusal()
+    robot_of(stage).settle()
+    stage.session.spin(0.05)
+    moves_again(stage)
+
+
+def test_what_is_not_needed_of_the_joint_states_is_not_judged(stage: Stage) -> None:
+    def odd(message: JointState) -> None:
+        drop(GRIPPER_JOINTS[0])(message)
+        message.name = [*message.name, "r_wheel_joint", "r_wheel_joint"]
+        message.position, message.velocity = [*message.position, 0.0, float("nan")], [*message.velocity, 0.0, 0.0]
+        message.velocity[list(message.name).index(GRIPPER_JOINTS[1])] = float("nan")
+        message.effort = [1.0]
+
+    before = stage.state()["bad_joint_states"]
+    robot_of(stage).spoil = odd
+    moves_again(stage)
+    assert stage.state()["bad_joint_states"] == before
+
+
+@pytest.mark.parametrize("motion", ["moves", "turns", "ceases"])
+def test_a_base_that_moves_is_noticed_and_not_enabled_until_it_is_back(stage: Stage, motion: str) -> None:
+    pytest.importorskip("nav_msgs")
+    robot = robot_of(stage)
+    robot.base = BasePose(3.0, -1.0, 3.14)
+    stage.session.wait_until(lambda: "3.000" in stage.state()["base"], 10.0, lambda: "odometry")
+    there = {"moves": BasePose(3.0, -1.03, 3.14), "turns": BasePose(3.0, -1.0, -3.11), "ceases": None}[motion]
+
+    def fail(robot: TopicRobot) -> None:
+        robot.base = there
+
+    within_s = BASE_TIMEOUT_S if motion == "ceases" else 0.0
+    assert ("odometry has ceased" if motion == "ceases" else "base has moved") in goes_wrong(stage, fail, within_s)
+    assert "base" in stage.refusal()
+    robot.base = BasePose(3.005, -1.0, -3.1399)
+    stage.session.spin(0.1)
+    stays(stage)
+    moves_again(stage)
+    # Where it stays elsewhere, disabling on purpose says that the table is right there.
+    robot.base = BasePose(5.0, 0.0, 0.0)
+    stage.wait_for_state("hold")
+    assert "put it back" in stage.refusal()
+    assert call(stage.session, graph.DRIVER_DISABLE)[0]
+    moves_again(stage)
