@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Final
 import yaml
 
 from fetch_sim2real.processes import NodeProcess
+from fetch_sim2real.ros_arguments import NO_LOG_FILES, START
+from fetch_sim2real.ros_environment import require_ros_environment
 from fetch_sim2real.supervision import Child, Patience, Supervisor
 
 # So that a log holds a crashed process' last words, and where it was.
@@ -25,8 +28,10 @@ def launch(
     """A supervisor for ``processes``; nothing runs before it is entered.
 
     ``log_dir`` is created; it receives each node's parameters (``<node>.yaml``) and its output (``<node>.log``).
+    Raises ``SetupError`` where the environment keeps ROS from working.
     ``hurry``: see ``Supervisor``.
     """
+    require_ros_environment(os.environ)
     log_dir.mkdir(parents=True, exist_ok=True)
     children = [child_of(process, write_parameters(process, log_dir)) for process in processes]
     return Supervisor(children, log_dir, patience or Patience(), hurry)
@@ -43,7 +48,7 @@ def write_parameters(process: NodeProcess, folder: Path) -> Path:
 
 def child_of(process: NodeProcess, parameter_file: Path) -> Child:
     """How one process of the graph is run by this interpreter."""
-    command = [sys.executable, "-m", process.module, "--ros-args", "-r", f"__node:={process.node_name}"]
+    command = [sys.executable, "-m", process.module, START, "-r", f"__node:={process.node_name}"]
     if process.namespace:
         command += ["-r", f"__ns:=/{process.namespace.strip('/')}"]
     for source, target in process.remappings:
@@ -52,6 +57,6 @@ def child_of(process: NodeProcess, parameter_file: Path) -> Child:
     if process.parameter_file:
         command += ["--params-file", process.parameter_file]
     # Its output is kept here already; ROS would write a second copy into ~/.ros/log.
-    command += ["--disable-external-lib-logs"]
+    command += [NO_LOG_FILES]
     environment = {**_DIAGNOSABLE, **process.environment}
     return Child(process.node_name, command, environment, process.stop_rank, process.required)

@@ -18,6 +18,7 @@ from fetch_sim2real.look import EVERY_FRAME, LOOKS, Look
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.robot_backends import BUILT_IN
+from fetch_sim2real.ros_arguments import read_parameter_file
 from fetch_sim2real.tasks import TASKS, find_task
 
 ROS_PACKAGE: Final = "fetch_sim2real"
@@ -32,7 +33,7 @@ CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_REALSENSE, CAMERA_E
 # A camera on this machine stamps by the wall clock, which a simulated robot does not live by.
 SIM_CAMERA_SOURCES: Final = (CAMERA_SIM, CAMERA_SOFTWARE, CAMERA_EXTERNAL)
 MODES: Final = ("live", "shadow")
-_NAMESPACE: Final = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
+_NAMESPACE: Final = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 # Another package's back end reaches a robot of its own, which the simulation cannot stand in for.
 SIM_BACKENDS: Final = BUILT_IN
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
@@ -247,7 +248,8 @@ def normal_namespace(text: str) -> str:
 
 
 def placed(processes: Sequence[NodeProcess], options: PlacementOptions) -> tuple[NodeProcess, ...]:
-    """``processes`` in a namespace, with remaps and a parameter file. ``GraphError`` for what cannot be meant."""
+    """``processes`` in a namespace, with remaps and a parameter file. ``GraphError`` for what cannot be meant,
+    ``RosArgumentError`` for a parameter file that ROS would not take."""
     normal_namespace(options.namespace)
     remappings = []
     for rule in options.remap.split():
@@ -256,8 +258,8 @@ def placed(processes: Sequence[NodeProcess], options: PlacementOptions) -> tuple
             raise GraphError(f"remap has '{rule}', expected FROM:=TO: remap:='joint_states:=/fetch/joint_states'")
         remappings.append((source, target))
     file = Path(options.params_file).expanduser().absolute() if options.params_file else None
-    if file is not None and not file.is_file():
-        raise GraphError(f"params_file is {file}, which is no file")
+    if file is not None:
+        read_parameter_file(file)
     return tuple(
         replace(
             process,

@@ -1,1 +1,15 @@
 """What the ROS nodes share: their main loop, parameters, topics and diagnostics, and messages to arrays and back."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from fetch_sim2real.errors import SetupError
+from fetch_sim2real.ros_environment import require_middleware
+
+# ROS itself ends the process as rclpy is imported, without a word on what to do. Here it ends in time to say it.
+try:
+    require_middleware(os.environ)
+except SetupError as _error:
+    sys.exit(f"error: {_error}")

@@ -19,10 +19,12 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.ros_arguments import RosArgumentError, check_ros_arguments
+from fetch_sim2real.terminal import print_in_any_encoding
+from node_support.entering import enter_ros
 from node_support.parameters import Parameter, Parameters
 
 # How long a node without work of its own sleeps between events, and so how late it may notice a signal.
@@ -80,8 +82,13 @@ def run_node(
 
     The process joins the graph before ``make`` is called: import in there what is slow to import.
     """
+    print_in_any_encoding()
     arguments = sys.argv if args is None else [name, *args]
-    _parse(remove_ros_args(arguments)[1:], name, description, table)
+    try:
+        own = _own_arguments(arguments)
+    except RosArgumentError as error:
+        sys.exit(_refusal(name, error))
+    _parse(own, name, description, table)
     status = 1
     try:
         status = _run(make, name, arguments)
@@ -114,8 +121,10 @@ def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
 
     # A node of which a part has died in silence is not a node that runs: the loop raises what a thread did not catch.
     threading.excepthook = on_thread_error
-    # rclpy's own handlers end the context under a running executor.
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        enter_ros(arguments)
+    except FetchSim2RealError as error:
+        return _refusal(name, error)
     _limit_end_after_signal()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
@@ -141,8 +150,7 @@ def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
     except ExternalShutdownException:
         return 0
     except FetchSim2RealError as error:
-        print(f"{name}: {error}", file=sys.stderr, flush=True)
-        return 1
+        return _refusal(name, error)
     except (Exception, SystemExit):
         # An import that was cut short by the signal may say so in words of its own.
         if node is None and told_to_end:
@@ -164,6 +172,21 @@ def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
 
 def _nothing() -> None:
     """What a task does that only wakes the executor."""
+
+
+def _refusal(name: str, error: FetchSim2RealError) -> int:
+    """Say what the user can repair, in one line; the exit status."""
+    print(f"{name}: {error}", file=sys.stderr, flush=True)
+    return 1
+
+
+def _own_arguments(arguments: list[str]) -> list[str]:
+    """Those after the program's name that are not ROS's. ``RosArgumentError`` where ROS would not take its own."""
+    check_ros_arguments(arguments[1:])
+    try:
+        return remove_ros_args(arguments)[1:]
+    except Exception as error:  # of several kinds, none of which has a public name
+        raise RosArgumentError(f"ROS refuses its arguments: {' '.join(str(error).split())}") from None
 
 
 def _limit_end_after_signal() -> None:

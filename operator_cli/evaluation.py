@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -21,6 +22,7 @@ from fetch_sim2real.evaluation.evidence import CaseResult, SeedResult, SeedTimin
 from fetch_sim2real.evaluation.result import write_result
 from fetch_sim2real.evaluation.suite import Case, Suite
 from fetch_sim2real.processes import absolute_world
+from fetch_sim2real.ros_environment import require_ros_environment
 from fetch_sim2real.schema import Record
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stop_request import StopRequest
@@ -117,6 +119,7 @@ def run_workers(suite: Suite, folder: Path, done: Progressed, jobs: int, stop: S
     left = [(case, seed) for case, seed in suite.items() if (case.name, seed) not in done.results]
     if not left:
         return
+    require_ros_environment(os.environ)
     first = len(list(folder.glob("episodes-*.jsonl")))
     shares = _shared(left, jobs)
     alone = len(shares) == 1

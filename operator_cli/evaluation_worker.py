@@ -136,7 +136,7 @@ def main() -> int:
     """The worker's program: its argument is the file that holds its work."""
     work = Work.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     lock = None
-    if DOMAIN_VARIABLE not in os.environ or not work.alone:
+    if not os.environ.get(DOMAIN_VARIABLE) or not work.alone:
         domain, lock = claim_domain()
         os.environ[DOMAIN_VARIABLE] = str(domain)
     try:

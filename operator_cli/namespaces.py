@@ -31,7 +31,7 @@ def local_node_name(name: str, namespace: str) -> str | None:
 
 def place_of(namespace: str) -> str:
     """Where is looked, in words."""
-    domain = f"ROS domain {os.environ.get(DOMAIN_VARIABLE, '0')}"
+    domain = f"ROS domain {os.environ.get(DOMAIN_VARIABLE) or '0'}"
     return f"namespace {namespace} of {domain}" if namespace else domain
 
 

@@ -8,11 +8,16 @@ from typing import IO
 from rich.console import Console
 
 from fetch_sim2real.ros_domain import DOMAIN_VARIABLE, claim_domain
+from fetch_sim2real.ros_environment import require_ros_environment
 
 
 def enter_domain(console: Console) -> IO[str] | None:
-    """Set a ROS domain of this run's own, unless the user has chosen one; its lock, to be held until the end."""
-    if DOMAIN_VARIABLE in os.environ:
+    """Set a ROS domain of this run's own, unless the user has chosen one; its lock, to be held until the end.
+
+    ``SetupError`` where ROS does not work, before anything is said or begun.
+    """
+    require_ros_environment(os.environ)
+    if os.environ.get(DOMAIN_VARIABLE):
         return None
     domain, lock = claim_domain()
     os.environ[DOMAIN_VARIABLE] = str(domain)

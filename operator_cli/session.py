@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,10 +11,10 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.processes import ENVIRONMENT
+from fetch_sim2real.ros_arguments import NO_LOG_FILES, START
+from node_support.entering import enter_ros
 from operator_cli.namespaces import hint_of_namespaces
 
 _SLICE_S = 0.05
@@ -46,10 +45,9 @@ class RosSession:
         self._executor_class = SingleThreadedExecutor if message_info else EventsExecutor
 
     def __enter__(self) -> RosSession:
-        # Read when the first participant is made; images need it on both ends.
-        os.environ.update(ENVIRONMENT)
         self._context = rclpy.Context()
-        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        # A command says what it has to say on the terminal; ROS would write it into ~/.ros/log too.
+        enter_ros((START, NO_LOG_FILES), self._context)
         with ExitStack() as undo:
             undo.callback(rclpy.try_shutdown, context=self._context)
             # Relative names are the graph's then: what is asked for by node_support.topics is found where it is.

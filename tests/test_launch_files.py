@@ -32,6 +32,7 @@ from fetch_sim2real.launcher import child_of, write_parameters
 from fetch_sim2real.processes import NodeProcess, PlacementOptions, SimGraphOptions, placed, sim_graph
 from fetch_sim2real.replay_processes import ReplayOptions, replay_graph
 from fetch_sim2real.robot_processes import RecordOptions, RobotGraphOptions, record_graph, robot_graph
+from fetch_sim2real.ros_arguments import RosArgumentError
 from node_support.parameters import USE_SIM_TIME
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch"
@@ -136,7 +137,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
     table = GRAPHS["record"]
     with pytest.raises(GraphError, match="expected FROM:=TO"):
         placed(table, PlacementOptions(remap="joint_states"))
-    with pytest.raises(GraphError, match="which is no file"):
+    with pytest.raises(RosArgumentError, match=r"nowhere\.yaml cannot be read"):
         placed(table, PlacementOptions(params_file="nowhere.yaml"))
     with pytest.raises(GraphError, match="namespace is '1 2'"):
         placed(table, PlacementOptions(namespace="1 2"))

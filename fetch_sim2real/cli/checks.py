@@ -18,6 +18,14 @@ from packaging.requirements import Requirement
 
 from fetch_sim2real import __version__, graph, paths
 from fetch_sim2real.cli import probes
+from fetch_sim2real.ros_environment import (
+    MIDDLEWARE,
+    MIDDLEWARE_VARIABLE,
+    Judgement,
+    judge_log_folder,
+    judge_middleware,
+    ros_judgements,
+)
 
 Status = Literal["ok", "missing", "optional"]
 
@@ -96,26 +104,29 @@ def _check_requirement(requirement: Requirement) -> Check:
 def check_ros() -> list[Check]:
     """rclpy and every message and service type of the graph can be loaded; the middleware is Fast DDS."""
     types = sorted({topic.type for topic in graph.CONTRACT} | set(SERVICE_TYPES))
-    result = probes.run_probe(probes.ROS, types)
+    # One that is not installed ends whatever imports rclpy; check_transport tells of it.
+    asked = judge_middleware(os.environ)
+    without = {MIDDLEWARE_VARIABLE: ""} if asked.fault and asked.grave else None
+    result = probes.run_probe(probes.ROS, types, without)
     if result.error is not None:
         remedy = f"source /opt/ros/jazzy/setup.bash, or without an apt ROS: {set_up_again('ros-wheels')}"
         return [Check("ROS 2", "rclpy, messages", "missing", result.error, remedy)]
     middleware = result.values["rmw"]
-    fast_dds = middleware == "rmw_fastrtps_cpp"
+    fast_dds = middleware == MIDDLEWARE
     return [
         Check("ROS 2", "rclpy, messages", "ok", f"{len(types)} types, {Path(result.values['path']).parent}"),
         Check(
             "ROS 2",
             "middleware",
             "ok" if fast_dds else "missing",
-            middleware if fast_dds else f"{middleware}: images are only known to arrive with rmw_fastrtps_cpp",
-            "" if fast_dds else "export RMW_IMPLEMENTATION=rmw_fastrtps_cpp",
+            middleware if fast_dds else f"{middleware}: images are only known to arrive with {MIDDLEWARE}",
+            "" if fast_dds else f"export {MIDDLEWARE_VARIABLE}={MIDDLEWARE}",
         ),
     ]
 
 
 def check_transport(environment: Mapping[str, str] = os.environ) -> list[Check]:
-    """The transport setting that lets images through, and none of the settings that break it."""
+    """The transport setting that lets images through, and no variable that keeps ROS from working."""
     name, wanted = graph.FASTDDS_TRANSPORT_VARIABLE, graph.FASTDDS_TRANSPORT
     export = f"export {name}='{wanted}'"
     value = environment.get(name)
@@ -127,20 +138,16 @@ def check_transport(environment: Mapping[str, str] = os.environ) -> list[Check]:
         transport = Check("ROS 2", name, "missing", f"'{value}': images may be lost", export)
     else:
         transport = Check("ROS 2", name, "ok", value)
-    return [transport, *_check_discovery(environment)]
+    judged = [*ros_judgements(environment), judge_log_folder(environment)]
+    return [transport, *map(_check_of, judged)]
 
 
-def _check_discovery(environment: Mapping[str, str]) -> list[Check]:
-    allowed = {"ROS_LOCALHOST_ONLY": ("", "0"), "ROS_AUTOMATIC_DISCOVERY_RANGE": ("", "SUBNET", "SYSTEM_DEFAULT")}
-    checks = []
-    for name, harmless in allowed.items():
-        value = environment.get(name, "")
-        if value.upper() in harmless:
-            checks.append(Check("ROS 2", name, "ok", value or "unset"))
-        else:
-            found = f"{value}: with it every second or third image is lost; ROS_DOMAIN_ID separates graphs instead"
-            checks.append(Check("ROS 2", name, "missing", found, f"unset {name}"))
-    return checks
+def _check_of(judgement: Judgement) -> Check:
+    value = judgement.value or "unset"
+    if not judgement.fault:
+        return Check("ROS 2", judgement.variable, "ok", value)
+    status: Status = "missing" if judgement.grave else "optional"
+    return Check("ROS 2", judgement.variable, status, f"{value}: {judgement.fault}", judgement.remedy)
 
 
 def check_graphics(load: Callable[[str], object] = ctypes.CDLL) -> list[Check]:

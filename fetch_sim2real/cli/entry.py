@@ -5,15 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from io import TextIOWrapper
 from typing import Final, NoReturn
 
 import typer
 
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
+from fetch_sim2real.terminal import print_in_any_encoding
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -43,10 +42,7 @@ def one_line_errors(own_packages: Collection[str]) -> Iterator[None]:
 
     ``own_packages``: that one of these is missing is a fault of ours, not of the machine.
     """
-    # Files in a folder may have any names, and are spoken of.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    print_in_any_encoding()
     try:
         yield
     except FetchSim2RealError as error:

@@ -7,6 +7,7 @@ instant and works on a machine where ROS or torch are missing. A new subcommand 
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -14,6 +15,7 @@ import typer
 
 from fetch_sim2real import __version__
 from fetch_sim2real.cli.entry import one_line_errors, require_utf8
+from fetch_sim2real.ros_environment import require_middleware
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def run_subcommand(subcommand: Subcommand, arguments: list[str]) -> None:
     """Import the subcommand and run it. An error that the user can repair becomes one line and exit status 1."""
     with one_line_errors(_OWN_PACKAGES):
         require_utf8(arguments)
+        if subcommand.module.startswith("operator_cli"):
+            require_middleware(os.environ)
         module = importlib.import_module(subcommand.module)
         module.app(args=arguments, prog_name=f"fetch-sim2real {subcommand.name}")
 

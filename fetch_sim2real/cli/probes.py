@@ -10,7 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fetch_sim2real.errors import SetupError
+
 TIME_LIMIT_S: Final = 60.0
+# What a traceback puts before a message of the project's own, which says enough.
+_OWN_ERROR: Final = f"{SetupError.__module__}.{SetupError.__qualname__}: "
 
 ROS: Final = """
 import importlib, json, sys
@@ -84,7 +88,8 @@ def run_probe(
         return ProbeResult(error=f"{sys.executable} cannot be started: {error}")
     if finished.returncode != 0:
         lines = [line for line in finished.stderr.splitlines() if line.strip()]
-        return ProbeResult(error=lines[-1].strip() if lines else f"ended with status {finished.returncode}")
+        error = lines[-1].strip().removeprefix(_OWN_ERROR) if lines else f"ended with status {finished.returncode}"
+        return ProbeResult(error=error)
     try:
         return ProbeResult(values=json.loads(finished.stdout.splitlines()[-1]))
     except (IndexError, json.JSONDecodeError):

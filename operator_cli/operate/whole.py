@@ -77,7 +77,7 @@ def _simulated(
     """A simulated graph against the wall clock; what is to be called in every wait."""
     options = SimGraphOptions(policy=policy, lockstep=False, episode_s=LONG_EPISODE_S, mode=choices.expected.mode)
     lock = None
-    if DOMAIN_VARIABLE not in os.environ:
+    if not os.environ.get(DOMAIN_VARIABLE):
         # Held until the program ends. In a domain of its own a simulation does not meet a robot.
         domain, lock = claim_domain()
         os.environ[DOMAIN_VARIABLE] = str(domain)
