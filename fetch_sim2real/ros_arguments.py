@@ -181,7 +181,7 @@ def _yaml_fault(text: str, error: yaml.YAMLError) -> str:
 def _check_nodes(path: Path, content: Any, place: tuple[str, ...]) -> None:
     """Mappings from namespaces and nodes down to their parameters, and nothing beside them."""
     where = f" under '{'/'.join(place)}'" if place else ""
-    if not isinstance(content, dict) or not content:
+    if not isinstance(content, dict) or (place and not content):  # {} alone sets nothing on purpose
         raise RosArgumentError(f"parameter file {path} has no {_PARAMETERS_KEY}{where}, {_FILE_EXAMPLE}")
     for key, value in content.items():
         if key != _PARAMETERS_KEY:

@@ -119,6 +119,8 @@ def test_parameters_of_namespaces_and_of_all_nodes(tmp_path: Path) -> None:
     content = "/**:\n  ros__parameters: {}\nleft:\n  driver:\n    ros__parameters: {mode: live}\n"
     file.write_text(content, encoding="utf-8")
     assert set(read_parameter_file(file)) == {"/**", "left"}
+    file.write_text("{}", encoding="utf-8")
+    assert read_parameter_file(file) == {}
 
 
 @pytest.mark.parametrize("name", ["robot.yaml"])
