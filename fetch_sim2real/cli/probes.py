@@ -88,8 +88,9 @@ def run_probe(
         return ProbeResult(error=f"{sys.executable} cannot be started: {error}")
     if finished.returncode != 0:
         lines = [line for line in finished.stderr.splitlines() if line.strip()]
-        error = lines[-1].strip().removeprefix(_OWN_ERROR) if lines else f"ended with status {finished.returncode}"
-        return ProbeResult(error=error)
+        if not lines:
+            return ProbeResult(error=f"ended with status {finished.returncode}")
+        return ProbeResult(error=lines[-1].strip().removeprefix(_OWN_ERROR))
     try:
         return ProbeResult(values=json.loads(finished.stdout.splitlines()[-1]))
     except (IndexError, json.JSONDecodeError):
