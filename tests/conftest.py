@@ -16,8 +16,6 @@ import pytest
 from fetch_sim2real import graph
 from fetch_sim2real.ros_domain import claim_domain
 
-ATTEMPTS_AGAIN = 2
-
 SESSION_VARIABLE = "FETCH_SIM2REAL_TEST_SESSION"
 LEFT_BEHIND_TIME_LIMIT_S = 5.0
 
@@ -74,19 +72,26 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Running nodes keep real deadlines, and a machine with other work may be late: such a test may be tried again.
+def attempts_again(node: str, mark: pytest.Mark) -> int:
+    """How often a test that is marked flaky is tried again. ``UsageError`` where the mark does not say why."""
+    reruns, reason = mark.kwargs.get("reruns"), mark.kwargs.get("reason")
+    if mark.args or not isinstance(reruns, int) or reruns < 1 or not isinstance(reason, str) or not reason.strip():
+        raise pytest.UsageError(
+            f"{node} is marked flaky without saying why: expected @pytest.mark.flaky(reruns=1, reason='...')"
+        )
+    return reruns
 
-    What was tried again is listed at the end (``RERUN``).
-    """
-    if not config.pluginmanager.hasplugin("rerunfailures"):
-        return
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test fails when it fails once. Only one that is marked flaky, with the reason, is tried again (``RERUN``)."""
     for item in items:
-        if item.get_closest_marker("ros"):
-            item.add_marker(pytest.mark.flaky(reruns=ATTEMPTS_AGAIN))
-            if not item.get_closest_marker("timeout"):
-                # It counts for all attempts together.
-                item.add_marker(pytest.mark.timeout((1 + ATTEMPTS_AGAIN) * float(config.getini("timeout"))))
+        mark = item.get_closest_marker("flaky")
+        if mark is None:
+            continue
+        attempts = 1 + attempts_again(item.nodeid, mark)
+        if not item.get_closest_marker("timeout"):
+            # It counts for all attempts together.
+            item.add_marker(pytest.mark.timeout(attempts * float(config.getini("timeout"))))
 
 
 @pytest.hookimpl(wrapper=True)

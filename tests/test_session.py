@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import SESSION_VARIABLE, end_all, orphans_of, session_processes
+import pytest
+from conftest import SESSION_VARIABLE, attempts_again, end_all, orphans_of, session_processes
 
 from fetch_sim2real import graph
 from fetch_sim2real.ros_domain import DOMAINS, claim_domain
@@ -43,3 +44,25 @@ def test_orphans_of_the_session_are_found_and_ended() -> None:
     assert "sleep 60" in end_all([orphan, found[child.pid]])
     orphan.wait(timeout=10)
     assert child.wait(timeout=10) < 0
+
+
+@pytest.mark.ros
+def test_a_failed_test_is_not_tried_again_unless_it_says_why(request: pytest.FixtureRequest) -> None:
+    assert not request.config.getoption("reruns", 0)
+    assert request.node.get_closest_marker("flaky") is None
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        pytest.mark.flaky,
+        pytest.mark.flaky(reruns=1),
+        pytest.mark.flaky(1, reason="a deadline"),
+        pytest.mark.flaky(reruns=1, reason=" "),
+        pytest.mark.flaky(reruns=0, reason="a deadline"),
+    ],
+)
+def test_a_mark_without_a_reason_stops_the_collection(mark: pytest.MarkDecorator) -> None:
+    with pytest.raises(pytest.UsageError, match="some_test is marked flaky without saying why"):
+        attempts_again("some_test", mark.mark)
+    assert attempts_again("some_test", pytest.mark.flaky(reruns=2, reason="a deadline").mark) == 2
