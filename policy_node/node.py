@@ -81,6 +81,7 @@ class PolicyNode(StackNode):
         self._is_simulated = bool(self.get_parameter(USE_SIM_TIME).value)
         self._missed = 0
         self._answers: Counter[str] = Counter()
+        self._complaint = ""
         self._bad_joint_states = 0
         self._inference, self._answer_time, self._age = Latencies(), Latencies(), Latencies()
         self._joint_skew = Latencies()
@@ -125,6 +126,7 @@ class PolicyNode(StackNode):
                 self._complain(trouble)
             return
         received_s = time.perf_counter()
+        self._complaint = ""
         if frame.is_of_new_clock:
             self._begin_anew(self._pairer.odd_ns)
         if frame.depth_offset_ns:
@@ -299,6 +301,7 @@ class PolicyNode(StackNode):
             self._missed += round((stamp_ns - last) / CONTROL_PERIOD_NS) - 1
 
     def _complain(self, text: str) -> None:
+        self._complaint = text
         self.get_logger().warning(text, throttle_duration_sec=1.0)
 
     def _report(self) -> Report:
@@ -332,6 +335,8 @@ class PolicyNode(StackNode):
         }
         if rate_hz == 0.0:
             return Report(Level.WARN, self._pairer.trouble() or "no frames", values)
+        if self._complaint:
+            return Report(Level.WARN, self._complaint, values)
         return Report(Level.OK, "no goal" if self._goal is None else "running", values)
 
 

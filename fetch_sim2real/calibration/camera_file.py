@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from fetch_sim2real.errors import CalibrationError
+from fetch_sim2real.errors import CalibrationError, ObservationError
 from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.observation.distortion import LensDistortion
 from fetch_sim2real.outputs import write_text
 from fetch_sim2real.policy.manifest import PoseRecord
 from fetch_sim2real.schema import PositiveFloat, Record
@@ -27,7 +28,8 @@ _HEADER: Final = "# Pose of the camera's optical frame (x right, y down, z forwa
 class IntrinsicsRecord(Record):
     """Pinhole and distortion of the colour camera, in pixels of a ``width`` x ``height`` image.
 
-    ``distortion`` is OpenCV's (k1, k2, p1, p2, k3), CameraInfo's ``plumb_bob``; zeros for a rectified image.
+    ``distortion`` is OpenCV's (k1, k2, p1, p2, k3), CameraInfo's ``plumb_bob``, or the 8 or 12 numbers that go on with
+    k4, k5, k6 and s1 to s4; zeros for a rectified image.
     """
 
     width: Annotated[int, Field(ge=1)]
@@ -36,7 +38,14 @@ class IntrinsicsRecord(Record):
     fy: PositiveFloat
     cx: float
     cy: float
-    distortion: tuple[float, float, float, float, float]
+    distortion: Annotated[tuple[float, ...], Field(min_length=5, max_length=12)]
+
+    @field_validator("distortion")
+    @classmethod
+    def _is_of_opencv(cls, distortion: tuple[float, ...]) -> tuple[float, ...]:
+        if len(distortion) not in (5, 8, 12) or not np.all(np.isfinite(distortion)):
+            raise ValueError(f"distortion is {list(distortion)}, expected 5, 8 or 12 finite numbers")
+        return distortion
 
     @staticmethod
     def of(camera: CameraModel) -> IntrinsicsRecord:
@@ -112,16 +121,17 @@ def intrinsics_of_camera_info(
     size: tuple[int, int], k: Sequence[float], d: Sequence[float], model: str, source: str
 ) -> IntrinsicsRecord:
     """Of a CameraInfo's (width, height), k (9,), d and distortion model; CalibrationError for other lenses."""
-    if any(d) and (model != "plumb_bob" or len(d) != 5):
-        raise CalibrationError(
-            f"{source}: distortion model '{model}' with {len(d)} numbers, expected plumb_bob with 5; use rectified "
-            "images"
-        )
+    try:
+        distortion = LensDistortion.named(model, d)
+    except ObservationError as error:
+        raise CalibrationError(f"{source}: {error}") from None
+    if distortion.model != "polynomial":
+        raise CalibrationError(f"{source}: distortion model '{model}', expected plumb_bob or the like: rectify first")
     if len(k) != 9:
         raise CalibrationError(f"{source}: k holds {len(k)} numbers, expected 9")
     content = {"width": size[0], "height": size[1], "fx": k[0], "fy": k[4], "cx": k[2], "cy": k[5]}
     checked: IntrinsicsRecord = _validated(
-        IntrinsicsRecord, {**content, "distortion": tuple(d) if any(d) else (0.0,) * 5}, source
+        IntrinsicsRecord, {**content, "distortion": distortion.coefficients or (0.0,) * 5}, source
     )
     return checked
 

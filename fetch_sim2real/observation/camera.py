@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fetch_sim2real.errors import ObservationError
+from fetch_sim2real.observation.distortion import NO_DISTORTION, LensDistortion
 from fetch_sim2real.types import FloatArray
 
 _ROTATION_TOLERANCE = 1e-6
@@ -19,7 +20,7 @@ _ROTATION_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class CameraModel:
-    """Intrinsics of a rectified camera: size, focal lengths and principal point, all in pixels."""
+    """Intrinsics of a camera: size, focal lengths and principal point, all in pixels, and its lens' distortion."""
 
     width: int
     height: int
@@ -27,6 +28,7 @@ class CameraModel:
     fy: float
     cx: float
     cy: float
+    distortion: LensDistortion = NO_DISTORTION
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -47,7 +49,7 @@ class CameraModel:
 
     @property
     def fovy_rad(self) -> float:
-        """Vertical field of view from the upper to the lower edge of the image."""
+        """Vertical field of view from the upper to the lower edge of the image, of the pinhole."""
         above = np.arctan((self.cy + 0.5) / self.fy)
         below = np.arctan((self.height - 0.5 - self.cy) / self.fy)
         return float(above + below)
@@ -56,13 +58,19 @@ class CameraModel:
         """Pixels (..., 2) of points (..., 3) in the optical frame; NaN for points that are not in front of it."""
         points = np.asarray(points_m, dtype=np.float64)
         z = np.where(points[..., 2] > 0, points[..., 2], np.nan)
+        if not self.distortion.is_none:
+            rays = self.distortion.bend(np.stack([points[..., 0] / z, points[..., 1] / z], axis=-1))
+            return np.stack([self.fx * rays[..., 0] + self.cx, self.fy * rays[..., 1] + self.cy], axis=-1)
         return np.stack([self.fx * points[..., 0] / z + self.cx, self.fy * points[..., 1] / z + self.cy], axis=-1)
 
     def deproject(self, pixels: ArrayLike, depth_m: ArrayLike) -> FloatArray:
         """Points (..., 3) in the optical frame at pixels (..., 2); depth (...) is along z, not along the ray."""
         uv = np.asarray(pixels, dtype=np.float64)
         z = np.asarray(depth_m, dtype=np.float64)
-        x, y = (uv[..., 0] - self.cx) / self.fx * z, (uv[..., 1] - self.cy) / self.fy * z
+        x, y = (uv[..., 0] - self.cx) / self.fx, (uv[..., 1] - self.cy) / self.fy
+        if not self.distortion.is_none:
+            x, y = np.moveaxis(self.distortion.straighten(np.stack([x, y], axis=-1)), -1, 0)
+        x, y = x * z, y * z
         return np.stack(np.broadcast_arrays(x, y, z), axis=-1)
 
 
