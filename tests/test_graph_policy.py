@@ -255,14 +255,31 @@ def beat(start_ns: int, count: int) -> list[int]:
     return [start_ns + i * CONTROL_PERIOD_NS for i in range(count)]
 
 
+def answer_to(stage: Stage, stamp_ns: int, tries: int = 20) -> bool:
+    """Whether the frame is answered; it is sent again as long as it is not, since a busy machine may lose pictures."""
+
+    def is_answered() -> bool:
+        return any(stamp_ns_of(message.header.stamp) == stamp_ns for message in stage.commands.messages)
+
+    for _ in range(tries):
+        stage.frame(stamp_ns)
+        for _ in range(10):
+            if is_answered():
+                return True
+            stage.session.spin(0.01)
+    return False
+
+
 @pytest.mark.parametrize("jump_s", [-4247, 3600])
 def test_one_odd_stamp_costs_its_own_frame_and_is_named(stage: Stage, jump_s: int) -> None:
     before = int(stage.diagnosis()["stray_frames"])
-    stamps_ns = beat(10_000 * 10**9, 21)
-    shoot(stage, [*stamps_ns[:5], stamps_ns[5] + jump_s * 10**9, *stamps_ns[6:]])
-    stage.answers(20)
-    answered = [stamp_ns_of(message.header.stamp) for message in stage.commands.messages]
-    assert answered == [*stamps_ns[:5], *stamps_ns[6:]]
+    stamps_ns = beat(10_000 * 10**9, 11)
+    odd_ns = stamps_ns[5] + jump_s * 10**9
+    for stamp_ns in stamps_ns[:5]:
+        assert answer_to(stage, stamp_ns)
+    assert not answer_to(stage, odd_ns, tries=3)
+    for stamp_ns in stamps_ns[6:]:
+        assert answer_to(stage, stamp_ns)
     assert int(stage.diagnosis()["stray_frames"]) == before + 1
     assert "the camera stamps it" in stage.log()
 
@@ -270,9 +287,10 @@ def test_one_odd_stamp_costs_its_own_frame_and_is_named(stage: Stage, jump_s: in
 @pytest.mark.parametrize("jump_s", [-4247, 3600])
 def test_a_camera_whose_clock_was_set_is_answered_again(stage: Stage, jump_s: int) -> None:
     before = int(stage.diagnosis()["camera_clock_sets"])
-    shoot(stage, beat(10_000 * 10**9, 10))
-    shoot(stage, beat((10_000 + jump_s) * 10**9, 15))
-    stage.answers(23)
+    for stamp_ns in beat(10_000 * 10**9, 5):
+        assert answer_to(stage, stamp_ns)
+    anew = [answer_to(stage, stamp_ns, tries=3) for stamp_ns in beat((10_000 + jump_s) * 10**9, 10)]
+    assert sum(anew) >= 7 and anew[-1]
     assert int(stage.diagnosis()["camera_clock_sets"]) == before + 1
     assert "its clock was set" in stage.log()
 
