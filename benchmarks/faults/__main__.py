@@ -20,7 +20,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks.faults import cell_faults, stage_faults
+from benchmarks.faults import cell_faults, input_faults, stage_faults
 from benchmarks.faults.measure import Measurement
 from benchmarks.faults.table import markdown
 from benchmarks.graph_run import machine, machine_text
@@ -43,6 +43,15 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "run_stop": stage_faults.run_stop,
     "controller_aborts": stage_faults.controller_aborts,
     "robot_clock_jumps": stage_faults.robot_clock_jumps,
+    "stray_stamp_then_silence": input_faults.stray_stamp_then_silence,
+    "stray_stamp_then_block": input_faults.stray_stamp_then_block,
+    "robot_clock_set_ahead": input_faults.robot_clock_set_ahead,
+    "robot_state_ceases": input_faults.robot_state_ceases,
+    "arm_status_ceases": input_faults.arm_status_ceases,
+    "torso_moves": input_faults.torso_moves,
+    "torso_ceases": input_faults.torso_ceases,
+    "base_moves": input_faults.base_moves,
+    "odometry_ceases": input_faults.odometry_ceases,
 }
 # On a busy machine commands come late by themselves: so many more attempts than repetitions.
 _SPARE_ATTEMPTS: Final = 3

@@ -36,7 +36,7 @@ class Measurement:
     ``after_fault_s``: the same from the fault on: a driver that does not know of it yet still finds commands valid.
     ``stall_s``: the longest time without a sample until then. ``braking_s`` is too long by up to that.
     ``moved_alone``: the arm was commanded again before anybody enabled the driver. ``needed``: what it took to move
-    again, empty if it did not.
+    again, empty if it did not. ``since_fault``: the bound is for the time from the fault on.
     """
 
     fault: str
@@ -49,11 +49,12 @@ class Measurement:
     reason: str
     moved_alone: bool
     needed: str
+    since_fault: bool = False
 
     @property
     def is_within_bound(self) -> bool:
         """Whether braking began in time."""
-        return self.commanded_s <= self.bound_s
+        return (self.after_fault_s if self.since_fault else self.commanded_s) <= self.bound_s
 
 
 def braking_began(times_s: FloatArray, speeds: FloatArray, last_valid_s: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +24,31 @@ from benchmarks.rig.driver_stage import PAN, RosbridgeRobot, Stage, TopicRobot, 
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
 from fetch_sim2real.robot import ros1
+from fetch_sim2real.types import FloatArray
 from node_support.topics import publish_to
 
-_VELOCITY: Final = 0.1 * PAN
+SLOW: Final = 0.1 * PAN
 _BACK_LIMIT_S: Final = 30.0
 Step = Callable[[Stage], None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fault: what fails and what mends it again, and how soon the arm has to brake.
+
+    ``bound_s`` counts from the last valid command or, with ``since_fault``, from the fault: the last input that could
+    be trusted came before it. The arm is driven with ``velocity`` (7,) [rad/s], for ``drive_s`` after the fault.
+    ``prepare`` is called before the driver is enabled.
+    """
+
+    name: str
+    bound_s: float
+    fail: Step
+    mend: Step
+    since_fault: bool = False
+    velocity: FloatArray = field(default_factory=lambda: SLOW)
+    drive_s: float = 0.6
+    prepare: Step = lambda stage: None
 
 
 def joint_states_stop(folder: Path) -> Iterator[Measurement]:
@@ -40,7 +61,7 @@ def joint_states_stop(folder: Path) -> Iterator[Measurement]:
 
         return step
 
-    return _repeated("joint states stop", topic_stage(folder), TOPIC_BOUND_S, silence(True), silence(False))
+    return repeated(Trial("joint states stop", TOPIC_BOUND_S, silence(True), silence(False)), topic_stage(folder))
 
 
 def two_commanders(folder: Path) -> Iterator[Measurement]:
@@ -56,7 +77,7 @@ def two_commanders(folder: Path) -> Iterator[Measurement]:
             lambda: stage.session.node.count_publishers(graph.JOINT_COMMAND.name) == 1, 10.0, lambda: "one commander"
         )
 
-    return _repeated("two policy nodes", topic_stage(folder), TOPIC_BOUND_S, appear, leave)
+    return repeated(Trial("two policy nodes", TOPIC_BOUND_S, appear, leave), topic_stage(folder))
 
 
 def socket_dropped(folder: Path) -> Iterator[Measurement]:
@@ -107,45 +128,54 @@ def _over_rosbridge(
 
         return carried_out
 
-    return _repeated(name, rosbridge_stage(folder, 5.0), ROSBRIDGE_BOUND_S, on_robot(fail), on_robot(mend))
+    return repeated(Trial(name, ROSBRIDGE_BOUND_S, on_robot(fail), on_robot(mend)), rosbridge_stage(folder, 5.0))
 
 
-def _repeated(
-    name: str, opened: AbstractContextManager[Stage], bound_s: float, fail: Step, mend: Step
-) -> Iterator[Measurement]:
+def repeated(trial: Trial, opened: AbstractContextManager[Stage]) -> Iterator[Measurement]:
     """Measure again and again in one stage, until nobody asks for more."""
     with opened as stage:
         while True:
             stage.settle()
-            yield _measure(stage, name, bound_s, fail, mend)
+            trial.prepare(stage)
+            yield _measure(stage, trial)
 
 
-def _measure(stage: Stage, name: str, bound_s: float, fail: Step, mend: Step) -> Measurement:
+def _measure(stage: Stage, trial: Trial) -> Measurement:
     try:
-        stage.enable_and_drive(_VELOCITY, 0.4)
+        stage.enable_and_drive(trial.velocity, 0.4)
     except AssertionError as error:
         raise NotMeasuredError(str(error)) from error
     failed_s = time.time()
-    fail(stage)
-    decisions = stage.drive(_VELOCITY, 0.6)
+    trial.fail(stage)
+    decisions = stage.drive(trial.velocity, trial.drive_s)
     stage.session.wait_until(lambda: not np.any(stage.arm.desired()[1]), 5.0, lambda: "arm at rest")
     stage.session.spin(0.1)
     times_s = np.array([moment for moment, _, _ in stage.arm.trace])
     speeds = np.array([np.abs(velocity).max() for _, _, velocity in stage.arm.trace])
     if decisions and decisions[-1] in VALID:
-        mend(stage)
+        trial.mend(stage)
         raise NotMeasuredError("the driver went on following commands")
     began_s, stall_s = braking_began(times_s, speeds, stage.last_valid_s)
     after_fault_s = began_s + stage.last_valid_s - failed_s
     values = stage.state()
-    mend(stage)
+    trial.mend(stage)
     stage.session.spin(0.3)
     started = stage.arm.started
-    moved_alone = set(stage.drive(_VELOCITY, 0.3)) != {"refused:not_active"} or stage.arm.started != started
+    moved_alone = set(stage.drive(SLOW, 0.3)) != {"refused:not_active"} or stage.arm.started != started
     state, reason, back = values["state"], values["reason"], _bring_back(stage)
     # This arm does as it is told, at once.
     return Measurement(
-        name, began_s, began_s, after_fault_s, stall_s, bound_s, state, reason, moved_alone, back
+        trial.name,
+        began_s,
+        began_s,
+        after_fault_s,
+        stall_s,
+        trial.bound_s,
+        state,
+        reason,
+        moved_alone,
+        back,
+        trial.since_fault,
     )
 
 
@@ -158,7 +188,7 @@ def _bring_back(stage: Stage) -> str:
             needed = "reset, enable"
         if call(stage.session, graph.DRIVER_ENABLE)[0]:
             stage.arm.trace.clear()
-            stage.drive(_VELOCITY, 0.4)
+            stage.drive(SLOW, 0.4)
             if stage.arm.top_speed(-np.inf, np.inf) > MOVING_RAD_S:
                 return needed
     return ""

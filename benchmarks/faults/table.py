@@ -28,5 +28,5 @@ def _row(same: Sequence[Measurement]) -> str:
     states = " or ".join(sorted({one.state for one in same}))
     back = " or ".join(sorted({one.needed or "never" for one in same}))
     alone = " **and moved without**" if any(one.moved_alone for one in same) else ""
-    bound = f"{1e3 * same[0].bound_s:.0f}"
+    bound = f"{1e3 * same[0].bound_s:.0f}{' from the fault' if same[0].since_fault else ''}"
     return f"| {same[0].fault} | {times}{exceeded} | {bound} | {arm} | {stalls} | {faults} | {states} | {back}{alone} |"

@@ -1,0 +1,159 @@
+"""Faults of what the robot says of itself: stamps that jump, states that cease, a torso and a base that move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from sensor_msgs.msg import JointState
+
+from benchmarks.faults.measure import Measurement
+from benchmarks.faults.stage_faults import SLOW, Step, Trial, repeated
+from benchmarks.rig.driver_stage import PAN, TORSO_M, RosbridgeRobot, Stage, TopicRobot, rosbridge_stage, topic_stage
+from fetch_sim2real.robot import ros1
+from fetch_sim2real.robot.joints import TORSO_JOINT
+from fetch_sim2real.safety.base_watch import BASE_TIMEOUT_S
+from fetch_sim2real.safety.checks import FilterSettings
+from fetch_sim2real.safety.readings import TORSO_TIMEOUT_S
+from fetch_sim2real.types import BasePose, FloatArray
+
+# From the last input that could be trusted: its time-out, and then a period of the driver's and 20 ms.
+_LATE_S: Final = 0.01 + 0.02
+_JOINTS_S: Final = FilterSettings().joint_sample_timeout_s
+_STRAY_S: Final = 60.0
+_BLOCKED_SPEED_RAD_S: Final = 0.3
+
+
+def stray_stamp_then_silence(folder: Path) -> Iterator[Measurement]:
+    """One joint state is stamped a minute ahead, and none comes after it."""
+
+    def fail(robot: TopicRobot) -> None:
+        robot.stray_s, robot.silent = _STRAY_S, True
+
+    return _on_topics("one stamp 60 s ahead, then silence", folder, _JOINTS_S, fail)
+
+
+def stray_stamp_then_block(folder: Path) -> Iterator[Measurement]:
+    """One joint state is stamped a minute ahead, then right ones come, of an arm that does not follow."""
+
+    def fail(robot: TopicRobot) -> None:
+        robot.stray_s = _STRAY_S
+        robot.arm.block(True)
+
+    noticed_s = FilterSettings().tracking_error_rad[0] / _BLOCKED_SPEED_RAD_S
+    return _on_topics(
+        "one stamp 60 s ahead, arm blocked", folder, noticed_s, fail, velocity=_BLOCKED_SPEED_RAD_S * PAN
+    )
+
+
+def robot_clock_set_ahead(folder: Path) -> Iterator[Measurement]:
+    """The robot's clock is set 5 s ahead, and later right again."""
+
+    def fail(robot: TopicRobot) -> None:
+        robot.clock_ahead_s = 5.0
+
+    return _on_topics("robot's clock set 5 s ahead", folder, _JOINTS_S, fail)
+
+
+def robot_state_ceases(folder: Path) -> Iterator[Measurement]:
+    """/robot_state ceases, joint states go on."""
+    return _ceases("/robot_state ceases", folder, ros1.ROBOT_STATE.name, 0.5)
+
+
+def arm_status_ceases(folder: Path) -> Iterator[Measurement]:
+    """The status of the arm's action server ceases, joint states go on."""
+    return _ceases("arm's action status ceases", folder, ros1.ARM_STATUS.name, 1.0)
+
+
+def torso_moves(folder: Path) -> Iterator[Measurement]:
+    """The torso is 10 cm lower."""
+
+    def fail(robot: TopicRobot) -> None:
+        robot.torso_m = TORSO_M - 0.1
+
+    return _on_topics("torso moves by 10 cm", folder, 0.0, fail)
+
+
+def torso_ceases(folder: Path) -> Iterator[Measurement]:
+    """Joint states go on without the torso's."""
+
+    def fail(robot: TopicRobot) -> None:
+        robot.spoil = _without_torso
+
+    return _on_topics("torso's state ceases", folder, TORSO_TIMEOUT_S, fail)
+
+
+def base_moves(folder: Path) -> Iterator[Measurement]:
+    """Odometry says that the base is 5 cm from where it was."""
+
+    def fail(robot: TopicRobot) -> None:
+        robot.base = BasePose(0.05, 0.0, 0.0)
+
+    return _on_topics("base moves by 5 cm", folder, 0.0, fail, prepare=_report_base)
+
+
+def odometry_ceases(folder: Path) -> Iterator[Measurement]:
+    """Odometry ceases, joint states go on."""
+
+    def fail(robot: TopicRobot) -> None:
+        robot.base = None
+
+    return _on_topics("odometry ceases", folder, BASE_TIMEOUT_S, fail, prepare=_report_base)
+
+
+def _without_torso(message: JointState) -> None:
+    place = list(message.name).index(TORSO_JOINT)
+    message.name = [name for name in message.name if name != TORSO_JOINT]
+    message.position = [value for i, value in enumerate(message.position) if i != place]
+    message.velocity = [value for i, value in enumerate(message.velocity) if i != place]
+
+
+def _report_base(stage: Stage) -> None:
+    _topic_robot(stage).base = BasePose(0.0, 0.0, 0.0)
+    stage.session.wait_until(lambda: "degrees" in stage.state()["base"], 10.0, lambda: "odometry")
+
+
+def _topic_robot(stage: Stage) -> TopicRobot:
+    assert isinstance(stage.robot, TopicRobot)
+    return stage.robot
+
+
+def _on_topics(
+    name: str,
+    folder: Path,
+    timeout_s: float,
+    fail: Callable[[TopicRobot], None],
+    *,
+    velocity: FloatArray = SLOW,
+    prepare: Step = lambda stage: None,
+) -> Iterator[Measurement]:
+    return repeated(
+        Trial(
+            name,
+            timeout_s + _LATE_S,
+            lambda stage: fail(_topic_robot(stage)),
+            lambda stage: _topic_robot(stage).settle(),
+            since_fault=True,
+            velocity=velocity,
+            drive_s=timeout_s + 0.6,
+            prepare=prepare,
+        ),
+        topic_stage(folder),
+    )
+
+
+def _ceases(name: str, folder: Path, topic: str, timeout_s: float) -> Iterator[Measurement]:
+    def ceased(stage: Stage) -> set[str]:
+        assert isinstance(stage.robot, RosbridgeRobot)
+        return stage.robot.port.robot.ceased
+
+    trial = Trial(
+        name,
+        timeout_s + _LATE_S,
+        lambda stage: ceased(stage).add(topic),
+        lambda stage: ceased(stage).clear(),
+        since_fault=True,
+        drive_s=timeout_s + 0.6,
+    )
+    return repeated(trial, rosbridge_stage(folder, 5.0))
