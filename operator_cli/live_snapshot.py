@@ -34,7 +34,7 @@ class _Collector:
         self._intrinsics: IntrinsicsRecord | None = None
         self._images: dict[int, dict[str, Image]] = {}
         self._history = JointHistory()
-        self._merger = JointStateMerger()
+        self._merger = JointStateMerger(needs_velocity=False)
 
     def on_info(self, message: CameraInfo) -> None:
         self.heard.add(graph.COLOR_INFO.name)

@@ -67,7 +67,8 @@ class PolicyNode(StackNode):
             world_box_m = target_box_of_world(load_world(world, worlds_dir()))
             target_box_m, self._world_box = common_box(target_box_m, world_box_m), box_text(world_box_m)
         self._actor = ActorStep(bundle, cast(Look, self.parameters.text("look")), target_box_m)
-        self._joints = JointStateMerger()
+        # What the bundle's observations do not hold need not come.
+        self._joints = JointStateMerger(needs_fingers=self._manifest.observation.proprioception, needs_velocity=False)
         self._history = JointHistory()
         self._pairer = FramePairer()
         self._setpoints = SetpointTracker()
@@ -141,6 +142,8 @@ class PolicyNode(StackNode):
             skew_ns = self._history.newest_ns - self._pending[0].stamp_ns
             if waited_for == "joint_state" and self._history.newest_ns >= 0 and abs(skew_ns) > MAX_JOINT_SKEW_NS:
                 self._complain(joint_skew_words(skew_ns))
+            elif waited_for == "joint_state" and (missing := self._joints.missing()):
+                self._complain(missing)
             self._answer_pending(self._hold(self._pending[0].stamp_ns), f"hold:no_{waited_for}")
         self._pending = (frame, received_s)
         self._try_to_answer()
@@ -320,6 +323,7 @@ class PolicyNode(StackNode):
             **self._age.summary("observation_age"),
             "waiting_for": "nothing" if self._pending is None else self._waited_for(),
             "newest_joint_state_ns": self._history.newest_ns,
+            "joint_states": self._joints.missing() or "complete",
             "listeners": self._commands.get_subscription_count(),
             "missed_cycles": self._missed,
             "unpaired_frames": self._pairer.unpaired,

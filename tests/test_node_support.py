@@ -119,6 +119,22 @@ def test_arm_and_gripper_in_separate_messages_are_merged() -> None:
     assert merger.merge(part(ARM_JOINTS, arm, 12 + 2 * 10**9)) is None, "the fingers' state is old"
 
 
+def test_what_a_reader_does_not_need_may_be_missing() -> None:
+    arm = JointState(name=list(ARM_JOINTS), position=np.arange(7.0).tolist())
+    arm.header.stamp = stamp_message(5)
+    bare = JointStateMerger(needs_fingers=False, needs_velocity=False).merge(arm)
+    assert bare is not None and np.array_equal(bare.position, np.arange(7.0))
+    assert np.all(np.isnan(bare.velocity)) and np.isnan(bare.finger_position_m)
+    policy = JointStateMerger(needs_velocity=False)
+    assert policy.merge(arm) is None and GRIPPER_JOINTS[0] in policy.missing()
+    # One finger that the other mimics, and without a velocity.
+    policy.merge(JointState(name=[GRIPPER_JOINTS[1]], position=[0.03], velocity=[float("nan")]))
+    merged = policy.merge(arm)
+    assert merged is not None and merged.finger_position_m == 0.03 and policy.missing() == ""
+    with pytest.raises(ObservationError, match="without velocities"):
+        JointStateMerger().merge(arm)
+
+
 def test_joints_of_different_moments_make_no_sample() -> None:
     merger = JointStateMerger()
     merger.merge(part(COMMAND_JOINTS, np.zeros(9), 10**9))

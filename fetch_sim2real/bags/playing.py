@@ -133,7 +133,7 @@ class Playback:
         self._script = self._scheduled()
         self._next: _Scheduled | None = next(self._script, None)
         self._held: deque[_Scheduled] = deque()
-        self._pairer, self._merger = FramePairer(_KEPT), JointStateMerger()
+        self._pairer, self._merger = FramePairer(_KEPT), JointStateMerger(needs_velocity=False)
         self._joints_ns = -1
         self._newest_ns = -1  # of whole frames
         self._pending_ns: int | None = None  # whole, and not answered
