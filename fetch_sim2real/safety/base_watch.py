@@ -26,9 +26,11 @@ class BaseWatch:
         self._arrived_ns: int | None = None
         self._anchor: BasePose | None = None
         self._anchored = False
+        self._unreadable = False
 
     def on_pose(self, now_ns: int, pose: BasePose) -> None:
-        """Odometry has come; one that is not finite counts as none."""
+        """Odometry has come; one that is not finite counts as none, but shows that the robot has odometry."""
+        self._unreadable = not pose.is_finite
         if pose.is_finite:
             self._pose, self._arrived_ns = pose, now_ns
             if self._anchored and self._anchor is None:
@@ -51,7 +53,7 @@ class BaseWatch:
         """Why the arm must not follow commands by what is known of the base, empty if it may."""
         pose, anchor = self._pose, self._anchor
         if pose is None:
-            return ""
+            return "the base's odometry is not finite: nobody can tell whether it moves" if self._unreadable else ""
         silent_s = math.inf if self._arrived_ns is None else (now_ns - self._arrived_ns) * 1e-9
         if silent_s > BASE_TIMEOUT_S and not self._lockstep:
             return (

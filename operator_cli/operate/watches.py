@@ -32,7 +32,7 @@ class JointWatch:
     """The arm's joint states: the newest, how old they were on arrival, and when a new one came last."""
 
     def __init__(self) -> None:
-        self._merger = JointStateMerger()
+        self._merger = JointStateMerger(needs_fingers=False, needs_velocity=False)
         self._stamps_ns: deque[int] = deque(maxlen=_KEPT)
         self._sequence = StampSequence()
         self._unaged_ns: int | None = None
