@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from rclpy.node import Node
 
 from arm_driver.backend import Backend
+from arm_driver.controller_watch import ControllerWatch
 from arm_driver.robot_side import Driver
 from fetch_sim2real import graph
 from fetch_sim2real.robot.joints import FINGER_TRAVEL_S, GRIPPER_JOINTS
@@ -42,7 +45,23 @@ class PublishedTrajectories(Backend):
 
 
 class JointTrajectoryBackend(PublishedTrajectories):
-    """Publishes to the arm's and the gripper's trajectory topics."""
+    """Publishes to the arm's and the gripper's trajectory topics, and looks at the arm's controller."""
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver.node, graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY)
+        self._driver = driver
+        # A simulated controller does as its world says.
+        self._watch = None if driver.is_simulated else ControllerWatch(driver.node, self._arm)
+
+    def complaint(self) -> str:
+        """See Backend."""
+        return "" if self._watch is None else self._watch.complaint()
+
+    def tick(self) -> None:
+        """See Backend."""
+        if self._watch is not None and not self._driver.is_active:
+            self._watch.look()
+
+    def report(self) -> Mapping[str, object]:
+        """See Backend."""
+        return {} if self._watch is None else self._watch.report()

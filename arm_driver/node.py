@@ -169,7 +169,9 @@ class ArmDriver(StackNode):
             return False, str(error)
         self._base.anchor()
         self._announce(now_ns, decision)
-        return True, json.dumps({"state": self._filter.state.value, "now_ns": now_ns})
+        if warning := self._backend.complaint():
+            self._log.warn("enabled", f"enabled, although {warning}")
+        return True, json.dumps({"state": self._filter.state.value, "now_ns": now_ns, "warning": warning})
 
     def _disable(self) -> tuple[bool, str]:
         self._go_on_no_more()

@@ -28,6 +28,7 @@ from fetch_sim2real.robot.ros1_messages import (
     TimeAnswer,
     read,
 )
+from fetch_sim2real.safety.checks import CONTROLLER_TOLERANCE_FACTOR
 from fetch_sim2real.safety.trajectory import held_until
 from fetch_sim2real.types import JointTrajectory
 from node_support.bounded_log import BoundedLog
@@ -35,9 +36,6 @@ from node_support.stamps import STAMPS_END_NS, stamp_message
 from node_support.topics import publish_to
 
 _SETTLE_S: Final = 1.0
-# The controller has the driver's bound on the tracking error too, in case that the driver cannot act on it; wider, so
-# that where both can the driver does, which stops and says which joint it was.
-_CONTROLLERS_MARGIN: Final = 1.5
 _ASK_TIME_S: Final = 0.5
 # A clock known worse than this is no use for pairing joints with pictures (a control period is 33 ms).
 _MAX_UNCERTAINTY_NS: Final = 25_000_000
@@ -112,7 +110,7 @@ class RosbridgeBackend(Backend):
             self._unsent += 1
             self._arm.forget_unheard()
             return
-        tolerance = (_CONTROLLERS_MARGIN * self._driver.tracking_error_rad).tolist()
+        tolerance = (CONTROLLER_TOLERANCE_FACTOR * self._driver.tracking_error_rad).tolist()
         goal = ros1.arm_goal_json(held_until(trajectory, ros1.GOAL_HORIZON_S), goal_id, tolerance, _SETTLE_S, now_ns)
         self._link.publish(ros1.ARM_GOAL, goal)
 

@@ -33,7 +33,7 @@ TABLE: Final = (
     Parameter(
         "gripper_reopen_time",
         FilterSettings.finger_reopen_s,
-        "how long a goal that opens the gripper waits after one that closes it; the newest wins, closing never waits",
+        "least time between two goals that open a closing gripper: a later one waits, the newest wins",
         "s",
         low=0.0,
         high=FINGER_REOPEN_HIGH_S,

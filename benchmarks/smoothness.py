@@ -203,7 +203,7 @@ class Smoothness:
 
 
 class _Way:
-    """Goals on their way to the controller, in order; when those were sent that are to stop the arm."""
+    """Goals on their way to the controller, in order; when those arrive that are to stop the arm."""
 
     def __init__(self, case: Case) -> None:
         self._case = case
@@ -219,7 +219,7 @@ class _Way:
         due_s = now_s + self._case.lag_s + self._rng.uniform(0.0, 1.0) * self._case.jitter_s
         self._due.append((max(due_s, self._due[-1][0]) if self._due else due_s, decision.trajectory))
         if decision.outcome not in _FOLLOWED:
-            self.stops_s.append(now_s)
+            self.stops_s.append(self._due[-1][0])
 
     def deliver(self, now_s: float, controller: Controller) -> None:
         while self._due and self._due[0][0] <= now_s:
@@ -267,8 +267,7 @@ def run(case: Case) -> Smoothness:
                 setpoint = decision.setpoint
                 way.send(now_s, decision)
     if way.stops_s:
-        # The goal before it may never have been taken up, this one having come in time.
-        begin_s = next(taken_s for taken_s in controller.taken_s if taken_s >= way.stops_s[0] + case.lag_s)
+        begin_s = next(taken_s for taken_s in controller.taken_s if taken_s >= way.stops_s[0])
     else:
         assert way.newest is not None
         begin_s = controller.taken_s[-1] + way.newest.points[-2].time_from_start_s

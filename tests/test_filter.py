@@ -559,7 +559,7 @@ def test_opposite_finger_goals_pass_at_a_bounded_rate_and_the_last_one_is_not_lo
         position = cell.send(cell.command(REST, finger_position_m=opening)).finger_position_m
         if position is not None:
             sent.append((frame, position))
-    # Six periods from each closing to the next opening.
+    # A quarter of a second, seven and a half periods, from opening to opening.
     assert sent == [(0, 0.05), (1, 0.0), (8, 0.05), (9, 0.0)]
     cell.next_period()
     assert cell.send(cell.command(REST, finger_position_m=0.03)).finger_position_m == 0.03
@@ -580,7 +580,7 @@ def test_an_opening_that_had_to_wait_comes_later_and_the_newest_wins(follows: st
             command = cell.command(REST, finger_position_m=0.02 if follows == "same" else None)
         sent.append(cell.send(command).finger_position_m)
     assert [position for position in sent if position is not None] == [0.02]
-    assert sent.index(0.02) == 3
+    assert sent.index(0.02) == 4
 
 
 def test_closing_never_waits_and_nothing_is_sent_by_a_refused_command() -> None:

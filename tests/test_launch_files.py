@@ -144,7 +144,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
 
 
 def test_the_shipped_parameter_file_says_what_nodes_take() -> None:
-    (file,) = paths.shared_dir("config").glob("*.yaml")
+    file = paths.shared_dir("config") / "robot.yaml"
     for name, content in yaml.safe_load(file.read_text(encoding="utf-8")).items():
         table = {parameter.name: parameter for parameter in TABLES[name.removeprefix("/**/")]}
         for parameter, value in content["ros__parameters"].items():

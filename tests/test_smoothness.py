@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from benchmarks.smoothness import CONTROLLERS, STOPS, Case, run
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.robot.ik import HOME_POSITION_RAD
+from fetch_sim2real.robot.limits import limit_profile
+from fetch_sim2real.safety.filter import SafetyFilter
+from fetch_sim2real.safety.scene import scene_of_world
+from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.types import JointSample
 
 
 @pytest.mark.parametrize("stop", STOPS)
@@ -28,3 +37,14 @@ def test_what_brakes_by_itself_is_left_alone(controller: str) -> None:
     assert found.goals == 0
     assert found.peak == pytest.approx(1.0, abs=0.01)
     assert found.acceleration == pytest.approx(1.0, abs=0.01)
+
+
+def test_enabling_does_not_jerk_an_arm_that_hangs_below_where_it_is_held() -> None:
+    safety = SafetyFilter(limit_profile("default"), scene_of_world(load_world("nominal", worlds_dir())))
+    controller = TrajectoryFollower(HOME_POSITION_RAD + 0.02, 0.0)
+    decision = safety.activate(10**9, JointSample(10**9, HOME_POSITION_RAD, np.zeros(7), 0.0))
+    assert decision.trajectory is not None
+    controller.accept(decision.trajectory, 0.0)
+    position, velocity = controller.desired(np.arange(0.0, 1.0, 0.001))
+    np.testing.assert_allclose(position[-1], HOME_POSITION_RAD)
+    assert np.abs(velocity).max() < 0.15

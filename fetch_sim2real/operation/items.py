@@ -15,7 +15,7 @@ from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.graph_check import wrong_rate_words
 from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE
 
 ItemState = Literal["ok", "warn", "fail", "unknown"]
 # The kinematics and the safety scene hold for one height of the torso; the nodes refuse beyond this too.
@@ -67,6 +67,21 @@ def run_stop_item(robot: str | None, backend: str) -> Item:
     if robot == "unknown":
         return Item("run-stop", "fail", "the robot has not reported its state", "check the link to the robot")
     return Item("run-stop", "fail", robot, "clear it at the robot: the arm gets power back when it is released")
+
+
+def controller_item(starts_from: str | None, backend: str, is_simulated: bool) -> Item:
+    """``starts_from``: what the driver knows of the arm's controller, None if its back end cannot know."""
+    name, advice = "controller", "set interpolate_from_desired_state: true, as in config/controllers.yaml"
+    if backend == ROSBRIDGE:
+        return Item(name, "ok", "a Fetch's own: it starts new trajectories from the desired state")
+    whose = "the simulated one" if is_simulated else "the arm's"
+    if starts_from == "desired":
+        return Item(name, "ok", f"{whose} starts new trajectories from the desired state")
+    if starts_from == "measured":
+        return Item(name, "fail", f"{whose} starts new trajectories from the measured state: it lags and jerks", advice)
+    return Item(
+        name, "unknown", "where it starts new trajectories from cannot be seen: no node tells of its parameters", advice
+    )
 
 
 def joint_states_item(silence_s: float | None, rate_hz: float | None) -> Item:

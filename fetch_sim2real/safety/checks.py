@@ -19,6 +19,9 @@ from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint
 
 FINGER_EFFORT_LOW_N: Final = 1.0
+# A controller that has bounds on the tracking error of its own gets wider ones, in case that the driver cannot act on
+# them: where both can, the driver does, which stops and says which joint it was.
+CONTROLLER_TOLERANCE_FACTOR: Final = 1.5
 FINGER_REOPEN_HIGH_S: Final = 5.0
 
 
@@ -30,9 +33,9 @@ class FilterSettings:
     place of ``command_timeout_s`` from activation to the first valid command: the first frames were taken before it.
     ``send_periods``: how many control periods lie between two trajectories, where the way to the robot takes no more.
     ``finger_effort_n``: what the gripper may press with, for the ways to a robot that can tell it; as a default the
-    rated force, which the policies were trained with. ``finger_reopen_s``: how long a goal that opens the fingers waits
-    after one that closes them; as a default so short that an actor trained without it still grasps again after a miss
-    (0.5 s cost pick_and_place 2 of 20 episodes). FetchSim2RealError for either out of range.
+    rated force, which the policies were trained with. ``finger_reopen_s``: the least time between two goals that
+    open fingers that were closing; as a default so short that an actor trained without it grasps again after a miss as
+    soon as it wants to. FetchSim2RealError for either out of range.
     """
 
     command_timeout_s: float = 0.1
@@ -49,7 +52,7 @@ class FilterSettings:
     speed_scale: float = 1.0
     finger_dead_band_m: float = 0.001
     finger_effort_n: float = FINGER_FORCE_N
-    finger_reopen_s: float = 0.2
+    finger_reopen_s: float = 0.25
     send_periods: int = 1
 
     def __post_init__(self) -> None:
@@ -60,7 +63,7 @@ class FilterSettings:
             )
         if not 0.0 <= self.finger_reopen_s <= FINGER_REOPEN_HIGH_S:
             raise FetchSim2RealError(
-                f"the time before the fingers open again is {self.finger_reopen_s} s, "
+                f"the time between openings of the fingers is {self.finger_reopen_s} s, "
                 f"expected 0 to {FINGER_REOPEN_HIGH_S} s"
             )
 

@@ -29,6 +29,7 @@ from fetch_sim2real.safety.states import Event, State, StateMachine, TransitionE
 from fetch_sim2real.safety.trajectory import (
     RunningTrajectory,
     braking_trajectory,
+    resting_trajectory,
     stopping_trajectory,
     time_to_rest_s,
 )
@@ -59,6 +60,9 @@ class Decision:
 # What runs comes to rest by itself. Something else is sent only to be at rest by more than this sooner: each goal that
 # arrives later or sooner than the one before it pulls at the arm.
 LEAST_BRAKING_GAIN_S: Final = 0.5 * CONTROL_PERIOD_S
+# A controller may hold the arm elsewhere than where it is measured, by what its servos yield under a load. It is
+# brought there over this time and not with a jerk.
+ACTIVATION_HOLD_S: Final = 0.3
 NO_SETPOINT: Final = JointSetpoint(np.zeros(0), np.zeros(0))
 
 
@@ -127,8 +131,10 @@ class SafetyFilter:
         self._ends_disabled = False
         self._sample = measured
         setpoint = JointSetpoint.at_rest(measured.position)
+        hold = resting_trajectory(setpoint.position, ACTIVATION_HOLD_S)
         self._running = self._before = None
-        return Decision("activated", setpoint, self._send(now_ns, setpoint, (setpoint,)))
+        self._start(RunningTrajectory(now_ns, setpoint, hold))
+        return Decision("activated", setpoint, hold)
 
     def disable(self, now_ns: int, reason: str) -> Decision:
         """Brake if moving and follow no more commands."""

@@ -1,4 +1,4 @@
-"""Which finger positions are sent: on change only, and opening again only some time after closing."""
+"""Which finger positions are sent: on change only, and opening again and again only so often."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from fetch_sim2real.safety.checks import FilterSettings
 class FingerGoals:
     """The fingers' part of the filter.
 
-    A goal that opens them too soon after one that closed them waits, and a newer one takes its place. Closing never
-    waits: an opening that was meant for a moment only must not cost what the fingers hold.
+    A goal that opens fingers that were closing waits if they were opened that way too short a time ago, and a newer one
+    takes its place. Closing never waits: an opening that was meant for a moment only must not cost what the fingers
+    hold.
     """
 
     def __init__(self, settings: FilterSettings) -> None:
@@ -24,7 +25,8 @@ class FingerGoals:
         self._measured_m = measured_m
         self._wanted_m: float | None = None
         self._sent_m: float | None = None
-        self._closed_ns: int | None = None
+        self._is_closing = True
+        self._opened_ns: int | None = None
 
     def want(self, position_m: float | None) -> None:
         """Each finger is wanted at ``position_m``, cut to what there is; None: as it was wanted before."""
@@ -38,9 +40,10 @@ class FingerGoals:
         if wanted_m is None or (sent_m is not None and abs(wanted_m - sent_m) <= self._settings.finger_dead_band_m):
             return None
         before_m = self._measured_m if sent_m is None else sent_m
-        if wanted_m < before_m:
-            self._closed_ns = now_ns
-        elif self._closed_ns is not None and now_ns - self._closed_ns < self._settings.finger_reopen_s * 1e9:
-            return None
-        self._sent_m = wanted_m
+        is_closing = wanted_m < before_m
+        if self._is_closing and not is_closing:
+            if self._opened_ns is not None and now_ns - self._opened_ns < self._settings.finger_reopen_s * 1e9:
+                return None
+            self._opened_ns = now_ns
+        self._is_closing, self._sent_m = is_closing, wanted_m
         return wanted_m

@@ -75,6 +75,11 @@ def braking_trajectory(start: JointSetpoint, acceleration: FloatArray) -> JointT
     return JointTrajectory(ARM_JOINTS, (_end_of_ramp(0.0, start, acceleration),))
 
 
+def resting_trajectory(position: FloatArray, duration_s: float) -> JointTrajectory:
+    """To rest at ``position`` (7,) over ``duration_s``."""
+    return JointTrajectory(ARM_JOINTS, (TrajectoryPoint(duration_s, position, np.zeros_like(position)),))
+
+
 def time_to_rest_s(velocity: FloatArray, acceleration: FloatArray) -> float:
     """How long the ramp from ``velocity`` (7,) to rest takes."""
     return float(braking_periods(velocity, acceleration)) * CONTROL_PERIOD_S
@@ -191,4 +196,6 @@ class RunningTrajectory:
         if elapsed_s >= self.trajectory.points[-1].time_from_start_s:
             return True
         periods = round(elapsed_s / CONTROL_PERIOD_S)
-        return abs(elapsed_s - periods * CONTROL_PERIOD_S) <= POINT_TOLERANCE_S
+        if abs(elapsed_s - periods * CONTROL_PERIOD_S) <= POINT_TOLERANCE_S:
+            return True
+        return not any_true(self.at(now_ns).velocity)

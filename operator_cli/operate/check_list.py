@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +57,7 @@ def walk_check_list(link: RobotLink, known: Known, expected: Expected) -> CheckL
     found = [
         items.mode_item(expected.mode, driver_mode, link.is_simulated),
         items.run_stop_item(driver.get("robot"), known.backend),
+        items.controller_item(_starts_from(link, known, driver), known.backend, link.is_simulated),
         items.driver_item(driver.get("state", ""), driver.get("reason", "")),
         items.joint_states_item(link.joints.silence_s, link.joints.rate_hz),
         items.torso_item(
@@ -75,7 +77,7 @@ def walk_check_list(link: RobotLink, known: Known, expected: Expected) -> CheckL
     ]
     if manifest is not None:
         scale = float(driver.get("speed_scale", "nan")) if expected.speed is None else expected.speed
-        found.insert(7, items.profile_item(manifest.limit_profile, driver.get("profile", ""), scale))
+        found.insert(8, items.profile_item(manifest.limit_profile, driver.get("profile", ""), scale))
     return CheckList(tuple(found), frozenset(expected.accepted))
 
 
@@ -95,6 +97,13 @@ def _calibrations(told: str, path: Path | None) -> tuple[CalibrationInForce | No
         return CalibrationInForce.told(told), None if path is None else load_calibration(path), ""
     except CalibrationError as error:
         return None, None, str(error)
+
+
+def _starts_from(link: RobotLink, known: Known, driver: Mapping[str, str]) -> str | None:
+    """What the driver says of the arm's controller; of a simulated one, what the world says."""
+    if link.is_simulated:
+        return None if known.world is None else known.world.robot.trajectories_start_from
+    return driver.get("controller_starts_from")
 
 
 def _listen(link: RobotLink) -> FrameWatch:
