@@ -70,17 +70,23 @@ def judge_middleware(environment: Mapping[str, str], prefix: str = sys.prefix) -
 def judge_discovery(environment: Mapping[str, str]) -> list[Judgement]:
     """Nodes find each other without a server, and not through the loopback interface alone."""
     lossy = f"with it every second or third image is lost; {DOMAIN_VARIABLE} separates graphs instead"
-    harmless = {
-        "ROS_LOCALHOST_ONLY": (("", "0"), lossy),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": (("", "SUBNET", "SYSTEM_DEFAULT"), lossy),
-        "ROS_DISCOVERY_SERVER": (("",), "nodes find each other only where that server runs, and tools not even then"),
-    }
-    found = []
-    for name, (values, fault) in harmless.items():
-        value = environment.get(name, "")
-        is_harmless = value.strip().upper() in values
-        found.append(Judgement(name, value) if is_harmless else Judgement(name, value, fault, f"unset {name}"))
-    return found
+    alone = "with it nodes find nobody"
+    ranges = {"LOCALHOST": lossy, "OFF": alone}
+    unknown = f"ROS takes what it does not know for LOCALHOST, and {lossy}"
+    local, reach, server = (
+        environment.get(name, "").strip()
+        for name in ("ROS_LOCALHOST_ONLY", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_DISCOVERY_SERVER")
+    )
+    faults = {
+        "ROS_LOCALHOST_ONLY": (local, "" if local in ("", "0") else lossy),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": (
+            reach, "" if reach.upper() in ("", "SUBNET", "SYSTEM_DEFAULT") else ranges.get(reach.upper(), unknown)
+        ),
+        "ROS_DISCOVERY_SERVER": (
+            server, "nodes find each other only where that server runs, and tools not even then" if server else ""
+        ),
+    }  # fmt: skip
+    return [Judgement(name, value, fault, f"unset {name}" if fault else "") for name, (value, fault) in faults.items()]
 
 
 def judge_profiles(environment: Mapping[str, str]) -> list[Judgement]:

@@ -99,6 +99,12 @@ def test_a_camera_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.check_realsense(load=str)[-1].found == "Intel RealSense D435"
 
 
+@pytest.mark.parametrize(("encoding", "status"), [("UTF-8", "ok"), ("utf8", "ok"), ("ascii", "optional")])
+def test_a_terminal_without_unicode_is_told_of(encoding: str, status: str) -> None:
+    (check,) = checks.check_terminal(encoding)
+    assert (check.status, bool(check.remedy)) == (status, status != "ok")
+
+
 def test_one_core_is_advised_against_not_refused(tmp_path: Path) -> None:
     assert by_name(checks.check_machine(tmp_path, cores=1))["cores"].status == "optional"
 

@@ -60,6 +60,15 @@ def test_what_ros_takes_is_taken(name: str, value: str) -> None:
     require_ros_environment({name: value})
 
 
+def test_what_each_range_of_discovery_does_is_said_rightly() -> None:
+    said = {
+        value: next(each.fault for each in ros_judgements({"ROS_AUTOMATIC_DISCOVERY_RANGE": value}) if each.fault)
+        for value in ("OFF", "localhost", "nonsense")
+    }
+    assert "find nobody" in said["OFF"] and said["localhost"].startswith("with it every second or third image")
+    assert "does not know" in said["nonsense"]
+
+
 def test_a_middleware_that_is_installed_is_left_to_the_user(tmp_path: Path) -> None:
     index = tmp_path / "share/ament_index/resource_index/rmw_typesupport"
     index.mkdir(parents=True)

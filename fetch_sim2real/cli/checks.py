@@ -190,6 +190,14 @@ def check_realsense(load: Callable[[str], object] = ctypes.CDLL) -> list[Check]:
     return [usb, Check("Camera", "pyrealsense2", "ok", ", ".join(devices) or "installed; no camera is connected")]
 
 
+def check_terminal(encoding: str | None = None) -> list[Check]:
+    """Output is UTF-8: anything else shows tables and names of files with replacements."""
+    encoding = (sys.stdout.encoding if encoding is None else encoding) or "unknown"
+    is_utf8 = encoding.lower().replace("-", "") == "utf8"
+    status: Status = "ok" if is_utf8 else "optional"
+    return [Check("Machine", "terminal", status, encoding, "" if is_utf8 else "export LANG=C.UTF-8")]
+
+
 def check_machine(folder: Path | None = None, cores: int | None = None) -> list[Check]:
     """Free space where recordings and runs are written (the working folder), and processor cores."""
     folder = Path.cwd() if folder is None else folder

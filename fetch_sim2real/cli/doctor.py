@@ -25,6 +25,7 @@ CHECKS: Final[tuple[Callable[[], list[Check]], ...]] = (
     checks.check_graphics,
     checks.check_realsense,
     checks.check_machine,
+    checks.check_terminal,
 )
 _STYLES: Final = {"ok": "green", "missing": "bold red", "optional": "yellow"}
 
