@@ -26,6 +26,9 @@ from node_support.stamps import stamp_ns_of
 
 pytestmark = pytest.mark.ros
 
+BRAKES_IN_TIME = pytest.mark.flaky(
+    reruns=1, reason="when braking begins is bounded by the wall clock: a machine that lets the driver wait is later"
+)
 CLOCK_AHEAD_S = 5.0
 BRAKES_WITHIN_S = 0.2 + CONTROL_PERIOD_S
 SLOW = 0.1 * PAN
@@ -123,6 +126,7 @@ def test_the_gripper_is_told_the_gap_and_the_effort_and_only_on_change(
     assert goals[-1] == {"position": pytest.approx(0.02), "max_effort": GRIPPER_EFFORT_N}
 
 
+@BRAKES_IN_TIME
 def test_a_dropped_connection_brakes_and_moves_nothing_when_it_is_back(stage: Stage) -> None:
     start_moving(stage)
     robot_of(stage).proxy.cut()
@@ -134,6 +138,7 @@ def test_a_dropped_connection_brakes_and_moves_nothing_when_it_is_back(stage: St
     assert_moves_again(stage)
 
 
+@BRAKES_IN_TIME
 def test_a_connection_that_only_looks_open_is_noticed(stage: Stage) -> None:
     start_moving(stage)
     robot = robot_of(stage)
@@ -189,6 +194,7 @@ def test_a_faulted_robot_is_a_fault(stage: Stage) -> None:
     assert "robot_fault" in stage.wait_for_state("fault")["reason"]
 
 
+@BRAKES_IN_TIME
 @pytest.mark.parametrize(("topic", "timeout_s"), [(ros1.ROBOT_STATE.name, 0.5), (ros1.ARM_STATUS.name, 1.0)])
 def test_what_a_robot_says_all_the_time_may_not_cease(stage: Stage, topic: str, timeout_s: float) -> None:
     start_moving(stage)
@@ -207,6 +213,7 @@ def test_what_a_robot_says_all_the_time_may_not_cease(stage: Stage, topic: str, 
     assert_moves_again(stage)
 
 
+@BRAKES_IN_TIME
 def test_a_robots_clock_that_is_set_disables_until_enabled_on_purpose(stage: Stage) -> None:
     start_moving(stage)
     robot = robot_of(stage)

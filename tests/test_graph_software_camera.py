@@ -169,6 +169,9 @@ def report_of(cell: SimulatedGraph, node: str) -> dict[str, str]:
     return values_of(cell.taps[graph.DIAGNOSTICS], node)
 
 
+@pytest.mark.flaky(
+    reruns=1, reason="when braking begins is bounded: a machine that lets the driver wait for 0.4 s is later"
+)
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
