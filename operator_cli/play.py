@@ -109,21 +109,23 @@ def _run(options: ReplayOptions, console: Console) -> str:
             supervisor.check()
 
         with RosSession("play", watch) as session, _progress(console) as progress:
-            _follow(session, progress)
+            _follow(session, progress, console)
             while supervisor.ended(graph.BAG_PLAYER) is None:
                 session.spin(0.1)
         return _last_words(supervisor)
 
 
-def _follow(session: RosSession, progress: Progress) -> None:
-    """Show what the player reports."""
+def _follow(session: RosSession, progress: Progress, console: Console) -> None:
+    """Show what the player reports, and once what of the bag it cannot read."""
     from diagnostic_msgs.msg import DiagnosticArray
 
     from node_support.topics import subscribe_to
 
     task = progress.add_task("waiting for the policy", total=None)
+    losses = ""
 
     def on_diagnostics(message: DiagnosticArray) -> None:
+        nonlocal losses
         for status in message.status:
             if status.name == graph.BAG_PLAYER:
                 values: Mapping[str, str] = {value.key: value.value for value in status.values}
@@ -134,6 +136,9 @@ def _follow(session: RosSession, progress: Progress) -> None:
                     completed=float(values["at_s"]),
                     total=float(values["duration_s"]),
                 )
+                if values["losses"] not in ("none", losses):
+                    losses = values["losses"]
+                    console.print(f"lost: {losses}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     subscribe_to(session.node, graph.DIAGNOSTICS, on_diagnostics)
 

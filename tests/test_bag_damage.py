@@ -143,6 +143,36 @@ def test_a_damaged_chunk_costs_its_own_messages_which_are_counted(
     assert "is damaged at byte" in losses[0]
 
 
+def test_a_database_is_read_before_and_behind_a_damaged_page(tmp_path: Path, episode: list[Message]) -> None:
+    many = [Message(m.topic, m.received_ns + 10**9 * n, m.data) for n in range(8) for m in episode]
+    folder = write_sqlite(tmp_path / "bag", many)
+    file = folder / "bag.db3"
+    whole = file.read_bytes()
+    with sqlite3.connect(file) as database:
+        leaves = "SELECT pageno FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf' ORDER BY path"
+        try:
+            pages = [page for (page,) in database.execute(leaves)]
+        except sqlite3.OperationalError:
+            pytest.skip("this SQLite does not tell which page is which")
+    database.close()
+    at = 4096 * (pages[len(pages) // 2] - 1)
+    file.write_bytes(whole[:at] + bytes(4096) + whole[at + 4096 :])
+    found, losses = read(folder)
+    assert len(many) - 60 < len(found) < len(many) and set(found) < set(of(many))
+    assert found[0] == of(many)[0] and found[-1] == of(many)[-1]
+    assert f"about {len(many) - len(found)} messages are left out" in losses[0]
+
+
+def test_of_a_database_that_was_cut_off_the_beginning_is_read(tmp_path: Path, episode: list[Message]) -> None:
+    """A copy that did not come to its end is shorter than its own first page says."""
+    file = write_sqlite(tmp_path / "bag", episode) / "bag.db3"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    found, losses = read(file)
+    assert len(episode) // 3 < len(found) < len(episode) and set(found) < set(of(episode))
+    assert found[: len(episode) // 3] == of(episode)[: len(episode) // 3]
+    assert "bag.db3 has no end: the last" in losses[0]
+
+
 def test_channels_of_a_damaged_first_chunk_are_found_at_the_end(tmp_path: Path, episode: list[Message]) -> None:
     with Bag(tmp_path / "bag", graph.RECORDED, {}, compress=True) as bag:
         for number, message in enumerate(episode):

@@ -74,11 +74,13 @@ def test_the_command_plays_a_bag_and_the_policy_answers_as_it_did(
     tmp_path: Path, policy: Path, episode: list[Message]
 ) -> None:
     bag = write_sqlite(tmp_path / "bag", episode)
+    (bag / "metadata.yaml").unlink()
     command = [sys.executable, "-m", "fetch_sim2real.cli.main", "play", str(bag), "--policy", str(policy)]
     done = subprocess.run(
         [*command, "--record", str(tmp_path / "mine")], capture_output=True, text=True, check=False, timeout=180
     )
     assert done.returncode == 0, done.stderr + done.stdout
+    assert "lost: the recorder did not close the bag: it has no metadata.yaml" in done.stdout
     assert f"{FRAMES} whole frames: {FRAMES} commands, 0 holds, 0 not answered" in done.stdout
     expect_the_same(tmp_path / "mine", episode, policy)
     clock = of_topic(tmp_path / "mine", graph.CLOCK)

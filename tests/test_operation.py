@@ -288,6 +288,9 @@ def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
     path.write_text('{"something": "else"}\n')
     with pytest.raises(SetupError, match="line 1"):
         OperationLog(path).events()
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SetupError, match="cannot be read"):
+        OperationLog(path).events()
 
 
 def test_counts_that_did_not_grow_are_left_out() -> None:

@@ -50,7 +50,11 @@ class OperationLog:
         if not self.path.is_file():
             return []
         events = []
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetupError(f"the log {self.path} cannot be read ({error}): choose another with --log") from error
+        for number, line in enumerate(lines, start=1):
             try:
                 events.append(Event.model_validate_json(line))
             except ValidationError as error:
