@@ -31,26 +31,33 @@ main.main()
 """
 
 
+def set_clock(step: Path, step_s: int) -> None:
+    """Set the driver's system clock, in one piece: it is read all the time."""
+    written = step.with_suffix(".new")
+    written.write_text(str(step_s * 10**9))
+    written.replace(step)
+
+
 @pytest.mark.parametrize("step_s", [60, -60])
 def test_a_step_of_the_drivers_own_clock_brakes_by_the_old_time_and_then_disables(tmp_path: Path, step_s: int) -> None:
     package, step = tmp_path / "stepped_driver", tmp_path / "step"
     package.mkdir()
     package.joinpath("main.py").write_text(STEPPED_DRIVER.format(step=step))
-    step.write_text("0")
+    set_clock(step, 0)
     environment = {**ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
     process = NodeProcess("stepped_driver", graph.ARM_DRIVER, {}, 0, environment=environment)
     with running([process], tmp_path / "log") as (_, session):
         stage = Stage(session, TopicRobot(session))
         stage.enable_and_drive(SLOW, 0.3)
         stage.arm.trace.clear()
-        step.write_text(str(step_s * 10**9))
+        set_clock(step, step_s)
         stage.drive(SLOW, 0.5)
         assert "system clock was stepped" in stage.wait_for_state("disabled")["reason"]
         pan_rad = np.array([position[0] for _, position, _ in stage.arm.trace])
         # What was sent after the step begins where the arm was: it is not pulled back to where it was long ago.
         assert np.diff(pan_rad).min() > -1e-4 and not np.any(stage.arm.desired()[1])
         assert "chrony" in stage.refusal(), "now the robot's stamps are of another time"
-        step.write_text("0")
+        set_clock(step, 0)
         stage.session.spin(0.1)
         started = stage.arm.started
         assert set(stage.drive(SLOW, 0.2)) == {"refused:not_active"} and stage.arm.started == started

@@ -115,6 +115,16 @@ def test_what_is_a_little_ahead_is_as_old_as_its_arrival() -> None:
     assert "0.101 s old" in robot.objection
 
 
+def test_a_late_message_and_then_silence_is_silence_and_no_wrong_clock() -> None:
+    robot = Robot()
+    robot.talk(10)
+    robot.stamp_error_ns = -60_000_000
+    robot.now_ns += 70_000_000
+    robot.say()
+    robot.now_ns += 50_000_000
+    assert "0.110 s old" in robot.objection and "chrony" not in robot.objection
+
+
 @pytest.mark.parametrize("stuck_ns", [0, START_NS])
 def test_a_stamp_that_comes_again_and_again_is_not_fresh(stuck_ns: int) -> None:
     robot = Robot()

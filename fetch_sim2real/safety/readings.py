@@ -163,8 +163,8 @@ class RobotReadings:
             age_s, count = (now_ns - sample.stamp_ns) * _S, len(self._ahead)
             came = f"{count} that came after it {'was' if count == 1 else 'were'} stamped {heard.ahead_s:.3f} s ahead"
             return f"the last joint state is {age_s:.3f} s old, allowed {_JOINTS_TIMEOUT_S} s: {came}"
-        silent_s = (now_ns - heard.arrived_ns) * _S
-        if silent_s <= _JOINTS_TIMEOUT_S:
+        is_off = heard.ahead_s > _MAX_AHEAD_S or -heard.ahead_s > _JOINTS_TIMEOUT_S
+        if is_off and (now_ns - heard.arrived_ns) * _S <= _JOINTS_TIMEOUT_S:
             way = "ahead of" if heard.ahead_s > 0.0 else "behind"
             return f"the joint states are stamped {abs(heard.ahead_s):.3f} s {way} this machine's clock: {_CLOCKS}"
         cause = self._unreadable or self._merger.missing() or _CHECK
@@ -172,7 +172,8 @@ class RobotReadings:
             cause = f"its stamp has come {self._repeats} times since"
         elif cause is _CHECK and self._others:
             cause = f"{self._others} messages have come since, without joints of the arm"
-        return f"the last joint state is {silent_s:.3f} s old, allowed {_JOINTS_TIMEOUT_S} s: {cause}"
+        age_s = (now_ns - min(heard.stamp_ns, heard.arrived_ns)) * _S
+        return f"the last joint state is {age_s:.3f} s old, allowed {_JOINTS_TIMEOUT_S} s: {cause}"
 
     def _objection_to_torso(self, now_ns: int) -> str:
         height_m = self.torso_height_m
