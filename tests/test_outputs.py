@@ -177,11 +177,26 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch:
     assert path.read_text() == "through a link" and [file.name for file in path.parent.iterdir()] == ["result.json"]
 
 
-def test_a_device_is_written_to_and_stays_one() -> None:
-    write_text("text", Path("/dev/null"))
-    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Path:
+    """What there is no room in; by a link of our own, since whoever writes in steps could replace the device."""
+    link = tmp_path / "full.json"
+    link.symlink_to("/dev/full")
+    return link
+
+
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path: Path, full_disk: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_text("text", pipe)
+        assert os.read(reader, 100) == b"text"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
     with pytest.raises(SetupError, match="No space left on device"):
-        write_text("text", Path("/dev/full"))
+        write_text("text", full_disk)
 
 
 def test_what_fails_beside_the_result_is_one_line_and_counts_only_if_asked_for() -> None:
@@ -261,8 +276,10 @@ def test_episodes_that_were_over_are_kept_when_the_graph_fails(
     assert copy.read_text() == (tmp_path / "run" / "result.json").read_text()
 
 
-def test_a_result_that_cannot_be_written_is_printed_all_the_same(one_episode: list[Exception], policy: Path) -> None:
-    result = run("sim", "--policy", policy, "--task", "push", "--no-record", "--json", "/dev/full")
+def test_a_result_that_cannot_be_written_is_printed_all_the_same(
+    one_episode: list[Exception], policy: Path, full_disk: Path
+) -> None:
+    result = run("sim", "--policy", policy, "--task", "push", "--no-record", "--json", full_disk)
     assert result.exit_code == 1 and "No space left on device" in result.output and "1 of 1" in result.output
 
 
