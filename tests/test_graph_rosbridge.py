@@ -18,7 +18,7 @@ from fetch_sim2real import graph
 from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.ros1 import Json
-from fetch_sim2real.robot.ros1_messages import ArmActionGoal, read
+from fetch_sim2real.robot.ros1_messages import ArmActionGoal, GripperActionGoal, GripperCommand, read
 from fetch_sim2real.safety.trajectory import stopping_trajectory
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import JointSetpoint
@@ -109,21 +109,21 @@ def test_joint_states_come_out_in_this_machines_time(stage: Stage) -> None:
 def test_the_gripper_is_told_the_gap_and_the_effort_and_only_on_change(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goals: list[Json] = []
+    commands: list[GripperCommand] = []
     robot = robot_of(stage).port.robot
-    take = robot.on_publish
+    take = robot.on_goal
 
-    def note(now_s: float, topic: str, message: Json) -> None:
-        if topic == ros1.GRIPPER_GOAL.name:
-            goals.append(message["goal"]["command"])
-        take(now_s, topic, message)
+    def note(now_s: float, goal: ArmActionGoal | GripperActionGoal) -> None:
+        if isinstance(goal, GripperActionGoal):
+            commands.append(goal.goal.command)
+        take(now_s, goal)
 
-    monkeypatch.setattr(robot, "on_publish", note)
+    monkeypatch.setattr(robot, "on_goal", note)
     stage.enable_and_drive(0.0 * PAN, 0.3, 0.03)
     stage.arm.fingers_m.clear()
     stage.enable_and_drive(0.0 * PAN, 0.3, 0.01)
     assert stage.arm.fingers_m == [0.01]
-    assert goals[-1] == {"position": pytest.approx(0.02), "max_effort": GRIPPER_EFFORT_N}
+    assert (commands[-1].position, commands[-1].max_effort) == (pytest.approx(0.02), GRIPPER_EFFORT_N)
 
 
 @BRAKES_IN_TIME

@@ -228,9 +228,10 @@ class ArmActionGoal(Ros1Message):
 
 
 class GripperCommand(Ros1Message):
-    """control_msgs/GripperCommand."""
+    """control_msgs/GripperCommand. To a Fetch an effort of 0 means all that it has."""
 
     position: float
+    max_effort: float = 0.0
 
 
 class GripperGoal(Ros1Message):
