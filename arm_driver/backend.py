@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from rclpy.publisher import Publisher
 
 from fetch_sim2real.types import JointTrajectory
 
@@ -13,11 +15,13 @@ class Backend(ABC):
 
     ``send_periods`` is how many control periods at least lie between two trajectories. With ``brings_joint_states``
     joint states, and odometry where there is any, come through it, and simulated time behind them, instead of from
-    their topics.
+    their topics. ``outputs`` are the publishers of what moves the robot, the arm's before the gripper's: the driver
+    sees to it that a robot listens to them and that nobody else publishes there.
     """
 
     send_periods = 1
     brings_joint_states = False
+    outputs: Sequence[Publisher] = ()
 
     @abstractmethod
     def send_arm(self, trajectory: JointTrajectory) -> None:

@@ -49,6 +49,7 @@ class JointTrajectoryBackend(PublishedTrajectories):
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver.node, graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY)
+        self.outputs = (self._arm, self._gripper)
         self._driver = driver
         # A simulated controller does as its world says.
         self._watch = None if driver.is_simulated else ControllerWatch(driver.node, self._arm)

@@ -14,15 +14,17 @@ from rclpy.clock import ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
+from arm_driver.attendance import Attendance
 from arm_driver.backend import Backend
 from arm_driver.backends import make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
 from arm_driver.gate import open_command
 from arm_driver.held_back import HeldBack
 from arm_driver.odometry import listen_to_odometry
-from arm_driver.peers import missing_peer
+from arm_driver.peers import Peers
 from arm_driver.settings import TABLE
 from arm_driver.shadow import Reanchor
 from fetch_sim2real import graph
@@ -100,6 +102,22 @@ class ArmDriver(StackNode):
         serve_trigger(self, graph.DRIVER_DISABLE, self._disable)
         serve_trigger(self, graph.DRIVER_STOP, self._stop)
         serve_trigger(self, graph.DRIVER_RESET, self._reset)
+        self._peers = Peers(
+            self,
+            self._commands,
+            self._setpoints,
+            self._backend.outputs,
+            is_live=mode == "live",
+            owns_joint_states=self._backend.brings_joint_states,
+        )
+        self._attendance = Attendance(
+            parameters.text("heartbeat"),
+            is_live=mode == "live",
+            is_simulated=self.is_simulated,
+            is_lockstep=self._is_lockstep,
+        )
+        subscribe_to(self, graph.HEARTBEAT, self._on_heartbeat)
+        parameters.on_change("speed_scale", self._speed_scale_refusal, self._filter.cap_speed)
         if not self._is_lockstep:
             self.create_timer(_TICK_S, self._tick, clock=RosClock(clock_type=ClockType.STEADY_TIME))
         self._diagnostics = Diagnostics(self, self._report)
@@ -158,16 +176,17 @@ class ArmDriver(StackNode):
     def _enable(self) -> tuple[bool, str]:
         now_ns = self._clock_source.now_ns()
         self._heed_clocks(now_ns)
-        missing = self._objection(now_ns) or missing_peer(self, self._commands, self._setpoints)
+        steady_ns = time.monotonic_ns()
+        missing = self._objection(now_ns) or self._peers.refusal() or self._attendance.refusal(steady_ns)
         sample = self._readings.sample
         if missing or sample is None:
             return False, missing
         try:
-            self._filter.cap_speed(self.parameters.number("speed_scale"))
             decision = self._filter.activate(now_ns, sample)
         except FetchSim2RealError as error:
             return False, str(error)
         self._base.anchor()
+        self._attendance.begin(steady_ns)
         self._announce(now_ns, decision)
         if warning := self._backend.complaint():
             self._log.warn("enabled", f"enabled, although {warning}")
@@ -203,6 +222,12 @@ class ArmDriver(StackNode):
         if decision is not None:
             self._carry_out(decision)
         return True, self._filter.state.value
+
+    def _speed_scale_refusal(self, share: float) -> str:
+        now = self._filter.settings.speed_scale
+        if self._filter.state is State.ACTIVE and share > now:
+            return f"speed_scale is {now:g} and the arm is active, so it can only be lowered: disable the driver first"
+        return ""
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
@@ -268,6 +293,9 @@ class ArmDriver(StackNode):
             self._log.warn(decision.outcome, f"{decision.outcome}: {decision.detail}")
         self._go_on(now_ns)
 
+    def _on_heartbeat(self, message: String) -> None:
+        self._attendance.on_beat(message.data, time.monotonic_ns())
+
     def on_fault(self, reason: str) -> None:
         """See Driver."""
         self._log.warn("fault", f"the robot reports: {reason}")
@@ -290,7 +318,10 @@ class ArmDriver(StackNode):
     def _watch(self, now_ns: int) -> None:
         """Brake if something that enabling asked for is not so any more."""
         self._heed_clocks(now_ns)
-        if self.is_active and (objection := self._objection(now_ns)):
+        if not self.is_active:
+            return
+        who = self._attendance.complaint(time.monotonic_ns()) or self._peers.complaint()
+        if objection := self._objection(now_ns) or who:
             self.on_lost(objection)
 
     def _heed_clocks(self, now_ns: int) -> None:
@@ -334,6 +365,8 @@ class ArmDriver(StackNode):
         if decision.finger_position_m is not None:
             self._backend.send_gripper(decision.finger_position_m)
             self._sent[1] += self._reanchor is None
+            if unheard := self._peers.need_gripper():
+                self.on_lost(unheard)
 
     def _publish_setpoint(self, stamp_ns: int, decision: Decision) -> None:
         arm, gripper = self._sent
@@ -356,6 +389,8 @@ class ArmDriver(StackNode):
             "joint_state_age_ms": float(age_ms),
             **self._readings.report(),
             "base": self._base.words() if self._base_is_watched else "not watched",
+            "heartbeat": self._attendance.words(time.monotonic_ns()),
+            **self._peers.report(),
             **self._backend.report(),
             **self._command_age.summary("observation_age"),
             **self._answer_time.summary("answer"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from arm_driver.backends import MODES
+from fetch_sim2real.heartbeat import HEARTBEATS, OPERATOR
 from fetch_sim2real.robot.joints import FINGER_FORCE_N
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.robot.ros1 import DEFAULT_PORT
@@ -17,7 +18,7 @@ TABLE: Final = (
     Parameter(
         "speed_scale",
         1.0,
-        "cap on the speed, as a share of the profile's; a change takes effect when the driver is enabled next",
+        "cap on the speed, as a share of the profile's; takes effect at once; while the arm is active only downwards",
         low=0.01,
         high=1.0,
         changeable=True,
@@ -54,6 +55,13 @@ TABLE: Final = (
         unit="m",
         low=0.001,
         high=0.5,
+    ),
+    Parameter(
+        "heartbeat",
+        OPERATOR,
+        "who has to be there while the arm moves on a robot; operator: whoever enables says so on ~/heartbeat; launch: "
+        "the process that started the driver lives; off: nobody",
+        choices=HEARTBEATS,
     ),
     Parameter("rosbridge_host", "127.0.0.1", "machine that rosbridge_server runs on: the Fetch"),
     Parameter("rosbridge_port", DEFAULT_PORT, "port of rosbridge_server", low=1, high=65535),

@@ -11,7 +11,7 @@ from camera_node.outputs import Outputs
 from camera_node.recording import RecordingSource
 from camera_node.report import report
 from camera_node.session import CameraSession, Timing
-from camera_node.settings import FAULT, TABLE, CameraSettings, camera_settings
+from camera_node.settings import FAULT, TABLE, CameraSettings, camera_settings, fault_refusal
 from camera_node.simulated_source import SimulatedFault, SimulatedPicture, SimulatedSource
 from camera_node.simulation_input import SimulationInput
 from camera_node.source import CameraDescription, RgbdSource
@@ -37,7 +37,9 @@ class CameraNode(StackNode):
         self._outputs = Outputs(self)
         source = source_for(settings)
         self._simulated = source if isinstance(source, SimulatedSource) else None
-        if self._simulated is not None:
+        if self._simulated is None:
+            self.parameters.on_change(FAULT, fault_refusal)
+        else:
             self._input = SimulationInput(self, self._on_picture)
         self._session = CameraSession(
             source,

@@ -73,12 +73,15 @@ def camera_settings(parameters: Parameters) -> CameraSettings:
                 f"parameter '{name}' is false, but the graph lives on pairs of colour and aligned depth: leave it "
                 "true, or run realsense2_camera for other topics"
             )
+    is_software = parameters.text(_SOURCE) == CAMERA_SOFTWARE
+    if not is_software and (refusal := fault_refusal(parameters.text(FAULT))):
+        raise ParameterError(refusal)
     wait_s = parameters.number("wait_for_device_timeout")
     recording = parameters.text("rosbag_filename")
     return CameraSettings(
         color=color,
         depth=depth,
-        is_software=parameters.text(_SOURCE) == CAMERA_SOFTWARE,
+        is_software=is_software,
         # realsense2_camera's way to keep a launch file from making a number of it.
         serial=parameters.text("serial_no").strip().lstrip("_"),
         recording=Path(recording).expanduser() if recording else None,
@@ -88,6 +91,13 @@ def camera_settings(parameters: Parameters) -> CameraSettings:
         reconnect_s=parameters.number("reconnect_timeout"),
         frame_timeout_s=parameters.number("frame_timeout"),
     )
+
+
+def fault_refusal(fault: str) -> str:
+    """Why a camera that is no software device does not suffer from ``fault``; empty for none."""
+    if fault == SimulatedFault.NONE.value:
+        return ""
+    return f"parameter '{FAULT}' is '{fault}', but a camera has faults of its own: it is for source:={CAMERA_SOFTWARE}"
 
 
 def _profile(parameters: Parameters, name: str) -> Profile:

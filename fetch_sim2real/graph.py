@@ -17,6 +17,13 @@ BAG_PLAYER: Final = "bag_player"
 ROBOT: Final = "robot"  # the robot itself, or the bridge in its place
 CAMERA: Final = "camera"  # a camera node, or the bridge in its place
 OPERATOR: Final = "operator"
+CHECK_GRAPH: Final = "check_graph"
+VIEW: Final = "view"
+# Nodes that subscribe to what moves a robot and move none.
+LISTENERS: Final = frozenset({RECORDER, OPERATOR, CHECK_GRAPH, VIEW, "rosbag2_recorder", "foxglove_bridge"})
+_ROS_TOOLS: Final = "_ros2cli"
+# What the middleware says of a node before it has heard its name.
+UNKNOWN_NODE: Final = "_NODE_NAME_UNKNOWN_"
 
 COLOR_OPTICAL_FRAME: Final = "camera_color_optical_frame"
 DEPTH_OPTICAL_FRAME: Final = "camera_depth_optical_frame"
@@ -145,6 +152,10 @@ GRIPPER_TRAJECTORY: Final = Topic(
     "/gripper_controller/joint_trajectory", "trajectory_msgs/msg/JointTrajectory", ARM_DRIVER, (ROBOT,),
     RELIABLE_1, RELIABLE_1,
 )  # fmt: skip
+# Whoever enables the driver says here, several times a second and each under a name of its own, that it is still there.
+HEARTBEAT: Final = Topic(
+    f"/{ARM_DRIVER}/heartbeat", "std_msgs/msg/String", OPERATOR, (ARM_DRIVER,), RELIABLE_5, RELIABLE_5
+)
 DIAGNOSTICS: Final = Topic(
     "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", "*", (OPERATOR,), RELIABLE_5, RELIABLE_5
 )
@@ -172,7 +183,8 @@ SIM_OUTCOME: Final = Topic(
 
 CONTRACT: Final[tuple[Topic, ...]] = (
     COLOR, COLOR_INFO, DEPTH, DEPTH_INFO, JOINT_STATES, GOAL, GOAL_STATUS, MOVE, MOVE_STATUS, JOINT_COMMAND, SETPOINT,
-    ARM_TRAJECTORY, GRIPPER_TRAJECTORY, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_GOAL, SIM_OUTCOME,
+    ARM_TRAJECTORY, GRIPPER_TRAJECTORY, HEARTBEAT, DIAGNOSTICS, CLOCK, DRIVER_TICK, SIM_BLOCK_POSE, SIM_GOAL,
+    SIM_OUTCOME,
 )  # fmt: skip
 
 # The same for all robots of a network, whatever namespace they are in.
@@ -222,6 +234,11 @@ POLICY_HOLD: Final = f"/{POLICY_NODE}/hold"  # answer every frame with a hold un
 SIM_RESET: Final = "/sim/reset"  # seed comes from the bridge's parameter `seed`; the answer's message is JSON
 SIM_PAUSE: Final = "/sim/pause"
 SIM_RESUME: Final = "/sim/resume"
+
+
+def only_listens(node_name: str) -> bool:
+    """Whether a node of this name moves nothing, whatever it subscribes to: the project's own, and ROS's tools."""
+    return node_name in LISTENERS or node_name.startswith(_ROS_TOOLS)
 
 
 def contract_with(backend: str) -> tuple[Topic, ...]:

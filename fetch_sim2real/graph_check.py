@@ -12,7 +12,9 @@ from fetch_sim2real.policy.pairing import MAX_DEPTH_OFFSET_NS, SYNC_ADVICE, dept
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE
 
 # Several nodes may publish here: a Fetch reports arm and gripper separately, everybody has diagnostics.
-SHARED_TOPICS: Final = frozenset({graph.JOINT_STATES.name, graph.DIAGNOSTICS.name, graph.GOAL.name})
+SHARED_TOPICS: Final = frozenset(
+    {graph.JOINT_STATES.name, graph.DIAGNOSTICS.name, graph.GOAL.name, graph.HEARTBEAT.name}
+)
 
 _RATE_ADVICE: Final = {
     graph.CAMERA: ": choose a profile of that rate (rgb_camera.color_profile, depth_module.depth_profile), and give it "

@@ -12,6 +12,8 @@ from fetch_sim2real.errors import GraphError
 BOOLEANS: Final = ("true", "false")
 # How alike two names are, from 0 to 1, if one is taken for the other misspelt: 'speed' is no 'speed_scale' yet.
 _NEARLY: Final = 0.8
+# `ros2 launch` hands its own options on as arguments of the launch file.
+_OF_ROS2_LAUNCH: Final = "launch-prefix"
 _KINDS: Final[Mapping[type, str]] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 Options = TypeVar("Options")
@@ -60,14 +62,15 @@ def options_of(options: type[Options], meanings: Mapping[str, Meaning], values: 
 
 
 def unknown_names(given: Iterable[str], arguments: Sequence[Argument]) -> tuple[str, ...]:
-    """Those of ``given`` that are no argument: they may belong to a launch file that includes this one.
+    """Those of ``given``, the names that a launch file was given by whoever started or includes it, that it does not
+    know.
 
     Raises ``GraphError`` for a name that is nearly one of ``arguments``: launch itself takes any name in silence.
     """
     known = [argument.name for argument in arguments]
     unknown = []
     for name in given:
-        if name in known or name.startswith("ros_"):  # launch_ros keeps things of its own under such names
+        if name in known or name.startswith(_OF_ROS2_LAUNCH):
             continue
         for near in get_close_matches(name, known, n=1, cutoff=_NEARLY):
             raise GraphError(f"there is no argument '{name}', did you mean {near}? --show-args lists all")

@@ -13,6 +13,7 @@ from typing import Final
 
 from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.heartbeat import HEARTBEATS
 from fetch_sim2real.launch_arguments import BOOLEANS, Argument, Meaning, arguments_of, options_of, require_choices
 from fetch_sim2real.look import EVERY_FRAME, LOOKS, Look
 from fetch_sim2real.robot import ros1
@@ -99,6 +100,7 @@ class SimGraphOptions:
     profile: str = DEFAULT_PROFILE
     speed_scale: float = 1.0
     mode: str = MODES[0]
+    heartbeat: str = HEARTBEATS[0]
     backend: str = SIM_BACKENDS[0]
     rosbridge_port: int = ros1.DEFAULT_PORT
     rosbridge_latency_s: float = 0.0
@@ -174,6 +176,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "profile": options.profile,
             "speed_scale": options.speed_scale,
             "mode": options.mode,
+            "heartbeat": options.heartbeat,
         },
         stop_rank=2,
     )
@@ -311,6 +314,11 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "profile": Meaning("Limit profile of the arm driver.", tuple(PROFILES)),
     "speed_scale": Meaning("Cap on the arm's speed, as a share of the profile's, in (0, 1]."),
     "mode": Meaning("live: the arm moves; shadow: the driver only publishes what it would have sent.", MODES),
+    "heartbeat": Meaning(
+        "Who has to be there while the arm moves on a robot (docs/safety.md). operator: whoever enables, as "
+        "fetch-sim2real operate does; launch: this launch; off: nobody.",
+        HEARTBEATS,
+    ),
     "backend": Meaning("Way from the driver to the robot.", SIM_BACKENDS),
     "rosbridge_port": Meaning("Port, on this machine alone, of the simulated robot's rosbridge."),
     "rosbridge_latency_s": Meaning("Simulated delay [s] of each way through rosbridge."),

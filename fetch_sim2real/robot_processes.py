@@ -8,6 +8,7 @@ from typing import Final
 
 from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.heartbeat import HEARTBEATS
 from fetch_sim2real.launch_arguments import BOOLEANS, Meaning, require_choices
 from fetch_sim2real.processes import (
     CAMERA_EXTERNAL,
@@ -39,6 +40,7 @@ class RobotGraphOptions:
 
     policy: str = "reach_block"
     mode: str = SHADOW
+    heartbeat: str = HEARTBEATS[0]
     camera: str = ROBOT_CAMERAS[0]
     backend: str = JOINT_TRAJECTORY
     rosbridge_host: str = "127.0.0.1"
@@ -57,6 +59,7 @@ class RobotGraphOptions:
 ROBOT_MEANINGS: Final[Mapping[str, Meaning]] = {
     "policy": MEANINGS["policy"],
     "mode": Meaning("shadow: everything runs and nothing is sent to the arm; live: the arm moves.", MODES),
+    "heartbeat": MEANINGS["heartbeat"],
     "camera": Meaning(
         "realsense: this launch opens the camera; external: another node publishes it, realsense2_camera for example; "
         "sim: the simulation stands in for robot and camera; software-device: the same, its pictures by way of the "
@@ -100,6 +103,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
                 profile=options.profile,
                 speed_scale=options.speed_scale,
                 mode=options.mode,
+                heartbeat=options.heartbeat,
                 await_start=True,
                 calibration=options.calibration,
                 record=options.record,
@@ -134,6 +138,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
             "profile": options.profile,
             "speed_scale": options.speed_scale,
             "mode": options.mode,
+            "heartbeat": options.heartbeat,
         },
         stop_rank=2,
     )

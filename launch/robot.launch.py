@@ -4,7 +4,8 @@
     ros2 launch fetch_sim2real robot.launch.py policy:=push world:=my_lab.yaml mode:=live
     ros2 launch fetch_sim2real robot.launch.py policy:=push camera:=sim                      # the same, simulated
 
-Read docs/robot.md first. The driver starts disabled: it waits for a call of ``/arm_driver/enable``.
+Read docs/robot.md first. The driver starts disabled: it waits for ``fetch-sim2real operate``, or for a call of
+``/arm_driver/enable`` while somebody says on ``/arm_driver/heartbeat`` that they are there.
 """
 
 from __future__ import annotations

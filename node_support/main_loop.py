@@ -25,6 +25,7 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.ros_arguments import RosArgumentError, check_ros_arguments
 from fetch_sim2real.terminal import print_in_any_encoding
 from node_support.entering import enter_ros
+from node_support.override_origin import names_for_every_node
 from node_support.parameters import Parameter, Parameters
 
 # How long a node without work of its own sleeps between events, and so how late it may notice a signal.
@@ -46,7 +47,8 @@ class StackNode(Node):
         self.role = name
         self.is_over = False
         self._posted: deque[Callable[[], None]] = deque()
-        self.parameters = Parameters(self, table)
+        # A process is one node: its command line is this node's.
+        self.parameters = Parameters(self, table, names_for_every_node(sys.argv, [one.name for one in table]))
 
     def post(self, work: Callable[[], None]) -> None:
         """Have the main loop do ``work``, in order and soon. May be called in any thread."""
@@ -202,6 +204,8 @@ def _limit_end_after_signal() -> None:
     def watch() -> None:
         receiver.recv(1)
         faulthandler.dump_traceback_later(END_LIMIT_S, exit=True)
+        while receiver.recv(1):
+            pass  # a closed socket would make the interpreter complain about every further signal
 
     threading.Thread(target=watch, name="end_limit", daemon=True).start()
 

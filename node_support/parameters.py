@@ -1,14 +1,16 @@
 """A node's parameters as a table: type, unit, range and meaning of each in one place.
 
 Wrong values are refused with the reason, at start and when set. An override for a parameter that does not exist is
-refused too: a misspelt name must not silently leave a default in force.
+refused too: a misspelt name must not silently leave a default in force. One that was given to every node alike may be
+meant for others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -100,21 +102,34 @@ USE_SIM_TIME = "use_sim_time"
 class Parameters:
     """The declared parameters of one node."""
 
-    def __init__(self, node: Node, table: Sequence[Parameter]) -> None:
+    def __init__(self, node: Node, table: Sequence[Parameter], for_every_node: Collection[str] = ()) -> None:
+        """``for_every_node``: names that were given to no node in particular, so that this one need not have them."""
         self._table = {parameter.name: parameter for parameter in table}
         self._values: dict[str, Value] = {}
+        self._changes: dict[str, tuple[Callable[[Any], str], Callable[[Any], None]]] = {}
         overrides: dict[str, RosParameter] = getattr(node, "_parameter_overrides", {})
         unknown = [name for name in overrides if name not in self._table and not _is_rclpys(name)]
-        if unknown:
-            raise ParameterError(
-                f"there is no parameter '{unknown[0]}', available: {', '.join(sorted(self._table)) or 'none'}"
+        for name in unknown:
+            near = "".join(f", did you mean {one}?" for one in get_close_matches(name, self._table, n=1))
+            if name not in for_every_node:
+                available = f", available: {', '.join(sorted(self._table)) or 'none'}"
+                raise ParameterError(f"there is no parameter '{name}'{near or available}")
+            node.get_logger().warning(
+                f"parameter '{name}' is given to every node and none of this one's: ignored here{near}"
             )
         for name, parameter in self._table.items():
             given = overrides[name].value if name in overrides else parameter.default
             self._values[name] = parameter.checked(given)
             # The checked value, because rclpy would refuse a wrong one without saying what is expected.
             node.declare_parameter(name, self._values[name], parameter.descriptor(), ignore_override=True)
+        self._uses_sim_time = node.get_parameter(USE_SIM_TIME).value
         node.add_on_set_parameters_callback(self._on_set)
+
+    def on_change(
+        self, name: str, refusal: Callable[[Any], str], take_up: Callable[[Any], None] = lambda value: None
+    ) -> None:
+        """Have ``take_up`` called with a new value of the changeable ``name`` if ``refusal`` of it is empty."""
+        self._changes[name] = (refusal, take_up)
 
     def flag(self, name: str) -> bool:
         """Value of a bool parameter."""
@@ -143,17 +158,28 @@ class Parameters:
         for parameter in given:
             known = self._table.get(parameter.name)
             if known is None:
+                if parameter.name == USE_SIM_TIME and parameter.value != self._uses_sim_time:
+                    # rclpy's clock would follow, what was made for the other one would not.
+                    return SetParametersResult(successful=False, reason=_fixed(USE_SIM_TIME))
                 continue
             if not known.changeable:
-                return SetParametersResult(
-                    successful=False, reason=f"parameter '{known.name}' is fixed when the node starts: start it anew"
-                )
+                return SetParametersResult(successful=False, reason=_fixed(known.name))
             try:
-                accepted[known.name] = known.checked(parameter.value)
+                value = known.checked(parameter.value)
             except ParameterError as error:
                 return SetParametersResult(successful=False, reason=str(error))
+            if known.name in self._changes and (reason := self._changes[known.name][0](value)):
+                return SetParametersResult(successful=False, reason=reason)
+            accepted[known.name] = value
         self._values.update(accepted)
+        for name, value in accepted.items():
+            if name in self._changes:
+                self._changes[name][1](value)
         return SetParametersResult(successful=True)
+
+
+def _fixed(name: str) -> str:
+    return f"parameter '{name}' is fixed when the node starts: start it anew"
 
 
 def _is_rclpys(name: str) -> bool:

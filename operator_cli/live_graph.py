@@ -14,7 +14,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
 
-from fetch_sim2real.graph import JOINT_STATES, Qos, Topic
+from fetch_sim2real.graph import CHECK_GRAPH, JOINT_STATES, Qos, Topic
 from fetch_sim2real.graph_check import Endpoint, LiveGraph, LiveTopic
 from fetch_sim2real.policy.pairing import stamp_offset_ns
 from fetch_sim2real.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
@@ -23,7 +23,7 @@ from node_support.topics import local_name, message_class, qos_profile, resolved
 from operator_cli.namespaces import hint_of_namespaces
 from operator_cli.session import RosSession
 
-NODE_NAME: Final = "check_graph"
+NODE_NAME: Final = CHECK_GRAPH
 # Nodes that are started together find each other in a third of a second, others may need some seconds.
 _DISCOVERY_S: Final = 3.0
 _MIN_STEPS: Final = 3

@@ -21,6 +21,7 @@ from fetch_sim2real.errors import GraphError
 from fetch_sim2real.processes import CAMERA_SIM, CAMERA_SOFTWARE
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
+from node_support.heartbeat import Heartbeat
 from node_support.stamps import stamp_ns_of
 from node_support.topics import local_name, publish_to, resolved_name, subscribe_to
 from operator_cli.node_parameters import parameter_messages, read_parameters
@@ -35,7 +36,6 @@ _SERVICES: Final = (
 )  # fmt: skip
 _MAX_NAMED: Final = 3
 _CAMERA_NODES: Final = {CAMERA_SIM: graph.SIM_BRIDGE, CAMERA_SOFTWARE: graph.CAMERA_NODE}
-_MAY_LISTEN: Final = (graph.SIM_BRIDGE, graph.RECORDER, graph.OPERATOR, "check_graph", "rosbag2_recorder")
 # The driver's answers that mean: the policy has commanded the arm.
 _ACTIVATED: Final = "activated"
 _COMMANDED: Final = ("command", "limited")
@@ -60,6 +60,7 @@ class Operator:
         self.set_backend(backend)
         node = session.node
         self._goal = publish_to(node, graph.GOAL)
+        self._heartbeat = Heartbeat(node)
         self._subscriptions = [
             subscribe_to(node, graph.GOAL_STATUS, self._on_goal_status),
             subscribe_to(node, graph.SIM_OUTCOME, self._on_outcome),
@@ -107,7 +108,8 @@ class Operator:
             strangers = [name for name in publishers if expected not in (None, name)] or publishers[1:]
             if topic in (graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY):
                 subscribers = [info.node_name for info in node.get_subscriptions_info_by_topic(name_here)]
-                strangers += [name for name in subscribers if name not in _MAY_LISTEN and not name.startswith("_")]
+                moved = [name for name in subscribers if not graph.only_listens(name)]
+                strangers += [name for name in moved if name not in (graph.SIM_BRIDGE, graph.UNKNOWN_NODE)]
                 strangers += [graph.SIM_BRIDGE] * (subscribers.count(graph.SIM_BRIDGE) > 1)
             if strangers:
                 raise GraphError(
@@ -189,6 +191,7 @@ class Operator:
 
     def enable_driver(self) -> None:
         """Let commands through. Retried while the driver has no joint states of the new episode yet."""
+        self._heartbeat.start()
         deadline = time.monotonic() + _ANSWER_LIMIT_S
         while True:
             succeeded, message = self._call(graph.DRIVER_ENABLE)
@@ -206,6 +209,7 @@ class Operator:
         succeeded, _ = self._call(graph.DRIVER_DISABLE)
         if not succeeded:
             self.call(graph.DRIVER_RESET)
+        self._heartbeat.stop()
 
     def run_to_outcome(self, limit_s: float) -> dict[str, Any]:
         """Let time run until the world says how the episode ended; "answered" frames are added to what it says.

@@ -93,9 +93,11 @@ class PolicyNode(StackNode):
         subscribe_to(self, graph.JOINT_STATES, self._on_joint_state)
         subscribe_to(self, graph.SETPOINT, self._on_setpoint)
         subscribe_to(self, graph.GOAL, self._on_goal)
-        subscribe_to(self, graph.COLOR, lambda message: self._on_part("color", message))
-        subscribe_to(self, graph.COLOR_INFO, lambda message: self._on_part("info", message))
-        subscribe_to(self, graph.DEPTH, lambda message: self._on_part("depth", message))
+        self._pictures = (
+            subscribe_to(self, graph.COLOR, lambda message: self._on_part("color", message)),
+            subscribe_to(self, graph.COLOR_INFO, lambda message: self._on_part("info", message)),
+            subscribe_to(self, graph.DEPTH, lambda message: self._on_part("depth", message)),
+        )
         serve_trigger(self, graph.POLICY_RESET, self._reset)
         serve_trigger(self, graph.POLICY_START, self._start)
         serve_trigger(self, graph.POLICY_HOLD, self._stay)
@@ -239,6 +241,10 @@ class PolicyNode(StackNode):
         if setpoint is None:
             self._answer_pending(self._hold(frame.stamp_ns), "hold:driver_not_active")
             return
+        if rivals := self._several_cameras():
+            self._complain(rivals)
+            self._answer_pending(self._hold(frame.stamp_ns), "hold:two_cameras")
+            return
         torso_m = self._joints.torso_height_m
         if torso_m is not None and not abs(torso_m - self._manifest.torso_height_m) <= _TORSO_TOLERANCE_M:
             self._complain(f"the torso is at {torso_m:.3f} m, the policy needs {self._manifest.torso_height_m:.3f} m")
@@ -260,6 +266,14 @@ class PolicyNode(StackNode):
         self._inference.add((time.perf_counter() - started_s) * 1e3)
         self._is_acting = True
         self._answer_pending(command, "command")
+
+    def _several_cameras(self) -> str:
+        """Who publishes one of the camera's topics together with somebody else; empty where nobody does."""
+        for pictures in self._pictures:
+            if pictures.get_publisher_count() > 1:
+                names = sorted(end.node_name for end in self.get_publishers_info_by_topic(pictures.topic_name))
+                return f"{' and '.join(names)} publish {pictures.topic_name}, expected one camera: end the others"
+        return ""
 
     def _hold(self, stamp_ns: int) -> JointCommand:
         if self._is_acting:

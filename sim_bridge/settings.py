@@ -47,7 +47,7 @@ TABLE: Final = (
         changeable=True,
         read=_read_conditions,
     ),
-    Parameter("blank_image", False, "control experiment: black images without depth", changeable=True),
+    Parameter("blank_image", False, "control experiment: black images without depth, next episode on", changeable=True),
     Parameter("episode_s", 0.0, "length of an episode; 0 takes the world's own", "s", low=0.0, high=86400.0),
     Parameter("backend", SIM_BACKENDS[0], "how the robot is reached: as the driver's parameter", choices=SIM_BACKENDS),
     Parameter("rosbridge_port", DEFAULT_PORT, "rosbridge: port on the loopback interface; 0: any", low=0, high=65535),

@@ -302,6 +302,38 @@ def test_speed_scale_is_a_cap() -> None:
     assert decision.setpoint.velocity[6] == pytest.approx(0.25 * PROFILE.velocity[6])
 
 
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.01])
+def test_a_cap_that_is_lowered_on_the_way_slows_the_arm_down_within_the_acceleration_limits(share: float) -> None:
+    wanted = np.array([0.6, 0.0, 0.0, 0.0, 0.0, 0.8, -1.5])
+    cell = Cell.active()
+    cell.run(wanted, 15)
+    cell.filter.cap_speed(share)
+    cap, excesses = share * PROFILE.velocity, [np.inf]
+    while excesses[-1] > 1.0 + 1e-9:
+        before = cell.setpoint.velocity
+        decision = cell.run(wanted, 1)
+        assert decision.outcome == "limited" and decision.rules & Rule.VELOCITY
+        assert np.all(np.abs(decision.setpoint.velocity - before) <= PROFILE.acceleration * DT * (1.0 + 1e-9))
+        assert_ends_at_rest(decision.trajectory)
+        excesses.append(float(np.max(np.abs(decision.setpoint.velocity) / cap)))
+        assert excesses[-1] < excesses[-2]
+    assert len(excesses) < 15
+    np.testing.assert_allclose(cell.run(wanted, 3).setpoint.velocity, wanted / np.max(np.abs(wanted) / cap), atol=1e-9)
+
+
+def test_a_cap_is_raised_only_while_the_arm_does_not_follow() -> None:
+    cell = Cell.active(replace(NO_SOFT_START, speed_scale=0.5))
+    with pytest.raises(FetchSim2RealError, match=r"0\.5 and the arm is active, so it can only be lowered"):
+        cell.filter.cap_speed(0.6)
+    cell.filter.cap_speed(0.4)
+    with pytest.raises(FetchSim2RealError, match=r"only be lowered"):
+        cell.filter.cap_speed(0.5)
+    assert cell.filter.settings.speed_scale == 0.4
+    cell.filter.disable(cell.now_ns, "test")
+    cell.filter.cap_speed(1.0)
+    np.testing.assert_allclose(cell.filter.limiter.profile.velocity, PROFILE.velocity)
+
+
 def test_fingers_are_commanded_on_change_only() -> None:
     cell = Cell.active()
     sent = []

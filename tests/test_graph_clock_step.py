@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
-from benchmarks.rig.graph_harness import running
+from benchmarks.rig.graph_harness import STAGE, running
 from fetch_sim2real import graph
 from fetch_sim2real.processes import ENVIRONMENT, NodeProcess
 
@@ -45,7 +45,7 @@ def test_a_step_of_the_drivers_own_clock_brakes_by_the_old_time_and_then_disable
     set_clock(step, 0)
     environment = {**ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
     process = NodeProcess("stepped_driver", graph.ARM_DRIVER, {}, 0, environment=environment)
-    with running([process], tmp_path / "log") as (_, session):
+    with running([process], tmp_path / "log", STAGE) as (_, session):
         stage = Stage(session, TopicRobot(session))
         stage.enable_and_drive(SLOW, 0.3)
         stage.arm.trace.clear()

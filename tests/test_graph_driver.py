@@ -16,7 +16,7 @@ pytest.importorskip("rclpy")
 from rclpy.parameter import Parameter
 from trajectory_msgs.msg import JointTrajectory
 
-from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, set_parameter, values_of
+from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, running, set_parameter, values_of
 from fetch_sim2real import graph
 from fetch_sim2real.processes import NodeProcess
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
@@ -111,7 +111,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     process = NodeProcess("arm_driver", graph.ARM_DRIVER, {}, 0)
-    with running([process], tmp_path_factory.mktemp("driver")) as (_, session):
+    with running([process], tmp_path_factory.mktemp("driver"), STAGE) as (_, session):
         yield Stage(session)
 
 
@@ -294,6 +294,7 @@ def test_parameters_are_checked_at_start_and_when_set(stage: Stage) -> None:
         "speed_scale:=1.5": "expected 0.01 to 1",
         "world:=nowhere": "available: gap, nominal",
         "sped_scale:=0.5": "there is no parameter 'sped_scale'",
+        "other:no_such_thing:=0.5": "there is no parameter 'no_such_thing'",
     }
     started = {
         given: subprocess.Popen(

@@ -14,6 +14,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from rclpy.node import Node
+
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of, write_untrained_bundle
 from fetch_sim2real import graph
 from fetch_sim2real.observation.camera import CameraModel
@@ -189,6 +191,26 @@ def test_a_frozen_camera_commands_nothing(stage: Stage) -> None:
     stage.session.spin(0.2)
     assert stage.answers(1) == [True]
     assert int(stage.diagnosis()["repeated_frames"]) - before == 5
+
+
+def test_two_cameras_command_nothing_and_are_named(stage: Stage) -> None:
+    stamp_ns = act_once(stage)
+    stage.setpoint(stamp_ns, "command")
+    other = Node("other_camera", context=stage.session.node.context)
+    publish_to(other, graph.DEPTH)
+    stage.session.spin(0.3)
+    stamp_ns = stage.next_stamp()
+    stage.joints(stamp_ns)
+    stage.frame(stamp_ns)
+    assert stage.answers(2) == [True, False]
+    assert "other_camera" in stage.log() and graph.DEPTH.name in stage.log()
+    other.destroy_node()
+    stage.session.spin(0.3)
+    stage.setpoint(stamp_ns, "command")
+    stamp_ns = stage.next_stamp()
+    stage.joints(stamp_ns)
+    stage.frame(stamp_ns)
+    assert stage.answers(3) == [True, False, True]
 
 
 def test_a_frame_without_depth_commands_nothing(stage: Stage) -> None:

@@ -209,9 +209,12 @@ LAUNCH_NAMES = {
     "launch": ("LaunchDescription",),
     "launch.launch_context": ("LaunchContext",),
     "launch.launch_description": ("LaunchDescription",),
-    "launch.actions": ("DeclareLaunchArgument", "EmitEvent", "LogInfo", "OpaqueFunction", "SetEnvironmentVariable"),
+    "launch.actions": (
+        "DeclareLaunchArgument", "EmitEvent", "IncludeLaunchDescription", "LogInfo", "OpaqueFunction",
+        "SetEnvironmentVariable",
+    ),
     "launch.events": ("Shutdown", "matches_action"),
-    "launch.events.process": ("ShutdownProcess",),
+    "launch.events.process": ("ProcessExited", "ShutdownProcess"),
     "launch.substitutions": ("LaunchConfiguration",),
     "launch_ros": (),
     "launch_ros.actions": ("Node",),
@@ -226,6 +229,10 @@ def launching(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
         for member in members:
             setattr(module, member, type(member, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, name, module)
+    utilities = types.ModuleType("launch.utilities")
+    utilities.normalize_to_list_of_substitutions = lambda text: [text]  # type: ignore[attr-defined]
+    utilities.perform_substitutions = lambda context, parts: "".join(parts)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, utilities.__name__, utilities)
     monkeypatch.delitem(sys.modules, "node_support.launching", raising=False)
     yield importlib.import_module("node_support.launching")
     sys.modules.pop("node_support.launching", None)
@@ -238,6 +245,17 @@ def described(name: str) -> list[Recorded]:
     spec.loader.exec_module(loaded)
     entities: list[Recorded] = loaded.generate_launch_description().args[0]
     return entities
+
+
+def included(entity: Recorded, values: dict[str, str], given: Sequence[str]) -> list[Recorded]:
+    """What a launch file does with ``values`` in the context if ``given`` are the names that it was given itself.
+
+    As launch does it: from within the visit of the action that includes it.
+    """
+    include = sys.modules["launch.actions"].IncludeLaunchDescription()
+    include.launch_arguments = [(name, values.get(name, "")) for name in given]
+    actions: list[Recorded] = entity.kwargs["function"](Context(values))
+    return actions
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -257,7 +275,7 @@ def test_a_launch_file_declares_its_options_then_the_transport_then_nodes(
         assert declared[argument.name]["description"] == argument.description
         assert tuple(declared[argument.name].get("choices", ())) == argument.choices
     given = {argument.name: argument.default for argument in expected} | {"namespace": "left", "of_another_file": "1"}
-    actions = entities[-1].kwargs["function"](Context(given))
+    actions = included(entities[-1], given, ["namespace", "of_another_file", "launch-prefix"])
     told = [action.kwargs["msg"] for action in actions if "msg" in action.kwargs]
     nodes = [action for action in actions if "msg" not in action.kwargs]
     assert told[0].startswith("'of_another_file' is no argument of this launch file")
@@ -266,7 +284,11 @@ def test_a_launch_file_declares_its_options_then_the_transport_then_nodes(
     assert nodes and all(node.kwargs["namespace"] == "left" for node in nodes)
     for misspelt, meant in (("remaps", "remap"), ("param_file", "params_file")):
         with pytest.raises(GraphError, match=f"no argument '{misspelt}', did you mean {meant}"):
-            entities[-1].kwargs["function"](Context(given | {misspelt: "x"}))
+            included(entities[-1], given | {misspelt: "x"}, [misspelt])
+        # What an including file has declared for itself, or launch_ros keeps there, is none of its business.
+        quiet = included(entities[-1], given | {misspelt: "x", "global_params": []}, ["namespace"])
+        assert not [action for action in quiet if "is no argument" in action.kwargs.get("msg", "")]
+    assert entities[-1].kwargs["function"](Context(given | {"remaps": "x"})), "nobody gave anything"
 
 
 def test_nodes_are_those_of_the_table(launching: types.ModuleType, tmp_path: Path) -> None:
@@ -282,6 +304,13 @@ def test_nodes_are_those_of_the_table(launching: types.ModuleType, tmp_path: Pat
         assert own.args == (str(file),)
         assert node.kwargs["remappings"] == [("a", "b")]
         assert node.kwargs["additional_env"] == process.environment
+
+
+@dataclass
+class Exited:
+    """Stands for launch's event of a process' end."""
+
+    returncode: int = 0
 
 
 def stopped(actions: Sequence[Recorded]) -> list[str]:
@@ -300,7 +329,7 @@ def test_a_death_brings_the_rest_down_in_order_and_the_driver_last(launching: ty
     nodes = {node.kwargs["name"]: node for node in launching.start_nodes(GRAPHS["robot realsense"])}
 
     def ends(name: str) -> list[str]:
-        return stopped(nodes[name].kwargs["on_exit"](None, Context()))
+        return stopped(nodes[name].kwargs["on_exit"](Exited(), Context()))
 
     assert ends(graph.CAMERA_NODE) == [graph.POLICY_NODE]
     assert ends(graph.POLICY_NODE) == [graph.RECORDER]
@@ -308,11 +337,26 @@ def test_a_death_brings_the_rest_down_in_order_and_the_driver_last(launching: ty
     assert ends(graph.ARM_DRIVER) == [f"shutdown: {graph.CAMERA_NODE} ended"]
 
 
+def test_a_launch_in_which_a_node_failed_ends_with_an_error(launching: types.ModuleType) -> None:
+    """launch has an exit status other than 0 only after an exception."""
+    nodes = {node.kwargs["name"]: node for node in launching.start_nodes(GRAPHS["robot realsense"])}
+
+    def ends(name: str, returncode: int, *, is_shutdown: bool = False) -> list[str]:
+        return stopped(nodes[name].kwargs["on_exit"](Exited(returncode), Context(is_shutdown=is_shutdown)))
+
+    assert ends(graph.ARM_DRIVER, 1) == [graph.POLICY_NODE]
+    assert ends(graph.POLICY_NODE, 0) and not ends(graph.CAMERA_NODE, 0)
+    with pytest.raises(GraphError, match="arm_driver ended with exit status 1"):
+        ends(graph.RECORDER, 0)
+    nodes = {node.kwargs["name"]: node for node in launching.start_nodes(GRAPHS["record"])}
+    assert not ends(graph.RECORDER, -2, is_shutdown=True), "Ctrl-C is no failure"
+
+
 def test_the_end_of_a_bag_brings_a_replay_down_and_the_recorder_last(launching: types.ModuleType) -> None:
     nodes = {node.kwargs["name"]: node for node in launching.start_nodes(GRAPHS["replay"])}
 
     def ends(name: str) -> list[str]:
-        return stopped(nodes[name].kwargs["on_exit"](None, Context()))
+        return stopped(nodes[name].kwargs["on_exit"](Exited(), Context()))
 
     assert ends(graph.BAG_PLAYER) == [graph.POLICY_NODE]
     assert ends(graph.POLICY_NODE) == [graph.RECORDER]
@@ -322,7 +366,7 @@ def test_the_end_of_a_bag_brings_a_replay_down_and_the_recorder_last(launching: 
 def test_the_end_of_what_is_not_required_changes_nothing(launching: types.ModuleType) -> None:
     table = [replace(p, required=p.node_name != graph.RECORDER) for p in GRAPHS["robot realsense"]]
     nodes = {node.kwargs["name"]: node for node in launching.start_nodes(table)}
-    assert nodes[graph.RECORDER].kwargs["on_exit"](None, Context()) == []
+    assert nodes[graph.RECORDER].kwargs["on_exit"](Exited(), Context()) == []
 
 
 # ---- with the real ones ---------------------------------------------------------------------------------------------
@@ -338,3 +382,19 @@ def test_ros_launch_reads_the_file(name: str) -> None:
     for argument in arguments_of(options, meanings):
         assert declared[argument.name].description.startswith(argument.description)
         assert tuple(declared[argument.name].choices or ()) == argument.choices
+
+
+def test_ros_launch_tells_what_was_given_to_the_file_from_what_the_context_holds() -> None:
+    actions, launch = pytest.importorskip("launch.actions"), importlib.import_module("launch")
+    pytest.importorskip("launch_ros.actions")
+    visit = importlib.import_module("launch.utilities").visit_all_entities_and_collect_futures
+
+    def start(declared: str, **given: str) -> None:
+        include = actions.IncludeLaunchDescription(str(LAUNCH / "record.launch.py"), launch_arguments=given.items())
+        parent = launch.LaunchDescription([actions.DeclareLaunchArgument(declared, default_value="x"), include])
+        visit(parent, launch.LaunchContext())
+
+    with pytest.raises(GraphError, match="no argument 'outptu', did you mean output"):
+        start("model", outptu="bag")
+    with pytest.raises(GraphError, match="params_file is /nowhere, which is no file"):
+        start("outptu", output="bag", params_file="/nowhere")

@@ -250,19 +250,6 @@ def test_a_move_from_elsewhere_and_one_that_is_stuck_end(ik: DifferentialIk) -> 
             follower.step(JointSetpoint.at_rest(waypoints[0]), step)
 
 
-def test_a_speed_cap_waits_for_the_next_activation(ik: DifferentialIk) -> None:
-    position = at(ik, 0.62, 0.0, 0.9)
-    safety = SafetyFilter(PROFILES["default"], SCENE)
-    safety.activate(10**9, JointSample(10**9, position, np.zeros(7), 0.0))
-    safety.cap_speed(0.5)
-    assert safety.settings.speed_scale == 1.0
-    safety.disable(10**9, "test")
-    safety.cap_speed(0.5)
-    np.testing.assert_allclose(safety.limiter.profile.velocity, 0.5 * PROFILES["default"].velocity)
-    safety.cap_speed(1.0)
-    np.testing.assert_allclose(safety.limiter.profile.velocity, PROFILES["default"].velocity)
-
-
 # -- the log ----------------------------------------------------------------------------------------------------------
 
 

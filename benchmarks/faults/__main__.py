@@ -20,7 +20,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks.faults import cell_faults, input_faults, stage_faults
+from benchmarks.faults import cell_faults, input_faults, peer_faults, stage_faults
 from benchmarks.faults.measure import Measurement
 from benchmarks.faults.table import markdown
 from benchmarks.graph_run import machine, machine_text
@@ -52,6 +52,10 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "torso_ceases": input_faults.torso_ceases,
     "base_moves": input_faults.base_moves,
     "odometry_ceases": input_faults.odometry_ceases,
+    "controller_leaves": peer_faults.controller_leaves,
+    "rival_appears": peer_faults.rival_appears,
+    "second_driver": peer_faults.second_driver,
+    "operator_killed": peer_faults.operator_killed,
 }
 # On a busy machine commands come late by themselves: so many more attempts than repetitions.
 _SPARE_ATTEMPTS: Final = 3

@@ -7,12 +7,17 @@ from typing import Final
 
 import numpy as np
 
+from arm_driver.peers import WATCH_PERIOD_S
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.heartbeat import HEARTBEAT_TIMEOUT_S
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointTrajectory
 
 TOPIC_BOUND_S: Final = 0.1 + CONTROL_PERIOD_S
 ROSBRIDGE_BOUND_S: Final = 0.2 + CONTROL_PERIOD_S
+# From the last beat, and from when the middleware tells of a node, to when the driver has looked and braked.
+HEARTBEAT_BOUND_S: Final = HEARTBEAT_TIMEOUT_S + 0.03
+GRAPH_BOUND_S: Final = WATCH_PERIOD_S + 0.03
 VALID: Final = ("command", "limited", "paced")
 # Commands that come unevenly vary the speed by a fifth. So braking is recognized where the arm stays below the first of
 # these shares of the speed it had, and its beginning is where the straight ramp through both of them was at that speed.

@@ -38,7 +38,8 @@ class Trial:
 
     ``bound_s`` counts from the last valid command or, with ``since_fault``, from the fault: the last input that could
     be trusted came before it. The arm is driven with ``velocity`` (7,) [rad/s], for ``drive_s`` after the fault.
-    ``prepare`` is called before the driver is enabled.
+    ``prepare`` is called before the driver is enabled. ``named`` is part of the driver's reason: with another one, as
+    when commands come late on a busy machine, nothing was measured.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Trial:
     velocity: FloatArray = field(default_factory=lambda: SLOW)
     drive_s: float = 0.6
     prepare: Step = lambda stage: None
+    named: str = ""
 
 
 def joint_states_stop(folder: Path) -> Iterator[Measurement]:
@@ -159,6 +161,8 @@ def _measure(stage: Stage, trial: Trial) -> Measurement:
     after_fault_s = began_s + stage.last_valid_s - failed_s
     values = stage.state()
     trial.mend(stage)
+    if trial.named not in values["reason"]:
+        raise NotMeasuredError(f"the driver braked for something else: {values['reason']}")
     stage.session.spin(0.3)
     started = stage.arm.started
     moved_alone = set(stage.drive(SLOW, 0.3)) != {"refused:not_active"} or stage.arm.started != started

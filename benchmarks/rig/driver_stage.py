@@ -13,7 +13,7 @@ import numpy as np
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 
-from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of
+from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, running, values_of
 from benchmarks.rig.tcp_proxy import TcpProxy
 from fetch_sim2real import graph
 from fetch_sim2real.processes import NodeProcess, ParameterValue
@@ -267,10 +267,10 @@ class Stage:
 
 
 @contextmanager
-def topic_stage(folder: Path) -> Iterator[Stage]:
-    """A driver with the joint_trajectory back end."""
+def topic_stage(folder: Path, stays: bool = True) -> Iterator[Stage]:
+    """A driver with the joint_trajectory back end; ``stays``: see ``running``."""
     process = NodeProcess("arm_driver", graph.ARM_DRIVER, {}, 0)
-    with running([process], folder) as (_, session):
+    with running([process], folder, STAGE, stays) as (_, session):
         yield Stage(session, TopicRobot(session))
 
 

@@ -6,7 +6,7 @@ ROS domain and transport come from ``conftest.py``, which sets them for the whol
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,14 @@ from fetch_sim2real.policy.network import ActorSpec, ConvLayer, build_actor
 from fetch_sim2real.processes import NodeProcess, ParameterValue, SimGraphOptions, sim_graph
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.supervision import Patience, Supervisor
+from node_support.heartbeat import Heartbeat
 from node_support.topics import message_class, qos_profile
 from operator_cli.operator import Operator
 from operator_cli.session import RosSession
 
 START_LIMIT_S = 90.0
+# A name for a node that stands for commander and robot: of an operator nobody expects that it moves.
+STAGE = "stage"
 # Connecting a client takes longer than calling it.
 _CLIENTS: WeakKeyDictionary[Node, dict[str, Client]] = WeakKeyDictionary()
 
@@ -138,11 +141,17 @@ class SimulatedGraph:
 
 
 @contextmanager
-def running(processes: Sequence[NodeProcess], folder: Path) -> Iterator[tuple[Supervisor, RosSession]]:
-    """Node processes and a node of this process to talk to them."""
+def running(
+    processes: Sequence[NodeProcess], folder: Path, name: str = graph.OPERATOR, stays: bool = True
+) -> Iterator[tuple[Supervisor, RosSession]]:
+    """Node processes and a node of this process to talk to them, called ``name``.
+
+    With ``stays`` it says all the time that it is there, as a driver on a robot demands of whoever enables it.
+    """
     with (
         launch(processes, folder, Patience(interrupt_s=4.0)) as supervisor,
-        RosSession(graph.OPERATOR, supervisor.check) as session,
+        RosSession(name, supervisor.check) as session,
+        Heartbeat(session.node) if stays else nullcontext(),
     ):
         yield supervisor, session
 
@@ -167,7 +176,7 @@ def simulated_graph(
         )
         for process in sim_graph(options)
     ]
-    with running(processes, folder) as (supervisor, session):
+    with running(processes, folder, stays=False) as (supervisor, session):
         # Before everything else is connected, so that they miss nothing.
         taps = {topic: Tap(session, topic) for topic in tapped}
         operator = Operator(session, options.backend)

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.robot.collision import CollisionModel, Scene
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.limits import LimitProfile
@@ -105,12 +106,20 @@ class SafetyFilter:
         return self.state is State.STOPPED and self.state_reason == self._tracking_fault
 
     def cap_speed(self, speed_scale: float) -> None:
-        """Limit velocities to this share of the profile's, from the next activation on; nothing happens while active.
+        """Limit velocities to this share of the profile's from now on; while active it can only become smaller.
 
-        FetchSim2RealError unless it lies in (0, 1].
+        An arm that is faster than that slows down from the next command on, within the acceleration limits: they stay
+        as they are, and so does the end of every path that was checked with them.
+
+        FetchSim2RealError unless it lies in (0, 1], or if it would let an active arm become faster.
         """
-        if self.state is State.ACTIVE or speed_scale == self.settings.speed_scale:
+        if speed_scale == self.settings.speed_scale:
             return
+        if self.state is State.ACTIVE and speed_scale > self.settings.speed_scale:
+            raise FetchSim2RealError(
+                f"speed scale is {self.settings.speed_scale:g} and the arm is active, so it can only be lowered: "
+                "disable it first"
+            )
         self.limiter = MotionLimiter(self._profile.scaled(speed_scale), self.limiter.model)
         self.settings = replace(self.settings, speed_scale=speed_scale)
 

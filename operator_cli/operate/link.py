@@ -20,6 +20,7 @@ from fetch_sim2real.errors import GraphError
 from fetch_sim2real.operation.slow_move import SlowMove
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.types import Goal, JointTrajectory, TrajectoryPoint
+from node_support.heartbeat import Heartbeat
 from node_support.poses import goal_message
 from node_support.stamps import stamp_ns_of
 from node_support.topics import local_name, publish_to, resolved_name, subscribe_to
@@ -49,6 +50,8 @@ class RobotLink:
         self.joints, self.shadow = JointWatch(), ShadowWatch()
         self.last_decision = ""
         self._clock_ns: int | None = None
+        # Beats from an enable to the end of what it was for.
+        self.heartbeat = Heartbeat(node)
         self._goal, self._move = publish_to(node, graph.GOAL), publish_to(node, graph.MOVE)
         self._goal_answers: list[dict[str, Any]] = []
         self._move_answers: list[dict[str, Any]] = []

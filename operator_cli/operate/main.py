@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 from rich.console import Console
 
+from fetch_sim2real.heartbeat import BEAT_PERIOD_S
 from fetch_sim2real.operation.log import OUTCOMES, OperationLog
 from fetch_sim2real.outputs import require_file_place
 from fetch_sim2real.stop_request import StopRequest, StopRequestedError
@@ -41,6 +43,7 @@ Examples:
   fetch-sim2real operate --namespace left                   a robot whose nodes run with namespace:=left
   fetch-sim2real operate --sim push                         try it: a simulated graph in place of the robot
   fetch-sim2real operate check && fetch-sim2real operate goal 0.62 0.05 0.745
+  fetch-sim2real operate heartbeat &
   fetch-sim2real operate enable && fetch-sim2real operate start && sleep 5 && fetch-sim2real operate stop
   fetch-sim2real operate label success --note "first try" && fetch-sim2real operate reset
 """
@@ -152,12 +155,38 @@ def to_start(context: typer.Context) -> None:
 
 
 @app.command()
+def heartbeat(context: typer.Context) -> None:
+    """Say that you are there, for as long as this program and the shell or script that started it live.
+
+    A driver on a robot is enabled only while somebody says so, and brakes when they cease. In a script put it into the
+    background before `enable`; it ends with the script, however that ends.
+    """
+    from fetch_sim2real.graph import OPERATOR
+    from node_support.heartbeat import Heartbeat
+    from operator_cli.session import RosSession
+
+    starter, choices = os.getppid(), cast(Choices, context.obj)
+
+    def is_due() -> bool:
+        return os.getppid() == starter
+
+    with (
+        _stoppable() as stop,
+        RosSession(OPERATOR, stop.check, namespace=choices.namespace) as session,
+        Heartbeat(session.node, is_due),
+    ):
+        while is_due():
+            session.spin(BEAT_PERIOD_S)
+
+
+@app.command()
 def enable(context: typer.Context) -> None:
     """Let commands through to the arm; the policy holds until `start`."""
 
     def hold_and_enable(steps: Steps) -> None:
         steps.hold()
-        steps.enable()
+        # This program ends now: whoever called it has to say that somebody is there.
+        steps.enable(stays=False)
 
     _do(context, hold_and_enable, "enabled, holding")
 

@@ -50,7 +50,7 @@ class Steps:
         self.link.demand(graph.POLICY_HOLD)
 
     def cap_speed(self, share: float) -> None:
-        """Cap the driver's speed from the next enable on. GraphError if it refuses."""
+        """Cap the driver's speed. GraphError if it refuses, as an active one does a higher cap."""
         set_parameters(self.link.session, graph.ARM_DRIVER, {"speed_scale": share})
         self.expected = replace(self.expected, speed=share)
         self.log.append("speed_cap", share=share)
@@ -86,7 +86,7 @@ class Steps:
             reason = f"{reason} (driver {driver.get('state')}: {driver.get('reason')})"
         self.link.demand(graph.POLICY_HOLD)
         self.link.call(graph.DRIVER_DISABLE)
-        self.may_move = False
+        self._rest()
         self.log.append("move", arrived=arrived, reason=reason, waypoints=move.waypoints.tolist())
         return arrived, reason
 
@@ -97,8 +97,13 @@ class Steps:
         self.log.append("goal", accepted=accepted, reason=reason, frame_id=goal.frame_id, position_m=position_m)
         return accepted, reason
 
-    def enable(self) -> None:
-        """Let commands through to the arm; the policy still holds. GraphError with the driver's reason if not."""
+    def enable(self, stays: bool = True) -> None:
+        """Let commands through to the arm; the policy still holds. GraphError with the driver's reason if not.
+
+        With ``stays`` this program is there until the arm is stopped, and the driver brakes if it is not.
+        """
+        if stays:
+            self.link.heartbeat.start()
         deadline = time.monotonic() + _ENABLE_LIMIT_S
         self.may_move = True
         self.link.last_decision = ""
@@ -109,7 +114,7 @@ class Steps:
             succeeded, message = self.link.call(graph.DRIVER_ENABLE)
         self.log.append("enable", succeeded=succeeded, message=message)
         if not succeeded:
-            self.may_move = False
+            self._rest()
             raise GraphError(f"the driver does not enable: {message}")
 
     def start(self) -> None:
@@ -138,7 +143,7 @@ class Steps:
         self.link.call(graph.DRIVER_STOP)
         when = datetime.now(timezone.utc)
         self.link.call(graph.POLICY_HOLD)
-        self.may_move = False
+        self._rest()
         self.link.wait_for_news()
         driver = self.link.diagnostics(graph.ARM_DRIVER)
         self.log.append("stop", when, reason=reason, driver=driver.get("state", ""), decisions=_decisions(driver))
@@ -162,6 +167,12 @@ class Steps:
             self.link.call(graph.DRIVER_STOP, _SAFE_LIMIT_S)
             self.link.call(graph.POLICY_HOLD, _SAFE_LIMIT_S)
             self.log.append("stop", reason="the operator's program ended", driver="", decisions={})
+
+
+    def _rest(self) -> None:
+        """Nothing moves any more, and nobody has to be there for it."""
+        self.may_move = False
+        self.link.heartbeat.stop()
 
 
 def _decisions(driver: Mapping[str, str]) -> dict[str, str]:

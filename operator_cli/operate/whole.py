@@ -47,6 +47,7 @@ def entered(choices: Choices, watch: Callable[[], None], limit_s: float | None) 
             yield steps
         finally:
             steps.make_safe()
+            link.heartbeat.stop()
 
 
 def run_dialogue(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-NODE_NAME: Final = "view"
+NODE_NAME: Final = graph.VIEW
 _NICENESS: Final = 10
 _SLICE_S: Final = 0.5
 # Nodes report once a second; until they are discovered some may pass.

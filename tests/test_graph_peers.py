@@ -1,0 +1,170 @@
+"""Who must be in the graph for the arm to move, and who must not: refused at enable, watched while the arm moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
+from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
+from benchmarks.rig.graph_harness import STAGE, running, set_parameter
+from fetch_sim2real import graph
+from fetch_sim2real.processes import NodeProcess
+from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
+from node_support.topics import publish_to, subscribe_to
+
+pytestmark = pytest.mark.ros
+
+DRIVER = NodeProcess("arm_driver", graph.ARM_DRIVER, {}, 0)
+VELOCITY = 0.1 * PAN
+
+
+@pytest.fixture(scope="module")
+def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with running([DRIVER], tmp_path_factory.mktemp("driver"), STAGE) as (_, session):
+        yield Stage(session, TopicRobot(session))
+
+
+@pytest.fixture
+def stage(whole_stage: Stage) -> Stage:
+    whole_stage.settle()
+    return whole_stage
+
+
+@pytest.fixture
+def other(stage: Stage, request: pytest.FixtureRequest) -> Iterator[Node]:
+    """Another node in the graph, which does nothing yet."""
+    node = Node(getattr(request, "param", "intruder"), context=stage.session.node.context)
+    yield node
+    node.destroy_node()
+    count = stage.session.node.count_publishers
+    stage.session.wait_until(lambda: count(graph.SETPOINT.name) == 1, 5.0, lambda: "one driver")
+
+
+def sends_to_the_arm(node: Node) -> None:
+    publish_to(node, graph.ARM_TRAJECTORY)
+
+
+def sends_to_the_gripper(node: Node) -> None:
+    publish_to(node, graph.GRIPPER_TRAJECTORY)
+
+
+def sends_goals(node: Node) -> None:
+    node.create_client(Trigger, f"{graph.ROBOT_ACTIONS[0]}/_action/send_goal")
+
+
+def answers_as_the_driver(node: Node) -> None:
+    publish_to(node, graph.SETPOINT)
+
+
+def offers_enable(node: Node) -> None:
+    node.create_service(Trigger, graph.DRIVER_ENABLE, lambda _, answer: answer)
+
+
+def obeys_under_another_name(node: Node) -> None:
+    subscribe_to(node, graph.JOINT_COMMAND, lambda message: None)
+    node.create_service(Trigger, f"{node.get_fully_qualified_name()}/enable", lambda _, answer: answer)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        sends_to_the_arm,
+        sends_to_the_gripper,
+        sends_goals,
+        answers_as_the_driver,
+        offers_enable,
+        obeys_under_another_name,
+    ],
+)
+def test_who_should_not_be_there_is_named_and_nothing_moves_until_it_has_gone(
+    stage: Stage, other: Node, act: Callable[[Node], None]
+) -> None:
+    stage.enable_and_drive(VELOCITY, 0.3)
+    act(other)
+    deadline = time.monotonic() + 5.0
+    while stage.drive(VELOCITY, 0.1)[-1] != "refused:not_active":
+        assert time.monotonic() < deadline, "the driver goes on"
+    stage.session.wait_until(lambda: not np.any(stage.arm.desired()[1]), 5.0, lambda: "arm at rest")
+    values = stage.state()
+    assert values["state"] == "hold" and "intruder" in values["reason"], values
+    assert "intruder" in stage.refusal()
+    other.destroy_node()
+    stage.session.spin(0.3)
+    stage.enable()
+
+
+@pytest.mark.parametrize("other", [graph.SIM_BRIDGE], indirect=True)
+def test_a_simulation_beside_the_robot_is_refused(stage: Stage, other: Node) -> None:
+    publish_to(other, graph.JOINT_STATES)
+    stage.session.spin(0.3)
+    assert "sim_bridge" in stage.refusal()
+
+
+def test_a_controller_that_leaves_is_missed(stage: Stage, other: Node) -> None:
+    subscribe_to(other, graph.ARM_TRAJECTORY, lambda message: None)
+    stage.session.spin(0.3)
+    stage.enable_and_drive(VELOCITY, 0.3)
+    assert "/intruder" in stage.state()["listeners_arm_controller_joint_trajectory"]
+    stage.enable_and_drive(VELOCITY, 0.3)
+    other.destroy_node()
+    decisions = stage.drive(VELOCITY, 0.5)
+    assert decisions[-1] == "refused:not_active"
+    reason = stage.state()["reason"]
+    assert "/intruder no longer subscribes to /arm_controller/joint_trajectory" in reason
+
+
+def test_a_robot_that_cannot_hear_is_named(stage: Stage, other: Node) -> None:
+    latched = replace(graph.ARM_TRAJECTORY, subscribe=graph.Qos("reliable", 1, "transient_local"))
+    subscribe_to(other, latched, lambda message: None)
+    stage.session.spin(0.3)
+    assert "/intruder subscribes to /arm_controller/joint_trajectory with a QoS" in stage.refusal()
+
+
+@pytest.mark.parametrize("other", [graph.RECORDER, graph.CHECK_GRAPH, graph.VIEW, "_ros2cli_7"], indirect=True)
+def test_who_only_listens_comes_and_goes(stage: Stage, other: Node) -> None:
+    name = other.get_name()
+    stage.enable_and_drive(VELOCITY, 0.2)
+    for topic in (graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY, graph.SETPOINT, graph.JOINT_COMMAND):
+        subscribe_to(other, topic, lambda message: None)
+    stage.drive(VELOCITY, 0.3)
+    assert name not in stage.state()["reason"]
+    stage.enable_and_drive(VELOCITY, 0.2)
+    other.destroy_node()
+    stage.drive(VELOCITY, 0.3)
+    assert name not in stage.state()["reason"]
+
+
+def test_a_lower_speed_cap_holds_at_once_and_a_higher_one_is_refused(stage: Stage) -> None:
+    top = limit_profile(DEFAULT_PROFILE).velocity[0]
+    fast = 0.4 * top * PAN
+    client = stage.session.node.create_client(SetParameters, f"/{graph.ARM_DRIVER}/set_parameters")
+    stage.session.wait_until(client.service_is_ready, 5.0, lambda: "parameters")
+
+    def while_driving(speed_scale: float) -> SetParametersResult:
+        parameter = Parameter("speed_scale", value=speed_scale).to_parameter_msg()
+        future = client.call_async(SetParameters.Request(parameters=[parameter]))
+        stage.drive(fast, 0.5)
+        return future.result().results[0]
+
+    stage.enable_and_drive(fast, 0.5)
+    assert stage.setpoint().velocity[0] > 0.35 * top
+    assert while_driving(0.2).successful
+    assert stage.setpoint().velocity[0] == pytest.approx(0.2 * top)
+    refused = while_driving(0.5)
+    assert not refused.successful and "only be lowered" in refused.reason
+    assert stage.setpoint().velocity[0] == pytest.approx(0.2 * top)
+    stage.settle()
+    assert set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
+    stage.session.node.destroy_client(client)
