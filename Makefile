@@ -6,9 +6,8 @@ ARGS ?=
 BIN := .venv/bin
 export PYTHON
 
-# Environment of everything that runs: ROS as scripts/ros_env.sh chooses it; no screen, no window.
-ENV := set -u; . scripts/ros_env.sh || exit 1; \
-	if [ -z "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ]; then export MUJOCO_GL=$${MUJOCO_GL:-egl}; fi;
+# Environment of everything that runs: ROS as scripts/ros_env.sh chooses it.
+ENV := set -u; . scripts/ros_env.sh || exit 1;
 
 .PHONY: help venv sim test check lint typecheck bench doctor clean
 
