@@ -31,7 +31,7 @@ def stray_stamp_then_silence(folder: Path) -> Iterator[Measurement]:
     def fail(robot: TopicRobot) -> None:
         robot.stray_s, robot.silent = _STRAY_S, True
 
-    return _on_topics("one stamp 60 s ahead, then silence", folder, _JOINTS_S, fail)
+    return _on_topics("one stamp 60 s ahead, then silence", "joint state", folder, _JOINTS_S, fail)
 
 
 def stray_stamp_then_block(folder: Path) -> Iterator[Measurement]:
@@ -43,8 +43,9 @@ def stray_stamp_then_block(folder: Path) -> Iterator[Measurement]:
 
     noticed_s = FilterSettings().tracking_error_rad[0] / _BLOCKED_SPEED_RAD_S
     return _on_topics(
-        "one stamp 60 s ahead, arm blocked", folder, noticed_s, fail, velocity=_BLOCKED_SPEED_RAD_S * PAN
-    )
+        "one stamp 60 s ahead, arm blocked", "allowed difference", folder, noticed_s, fail,
+        velocity=_BLOCKED_SPEED_RAD_S * PAN,
+    )  # fmt: skip
 
 
 def robot_clock_set_ahead(folder: Path) -> Iterator[Measurement]:
@@ -53,7 +54,7 @@ def robot_clock_set_ahead(folder: Path) -> Iterator[Measurement]:
     def fail(robot: TopicRobot) -> None:
         robot.clock_ahead_s = 5.0
 
-    return _on_topics("robot's clock set 5 s ahead", folder, _JOINTS_S, fail)
+    return _on_topics("robot's clock set 5 s ahead", "clock was set", folder, _JOINTS_S, fail)
 
 
 def robot_state_ceases(folder: Path) -> Iterator[Measurement]:
@@ -72,7 +73,7 @@ def torso_moves(folder: Path) -> Iterator[Measurement]:
     def fail(robot: TopicRobot) -> None:
         robot.torso_m = TORSO_M - 0.1
 
-    return _on_topics("torso moves by 10 cm", folder, 0.0, fail)
+    return _on_topics("torso moves by 10 cm", "the torso is", folder, 0.0, fail)
 
 
 def torso_ceases(folder: Path) -> Iterator[Measurement]:
@@ -81,7 +82,7 @@ def torso_ceases(folder: Path) -> Iterator[Measurement]:
     def fail(robot: TopicRobot) -> None:
         robot.spoil = _without_torso
 
-    return _on_topics("torso's state ceases", folder, TORSO_TIMEOUT_S, fail)
+    return _on_topics("torso's state ceases", TORSO_JOINT, folder, TORSO_TIMEOUT_S, fail)
 
 
 def base_moves(folder: Path) -> Iterator[Measurement]:
@@ -90,7 +91,7 @@ def base_moves(folder: Path) -> Iterator[Measurement]:
     def fail(robot: TopicRobot) -> None:
         robot.base = BasePose(0.05, 0.0, 0.0)
 
-    return _on_topics("base moves by 5 cm", folder, 0.0, fail, prepare=_report_base)
+    return _on_topics("base moves by 5 cm", "base has moved", folder, 0.0, fail, prepare=_report_base)
 
 
 def odometry_ceases(folder: Path) -> Iterator[Measurement]:
@@ -99,7 +100,7 @@ def odometry_ceases(folder: Path) -> Iterator[Measurement]:
     def fail(robot: TopicRobot) -> None:
         robot.base = None
 
-    return _on_topics("odometry ceases", folder, BASE_TIMEOUT_S, fail, prepare=_report_base)
+    return _on_topics("odometry ceases", "odometry", folder, BASE_TIMEOUT_S, fail, prepare=_report_base)
 
 
 def _without_torso(message: JointState) -> None:
@@ -121,6 +122,7 @@ def _topic_robot(stage: Stage) -> TopicRobot:
 
 def _on_topics(
     name: str,
+    named: str,
     folder: Path,
     timeout_s: float,
     fail: Callable[[TopicRobot], None],
@@ -138,6 +140,7 @@ def _on_topics(
             velocity=velocity,
             drive_s=timeout_s + 0.6,
             prepare=prepare,
+            named=named,
         ),
         topic_stage(folder),
     )
@@ -155,5 +158,6 @@ def _ceases(name: str, folder: Path, topic: str, timeout_s: float) -> Iterator[M
         lambda stage: ceased(stage).clear(),
         since_fault=True,
         drive_s=timeout_s + 0.6,
+        named=topic,
     )
     return repeated(trial, rosbridge_stage(folder, 5.0))
