@@ -53,8 +53,8 @@ def test_a_step_of_the_drivers_own_clock_brakes_by_the_old_time_and_then_disable
         stage.drive(SLOW, 0.5)
         assert "system clock was stepped" in stage.wait_for_state("disabled")["reason"]
         pan_rad = np.array([position[0] for _, position, _ in stage.arm.trace])
-        # What was sent after the step begins where the arm was: it is not pulled back to where it was long ago.
-        assert np.diff(pan_rad).min() > -1e-4 and not np.any(stage.arm.desired()[1])
+        # A trajectory that arrives late pulls the arm back by what it moved meanwhile, and by no more.
+        assert pan_rad.max() - pan_rad[-1] < 0.005 and not np.any(stage.arm.desired()[1])
         assert "chrony" in stage.refusal(), "now the robot's stamps are of another time"
         set_clock(step, 0)
         stage.session.spin(0.1)

@@ -305,6 +305,27 @@ def test_robot_time_tells_of_a_stepped_system_clock(system_time: Callable[[float
     assert "stepped by 3.000 s" in clock.complaint() and clock.complaint() == ""
 
 
+@pytest.mark.parametrize("step_s", [60.0, -60.0])
+def test_robot_time_goes_on_over_a_step_until_it_is_told_to_follow(
+    system_time: Callable[[float, float], None], step_s: float
+) -> None:
+    system_time(0.0, 1000.0)
+    clock = RobotClock()
+    for tick in range(1, 21):
+        system_time(tick * 0.01, 1000.0 + tick * 0.01 + step_s)
+        assert clock.now_ns() == pytest.approx((1000.0 + tick * 0.01) * 1e9, abs=1e3) and clock.is_stepped
+    assert "stepped" in clock.complaint()
+    clock.follow_step()
+    assert clock.now_ns() == pytest.approx((1000.2 + step_s) * 1e9, abs=1e3) and not clock.is_stepped
+    assert clock.complaint() == ""
+    system_time(0.21, 1000.21)
+    clock.now_ns()
+    assert "stepped" in clock.complaint() and clock.is_stepped
+    system_time(0.22, 1000.22 + step_s)
+    assert clock.now_ns() == pytest.approx((1000.22 + step_s) * 1e9, abs=1e5) and not clock.is_stepped
+    assert "stepped" in clock.complaint(), "it went away and came back"
+
+
 # -- the policy's bookkeeping ------------------------------------------------------------------------------------
 
 
