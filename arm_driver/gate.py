@@ -8,6 +8,7 @@ from fetch_sim2real.errors import CommandError
 from fetch_sim2real.robot.limits import PROFILES, LimitProfile
 from fetch_sim2real.safety.checks import Refusal
 from fetch_sim2real.types import JointCommand
+from fetch_sim2real.validation import shortened
 from node_support.trajectories import command_of
 
 
@@ -18,7 +19,8 @@ def open_command(message: JointTrajectory, commanders: int, profile: LimitProfil
     trained = message.header.frame_id
     if trained:
         if trained not in PROFILES:
-            return Refusal("profile", f"limit profile '{trained}' is unknown, available: {', '.join(PROFILES)}")
+            known = ", ".join(PROFILES)
+            return Refusal("profile", f"limit profile {shortened(repr(trained))} is unknown, available: {known}")
         if PROFILES[trained].is_faster_than(profile):
             return Refusal(
                 "profile",

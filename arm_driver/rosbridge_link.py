@@ -14,7 +14,8 @@ from roslibpy.core import RosTimeoutError
 
 from fetch_sim2real.errors import MessageError
 from fetch_sim2real.robot.ros1 import Json, Ros1Topic
-from fetch_sim2real.robot.rosbridge_protocol import Published, ServiceResponse, Status, read_frame, shortened
+from fetch_sim2real.robot.rosbridge_protocol import Published, ServiceResponse, Status, read_frame
+from fetch_sim2real.validation import shortened
 
 # A Fetch's joint states come every 10 ms: after this long without anything the connection only looks alive.
 SILENCE_S: Final = 0.3

@@ -6,12 +6,12 @@ from typing import Final
 
 from sensor_msgs.msg import JointState
 
-from fetch_sim2real.messages.joint_states import ACTIVATED, JointStateMerger, setpoint_of
+from fetch_sim2real.messages.joint_states import ACTIVATED, JointStateMerger, sent_of, setpoint_of
 from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
 from fetch_sim2real.types import JointSample, JointSetpoint
 from node_support.stamps import stamp_message
 
-__all__ = ["ACTIVATED", "JointStateMerger", "joint_state_message", "setpoint_message", "setpoint_of"]
+__all__ = ["ACTIVATED", "JointStateMerger", "joint_state_message", "sent_of", "setpoint_message", "setpoint_of"]
 
 _ROBOT_NAMES: Final = [*COMMAND_JOINTS, TORSO_JOINT]
 

@@ -16,6 +16,7 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.operation.slow_move import MoveFollower
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.types import FloatArray, JointCommand, JointSetpoint
+from fetch_sim2real.validation import shortened
 from node_support.topics import publish_to, subscribe_to
 
 _MAX_WAYPOINTS: Final = 16
@@ -46,7 +47,7 @@ class Moves:
             self._tell("refused", objection)
             return
         try:
-            self._follower = MoveFollower(_waypoints_of(message))
+            self._follower = MoveFollower(waypoints_of(message))
         except FetchSim2RealError as error:
             self._tell("refused", str(error))
             return
@@ -87,7 +88,8 @@ class Moves:
         self._status.publish(String(data=json.dumps({"state": state, "reason": reason})))
 
 
-def _waypoints_of(message: JointTrajectory) -> list[FloatArray]:
+def waypoints_of(message: JointTrajectory) -> list[FloatArray]:
+    """Positions (7,) [rad] of a move's points; FetchSim2RealError if it is not one of the arm."""
     names = list(message.joint_names)
     if names != list(ARM_JOINTS) or not 2 <= len(message.points) <= _MAX_WAYPOINTS:
         raise FetchSim2RealError(
@@ -96,5 +98,6 @@ def _waypoints_of(message: JointTrajectory) -> list[FloatArray]:
         )
     waypoints = [np.array(point.positions, dtype=np.float64) for point in message.points]
     if any(waypoint.shape != (len(ARM_JOINTS),) or not np.all(np.isfinite(waypoint)) for waypoint in waypoints):
-        raise FetchSim2RealError("a move with a point that is not seven finite numbers")
+        given = shortened(repr([waypoint.tolist() for waypoint in waypoints]))
+        raise FetchSim2RealError(f"a move by {given} rad, expected seven finite numbers for each point")
     return waypoints

@@ -22,7 +22,7 @@ from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks import find_task
 from fetch_sim2real.timing import PHYSICS_STEP_S
 from node_support.diagnostics import Diagnostics, Level, Report
-from node_support.joint_states import ACTIVATED, setpoint_of
+from node_support.joint_states import ACTIVATED, sent_of, setpoint_of
 from node_support.main_loop import StackNode
 from node_support.stamps import stamp_ns_of
 from node_support.topics import serve_trigger, subscribe_to
@@ -213,16 +213,15 @@ class SimBridge(StackNode):
         self._cell.log.command(stamp_ns_of(message.header.stamp))
 
     def _on_setpoint(self, message: JointState) -> None:
-        sent = (int(message.effort[0]), int(message.effort[1])) if len(message.effort) == 2 else (0, 0)
+        try:
+            sent, setpoint = sent_of(message), setpoint_of(message)
+        except ObservationError as error:
+            self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
+            return
         if message.header.frame_id == ACTIVATED:
             self._pace.on_activation(sent)
             return  # answers no frame, though it may carry the first one's stamp
         stamp_ns = stamp_ns_of(message.header.stamp)
-        try:
-            setpoint = setpoint_of(message)
-        except ObservationError as error:
-            self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
-            return
         self._cell.log.setpoint(stamp_ns, message.header.frame_id, setpoint)
         self._pace.on_setpoint(stamp_ns, sent)
 

@@ -18,9 +18,12 @@ from fetch_sim2real.outputs import write_text
 from fetch_sim2real.policy.manifest import PoseRecord
 from fetch_sim2real.schema import PositiveFloat, Record
 from fetch_sim2real.types import FloatArray
+from fetch_sim2real.validation import complaint_of, field_of
+from fetch_sim2real.yaml_files import YamlFileError, read_yaml
 
 Method = Literal["board_on_table", "board_in_gripper", "depth_alignment", "measured"]
 
+_SHOWN_FAULTS: Final = 3
 _MAX_FILE_BYTES: Final = 2**16
 _HEADER: Final = "# Pose of the camera's optical frame (x right, y down, z forward) in base_link; metres, pixels.\n"
 
@@ -126,7 +129,7 @@ def intrinsics_of_camera_info(
     except ObservationError as error:
         raise CalibrationError(f"{source}: {error}") from None
     if distortion.model != "polynomial":
-        raise CalibrationError(f"{source}: distortion model '{model}', expected plumb_bob or the like: rectify first")
+        raise CalibrationError(f"{source}: distortion model {model!r}, expected plumb_bob or the like: rectify first")
     if len(k) != 9:
         raise CalibrationError(f"{source}: k holds {len(k)} numbers, expected 9")
     content = {"width": size[0], "height": size[1], "fx": k[0], "fy": k[4], "cx": k[2], "cy": k[5]}
@@ -141,13 +144,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise CalibrationError(f"{path} is larger than {_MAX_FILE_BYTES} bytes: not a file of the kind expected")
-        text = path.read_text(encoding="utf-8")
         # `ros2 topic echo` ends its message with a document separator.
-        content = next((document for document in yaml.safe_load_all(text) if document is not None), None)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise CalibrationError(f"{path} is not YAML: {error}") from None
+        content = next(iter(read_yaml(path)), None)
+    except OSError as error:
+        raise CalibrationError(f"{path} cannot be read: {error.strerror or error}") from None
+    except YamlFileError as error:
+        raise CalibrationError(f"{path} {error}") from None
     if not isinstance(content, dict):
         raise CalibrationError(f"{path} holds {type(content).__name__}, expected a mapping of names to values")
     return content
@@ -157,7 +159,6 @@ def _validated(kind: type[Any], content: dict[str, Any], path: Path | str) -> An
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}" for fault in error.errors()
-        )
+        shown = error.errors()[:_SHOWN_FAULTS]
+        faults = "; ".join(f"{field_of(fault, 'file')}: {complaint_of(fault)}" for fault in shown)
         raise CalibrationError(f"{path}: {faults}. Correct the file, or make it anew with calibrate-camera") from None

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, load_calibration
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.validation import complaint_of, field_of, one_line
 
 # Sizes of one camera show its sensor's full height, so that lengths in units of it agree; what rounding leaves is less.
 LENS_TOLERANCE: Final = 0.005
@@ -38,7 +39,9 @@ class CalibrationInForce:
             content = json.loads(text)
             return CalibrationInForce(str(content["file"]), CameraCalibration.model_validate(content["calibration"]))
         except (ValueError, KeyError, TypeError, ValidationError) as error:
-            raise CalibrationError(f"the policy node's calibration cannot be read: {error}") from None
+            words = error.errors()[0] if isinstance(error, ValidationError) else None
+            problem = f"{field_of(words, 'calibration')}: {complaint_of(words)}" if words else one_line(repr(error))
+            raise CalibrationError(f"the policy node's calibration cannot be read: {problem}") from None
 
     def text(self) -> str:
         """JSON for diagnostics, in which whoever reads it may lack the file."""

@@ -19,6 +19,7 @@ from fetch_sim2real.evaluation.result import Count, Duration, LatencyRecord, Sha
 from fetch_sim2real.evaluation.statistics import PairedDifference, paired_difference, wilson_interval
 from fetch_sim2real.evaluation.suite import Case
 from fetch_sim2real.schema import Record
+from fetch_sim2real.validation import complaint_of, field_of
 
 EVIDENCE_VERSION: Final = 1
 
@@ -133,8 +134,8 @@ def read_evidence(path: Path) -> Evidence:
         raise EvidenceError(f"the evaluation {path} cannot be read: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = field_of(first, "the file")
         raise EvidenceError(
-            f"{path} is not the JSON file of an evaluation by this version: {where}: {first['msg']}; make it again "
-            "with `fetch-sim2real evaluate SUITE --json FILE`"
+            f"{path} is not the JSON file of an evaluation by this version: {where}: {complaint_of(first)}; make "
+            "it again with `fetch-sim2real evaluate SUITE --json FILE`"
         ) from None

@@ -7,12 +7,10 @@ own. ``sweep: {extra_latency_ms: [0, 40, 80]}`` in a case makes one case of each
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from fetch_sim2real.errors import FetchSim2RealError
@@ -20,6 +18,8 @@ from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.schema import Record
 from fetch_sim2real.sim.conditions import FAULTS, Conditions, Faults, Perturbation
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
+from fetch_sim2real.validation import complaint_of, field_of, shortened
+from fetch_sim2real.yaml_files import YamlFileError, read_yaml
 
 SUITES: Final = Path(__file__).resolve().parents[1] / "suites"
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -139,11 +139,14 @@ def load_suite(name_or_path: str, overrides: dict[str, Any] | None = None) -> Su
     """
     path = _locate(name_or_path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SuiteError(f"suite {path} cannot be read: {error}") from error
+        documents = read_yaml(path)
+    except YamlFileError as error:
+        raise SuiteError(f"suite {path} {error}") from None
+    content = documents[0] if len(documents) == 1 else documents
     if not isinstance(content, dict) or not isinstance(content.get("cases"), list):
         raise SuiteError(f"suite {path} must be a mapping with a list of 'cases'")
+    if wrong := [case for case in content["cases"] if not isinstance(case, dict)]:
+        raise SuiteError(f"suite {path}: a case is {shortened(repr(wrong[0]))}, expected a mapping")
     common = {key: value for key, value in content.items() if key not in ("description", "cases")}
     cases = [each for case in content["cases"] for each in _swept(path, {**common, **case, **(overrides or {})})]
     try:
@@ -168,9 +171,11 @@ def _swept(path: Path, values: dict[str, Any]) -> list[Case]:
     try:
         if sweep is None:
             return [Case.model_validate(values)]
-        if not isinstance(sweep, dict) or len(sweep) != 1 or not set(sweep) <= set(FAULTS):
+        faults = values.get("faults", {})
+        if not (_is_sweep(sweep) and isinstance(faults, dict)):
             raise SuiteError(
-                f"suite {path}: sweep is {json.dumps(sweep)}, expected one fault and its values, for example "
+                f"suite {path}: sweep is {shortened(repr(sweep))} beside faults {shortened(repr(faults))}, "
+                "expected one fault and its values, for example "
                 f"{{extra_latency_ms: [0, 60]}}; faults are {', '.join(FAULTS)}"
             )
         ((fault, sizes),) = sweep.items()
@@ -179,7 +184,7 @@ def _swept(path: Path, values: dict[str, Any]) -> list[Case]:
                 {
                     **values,
                     "name": f"{values.get('name', '')} {fault}={size:g}",
-                    "faults": {**values.get("faults", {}), fault: size},
+                    "faults": {**faults, fault: size},
                     "curve": str(values.get("name", "")),
                     "swept": fault,
                 }
@@ -190,7 +195,16 @@ def _swept(path: Path, values: dict[str, Any]) -> list[Case]:
         raise SuiteError(_explained(path, error)) from None
 
 
+def _is_sweep(sweep: object) -> bool:
+    """Whether it is one fault with a list of numbers."""
+    if not isinstance(sweep, dict) or len(sweep) != 1:
+        return False
+    ((fault, sizes),) = sweep.items()
+    return fault in FAULTS and isinstance(sizes, list) and all(type(size) in (int, float) for size in sizes)
+
+
 def _explained(path: Path, error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"])) or "the suite"
-    return f"suite {path}: {where}: {first['msg']} ({error.error_count()} problem(s) in all)"
+    return (
+        f"suite {path}: {field_of(first, 'the suite')}: {complaint_of(first)} ({error.error_count()} problem(s) in all)"
+    )

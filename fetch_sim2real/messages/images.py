@@ -29,7 +29,7 @@ def depth_of(message: Any) -> NDArray[np.uint16]:
 def _pixels(message: Any, encoding: str, dtype: np.dtype[np.generic], channels: int) -> NDArray[np.generic]:
     if message.encoding != encoding:
         raise ObservationError(
-            f"image of encoding '{message.encoding}', expected '{encoding}': set the camera's format accordingly"
+            f"image of encoding {message.encoding!r}, expected '{encoding}': set the camera's format accordingly"
         )
     row = message.width * channels * dtype.itemsize
     if (

@@ -20,6 +20,8 @@ from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 # The decision of a setpoint that answers no command: the driver has just been enabled.
 ACTIVATED: Final = "activated"
 _ARM: Final = len(ARM_JOINTS)
+# Whole numbers up to here are exact in a double.
+_MOST_SENT: Final = 2.0**53
 _INDEX: Final = {name: index for index, name in enumerate(COMMAND_JOINTS)}
 _NEVER: Final = int(np.iinfo(np.int64).min)
 # An opening this old says nothing about the gripper any more.
@@ -101,7 +103,8 @@ class JointStateMerger:
             return velocity[places.arm_from] if complete else np.full(len(places.arm_to), np.nan)
         if len(velocity) == 0:
             raise ObservationError(
-                "joint state without velocities: they tell whether the arm is at rest, so let its publisher report them"
+                "joint state without velocities ('velocity' is empty): they tell whether the arm is at rest, "
+                "so let its publisher report them"
             )
         if len(velocity) != len(places.names):
             raise ObservationError(f"joint state with {len(places.names)} names and {len(velocity)} velocities")
@@ -170,6 +173,19 @@ def _require_finite(quantity: str, values: FloatArray, joints: list[int]) -> Non
         value = float(values[[ARM_JOINTS[joint] for joint in joints].index(bad[0])])
         word = "NaN" if np.isnan(value) else "infinite"
         raise ObservationError(f"the {quantity} of {', '.join(bad)} is {word}")
+
+
+def sent_of(message: Any) -> tuple[int, int]:
+    """How many trajectories the driver has sent to arm and gripper, as its setpoint tells; zeros if it does not.
+
+    ObservationError for counts that are none.
+    """
+    if len(message.effort) == 0:
+        return 0, 0
+    counts = np.array(message.effort, dtype=np.float64)
+    if counts.shape != (2,) or not np.all((counts >= 0.0) & (counts < _MOST_SENT)):
+        raise ObservationError(f"setpoint with {counts.tolist()} trajectories sent, expected two counts")
+    return int(counts[0]), int(counts[1])
 
 
 def setpoint_of(message: Any) -> JointSetpoint | None:

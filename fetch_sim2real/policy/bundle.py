@@ -32,8 +32,10 @@ from fetch_sim2real.policy.manifest import (
     SuccessRecord,
 )
 from fetch_sim2real.policy.network import Actor, build_actor
+from fetch_sim2real.validation import complaint_of, field_of
 
 _READABLE: Final = " or ".join(str(version) for version in sorted((*BEFORE, FORMAT_VERSION)))
+_SHOWN_FIELDS: Final = 6
 _MAX_FILE_BYTES: Final = {MANIFEST_FILE: 2**20, ACTOR_FILE: 64 * 2**20, GOLDEN_FILE: 128 * 2**20}
 
 
@@ -134,12 +136,12 @@ def _parse_manifest(data: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(data, strict=True)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = error.errors(include_url=False, include_context=False)
         first = problems[0]
-        field = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
-        others = [".".join(str(part) for part in problem["loc"]) for problem in problems[1:]]
+        field = field_of(first, MANIFEST_FILE)
+        others = [field_of(problem, MANIFEST_FILE) for problem in problems[1:_SHOWN_FIELDS]]
         more = f" (also wrong: {', '.join(others)})" if others else ""
-        raise BundleError(field, f"{first['msg']}{more}") from error
+        raise BundleError(field, f"{complaint_of(first)}{more}") from error
 
 
 def _as_present(raw: dict[str, Any], version: int) -> bytes:

@@ -40,12 +40,12 @@ def judge_goal(goal: Goal, record: GoalRecord, base_T_camera: Pose) -> GoalVerdi
         return GoalVerdict(goal, None, reason)
 
     if goal.frame_id not in record.accepted_frames:
-        return refused(f"frame '{goal.frame_id}' is not accepted, expected one of {', '.join(record.accepted_frames)}")
+        return refused(f"frame {goal.frame_id!r} is not accepted, expected one of {', '.join(record.accepted_frames)}")
     if not np.all(np.isfinite(goal.position_m)):
         return refused(f"position {goal.position_m.tolist()} is not finite")
     position_m = _in_frame(goal, record.frame, base_T_camera)
     if position_m is None:
-        return refused(f"a goal in frame '{goal.frame_id}' cannot be converted to the policy's '{record.frame}'")
+        return refused(f"a goal in frame {goal.frame_id!r} cannot be converted to the policy's '{record.frame}'")
     if not record.contains(position_m):
         return refused(
             f"position {np.round(position_m, 4).tolist()} m in '{record.frame}' is outside the trained region, "

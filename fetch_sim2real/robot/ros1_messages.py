@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from fetch_sim2real.errors import MessageError
-from fetch_sim2real.robot.rosbridge_protocol import shortened
 from fetch_sim2real.types import BasePose
+from fetch_sim2real.validation import field_of, shortened
 
 _NS_PER_S: Final = 1_000_000_000
 _Number = float | None
@@ -265,10 +265,9 @@ def read(kind: type[Kind], message: object, where: str) -> Kind:
 
 def _words(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    field = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
-        return f"field '{field}' is missing"
+        return f"field '{field_of(first, '')}' is missing"
     if first["type"] == "length":
         return first["msg"]
     got = shortened(repr(first["input"]))
-    return f"field '{field}' is {got}: {first['msg']}" if field else f"{got}: {first['msg']}"
+    return f"field '{field_of(first, '')}' is {got}: {first['msg']}" if first["loc"] else f"{got}: {first['msg']}"

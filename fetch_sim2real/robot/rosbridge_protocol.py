@@ -8,10 +8,10 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from fetch_sim2real.errors import MessageError
+from fetch_sim2real.validation import shortened
 
 # Ways in which rosbridge wraps messages, only for clients that ask for it: what such a frame holds is lost.
 _WRAPPINGS: Final = ("fragment", "png")
-_SHOWN: Final = 60
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,3 @@ def read_frame(payload: bytes, is_binary: bool) -> Frame:
     if not isinstance(op, str):
         raise MessageError(f"rosbridge sent a frame whose 'op' is {shortened(op)}: {shortened(content)}")
     return Other(op)
-
-
-def shortened(value: object) -> str:
-    """Return ``value`` as text that fits a log line."""
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

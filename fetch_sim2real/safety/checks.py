@@ -89,7 +89,8 @@ def stamp_refusal(
     if age_ns < -settings.max_future_s * 1e9:
         return Refusal("future", f"the observation stamp is {-age_ns * 1e-9:.3f} s ahead of the driver's clock")
     if stamp_ns < activated_ns:
-        return Refusal("before_activation", "the observation is older than the activation")
+        before_s = (activated_ns - stamp_ns) * 1e-9
+        return Refusal("before_activation", f"the observation is {before_s:.3f} s older than the activation")
     if last_stamp_ns is not None and stamp_ns <= last_stamp_ns:
         return Refusal("out_of_order", f"stamp {stamp_ns} ns is not after the last command's, {last_stamp_ns} ns")
     if age_ns > allowed_ns:

@@ -11,6 +11,7 @@ from fetch_sim2real.errors import SetupError
 from fetch_sim2real.robot.ik import TargetBox
 from fetch_sim2real.sim.ranges import box_of
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.validation import one_line, shortened
 
 # How far inside of the workspace.
 _MARGIN_M: Final = 0.01
@@ -48,12 +49,13 @@ def box_told(text: str) -> TargetBox | None:
     """What ``box_text`` has written; None for an empty text. SetupError if it makes no sense."""
     if not text:
         return None
+    expected = f"the policy node's world_box_m is {shortened(repr(text))}, expected two corners of three finite numbers"
     try:
         lower, upper = (np.array(corner, dtype=np.float64) for corner in json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise SetupError(f"the policy node's world_box_m is '{text}', expected two corners: {error}") from None
-    if lower.shape != (3,) or upper.shape != (3,):
-        raise SetupError(f"the policy node's world_box_m is '{text}', expected two corners of three numbers")
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise SetupError(f"{expected}: {one_line(error)}") from None
+    if lower.shape != (3,) or upper.shape != (3,) or not np.all(np.isfinite([lower, upper])):
+        raise SetupError(expected)
     return lower, upper
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.schema import Record
+from fetch_sim2real.validation import complaint_of, field_of
 
 Perturbation = Literal["move_block", "shove", "move_goal", "push_arm", "bump_camera", "switch_light", "occlude"]
 PERTURBATIONS: Final[tuple[Perturbation, ...]] = get_args(Perturbation)
@@ -97,9 +98,9 @@ def conditions_of(values: object) -> Conditions:
         return Conditions.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "conditions"
         raise ConditionsError(
-            f"{where}: {first['msg']}; changes are {', '.join(PERTURBATIONS)}, faults {', '.join(FAULTS)}"
+            f"{field_of(first, 'conditions')}: {complaint_of(first)}; changes are "
+            f"{', '.join(PERTURBATIONS)}, faults {', '.join(FAULTS)}"
         ) from None
 
 

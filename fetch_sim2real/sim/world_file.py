@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from fetch_sim2real.errors import WorldFileError
@@ -22,6 +21,8 @@ from fetch_sim2real.sim.sensor import SensorPart
 from fetch_sim2real.sim.textures import SurfacePart
 from fetch_sim2real.sim.widening import widen
 from fetch_sim2real.tasks import TASKS
+from fetch_sim2real.validation import complaint_of, shortened
+from fetch_sim2real.yaml_files import YamlFileError, read_yaml
 
 
 class RobotPart(Part):
@@ -184,9 +185,9 @@ def _validated(merged: dict[str, Any], path: Path) -> World:
         return World.model_validate(merged)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part not in ("low", "high"))
+        where = shortened(".".join(str(part) for part in first["loc"] if part not in ("low", "high")))
         raise WorldFileError(
-            f"world file {path}: '{where}': {first['msg']} ({error.error_count()} problem(s) in all)"
+            f"world file {path}: '{where}': {complaint_of(first)} ({error.error_count()} problem(s) in all)"
         ) from None
 
 
@@ -205,9 +206,10 @@ def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[st
     if path in seen:
         raise WorldFileError(f"world file {path} extends itself by way of {' -> '.join(map(str, seen))}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise WorldFileError(f"world file {path} cannot be read: {error}") from error
+        documents = read_yaml(path)
+    except YamlFileError as error:
+        raise WorldFileError(f"world file {path} {error}") from None
+    content = documents[0] if len(documents) == 1 else documents
     if not isinstance(content, dict):
         raise WorldFileError(f"world file {path} holds {type(content).__name__}, expected a mapping of sections")
     _anchor_images(content, path.parent)

@@ -1,0 +1,30 @@
+"""What a refusal says of a value that does not fit: one short line, with what was got."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_SHOWN: Final = 60
+
+
+def shortened(value: object) -> str:
+    """Return ``value`` as text that fits a log line."""
+    text = one_line(value if isinstance(value, str) else repr(value))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def one_line(text: object) -> str:
+    """Return ``text``, perhaps the words of a library's error, without line breaks."""
+    return " ".join(str(text).split())
+
+
+def field_of(problem: Mapping[str, Any], whole: str) -> str:
+    """Name of the field that one of pydantic's problems is about; ``whole`` if it is about everything."""
+    return shortened(".".join(map(str, problem["loc"])) or whole)
+
+
+def complaint_of(problem: Mapping[str, Any]) -> str:
+    """What one of pydantic's problems is, with what was got; to stand after the field's name."""
+    message = one_line(problem["msg"])
+    return message if problem["type"] == "missing" else f"{message}, got {shortened(repr(problem['input']))}"
