@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, Final
 
 _SHOWN: Final = 60
+# The names of an arm's joints fit in.
+NAMES_SHOWN: Final = 300
 
 
-def shortened(value: object) -> str:
-    """Return ``value`` as text that fits a log line."""
-    text = one_line(value if isinstance(value, str) else repr(value))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def shortened(value: object, shown: int = _SHOWN) -> str:
+    """Return ``value`` as text that fits a log line, of ``shown`` characters at most."""
+    text = one_line(value if isinstance(value, str | PurePath) else repr(value))
+    return text if len(text) <= shown else f"{text[:shown]}..."
 
 
 def one_line(text: object) -> str:

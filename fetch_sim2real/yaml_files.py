@@ -19,6 +19,14 @@ class YamlFileError(ValueError):
     """A file that cannot be read as YAML, in one line; to be raised again as an error of the caller's."""
 
 
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a file; False also for what is no path at all."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
+
+
 def read_yaml(path: Path) -> list[Any]:
     """The documents that are in ``path``, without empty ones.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
@@ -14,7 +15,10 @@ from fetch_sim2real.messages.commands import command_of
 from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointTrajectory, TrajectoryPoint
+from fetch_sim2real.validation import NAMES_SHOWN, shortened
 from node_support.stamps import duration_message, duration_s_of, stamp_message, stamp_ns_of
+
+_MOST: Final = 1e6
 
 __all__ = ["command_message", "command_of", "number_of", "trajectory_message", "trajectory_of"]
 
@@ -70,7 +74,7 @@ def trajectory_of(message: JointTrajectoryMessage, joint_names: Sequence[str]) -
     """The trajectory for ``joint_names``, in that order; CommandError if the message is for others or malformed."""
     names = tuple(message.joint_names)
     if sorted(names) != sorted(joint_names):
-        raise CommandError(f"trajectory for joints {list(names)}, expected {list(joint_names)}")
+        raise CommandError(f"trajectory for joints {shortened(list(names), NAMES_SHOWN)}, expected {list(joint_names)}")
     if stamp_ns_of(message.header.stamp) != 0:
         raise CommandError("trajectory with a stamp, expected stamp 0: start now")
     order = [names.index(name) for name in joint_names]
@@ -84,8 +88,12 @@ def trajectory_of(message: JointTrajectoryMessage, joint_names: Sequence[str]) -
 def _point_of(point: JointTrajectoryPoint, order: list[int]) -> TrajectoryPoint:
     def ordered(values: Sequence[float], what: str) -> FloatArray:
         array = np.array(values, dtype=np.float64)
-        if len(array) != len(order) or not np.all(np.isfinite(array)):
-            raise CommandError(f"trajectory point with {what} {array.tolist()}, expected {len(order)} finite numbers")
+        # Written so that NaN is refused. Numbers beyond cannot be computed with, and mean nothing.
+        if len(array) != len(order) or not np.all(np.abs(array) <= _MOST):
+            raise CommandError(
+                f"trajectory point with {what} {shortened(array.tolist(), NAMES_SHOWN)}, expected {len(order)} numbers "
+                f"of at most {_MOST:g}"
+            )
         return array[order]
 
     return TrajectoryPoint(

@@ -18,6 +18,7 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.messages.statuses import GoalStatus, goal_status_of, object_of
 from fetch_sim2real.processes import CAMERA_SIM, CAMERA_SOFTWARE
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
 from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions
@@ -70,7 +71,7 @@ class Operator:
         ]
         self._triggers = {name: node.create_client(Trigger, local_name(node, name)) for name in _SERVICES}
         self._set_bridge = node.create_client(SetParameters, f"{graph.SIM_BRIDGE}/set_parameters")
-        self._goal_answers: list[dict[str, Any]] = []
+        self._goal_answers: list[GoalStatus] = []
         self._outcomes: list[dict[str, Any]] = []
         self._new_goals: list[PoseStamped] = []
         self.first_command_s: float | None = None
@@ -184,9 +185,9 @@ class Operator:
             lambda: bool(self._goal_answers), _ANSWER_LIMIT_S, lambda: f"answer to the goal from {graph.POLICY_NODE}"
         )
         answer = self._goal_answers[-1]
-        if not answer["accepted"]:
+        if not answer.accepted:
             raise GraphError(
-                f"the policy refused the goal {goal_m} m in frame '{frame}' of {whose}: {answer['reason']}"
+                f"the policy refused the goal {goal_m} m in frame '{frame}' of {whose}: {answer.reason}"
             )
 
     def enable_driver(self) -> None:
@@ -274,13 +275,13 @@ class Operator:
     # -- messages ------------------------------------------------------------------------------------------------
 
     def _on_goal_status(self, message: String) -> None:
-        self._goal_answers.append(json.loads(message.data))
+        self._goal_answers.append(goal_status_of(message.data))
 
     def _on_new_goal(self, message: PoseStamped) -> None:
         self._new_goals.append(message)
 
     def _on_outcome(self, message: String) -> None:
-        self._outcomes.append(json.loads(message.data))
+        self._outcomes.append(object_of(message.data, graph.SIM_OUTCOME.name))
 
     def _on_setpoint(self, message: JointState) -> None:
         if message.header.frame_id != _ACTIVATED:

@@ -56,6 +56,7 @@ from fetch_sim2real.robot import ros1
 from fetch_sim2real.robot.ik import HOME_POSITION_RAD
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.ros_arguments import check_ros_arguments
 from fetch_sim2real.safety.checks import Refusal
 from fetch_sim2real.safety.filter import SafetyFilter
 from fetch_sim2real.safety.readings import RobotReadings
@@ -68,6 +69,7 @@ from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint
 from node_support.camera_info import camera_info_message
+from node_support.entering import enter_ros
 from node_support.images import color_message, depth_message
 from node_support.joint_states import joint_state_message, sent_of, setpoint_message, setpoint_of
 from node_support.parameters import Parameters
@@ -244,7 +246,8 @@ def _read_trajectory(message: JointTrajectory) -> None:
     number_of(message)
     follower = TrajectoryFollower(HOME_POSITION_RAD, 0.0)
     follower.accept(trajectory_of(message, ARM_JOINTS), 0.0)
-    follower.desired(np.array([0.1]))
+    if not np.all(np.isfinite(follower.desired(np.array([0.1])))):
+        raise AssertionError("the controller follows what is not finite")
 
 
 def _read_move(message: JointTrajectory) -> None:
@@ -260,7 +263,11 @@ class _FakeDriver:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.parameters = SimpleNamespace(text=lambda _: "127.0.0.1", whole=lambda _: 9)
+        # A port that nobody listens on.
+        values = _defaults() | {"rosbridge_port": 9}
+        self.parameters = SimpleNamespace(
+            text=values.__getitem__, whole=values.__getitem__, flag=values.__getitem__, number=values.__getitem__
+        )
         self.tracking_error_rad = np.full(7, 0.2)
         self.runs_in_lockstep = self.is_simulated = False
         self.is_active = True
@@ -400,8 +407,23 @@ def _files(folder: Path) -> Iterator[Input]:
     yield file("extending_world", extending, lambda path: scene_of_world(load_world(str(path), worlds_dir())))
     suite = yaml.safe_load((SUITES / "imperfect.yaml").read_text(encoding="utf-8"))
     yield file("suite", suite, lambda path: load_suite(str(path)).sha256())
+    parameters = {"/**": {"ros__parameters": {"use_sim_time": False}}, "arm_driver": {"ros__parameters": _defaults()}}
+    yield file("parameter_file", parameters, _read_parameter_file)
     yield _bundle(folder)
     yield from _bags(folder)
+
+
+def _read_parameter_file(path: Path) -> None:
+    """What a node does before it is one."""
+    arguments = ["--ros-args", "--params-file", str(path)]
+    check_ros_arguments(arguments)
+    context = rclpy.Context()
+    enter_ros(arguments, context)
+    rclpy.shutdown(context=context)
+
+
+def _defaults() -> dict[str, Any]:
+    return {parameter.name: parameter.default for parameter in DRIVER_TABLE}
 
 
 def _calibration() -> dict[str, Any]:
@@ -548,7 +570,7 @@ def _texts() -> Iterator[Input]:
 
 
 def _parameters() -> Input:
-    good: dict[str, Any] = {parameter.name: parameter.default for parameter in DRIVER_TABLE}
+    good = _defaults()
 
     def mutant(rng: Random) -> dict[str, Any]:
         broken = deepcopy(good)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from fetch_sim2real.messages.commands import command_of
 from fetch_sim2real.messages.joint_states import JointStateMerger, setpoint_of
 from fetch_sim2real.messages.poses import position_of
 from fetch_sim2real.messages.stamps import stamp_ns_of
+from fetch_sim2real.messages.statuses import object_of
 from fetch_sim2real.raw_header import STAMPED_TYPES, stamp_ns_in
 from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint
 
@@ -95,7 +95,7 @@ def read_run(bag: RecordedBag) -> RecordedRun:
 
     def on_move(message: Any, _: int) -> None:
         nonlocal is_moving
-        is_moving = json.loads(message.data).get("state") == "moving"
+        is_moving = object_of(message.data, graph.MOVE_STATUS.name).get("state") == "moving"
 
     def on_diagnostics(message: Any, _: int) -> None:
         for status in message.status:

@@ -115,7 +115,7 @@ def _of_camera_info(content: dict[str, Any], path: Path) -> IntrinsicsRecord:
     try:
         k, d = [float(value) for value in content["k"]], [float(value) for value in content.get("d") or []]
         size = (int(content["width"]), int(content["height"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CalibrationError(f"{path} looks like a CameraInfo but lacks width, height, k or d: {error!r}") from None
     return intrinsics_of_camera_info(size, k, d, str(content.get("distortion_model", "plumb_bob")), str(path))
 

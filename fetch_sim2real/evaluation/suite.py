@@ -19,7 +19,7 @@ from fetch_sim2real.schema import Record
 from fetch_sim2real.sim.conditions import FAULTS, Conditions, Faults, Perturbation
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
 from fetch_sim2real.validation import complaint_of, field_of, shortened
-from fetch_sim2real.yaml_files import YamlFileError, read_yaml
+from fetch_sim2real.yaml_files import YamlFileError, is_file, read_yaml
 
 SUITES: Final = Path(__file__).resolve().parents[1] / "suites"
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -157,7 +157,7 @@ def load_suite(name_or_path: str, overrides: dict[str, Any] | None = None) -> Su
 
 def _locate(name_or_path: str) -> Path:
     path = Path(name_or_path).expanduser() if name_or_path.endswith(_SUFFIXES) else SUITES / f"{name_or_path}.yaml"
-    if not path.is_file():
+    if not is_file(path):
         raise SuiteError(
             f"there is no suite '{name_or_path}' (looked for {path}); shipped: {', '.join(suite_names())}, or a path "
             "ending in .yaml"

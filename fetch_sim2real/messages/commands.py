@@ -10,6 +10,7 @@ from fetch_sim2real.errors import CommandError
 from fetch_sim2real.messages.stamps import stamp_ns_of
 from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.types import JointCommand
+from fetch_sim2real.validation import NAMES_SHOWN, shortened
 
 _ARM: Final = len(ARM_JOINTS)
 
@@ -22,8 +23,8 @@ def command_of(message: Any) -> JointCommand:
     names = tuple(message.joint_names)
     if sorted(names) not in (sorted(ARM_JOINTS), sorted(COMMAND_JOINTS)):
         raise CommandError(
-            f"command for joints {list(names)}, expected the arm's {list(ARM_JOINTS)} with or without the fingers' "
-            f"{list(GRIPPER_JOINTS)}"
+            f"command for joints {shortened(list(names), NAMES_SHOWN)}, expected the arm's {list(ARM_JOINTS)} with or "
+            f"without the fingers' {list(GRIPPER_JOINTS)}"
         )
     if len(message.points) != 1:
         raise CommandError(f"command with {len(message.points)} points, expected one")

@@ -16,6 +16,7 @@ from fetch_sim2real.messages.stamps import stamp_ns_of
 from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
+from fetch_sim2real.validation import NAMES_SHOWN, shortened
 
 # The decision of a setpoint that answers no command: the driver has just been enabled.
 ACTIVATED: Final = "activated"
@@ -194,7 +195,11 @@ def setpoint_of(message: Any) -> JointSetpoint | None:
         return None
     position, velocity = np.array(message.position), np.array(message.velocity)
     if tuple(message.name) != ARM_JOINTS or position.shape != (_ARM,) or velocity.shape != (_ARM,):
-        raise ObservationError(f"setpoint for joints {list(message.name)}, expected {list(ARM_JOINTS)}")
+        names = shortened(list(message.name), NAMES_SHOWN)
+        raise ObservationError(
+            f"setpoint for joints {names} with {len(position)} positions and {len(velocity)} velocities, expected "
+            f"{list(ARM_JOINTS)}"
+        )
     if not (np.all(np.isfinite(position)) and np.all(np.isfinite(velocity))):
         raise ObservationError(f"setpoint that is not finite: {position.tolist()}, {velocity.tolist()}")
     return JointSetpoint(position, velocity)

@@ -40,7 +40,7 @@ class LensDistortion:
     def named(name: str, coefficients: Sequence[float]) -> LensDistortion:
         """By CameraInfo's name and numbers; ObservationError for an unknown model or numbers that do not fit it."""
         values = [float(value) for value in coefficients]
-        got = f"distortion model '{name}' with {len(values)} coefficients {values}"
+        got = f"distortion model {name!r} with {len(values)} coefficients {values}"
         if not np.all(np.isfinite(values)):
             raise ObservationError(f"{got}, expected finite numbers: calibrate the camera")
         while values and values[-1] == 0.0:

@@ -270,4 +270,4 @@ def _words(error: ValidationError) -> str:
     if first["type"] == "length":
         return first["msg"]
     got = shortened(repr(first["input"]))
-    return f"field '{field_of(first, '')}' is {got}: {first['msg']}" if first["loc"] else f"{got}: {first['msg']}"
+    return f"field '{field_of(first, '')}' is {got}: {first['msg']}" if first["loc"] else f"got {got}: {first['msg']}"

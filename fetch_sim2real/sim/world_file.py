@@ -22,7 +22,7 @@ from fetch_sim2real.sim.textures import SurfacePart
 from fetch_sim2real.sim.widening import widen
 from fetch_sim2real.tasks import TASKS
 from fetch_sim2real.validation import complaint_of, shortened
-from fetch_sim2real.yaml_files import YamlFileError, read_yaml
+from fetch_sim2real.yaml_files import YamlFileError, is_file, read_yaml
 
 
 class RobotPart(Part):
@@ -194,10 +194,11 @@ def _validated(merged: dict[str, Any], path: Path) -> World:
 def _locate(name_or_path: str, directory: Path) -> Path:
     is_path = name_or_path.endswith((".yaml", ".yml"))
     path = Path(name_or_path) if is_path else directory / f"{name_or_path}.yaml"
-    if not path.is_file():
+    if not is_file(path):
         available = ", ".join(sorted(p.stem for p in directory.glob("*.yaml")))
         raise WorldFileError(
-            f"there is no world '{name_or_path}' (looked for {path}); available: {available}, or a path ending in .yaml"
+            f"there is no world {shortened(repr(name_or_path))} (looked for {shortened(path, 200)}); available: "
+            f"{available}, or a path ending in .yaml"
         )
     return path
 
@@ -214,6 +215,10 @@ def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[st
         raise WorldFileError(f"world file {path} holds {type(content).__name__}, expected a mapping of sections")
     _anchor_images(content, path.parent)
     base_name = content.pop("extends", None)
+    if not isinstance(base_name, str | None):
+        raise WorldFileError(
+            f"world file {path}: 'extends' is {shortened(repr(base_name))}, expected the name of another world"
+        )
     factor = content.pop("widen", None)
     if factor is not None and (not isinstance(factor, int | float) or not 0.0 < factor <= 10.0 or base_name is None):
         raise WorldFileError(f"world file {path}: 'widen' is {factor!r}, expected a factor up to 10 beside 'extends'")
@@ -221,7 +226,7 @@ def _read_merged(path: Path, directory: Path, seen: tuple[Path, ...]) -> dict[st
         return content
     # A base is looked for beside the file first, so that a folder of one's own worlds is self-contained.
     beside = path.parent / f"{base_name}.yaml"
-    base = beside if beside.is_file() and beside != path else _locate(str(base_name), directory)
+    base = beside if is_file(beside) and beside != path else _locate(str(base_name), directory)
     inherited = _read_merged(base, directory, (*seen, path))
     if factor is not None:
         inherited = widen(_validated(inherited, base), float(factor)).model_dump()

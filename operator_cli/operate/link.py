@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import NodeNameNonExistentError
@@ -17,6 +16,7 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.messages.statuses import GoalStatus, MoveStatus, goal_status_of, move_status_of
 from fetch_sim2real.operation.slow_move import SlowMove
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.types import Goal, JointTrajectory, TrajectoryPoint
@@ -53,11 +53,11 @@ class RobotLink:
         # Beats from an enable to the end of what it was for.
         self.heartbeat = Heartbeat(node)
         self._goal, self._move = publish_to(node, graph.GOAL), publish_to(node, graph.MOVE)
-        self._goal_answers: list[dict[str, Any]] = []
-        self._move_answers: list[dict[str, Any]] = []
+        self._goal_answers: list[GoalStatus] = []
+        self._move_answers: list[MoveStatus] = []
         self._diagnostics: dict[str, dict[str, str]] = {}
         self._reports: dict[str, int] = {}
-        subscribe_to(node, graph.GOAL_STATUS, lambda message: self._goal_answers.append(json.loads(message.data)))
+        subscribe_to(node, graph.GOAL_STATUS, lambda message: self._goal_answers.append(goal_status_of(message.data)))
         subscribe_to(node, graph.MOVE_STATUS, self._on_move_status)
         subscribe_to(node, graph.DIAGNOSTICS, self._on_diagnostics)
         subscribe_to(node, graph.JOINT_STATES, self._on_joint_state)
@@ -162,7 +162,7 @@ class RobotLink:
             lambda: bool(self._goal_answers), ANSWER_LIMIT_S, lambda: f"answer to the goal from {graph.POLICY_NODE}"
         )
         answer = self._goal_answers[-1]
-        return bool(answer["accepted"]), str(answer["reason"])
+        return answer.accepted, answer.reason
 
     def move(self, move: SlowMove, limit_s: float, aborted: Callable[[], bool]) -> tuple[bool, str]:
         """Let the policy follow ``move``, the driver being enabled: whether it arrived, and why not.
@@ -175,13 +175,13 @@ class RobotLink:
         self._move.publish(message)
         self.session.wait_until(lambda: bool(self._move_answers), ANSWER_LIMIT_S, lambda: "answer to the move")
         end = time.monotonic() + limit_s
-        while self._move_answers[-1]["state"] == "moving":
+        while self._move_answers[-1].state == "moving":
             if aborted() or time.monotonic() > end:
                 self.call(graph.DRIVER_STOP)
                 return False, "aborted" if time.monotonic() <= end else f"not there after {limit_s:.0f} s"
             self.session.spin(0.05)
         answer = self._move_answers[-1]
-        return answer["state"] == "done", str(answer["reason"])
+        return answer.state == "done", answer.reason
 
     @property
     def is_followed(self) -> bool:
@@ -191,7 +191,7 @@ class RobotLink:
     # -- messages ------------------------------------------------------------------------------------------------
 
     def _on_move_status(self, message: String) -> None:
-        self._move_answers.append(json.loads(message.data))
+        self._move_answers.append(move_status_of(message.data))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

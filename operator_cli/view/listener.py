@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,9 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 
 from fetch_sim2real import graph
-from fetch_sim2real.errors import FetchSim2RealError, ObservationError
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.graph import BEST_EFFORT_1, Qos, Topic
+from fetch_sim2real.messages.statuses import object_of
 from node_support.camera_info import camera_model_of
 from node_support.images import color_of, depth_of
 from node_support.joint_states import JointStateMerger, setpoint_of
@@ -91,7 +91,7 @@ class Listener:
         def call(message: Any, info: Mapping[str, Any]) -> None:
             try:
                 callback(message, int(info["source_timestamp"]))
-            except (ObservationError, ValueError, TypeError, KeyError) as error:
+            except (FetchSim2RealError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
                 self._state.on_ignored(f"{topic.name}: {error}"[:300])
 
         return call
@@ -115,16 +115,16 @@ class Listener:
         self._state.on_setpoint(stamp_ns, published_ns, message.header.frame_id, setpoint_of(message))
 
     def _on_goal_status(self, message: String, _: int) -> None:
-        self._state.on_goal_status(dict(json.loads(message.data)))
+        self._state.on_goal_status(object_of(message.data, "status"))
 
     def _on_move_status(self, message: String, _: int) -> None:
-        self._state.on_move_status(dict(json.loads(message.data)))
+        self._state.on_move_status(object_of(message.data, "status"))
 
     def _on_block(self, message: PoseStamped, _: int) -> None:
         self._state.on_block(position_of(message))
 
     def _on_outcome(self, message: String, _: int) -> None:
-        self._state.on_outcome(dict(json.loads(message.data)))
+        self._state.on_outcome(object_of(message.data, "status"))
 
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:
@@ -136,5 +136,5 @@ class Listener:
             if name.endswith(graph.POLICY_NODE) and "goal" in values:
                 # For a view that was not there when the goal was stated, and after a reset, which takes it back.
                 goal = values["goal"]
-                self._state.on_policy_goal(None if goal == "none" else dict(json.loads(goal)))
+                self._state.on_policy_goal(None if goal == "none" else object_of(goal, "the policy's goal"))
             self._state.on_diagnostics(name, int.from_bytes(status.level, "little"), status.message, values)
