@@ -24,8 +24,8 @@ Single commands and goals are refused while everything goes on: the reasons and 
 (`decisions_refused_...` of the driver, `goal` of the policy). What the driver refuses and why: [safety](safety.md).
 
 `python -m benchmarks.mutations` breaks every input (messages, what rosbridge sends, bags, bundles, calibration, world,
-suite and parameter files, parameters) in 10 000 ways each and counts crashes, hangs, and refusals that do not say in one
-line what was got; there should be none. `--only INPUT --mutant NUMBER` repeats one that failed.
+suite and parameter files, parameters) in 10 000 ways each and counts crashes, hangs, and refusals that do not say in
+one line what was got; there should be none. `--only INPUT --mutant NUMBER` repeats one that failed.
 `tests/test_mutations.py` tries a share of them.
 """
 
