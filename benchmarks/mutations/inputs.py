@@ -324,9 +324,9 @@ def _robot_frames() -> list[dict[str, Any]]:
 def _rosbridge(node: Node) -> Input:
     backend = RosbridgeBackend(_FakeDriver(node))  # type: ignore[arg-type]
     link, peer, frames = backend._link, _Peer(), _robot_frames()
-    link._protocol = peer
 
     def consume(frame: tuple[bytes, bool]) -> None:
+        link._protocol = peer  # on a busy machine it may have been given up as silent
         backend._ask_time()
         payload = frame[0].replace(_CALL_ID.encode(), next(reversed(link._calls)).encode())
         before = backend._malformed.report()["malformed_messages"]
