@@ -47,7 +47,7 @@ def reach_block(now: Situation) -> torch.Tensor:
 _BEHIND_M: Final = 0.065  # from the object's centre to where the closed gripper comes down behind it
 _CLEAR_M: Final = 0.085  # how far above its centre the gripper passes over the object
 _LOW_M: Final = 0.012  # height of the pushing gripper above the object's centre
-# Never aims below this: at the bottom of its workspace the safety filter holds the whole arm back.
+# Never aims below this: lower down the safety filter takes from its motion.
 _LOWEST_M: Final = 0.757
 _PUSH_GAIN: Final = 0.2
 # Slow enough that what is seen a tenth of a second late does not make the object overshoot its goal.

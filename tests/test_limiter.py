@@ -247,7 +247,7 @@ def test_feasible_sequences_pass_bit_for_bit(profile: str) -> None:
 
 LIMITS = limiter()
 OPEN_LIMITS = limiter(scene=OPEN_SCENE)
-unit = st.floats(-1.0, 1.0)
+unit = st.floats(-1.0, 1.0, allow_subnormal=False)
 units = arrays(np.float64, 7, elements=unit)
 REST = np.zeros(7)
 
@@ -378,7 +378,7 @@ def test_driving_at_a_position_limit_stops_short_of_it(joint: int, sign: int) ->
         position, velocity = result.position, result.velocity
         bound = OPEN_LIMITS.profile.position_upper if sign > 0 else OPEN_LIMITS.profile.position_lower
         assert np.all(sign * position <= sign * bound + SLACK) or joint != np.argmax(sign * (position - bound))
-    # Cutting back by quarters leaves it creeping at the very end.
+    # In front of an obstacle the others may still creep, as they make way for what is left of the motion.
     assert np.all(np.abs(velocity) < 0.05 * OPEN_LIMITS.profile.velocity)
     assert result.rules & ~(Rule.VELOCITY | Rule.ACCELERATION)
     if result.rules & Rule.POSITION:

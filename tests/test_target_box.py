@@ -1,4 +1,4 @@
-"""Where the gripper is aimed ends before the safety filter would hold the whole arm back."""
+"""Where the gripper is aimed ends before the safety filter takes from its motion."""
 
 from __future__ import annotations
 

@@ -24,11 +24,10 @@ def action_to_command(
     """The command for one control period.
 
     ``action`` (4,) in [-1, 1]: gripper displacement per period along base_link's axes in units of ``scale_m``, and
-    gripper opening. The gripper is not asked to leave ``target_box_m``, lower and upper corner (3,): at the end of its
-    workspace the safety filter would hold the whole arm back, sideways motion included. ``setpoint`` is the arm's
-    commanded state at the period's start, as the driver reported it: the driver alone owns the commanded state, so a
-    refused or limited command cannot build up in the policy. ``stamp_ns`` is the stamp of the observation behind the
-    action.
+    gripper opening. The gripper is not asked to leave ``target_box_m``, lower and upper corner (3,): actors were
+    trained to stay inside of where the safety filter takes from their motion. ``setpoint`` is the arm's commanded
+    state at the period's start, as the driver reported it: the driver alone owns the commanded state, so a refused or
+    limited command cannot build up in the policy. ``stamp_ns`` is the stamp of the observation behind the action.
     """
     if action.shape != (4,) or not all_finite(action):
         raise CommandError(f"the action is {np.array2string(action)}, expected four finite numbers")

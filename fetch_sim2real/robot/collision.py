@@ -42,18 +42,18 @@ from fetch_sim2real.types import FloatArray
 # Columns of sphere centres: the fine fingers, the arm from shoulder to gripper, the coarse hand; then the grip site.
 # A table's checks use the fine fingers, all others the coarse hand.
 _ARM: Final = (*SHOULDER_SPHERES, *UPPERARM_SPHERES, *FOREARM_SPHERES, *WRIST_SPHERES)
-_SPHERES: Final = (*FINGER_SPHERES, *_ARM, HAND_SPHERE)
-_GRIP_COLUMN: Final = len(_SPHERES)
+SPHERES: Final = (*FINGER_SPHERES, *_ARM, HAND_SPHERE)
+GRIP_COLUMN: Final = len(SPHERES)
 _SHOULDER: Final = len(FINGER_SPHERES)
 _UPPERARM: Final = _SHOULDER + len(SHOULDER_SPHERES)
 _FOREARM: Final = _UPPERARM + len(UPPERARM_SPHERES)
 _WRIST: Final = _FOREARM + len(FOREARM_SPHERES)
-_TABLE_COLUMNS: Final = range(0, _GRIP_COLUMN - 1)
+TABLE_COLUMNS: Final = range(0, GRIP_COLUMN - 1)
 # The shoulder cannot reach the body it is mounted on; the forearm cannot fold onto the upper arm (the elbow stops at
 # 129 degrees). What can touch the upper arm and the shoulder is the wrist and all that follows it.
-_BODY_COLUMNS: Final = range(_UPPERARM, _GRIP_COLUMN)
-_INNER_COLUMNS: Final = range(_SHOULDER, _FOREARM)
-_OUTER_COLUMNS: Final = range(_WRIST, _GRIP_COLUMN)
+BODY_COLUMNS: Final = range(_UPPERARM, GRIP_COLUMN)
+INNER_COLUMNS: Final = range(_SHOULDER, _FOREARM)
+OUTER_COLUMNS: Final = range(_WRIST, GRIP_COLUMN)
 # Farther than this from a box around the whole upper body, its parts are not looked at one by one.
 _HULL_MARGIN_M: Final = 0.01
 _PIECE: Final = 128  # configurations
@@ -108,17 +108,17 @@ class CollisionModel:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self._coefficients = center_coefficients(_SPHERES)
+        self._coefficients = center_coefficients(SPHERES)
         self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None, None, None]
-        radius = np.array([sphere.radius_m for sphere in _SPHERES])
+        radius = np.array([sphere.radius_m for sphere in SPHERES])
         body = body_boxes(scene.torso_height_m)
-        tables = [(column, table) for table in scene.tables for column in _TABLE_COLUMNS]
-        body_hulls = [(column, box) for box in (body[0], _hull(body[1:])) for column in _BODY_COLUMNS]
-        itself = [(inner, outer) for inner in _INNER_COLUMNS for outer in _OUTER_COLUMNS]
+        tables = [(column, table) for table in scene.tables for column in TABLE_COLUMNS]
+        body_hulls = [(column, box) for box in (body[0], _hull(body[1:])) for column in BODY_COLUMNS]
+        itself = [(inner, outer) for inner in INNER_COLUMNS for outer in OUTER_COLUMNS]
         self._pairs = SpherePairs([*tables, *body_hulls], itself, radius)
         # Where the pairs of table, body and arm itself begin, the table's only if there is one.
         self._begins = np.array([0, len(tables), len(tables) + len(body_hulls)])[0 if tables else 1 :]
-        self._body_parts = SpherePairs([(column, box) for box in body for column in _BODY_COLUMNS], [], radius)
+        self._body_parts = SpherePairs([(column, box) for box in body for column in BODY_COLUMNS], [], radius)
         self._workspace_lower = np.array(scene.workspace_lower_m)[:, None, None]
         self._workspace_upper = np.array(scene.workspace_upper_m)[:, None, None]
 
@@ -157,7 +157,7 @@ class CollisionModel:
         centers = (chain @ self._coefficients).reshape(*shape, 3, -1).transpose(2, 0, 1, 3)
         centers = np.add(centers, self._start, order="C")
 
-        grip = centers[..., _GRIP_COLUMN]
+        grip = centers[..., GRIP_COLUMN]
         out[0] = np.minimum.reduce(np.minimum(grip - self._workspace_lower, self._workspace_upper - grip), axis=(0, 1))
         chords = centers[None]
         if shape[0] > 1:

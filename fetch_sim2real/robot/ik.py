@@ -44,7 +44,7 @@ class DifferentialIk:
             spec.delete(joint)
         for actuator in list(spec.actuators):
             spec.delete(actuator)
-        # Slide along a joint's stop before the safety filter has to hold the whole arm back at it.
+        # Keep the gripper's way at a joint's stop, before the safety filter has to take from the motion at it.
         for name, lower, upper in zip(ARM_JOINTS, COMMAND_LOWER_RAD, COMMAND_UPPER_RAD, strict=True):
             spec.joint(name).limited = mujoco.mjtLimited.mjLIMITED_TRUE
             spec.joint(name).range = [lower + _STOP_MARGIN_RAD, upper - _STOP_MARGIN_RAD]

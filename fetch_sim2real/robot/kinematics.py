@@ -129,6 +129,16 @@ def link_coefficients() -> tuple[FloatArray, FloatArray]:
     return origins, axes
 
 
+def joint_coefficients() -> tuple[FloatArray, FloatArray]:
+    """Coefficients (12, 7) of the joints' axes, and (12, 7) of their origins relative to ``shoulder_pan_origin_m``."""
+    origins, axes = link_coefficients()
+    own = (Z, *(Y if link in FLEX_LINKS else X for link in range(1, 7)))
+    return (
+        np.array([axes[link, axis] for link, axis in enumerate(own)]).reshape(7, 12).T,
+        origins[:7].reshape(7, 12).T,
+    )
+
+
 _ORIGINS, _AXES = link_coefficients()
 _GRIP = _ORIGINS[7] + GRIP_SITE_X_M * _AXES[7, X]
 
@@ -155,3 +165,20 @@ def grip_position(position: FloatArray, torso_height_m: float) -> FloatArray:
     chain = chain_rotations(position.reshape(-1, 7)).reshape(-1, 3, 12)
     grip = chain @ _GRIP.reshape(12) + shoulder_pan_origin_m(torso_height_m)
     return np.asarray(grip.reshape(*position.shape[:-1], 3))
+
+
+def grip_jacobian(position: FloatArray) -> FloatArray:
+    """How the grip site moves [m/rad] and turns [rad/rad] in ``base_link``, (..., 6, 7), at joint angles (..., 7).
+
+    Each configuration is computed by itself, so that its numbers do not depend on the others.
+    """
+    position = np.asarray(position, dtype=np.float64)
+    shape = position.shape[:-1]
+    chain = chain_rotations(position.reshape(-1, 7)).reshape(-1, 3, 12)
+    points = chain @ _JACOBIAN_COEFFICIENTS
+    axes, arms = points[..., :7], points[..., 14:] - points[..., 7:14]
+    jacobian = np.concatenate([np.cross(axes, arms, axis=1), axes], axis=1)
+    return np.asarray(jacobian.reshape(*shape, 6, 7))
+
+
+_JACOBIAN_COEFFICIENTS: Final = np.hstack([*joint_coefficients(), _GRIP.reshape(12, 1)])

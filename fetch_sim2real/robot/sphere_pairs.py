@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fetch_sim2real.robot.arm_spheres import Box
 from fetch_sim2real.types import FloatArray
@@ -34,15 +35,36 @@ class SpherePairs:
         It is how far a chord stays beyond the plane across the gap, which is the vector from the obstacle's nearest
         point to the chord's middle.
         """
-        boxes = self._boxes
-        # Seen from the other sphere, or from the nearest point of the box: the gap, and how the chord swings about it.
-        seen = chords.take(self._sphere, axis=-1)
-        seen[..., boxes:] -= chords.take(self._other, axis=-1)
-        gap = seen[0]
-        gap[..., :boxes] -= np.minimum(np.maximum(gap[..., :boxes], self._lower_m), self._upper_m)
+        seen, gap = self._seen(chords)
         products = np.add.reduce(seen * gap, axis=1)
         distance = np.sqrt(products[0])
         if len(products) > 1:
             distance -= np.abs(products[1]) / np.maximum(distance, 1e-12)
         distance -= self._touching_m
         return np.asarray(np.minimum.reduce(distance, axis=0))
+
+    def gaps(self, chords: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """What ``clearance`` is made of, chord by chord: across the gap, how far the middle is clear, and the swing.
+
+        The unit vector (3, C, B, M) from the obstacle to the sphere, zero where the sphere's centre is inside; the
+        clearance (C, B, M) [m] of the chord's middle; and how much more (or less) that of its end is (C, B, M) [m].
+        """
+        seen, gap = self._seen(chords)
+        distance = np.sqrt(gap[0] * gap[0] + gap[1] * gap[1] + gap[2] * gap[2])
+        across = gap / np.maximum(distance, 1e-12)
+        swing = seen[1, 0] * across[0] + seen[1, 1] * across[1] + seen[1, 2] * across[2]
+        return across, distance - self._touching_m, swing
+
+    def _seen(self, chords: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Chords (2, 3, C, B, M) as seen from the other sphere, or from the box's nearest point; and the gap, [0]."""
+        boxes = self._boxes
+        seen = chords.take(self._sphere, axis=-1)
+        seen[..., boxes:] -= chords.take(self._other, axis=-1)
+        gap = seen[0]
+        gap[..., :boxes] -= np.minimum(np.maximum(gap[..., :boxes], self._lower_m), self._upper_m)
+        return seen, gap
+
+    @property
+    def spheres(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Columns (M,) of each pair's sphere, and of the other one, -1 where that is a box."""
+        return self._sphere, np.concatenate([np.full(self._boxes, -1), self._other])

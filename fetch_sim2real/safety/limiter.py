@@ -2,9 +2,10 @@
 
 Pure and vectorised. A candidate velocity is followed by a path: one control period of constant acceleration, a coast,
 a linear ramp to rest (see ``safety.trajectory``). It passes if that whole path stays inside position limits and
-workspace and clear of tables, body and the arm itself. Otherwise the change of velocity is cut back towards plain
-braking, the whole joint vector by one factor, so that the gripper keeps its direction. Braking from a reference on the
-tail of a checked path stays on that path, so a viable state always has a viable successor.
+workspace and clear of tables, body and the arm itself. Otherwise what slides along the limit (``safety.sliding``) is
+tried, and if its path does not pass either, that cut back towards plain braking, the whole joint vector by one factor.
+Limits of velocity and acceleration always act by one factor, so that the gripper keeps its direction. Braking from a
+reference on the tail of a checked path stays on that path, so a viable state always has a viable successor.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from fetch_sim2real.safety.path_samples import (
     samples_of_path,
     turning_points,
 )
+from fetch_sim2real.safety.sliding import Sliding
 from fetch_sim2real.safety.trajectory import (
     ROUNDING,
     braked_velocity,
@@ -52,7 +54,7 @@ class Rule(IntFlag):
 # Least sampled clearance: the rest (2 mm) is left when the sampling error is at its worst.
 REQUIRED_CLEARANCE_M: Final = 0.004
 REQUIRED_WORKSPACE_M: Final = SAMPLING_ERROR_M
-# How much of the change from braking to the wanted velocity is tried, in this order, and the coast that would follow.
+# How much of the change from braking to sliding is tried, in this order, and the coast that would follow.
 _CUTBACKS: Final = np.array([0.75, 0.5, 0.25, 0.0])
 _COASTS_S: Final = np.array([COAST_S, COAST_S, COAST_S, 0.0])
 # What has to be left of each row of ``CollisionModel.path_clearances``, and the rule that says so.
@@ -85,6 +87,7 @@ class MotionLimiter:
         self.profile = profile
         self.model = model
         self._velocity_step = profile.acceleration * CONTROL_PERIOD_S
+        self._sliding = Sliding(profile, model.scene, _REQUIRED_M[:, 0])
         self._lower = profile.position_lower - ROUNDING
         self._upper = profile.position_upper + ROUNDING
 
@@ -107,7 +110,7 @@ class MotionLimiter:
         if not shape == velocity.shape == wanted_velocity.shape:
             shape = np.broadcast_shapes(shape, velocity.shape, wanted_velocity.shape)
         position, velocity = _rows(position, shape), _rows(velocity, shape)
-        wanted, rules = self._within_rates(velocity, _rows(wanted_velocity, shape), speed_scale)
+        target, wanted, rules = self._within_rates(velocity, _rows(wanted_velocity, shape), speed_scale)
 
         violations = self._violations(position, velocity, wanted, COAST_S)
         rules |= violations
@@ -116,8 +119,12 @@ class MotionLimiter:
             blocked = np.flatnonzero(violations)
             trusted = np.broadcast_to(on_path, shape[:-1]).reshape(-1)[blocked]
             wanted = wanted.copy()
-            wanted[blocked], viable[blocked], braking[blocked] = self._cut_back(
-                position[blocked], velocity[blocked], wanted[blocked], trusted
+            wanted[blocked], viable[blocked], braking[blocked] = self._slide(
+                (position[blocked], velocity[blocked]),
+                target[blocked],
+                wanted[blocked],
+                self.profile.velocity * speed_scale,
+                trusted,
             )
         return _result(position, velocity, wanted, (rules, viable, braking), shape)
 
@@ -136,12 +143,13 @@ class MotionLimiter:
 
     def _within_rates(
         self, velocity: FloatArray, wanted: FloatArray, speed_scale: float
-    ) -> tuple[FloatArray, NDArray[np.uint8]]:
-        """``wanted`` cut to the velocity and then the acceleration limit, by one factor each, and the flags."""
+    ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+        """``wanted`` cut to the velocity limit, then to that of acceleration too, by one factor each, and the flags."""
         excess = np.maximum.reduce(np.abs(wanted) / (self.profile.velocity * speed_scale), axis=-1)
         too_fast = excess > 1.0 + ROUNDING
         if any_true(too_fast):
             wanted = wanted / np.where(too_fast, excess, 1.0)[:, None]
+        target = wanted
         change = wanted - velocity
         excess = np.maximum.reduce(np.abs(change) / self._velocity_step, axis=-1)
         too_sudden = excess > 1.0 + ROUNDING
@@ -149,18 +157,41 @@ class MotionLimiter:
             # Where it is not, adding the change to the velocity would not give the same bits.
             cut = velocity + change / np.maximum(excess, 1.0)[:, None]
             wanted = np.where(too_sudden[:, None], cut, wanted)
-        return wanted, too_fast * _VELOCITY | too_sudden * _ACCELERATION
+        return target, wanted, too_fast * _VELOCITY | too_sudden * _ACCELERATION
+
+    def _slide(
+        self,
+        reference: tuple[FloatArray, FloatArray],
+        target: FloatArray,
+        wanted: FloatArray,
+        fastest: FloatArray,
+        on_path: NDArray[np.bool_],
+    ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
+        """A viable velocity (B, 7) near ``wanted``, whether there is one, whether it brakes."""
+        found = self._sliding.velocity(reference, target, wanted, fastest)
+        viable, braking = np.ones(len(found), dtype=bool), np.zeros(len(found), dtype=bool)
+        left = np.flatnonzero(self._violations(*reference, found, COAST_S))
+        if left.size:
+            position, velocity = (values[left] for values in reference)
+            found[left] = self._sliding.velocity(
+                (position, velocity), target[left], wanted[left], fastest, found[left]
+            )
+            failed = np.flatnonzero(self._violations(position, velocity, found[left], COAST_S))
+            left, position, velocity = left[failed], position[failed], velocity[failed]
+        if left.size:
+            found[left], viable[left], braking[left] = self._cut_back(position, velocity, found[left], on_path[left])
+        return found, viable, braking
 
     def _cut_back(
-        self, position: FloatArray, velocity: FloatArray, wanted: FloatArray, on_path: NDArray[np.bool_]
+        self, position: FloatArray, velocity: FloatArray, sliding: FloatArray, on_path: NDArray[np.bool_]
     ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
-        """The first viable velocity (B, 7) between ``wanted`` and braking, whether there is one, whether it brakes."""
+        """The first viable velocity (B, 7) short of ``sliding``, whether there is one, whether it brakes."""
         braked = braked_velocity(velocity, self.profile.acceleration)
         # Braking on a checked path needs no check.
         shares, coasts_s = _CUTBACKS, _COASTS_S
         if on_path.all():
             shares, coasts_s = shares[:-1], coasts_s[:-1]
-        candidates = braked[:, None] + shares[:, None] * (wanted - braked)[:, None]
+        candidates = braked[:, None] + shares[:, None] * (sliding - braked)[:, None]
         shape = candidates.shape
         violations = self._violations(
             np.broadcast_to(position[:, None], shape).reshape(-1, 7),

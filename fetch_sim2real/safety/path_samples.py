@@ -36,13 +36,13 @@ _TIP_X_M, _TIP_Y_M = 0.04, 0.06
 _HAND_M: Final = WRIST_ROLL_X_M + GRIPPER_X_M + _TIP_X_M
 _FOREARM_M: Final = FOREARM_ROLL_X_M + WRIST_FLEX_X_M + _HAND_M
 _ARM_M: Final = UPPERARM_ROLL_X_M + ELBOW_FLEX_X_M + _FOREARM_M
-_REACH_M: Final = np.array([SHOULDER_LIFT_M[0] + _ARM_M, _ARM_M, _FOREARM_M, _FOREARM_M, _HAND_M, _HAND_M, _TIP_Y_M])
+REACH_M: Final = np.array([SHOULDER_LIFT_M[0] + _ARM_M, _ARM_M, _FOREARM_M, _FOREARM_M, _HAND_M, _HAND_M, _TIP_Y_M])
 # |second derivative| of any point's position along a straight joint path is at most d' BENDING d: turning joints i <= j
 # together bends the path by the reach of j.
-_BENDING_M: Final = _REACH_M[np.maximum.outer(np.arange(7), np.arange(7))]
+_BENDING_M: Final = REACH_M[np.maximum.outer(np.arange(7), np.arange(7))]
 
 
-def _weights(count: int) -> tuple[FloatArray, FloatArray]:
+def path_weights(count: int) -> tuple[FloatArray, FloatArray]:
     """How much position, velocity and wanted velocity count in the samples of a path with ``count`` of its tail.
 
     Both (3 + ``count``, 3): what does not depend on the tail, and what is multiplied with its lever [s].
@@ -57,7 +57,7 @@ def _weights(count: int) -> tuple[FloatArray, FloatArray]:
     return of_step, of_tail
 
 
-_WEIGHTS: Final = {count: _weights(count) for count in _SAMPLE_COUNTS.tolist()}
+_WEIGHTS: Final = {count: path_weights(count) for count in _SAMPLE_COUNTS.tolist()}
 
 
 def turning_points(position: FloatArray, velocity: FloatArray, wanted: FloatArray) -> FloatArray:

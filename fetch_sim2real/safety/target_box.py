@@ -1,4 +1,4 @@
-"""Where the gripper is aimed at most: where the safety filter's room ends, it would hold the whole arm back."""
+"""Where the gripper is aimed at most: a margin inside of the safety filter's room, as actors were trained."""
 
 from __future__ import annotations
 
