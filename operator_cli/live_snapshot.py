@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, JointState
 
 from fetch_sim2real import graph
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
 from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot
 from fetch_sim2real.observation.observe import MAX_JOINT_SKEW_NS
 from fetch_sim2real.policy.joint_history import JointHistory
+from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
 from node_support.images import color_of, depth_of
 from node_support.joint_states import JointStateMerger
 from node_support.stamps import stamp_ns_of
@@ -22,7 +25,8 @@ NODE_NAME: Final = "camera_calibration"
 # Frames and joint states may come in any order; some tenths of a second of either are enough to find partners.
 _KEPT: Final = 60
 # Not the newest only, as the policy does: colour and depth of one moment are wanted, however slowly they are taken.
-_IMAGE_QOS: Final = qos_profile(graph.Qos("best_effort", 10))
+_CAMERA_QOS: Final = qos_profile(graph.Qos("best_effort", 10))
+_PARTS: Final = {graph.COLOR: "color", graph.COLOR_INFO: "info", graph.DEPTH: "depth"}
 
 
 class _Collector:
@@ -31,17 +35,10 @@ class _Collector:
     def __init__(self) -> None:
         self.snapshots: list[Snapshot] = []
         self.heard: set[str] = set()
-        self._intrinsics: IntrinsicsRecord | None = None
-        self._images: dict[int, dict[str, Image]] = {}
+        self._pairer = FramePairer(_KEPT)
+        self._frames: deque[FrameMessages] = deque(maxlen=_KEPT)
         self._history = JointHistory()
         self._merger = JointStateMerger(needs_velocity=False)
-
-    def on_info(self, message: CameraInfo) -> None:
-        self.heard.add(graph.COLOR_INFO.name)
-        size = (int(message.width), int(message.height))
-        self._intrinsics = intrinsics_of_camera_info(
-            size, list(message.k), list(message.d), message.distortion_model, graph.COLOR_INFO.name
-        )
 
     def on_joints(self, message: JointState) -> None:
         sample = self._merger.merge(message)
@@ -49,49 +46,53 @@ class _Collector:
             self.heard.add(graph.JOINT_STATES.name)
             self._history.add(sample)
 
-    def on_image(self, topic: str, message: Image) -> None:
-        self.heard.add(topic)
-        pair = self._images.setdefault(stamp_ns_of(message.header.stamp), {})
-        pair[topic] = message
-        while len(self._images) > _KEPT:
-            del self._images[next(iter(self._images))]
+    def on_part(self, topic: graph.Topic, message: Any) -> None:
+        """Take in colour, depth or intrinsics."""
+        self.heard.add(topic.name)
+        frame = self._pairer.add(_PARTS[topic], stamp_ns_of(message.header.stamp), message)
+        if frame is not None:
+            self._frames.append(frame)
 
     def collect(self) -> None:
-        """Make snapshots of all pairs whose joints are known by now."""
-        for stamp_ns in sorted(self._images):
-            pair = self._images[stamp_ns]
-            sample = self._history.at(stamp_ns)
-            if len(pair) < 2 or sample is None or self._intrinsics is None:
+        """Make snapshots of all frames whose joints are known by now."""
+        for frame in list(self._frames):
+            sample = self._history.at(frame.stamp_ns)
+            if sample is None or abs(sample.stamp_ns - frame.stamp_ns) > MAX_JOINT_SKEW_NS:
                 continue
-            if abs(sample.stamp_ns - stamp_ns) > MAX_JOINT_SKEW_NS:
-                continue
+            self._frames.remove(frame)
             joints = MeasuredJoints(sample.position, sample.finger_position_m, self._merger.torso_height_m)
-            rgb, depth_mm = color_of(pair[graph.COLOR.name]), depth_of(pair[graph.DEPTH.name])
-            self.snapshots.append(Snapshot(rgb, depth_mm, self._intrinsics, joints))
-            del self._images[stamp_ns]
+            self.snapshots.append(
+                Snapshot(color_of(frame.color), depth_of(frame.depth), _intrinsics_of(frame.info), joints)
+            )
+
+    def missing(self) -> str:
+        """What there is to say of what does not come; empty if nothing."""
+        silent = [topic.name for topic in (*_PARTS, graph.JOINT_STATES) if topic.name not in self.heard]
+        return f"nothing came on {', '.join(silent)}" if silent else self._pairer.trouble()
+
+
+def _intrinsics_of(message: CameraInfo) -> IntrinsicsRecord:
+    size = (int(message.width), int(message.height))
+    return intrinsics_of_camera_info(
+        size, list(message.k), list(message.d), message.distortion_model, graph.COLOR_INFO.name
+    )
 
 
 def live_snapshots(count: int, limit_s: float, watch: Callable[[], None] = lambda: None) -> list[Snapshot]:
     """``count`` snapshots of the graph in this ROS domain; GraphError names what is missing after ``limit_s``."""
     collector = _Collector()
-    wanted = (graph.COLOR, graph.DEPTH, graph.COLOR_INFO, graph.JOINT_STATES)
-
     def enough() -> bool:
         collector.collect()
         return len(collector.snapshots) >= count
 
     def missing() -> str:
-        silent = [topic.name for topic in wanted if topic.name not in collector.heard]
         next_one = f"frame {len(collector.snapshots) + 1} of {count} with depth, intrinsics and joints of its moment"
-        return f"{next_one}; nothing came on {', '.join(silent)}" if silent else next_one
-
-    def images_of(topic: graph.Topic) -> Callable[[Any], None]:
-        return lambda message: collector.on_image(topic.name, message)
+        return f"{next_one}; {reason}" if (reason := collector.missing()) else next_one
 
     with RosSession(NODE_NAME, watch) as session:
-        for topic in (graph.COLOR, graph.DEPTH):
-            session.node.create_subscription(message_class(topic.type), topic.name, images_of(topic), _IMAGE_QOS)
-        subscribe_to(session.node, graph.COLOR_INFO, collector.on_info)
+        for topic in _PARTS:
+            take = partial(collector.on_part, topic)
+            session.node.create_subscription(message_class(topic.type), topic.name, take, _CAMERA_QOS)
         subscribe_to(session.node, graph.JOINT_STATES, collector.on_joints)
         session.wait_until(enough, limit_s, missing)
     return collector.snapshots[:count]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
+from statistics import median
 from typing import Any, Final, cast
 
 import torch
@@ -13,6 +14,7 @@ from std_msgs.msg import String
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.graph_check import wrong_rate_words
 from fetch_sim2real.look import Look
 from fetch_sim2real.observation.observe import MAX_JOINT_SKEW_NS, joint_skew_words
 from fetch_sim2real.paths import find_policy, worlds_dir
@@ -50,6 +52,7 @@ from policy_node.settings import TABLE
 _TORSO_TOLERANCE_M: Final = 0.01
 _MISSED_GAP_NS: Final = 1.5 * CONTROL_PERIOD_NS
 _REMIND_S: Final = 30.0
+_JUDGED_STEPS: Final = 30
 
 
 class PolicyNode(StackNode):
@@ -80,6 +83,7 @@ class PolicyNode(StackNode):
         self._last_frame_ns: int | None = None
         # A simulation that is reset jumps ahead: its stamps have nothing to do with when they come.
         self._is_simulated = bool(self.get_parameter(USE_SIM_TIME).value)
+        self._steps_ns: deque[int] = deque(maxlen=_JUDGED_STEPS)
         self._missed = 0
         self._answers: Counter[str] = Counter()
         self._complaint = ""
@@ -314,8 +318,21 @@ class PolicyNode(StackNode):
 
     def _note_gap(self, stamp_ns: int) -> None:
         last, self._last_frame_ns = self._last_frame_ns, stamp_ns
-        if last is not None and stamp_ns - last > _MISSED_GAP_NS:
+        if last is None:
+            self._steps_ns.clear()
+            return
+        if stamp_ns - last > _MISSED_GAP_NS:
             self._missed += round((stamp_ns - last) / CONTROL_PERIOD_NS) - 1
+        self._steps_ns.append(stamp_ns - last)
+        if len(self._steps_ns) == self._steps_ns.maxlen and (words := wrong_rate_words(graph.COLOR, self._frames_hz())):
+            self.get_logger().warning(
+                f"the camera's {words}: actions are for that rate, choose a profile of it",
+                throttle_duration_sec=_REMIND_S,
+            )
+
+    def _frames_hz(self) -> float:
+        """Rate of the frames by the median step between their stamps."""
+        return 1e9 / median(self._steps_ns) if self._steps_ns else 0.0
 
     def _complain(self, text: str) -> None:
         self._complaint = text
@@ -332,6 +349,7 @@ class PolicyNode(StackNode):
             "goal": "none" if self._goal is None else self._goal.text(),
             "driver_decision": self._setpoints.decision,
             "answer_rate_hz": rate_hz,
+            "frame_rate_hz": self._frames_hz(),
             **self._inference.summary("inference"),
             **self._answer_time.summary("frame_to_answer"),
             **self._age.summary("observation_age"),

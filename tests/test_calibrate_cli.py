@@ -124,7 +124,8 @@ def test_the_board_is_written_for_printing(tmp_path: Path) -> None:
 
 
 @pytest.mark.ros
-def test_snapshots_of_a_running_graph() -> None:
+@pytest.mark.parametrize("depth_offset_ns", [0, 5_000_000])
+def test_snapshots_of_a_running_graph(depth_offset_ns: int) -> None:
     pytest.importorskip("rclpy")
     from node_support.camera_info import camera_info_message
     from node_support.images import color_message, depth_message
@@ -149,7 +150,7 @@ def test_snapshots_of_a_running_graph() -> None:
             frame = graph.COLOR_OPTICAL_FRAME
             for publisher, message in zip(
                 publishers,
-                (color_message(rgb, stamp_ns, frame), depth_message(depth_mm, stamp_ns, frame),
+                (color_message(rgb, stamp_ns, frame), depth_message(depth_mm, stamp_ns + depth_offset_ns, frame),
                  camera_info_message(camera, stamp_ns, frame), joint_state_message(sample, 0.21)),
                 strict=True,
             ):  # fmt: skip

@@ -364,6 +364,14 @@ def test_depth_beside_its_colour_is_answered_and_named(stage: Stage) -> None:
     assert "depth is stamped 5.0 ms after its colour" in stage.log() and "enable_sync" in stage.log()
 
 
+def test_a_camera_of_another_rate_is_named(stage: Stage) -> None:
+    start_ns = stage.next_stamp()
+    for i in range(33):
+        assert answer_to(stage, start_ns + i * CONTROL_PERIOD_NS // 2)
+    assert float(stage.diagnosis()["frame_rate_hz"]) == pytest.approx(60.0, rel=0.01)
+    assert "the camera's rate is 60 Hz, expected 30 Hz" in stage.log()
+
+
 def test_depth_of_another_moment_is_named(stage: Stage) -> None:
     for stamp_ns in beat(stage.next_stamp(), 12):
         shoot(stage, [stamp_ns], ("info", "color"))

@@ -20,6 +20,7 @@ from fetch_sim2real.calibration.snapshot import (
 )
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.messages.images import color_of, depth_of
+from fetch_sim2real.policy.pairing import FramePairer
 from fetch_sim2real.raw_header import stamp_ns_in
 from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -27,6 +28,8 @@ from fetch_sim2real.timing import CONTROL_PERIOD_NS
 _REST_RAD_S: Final = 0.01
 # Fewer frames alike may be those of a slow arm.
 _LEAST_AT_REST: Final = 5
+# Frames that may be incomplete at a time: a recorder writes one topic before the other.
+_KEPT: Final = 60
 
 
 def snapshots_at(bag: RecordedBag, at_s: float, count: int) -> list[Snapshot]:
@@ -117,16 +120,14 @@ def _pairs(
     bag: RecordedBag, intrinsics: IntrinsicsRecord, joints: tuple[np.ndarray, list[MeasuredJoints]]
 ) -> Iterator[tuple[int, Snapshot]]:
     stamps, samples = joints
-    waiting: dict[int, dict[str, Any]] = {}
+    pairer = FramePairer(_KEPT)
     for topic, stamp_ns, message in _messages(bag, graph.COLOR.name, graph.DEPTH.name):
-        pair = waiting.setdefault(stamp_ns, {})
-        pair[topic] = message
-        if len(pair) < 2:
+        if topic == graph.COLOR.name:
+            pairer.add("info", stamp_ns, intrinsics)  # one for the whole bag
+        frame = pairer.add("color" if topic == graph.COLOR.name else "depth", stamp_ns, message)
+        if frame is None:
             continue
-        # Both topics keep their order: what is older has lost its partner.
-        waiting = {stamp: other for stamp, other in waiting.items() if stamp > stamp_ns}
-        nearest = int(np.argmin(np.abs(stamps - stamp_ns))) if len(stamps) else -1
-        if nearest < 0 or abs(int(stamps[nearest]) - stamp_ns) > CONTROL_PERIOD_NS:
+        nearest = int(np.argmin(np.abs(stamps - frame.stamp_ns))) if len(stamps) else -1
+        if nearest < 0 or abs(int(stamps[nearest]) - frame.stamp_ns) > CONTROL_PERIOD_NS:
             continue
-        rgb, depth_mm = color_of(pair[graph.COLOR.name]), depth_of(pair[graph.DEPTH.name])
-        yield stamp_ns, Snapshot(rgb, depth_mm, intrinsics, samples[nearest])
+        yield frame.stamp_ns, Snapshot(color_of(frame.color), depth_of(frame.depth), intrinsics, samples[nearest])
