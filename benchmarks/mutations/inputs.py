@@ -294,6 +294,8 @@ class _FakeDriver:
 class _Peer:
     """Takes the place of roslibpy's connection."""
 
+    transport = SimpleNamespace(abortConnection=lambda: None)
+
     def send_ros_message(self, message: Any) -> None:
         pass
 
