@@ -235,6 +235,17 @@ def test_metadata_that_lies_or_is_damaged_does_not_hide_a_message(
     assert read(folder) == (of(episode), ["the bag's file sqlite_message_1.db3 is missing"])
 
 
+def test_every_loss_is_one_line(tmp_path: Path, bags: dict[str, Path]) -> None:
+    folder = copied(bags["sqlite"], tmp_path)
+    file = folder / "sqlite.db3"
+    whole = file.read_bytes()
+    for damaged in (b"CREATE TABLE messages`", b"CREATE TABLE messages\x80"):
+        file.write_bytes(whole.replace(b"CREATE TABLE messages(", damaged))
+        with pytest.raises(SetupError, match="cannot be read as a database of rosbag2") as refusal:
+            read(folder)
+        assert "\n" not in str(refusal.value)
+
+
 def test_an_empty_bag_says_so(tmp_path: Path) -> None:
     for path in (write_sqlite(tmp_path / "s", []), write_mcap(tmp_path / "m.mcap", [], "zstd")):
         with pytest.raises(SetupError, match="it is empty"):

@@ -23,6 +23,8 @@ from fetch_sim2real.bags.raw_message import RawMessage
 # What SQLite keeps beside a database that was not closed: changes to be made, or to be taken back.
 _TO_BE_MADE, _TO_BE_TAKEN_BACK = "-wal", "-journal"
 _CDR: Final = "cdr"
+# What reading a damaged database may raise: what SQLite quotes in its errors need be no UTF-8.
+_DAMAGE: Final = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 # A database's first bytes: what it is, then among others how large a page is and how many there are.
 _MAGIC: Final = b"SQLite format 3\0"
 _HEAD_BYTES: Final = 100
@@ -44,7 +46,7 @@ class DatabaseFile:
             try:
                 database = self._opened(stack)
                 topics = _topics(database)
-            except sqlite3.Error as error:
+            except _DAMAGE as error:
                 self._losses.say(f"{self._name} cannot be read as a database of rosbag2: {error}")
                 return
             for row, topic_id, received_ns in self._rows(database):
@@ -95,10 +97,10 @@ class DatabaseFile:
 
         try:
             scan("")
-        except sqlite3.Error as error:
+        except _DAMAGE as error:
             before = rows[-1] if rows else 0
             # What lies behind the damage is reached from the other end, if that is there.
-            with suppress(sqlite3.Error):
+            with suppress(*_DAMAGE):
                 scan(f"WHERE rowid > {before} ORDER BY rowid DESC")
             gap = rows[-1] - before - 1 if rows and rows[-1] > before else None
             missing = "its end is missing" if gap is None else f"about {gap} messages are left out"
@@ -138,7 +140,7 @@ def _cut_off(path: Path) -> _CutOff | None:
 
 
 def _connected(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection that has read the database's schema. sqlite3.Error if it cannot."""
+    """A connection that has read the database's schema. One of ``_DAMAGE`` if it cannot."""
     # Without locks, and thus without a file for them beside the database: the folder may be somebody else's.
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}&vfs=unix-none", uri=True)
     try:
@@ -164,6 +166,6 @@ def _data(database: sqlite3.Connection, row: int) -> bytes | None:
     """A message's bytes; None if they cannot be read."""
     try:
         found = database.execute("SELECT data FROM messages WHERE rowid = ?", (row,)).fetchone()
-    except (sqlite3.Error, MemoryError):
+    except _DAMAGE:
         return None
     return found[0] if found is not None and isinstance(found[0], bytes) else None

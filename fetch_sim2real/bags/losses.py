@@ -33,4 +33,5 @@ class Losses:
         said += [f"{count} messages on {topic} are left out: {why}" for (topic, why), count in counts[:_MOST_LINES]]
         if more := sum(count for _, count in counts[_MOST_LINES:]):
             said.append(f"{more} messages on other topics are left out")
-        return said
+        # Names of files and what SQLite quotes may be of several lines.
+        return [" ".join(line.split()) for line in said]
