@@ -216,7 +216,8 @@ class _Way:
         if decision is None or decision.trajectory is None:
             return
         self.newest = decision.trajectory
-        due_s = now_s + self._case.lag_s + self._rng.uniform(0.0, 1.0) * self._case.jitter_s
+        # No sooner than the next step: the controller has had its turn in this one.
+        due_s = now_s + max(self._case.lag_s + self._rng.uniform(0.0, 1.0) * self._case.jitter_s, _STEP_NS * 1e-9)
         self._due.append((max(due_s, self._due[-1][0]) if self._due else due_s, decision.trajectory))
         if decision.outcome not in _FOLLOWED:
             self.stops_s.append(self._due[-1][0])
