@@ -586,6 +586,7 @@ def _parameters() -> Input:
         node = SimpleNamespace(
             _parameter_overrides=given,
             declare_parameter=lambda *_args, **_options: None,
+            get_parameter=lambda _: SimpleNamespace(value=False),
             add_on_set_parameters_callback=lambda _: None,
         )
         Parameters(node, DRIVER_TABLE)
