@@ -77,7 +77,9 @@ class ArmDriver(StackNode):
         self._filter = SafetyFilter(self._profile, self._scene, settings)
         self._reanchor = Reanchor(self._filter) if mode == "shadow" else None
         self._sent = [0, 0]
-        self._readings = RobotReadings(self._scene.torso_height_m, lockstep=self._is_lockstep)
+        self._readings = RobotReadings(
+            self._scene.torso_height_m, simulated=self.is_simulated, lockstep=self._is_lockstep
+        )
         self._base = BaseWatch(parameters.number("base_tolerance_m"), lockstep=self._is_lockstep)
         self._base_is_watched = parameters.flag("watch_base")
         self._tick_due_ns: int | None = None

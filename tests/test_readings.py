@@ -28,8 +28,8 @@ S_NS = 10**9
 class Robot:
     """Reports its joints each 10 ms; ``stamp_error_ns`` is what its clock is off by, ``joints`` where the arm is."""
 
-    def __init__(self, *, lockstep: bool = False) -> None:
-        self.readings = RobotReadings(TORSO_M, lockstep=lockstep)
+    def __init__(self, *, simulated: bool = False, lockstep: bool = False) -> None:
+        self.readings = RobotReadings(TORSO_M, simulated=simulated, lockstep=lockstep)
         self.now_ns = START_NS
         self.stamp_error_ns = 0
         self.torso_m: float | None = TORSO_M
@@ -132,6 +132,18 @@ def test_a_stamp_that_comes_again_and_again_is_not_fresh(stuck_ns: int) -> None:
         robot.now_ns += PERIOD_NS
         robot.readings.take(joint_message(stuck_ns, robot.position, TORSO_M), robot.now_ns)
     assert ("no stamp" if stuck_ns == 0 else "its stamp has come 29 times") in robot.objection
+
+
+def test_a_simulation_that_jumps_and_stands_still_may_be_heard_before_its_clock() -> None:
+    robot = Robot(simulated=True)
+    robot.talk(3)
+    jumped = joint_message(robot.now_ns + S_NS, robot.position, robot.torso_m)
+    with pytest.raises(ObservationError, match="ahead"):
+        robot.readings.take(jumped, robot.now_ns)
+    robot.now_ns += S_NS
+    taken = robot.readings.take(jumped, robot.now_ns)
+    assert taken is not None and taken.stamp_ns == robot.now_ns
+    assert robot.readings.take(jumped, robot.now_ns) is None and not robot.objection
 
 
 def test_in_lockstep_the_simulation_keeps_the_only_clock() -> None:

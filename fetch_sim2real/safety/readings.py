@@ -47,9 +47,9 @@ class _Heard:
 class RobotReadings:
     """Joints and torso of one robot. Times are the driver's, which goes on steadily."""
 
-    def __init__(self, torso_height_m: float, *, lockstep: bool = False) -> None:
-        """``torso_height_m``: what the world file says."""
-        self._torso_height_m, self._lockstep = torso_height_m, lockstep
+    def __init__(self, torso_height_m: float, *, simulated: bool = False, lockstep: bool = False) -> None:
+        """``torso_height_m``: what the world file says. ``simulated``: the driver's time comes in messages, too."""
+        self._torso_height_m, self._simulated, self._lockstep = torso_height_m, simulated, lockstep
         self._merger = JointStateMerger(needs_fingers=False)
         self._sequence = StampSequence()
         self._sample: JointSample | None = None
@@ -82,6 +82,9 @@ class RobotReadings:
 
         ObservationError for what cannot be read or cannot be believed; it is counted, and replaces nothing.
         """
+        # A simulation that jumps ahead and stands still there may be heard before its clock: what it repeats is judged
+        # again.
+        was_early = self._simulated and bool(self._ahead)
         torso_stamp_ns = self._merger.torso_stamp_ns
         try:
             sample = self._merger.merge(message)
@@ -90,13 +93,13 @@ class RobotReadings:
             self._counts["unreadable"] += 1
             raise
         finally:
-            if self._merger.torso_stamp_ns != torso_stamp_ns:
+            if was_early or self._merger.torso_stamp_ns != torso_stamp_ns:
                 self._torso_arrived_ns = now_ns
         if sample is None:
             self._others += 1
             return None
         self._unreadable = ""
-        if self._heard is not None and sample.stamp_ns == self._heard.stamp_ns:
+        if self._heard is not None and sample.stamp_ns == self._heard.stamp_ns and not was_early:
             self._repeats += 1  # a simulation that stands still does that, and a publisher that is stuck
             return None
         self._repeats = self._others = 0
