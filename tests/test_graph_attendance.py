@@ -32,7 +32,7 @@ VELOCITY = 0.1 * PAN
 
 def test_nobody_to_move_nobody_there(tmp_path: Path) -> None:
     """A driver alone with joint states: no robot listens, somebody only records, nobody says that they are there."""
-    with running([DRIVER], tmp_path, STAGE, stays=False) as (_, session):
+    with running([DRIVER], tmp_path, STAGE) as (_, session):
         joint_states, arm = publish_to(session.node, graph.JOINT_STATES), IdealArm()
         session.node.create_timer(0.01, lambda: joint_states.publish(joint_state_message(arm.note(), TORSO_M)))
         recorder = Node(graph.RECORDER, context=session.node.context)
@@ -60,7 +60,7 @@ def test_nobody_to_move_nobody_there(tmp_path: Path) -> None:
 
 
 def test_when_whoever_enabled_is_killed_the_arm_brakes(tmp_path: Path) -> None:
-    with running([DRIVER], tmp_path, STAGE, stays=False) as (_, session):
+    with running([DRIVER], tmp_path, STAGE) as (_, session):
         stage = Stage(session, TopicRobot(session))
         beats: list[float] = []
         subscribe_to(session.node, graph.HEARTBEAT, lambda message: beats.append(time.time()))

@@ -45,7 +45,7 @@ def test_a_step_of_the_drivers_own_clock_brakes_by_the_old_time_and_then_disable
     set_clock(step, 0)
     environment = {**ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
     process = NodeProcess("stepped_driver", graph.ARM_DRIVER, {}, 0, environment=environment)
-    with running([process], tmp_path / "log", STAGE) as (_, session):
+    with running([process], tmp_path / "log", STAGE, stays=True) as (_, session):
         stage = Stage(session, TopicRobot(session))
         stage.enable_and_drive(SLOW, 0.3)
         stage.arm.trace.clear()

@@ -111,7 +111,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     process = NodeProcess("arm_driver", graph.ARM_DRIVER, {}, 0)
-    with running([process], tmp_path_factory.mktemp("driver"), STAGE) as (_, session):
+    with running([process], tmp_path_factory.mktemp("driver"), STAGE, stays=True) as (_, session):
         yield Stage(session)
 
 

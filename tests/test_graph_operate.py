@@ -71,7 +71,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     write_untrained_bundle(folder / "policy")
     options = SimGraphOptions(policy=str(folder / "policy"), lockstep=True, episode_s=LONG_EPISODE_S)
     log = OperationLog(folder / "log.jsonl")
-    with running(sim_graph(options), folder / "logs", stays=False) as (_, session):
+    with running(sim_graph(options), folder / "logs") as (_, session):
         link = RobotLink(session)
         link.wait_for_nodes(2 * START_LIMIT_S)
         steps = Steps(link, log, Expected("live"))

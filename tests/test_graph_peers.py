@@ -32,7 +32,7 @@ VELOCITY = 0.1 * PAN
 
 @pytest.fixture(scope="module")
 def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with running([DRIVER], tmp_path_factory.mktemp("driver"), STAGE) as (_, session):
+    with running([DRIVER], tmp_path_factory.mktemp("driver"), STAGE, stays=True) as (_, session):
         yield Stage(session, TopicRobot(session))
 
 

@@ -283,7 +283,7 @@ def rosbridge_stage(folder: Path, clock_ahead_s: float = 0.0, gripper_effort_n: 
     }  # fmt: skip
     process = NodeProcess("arm_driver", graph.ARM_DRIVER, parameters, 0)
     try:
-        with running([process], folder) as (_, session):
+        with running([process], folder, stays=True) as (_, session):
             yield Stage(session, robot)
     finally:
         robot.close()

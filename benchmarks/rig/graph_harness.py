@@ -142,7 +142,7 @@ class SimulatedGraph:
 
 @contextmanager
 def running(
-    processes: Sequence[NodeProcess], folder: Path, name: str = graph.OPERATOR, stays: bool = True
+    processes: Sequence[NodeProcess], folder: Path, name: str = graph.OPERATOR, stays: bool = False
 ) -> Iterator[tuple[Supervisor, RosSession]]:
     """Node processes and a node of this process to talk to them, called ``name``.
 
@@ -176,7 +176,7 @@ def simulated_graph(
         )
         for process in sim_graph(options)
     ]
-    with running(processes, folder, stays=False) as (supervisor, session):
+    with running(processes, folder) as (supervisor, session):
         # Before everything else is connected, so that they miss nothing.
         taps = {topic: Tap(session, topic) for topic in tapped}
         operator = Operator(session, options.backend)
