@@ -31,6 +31,8 @@ from operator_cli.session import RosSession
 NODE_NAME: Final = graph.OPERATOR
 _ANSWER_LIMIT_S: Final = 10.0
 _LAST_ANSWER_LIMIT_S: Final = 0.5
+# The middleware takes up to 20 s to notice that a node was killed, and until then a driver in its place sees two.
+_ENABLE_LIMIT_S: Final = 30.0
 _SERVICES: Final = (
     graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.POLICY_START,
     graph.DRIVER_ENABLE, graph.DRIVER_DISABLE, graph.DRIVER_RESET,
@@ -191,9 +193,9 @@ class Operator:
             )
 
     def enable_driver(self) -> None:
-        """Let commands through. Retried while the driver has no joint states of the new episode yet."""
+        """Let commands through. Retried while the driver has no joint states of the new episode or sees another."""
         self._heartbeat.start()
-        deadline = time.monotonic() + _ANSWER_LIMIT_S
+        deadline = time.monotonic() + _ENABLE_LIMIT_S
         while True:
             succeeded, message = self._call(graph.DRIVER_ENABLE)
             if succeeded:
