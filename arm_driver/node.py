@@ -300,16 +300,16 @@ class ArmDriver(StackNode):
 
     def on_fault(self, reason: str) -> None:
         """See Driver."""
-        self._log.warn("fault", f"the robot reports: {reason}")
         self._filter.fault(reason)
+        self._log.warn("fault", f"the robot reports: {reason}")
 
     def on_lost(self, reason: str, *, then_disabled: bool = False) -> None:
         """See Driver."""
-        self._log.warn("lost", reason)
         self._go_on_no_more()
         decision = self._filter.lose(self._clock_source.now_ns(), reason, then_disabled=then_disabled)
         if decision is not None:
             self._carry_out(decision)
+        self._log.warn("lost", reason)  # after the braking: a process' first log line takes tens of milliseconds
 
     # -- what has to stay so -------------------------------------------------------------------------------------
 
@@ -346,8 +346,8 @@ class ArmDriver(StackNode):
         self._watch(now_ns)
         decision = self._filter.tick(now_ns)
         if decision is not None:
-            self._log.warn("brake", f"braking: {decision.detail}")
             self._carry_out(decision)
+            self._log.warn("brake", f"braking: {decision.detail}")
         self._go_on(now_ns)
 
     def _go_on(self, now_ns: int) -> None:
