@@ -8,6 +8,7 @@ from typing import Final
 
 from camera_node.profile import Profile, ProfileTextError
 from camera_node.simulated_source import SimulatedFault
+from fetch_sim2real.paths import expanded
 from fetch_sim2real.processes import CAMERA_REALSENSE, CAMERA_SOFTWARE
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from node_support.parameters import Parameter, ParameterError, Parameters
@@ -84,7 +85,7 @@ def camera_settings(parameters: Parameters) -> CameraSettings:
         is_software=is_software,
         # realsense2_camera's way to keep a launch file from making a number of it.
         serial=parameters.text("serial_no").strip().lstrip("_"),
-        recording=Path(recording).expanduser() if recording else None,
+        recording=expanded(recording) if recording else None,
         initial_reset=parameters.flag("initial_reset"),
         auto_exposure_priority=parameters.flag(_EXPOSURE_PRIORITY),
         wait_for_device_s=None if wait_s < 0.0 else wait_s,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.paths import expanded
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ def require_file_place(path: Path, option: str) -> None:
     ``option`` is what the user chose it by.
     """
     try:
-        place = path.expanduser()
+        place = expanded(path)
         if place.is_dir():
             raise SetupError(f"{option} {path} is a folder, expected the name of a file: {option} {path / 'NAME'}")
         if not _is_device(place):
@@ -34,7 +35,7 @@ def require_file_place(path: Path, option: str) -> None:
 def require_folder_place(path: Path, option: str) -> None:
     """``SetupError`` unless files can be written into the folder ``path``, which may be missing yet."""
     try:
-        _try_in(path.expanduser())
+        _try_in(expanded(path))
     except OSError as error:
         raise _cannot_be_written(path, option, error) from None
 
@@ -52,7 +53,7 @@ def write_text(text: str, path: Path) -> None:
 
 def write_bytes(data: bytes, path: Path) -> None:
     """Write a file in one step: a reader sees what was there before, or all of the new. ``SetupError`` if it cannot."""
-    path = path.expanduser()
+    path = expanded(path)
     try:
         if _is_device(path):
             with path.open("wb") as stream:

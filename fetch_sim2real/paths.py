@@ -25,6 +25,16 @@ def clone_root(package: Path = _PACKAGE) -> Path | None:
     return root if (root / "package.xml").is_file() and (root / "setup.py").is_file() else None
 
 
+def expanded(path: str | Path) -> Path:
+    """``path`` with ``~`` and ``~user`` replaced by the home folder. ``SetupError`` where nobody has one."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SetupError(
+            f"{path} begins with a home folder that this machine does not know: write the whole path"
+        ) from None
+
+
 def shared_dir(kind: SharedKind, package: Path = _PACKAGE) -> Path:
     """Folder of the policies, parameter files or launch files that belong to this copy of the package.
 
@@ -78,7 +88,7 @@ def find_policy(name_or_path: str | Path) -> Path:
     """
     if str(name_or_path) in policy_names():
         return shared_dir("policies") / name_or_path
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if (path / _MANIFEST).is_file():
         return path
     raise SetupError(

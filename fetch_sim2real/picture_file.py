@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.outputs import require_file_place, require_suffix, write_bytes
+from fetch_sim2real.validation import escaped
 
 SUFFIXES: Final = (".png", ".jpg")
 _JPEG_QUALITY: Final = 75
@@ -36,5 +37,5 @@ def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
 
 
 def drawable(text: str) -> str:
-    """The text as OpenCV can draw it: what is no UTF-8, in some names of files, ends its process."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """The text as OpenCV can draw it: what is no UTF-8 ends its process."""
+    return escaped(text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 from fetch_sim2real import graph, paths
@@ -220,7 +219,7 @@ def recorder_process(folder: str, metadata: str = "{}", compress: bool = True) -
     return NodeProcess(
         executable="recorder",
         node_name=graph.RECORDER,
-        parameters={"output": str(Path(folder).expanduser().absolute()), "metadata": metadata, "compress": compress},
+        parameters={"output": str(paths.expanded(folder).absolute()), "metadata": metadata, "compress": compress},
         stop_rank=1,
     )
 
@@ -260,7 +259,7 @@ def placed(processes: Sequence[NodeProcess], options: PlacementOptions) -> tuple
         if not (source and separator and target):
             raise GraphError(f"remap has '{rule}', expected FROM:=TO: remap:='joint_states:=/fetch/joint_states'")
         remappings.append((source, target))
-    file = Path(options.params_file).expanduser().absolute() if options.params_file else None
+    file = paths.expanded(options.params_file).absolute() if options.params_file else None
     if file is not None:
         read_parameter_file(file)
     return tuple(
@@ -277,13 +276,13 @@ def placed(processes: Sequence[NodeProcess], options: PlacementOptions) -> tuple
 def absolute_world(name_or_path: str) -> str:
     """A world's name as it is, a path made absolute: the nodes may run in another folder."""
     if name_or_path.endswith(WORLD_SUFFIXES):
-        return str(Path(name_or_path).expanduser().absolute())
+        return str(paths.expanded(name_or_path).absolute())
     return name_or_path
 
 
 def absolute_file(path: str) -> str:
     """A path made absolute, as for worlds; empty stays empty."""
-    return str(Path(path).expanduser().absolute()) if path else ""
+    return str(paths.expanded(path).absolute()) if path else ""
 
 
 MEANINGS: Final[Mapping[str, Meaning]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from fetch_sim2real import graph, paths
@@ -72,7 +71,7 @@ def replay_graph(options: ReplayOptions) -> tuple[NodeProcess, ...]:
         executable="bag_player",
         node_name=graph.BAG_PLAYER,
         parameters={
-            "bag": str(Path(options.bag).expanduser().absolute()),
+            "bag": str(paths.expanded(options.bag).absolute()),
             "rate": options.rate,
             "start_s": options.start_s,
             "loop": options.loop,

@@ -12,9 +12,10 @@ from typing import Any, Final
 import yaml
 
 from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.validation import escaped, is_utf8, one_line
 
 START: Final = "--ros-args"
-_END: Final = "--"
+END: Final = "--"
 NO_LOG_FILES: Final = "--disable-external-lib-logs"
 _SWITCHES: Final = tuple(
     f"--{verb}-{what}"
@@ -26,8 +27,8 @@ _NAMESPACE: Final = re.compile(r"/|(/[A-Za-z_][A-Za-z0-9_]*)+")
 # What topics and services may be called in a rule: relative, absolute or private, with substitutions.
 _TOPIC: Final = re.compile(r"(rostopic://|rosservice://)?(~|[A-Za-z0-9_{}]+)?(/[A-Za-z0-9_{}]+)*/?")
 _LEVELS: Final = ("debug", "info", "warn", "error", "fatal")
-_PARAMETERS_KEY: Final = "ros__parameters"
-_FILE_EXAMPLE: Final = f"expected NODE: {{{_PARAMETERS_KEY}: {{NAME: VALUE}}}} as in config/robot.yaml"
+PARAMETERS_KEY: Final = "ros__parameters"
+_FILE_EXAMPLE: Final = f"expected NODE: {{{PARAMETERS_KEY}: {{NAME: VALUE}}}} as in config/robot.yaml"
 
 
 class RosArgumentError(FetchSim2RealError):
@@ -36,6 +37,9 @@ class RosArgumentError(FetchSim2RealError):
 
 def check_ros_arguments(arguments: Sequence[str]) -> None:
     """Raise ``RosArgumentError`` for the first of a node's ``arguments`` (without its name) that ROS would not take."""
+    for argument in arguments:
+        if not is_utf8(argument):
+            raise RosArgumentError(f"the argument '{escaped(argument)}' is not valid UTF-8: rename what it names")
     remaining = iter(arguments)
     for argument in remaining:
         if argument == START:
@@ -52,7 +56,7 @@ def check_ros_arguments(arguments: Sequence[str]) -> None:
 def _check_section(remaining: Iterator[str]) -> None:
     """Judge what follows ``--ros-args``, up to ``--`` or the end."""
     for flag in remaining:
-        if flag == _END:
+        if flag == END:
             return
         if flag == START or flag in _SWITCHES:
             continue
@@ -88,8 +92,8 @@ def _check_parameter(flag: str, rule: str) -> None:
     if not value:
         raise RosArgumentError(f"'{flag} {rule}' has no value, expected {flag} \"{name}:=''\" for an empty text")
     try:
-        yaml.safe_load(value)
-    except yaml.YAMLError:
+        _yaml(value)
+    except (yaml.YAMLError, RecursionError):
         raise RosArgumentError(
             f"'{flag} {rule}': the value is no YAML, put text into quotes of its own: {flag} \"{name}:='...'\""
         ) from None
@@ -161,13 +165,20 @@ def read_parameter_file(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise RosArgumentError(f"parameter file {path} cannot be read: {error.strerror}") from None
     try:
-        content = yaml.safe_load(text)
+        content = _yaml(text)
     except yaml.YAMLError as error:
         raise RosArgumentError(f"parameter file {path} is no YAML: {_yaml_fault(text, error)}") from None
-    if content is None:
+    except RecursionError:
+        raise RosArgumentError(f"parameter file {path} is nested too deep, {_FILE_EXAMPLE}") from None
+    if content in (None, "", "~", "null"):
         raise RosArgumentError(f"parameter file {path} is empty, {_FILE_EXAMPLE}")
     _check_nodes(path, content, ())
     return content  # type: ignore[no-any-return]
+
+
+def _yaml(text: str) -> Any:
+    """What ``text`` says, its scalars as texts: ROS decides by rules of its own what is a number."""
+    return yaml.load(text, Loader=yaml.BaseLoader)
 
 
 def _yaml_fault(text: str, error: yaml.YAMLError) -> str:
@@ -175,20 +186,20 @@ def _yaml_fault(text: str, error: yaml.YAMLError) -> str:
         if "\t" in line[: len(line) - len(line.lstrip())]:
             return f"line {number} is indented by a tab, expected spaces"
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    return f"line {mark.line + 1}: {problem}" if mark is not None else " ".join(str(error).split())
+    return f"line {mark.line + 1}: {problem}" if mark is not None else one_line(error)
 
 
 def _check_nodes(path: Path, content: Any, place: tuple[str, ...]) -> None:
     """Mappings from namespaces and nodes down to their parameters, and nothing beside them."""
     where = f" under '{'/'.join(place)}'" if place else ""
     if not isinstance(content, dict) or (place and not content):  # {} alone sets nothing on purpose
-        raise RosArgumentError(f"parameter file {path} has no {_PARAMETERS_KEY}{where}, {_FILE_EXAMPLE}")
+        raise RosArgumentError(f"parameter file {path} has no {PARAMETERS_KEY}{where}, {_FILE_EXAMPLE}")
     for key, value in content.items():
-        if key != _PARAMETERS_KEY:
+        if key != PARAMETERS_KEY:
             _check_nodes(path, value, (*place, str(key)))
         elif not place or not isinstance(value, dict):
             wrong = "of no node" if not place else f"without parameters{where}"
-            raise RosArgumentError(f"parameter file {path} has {_PARAMETERS_KEY} {wrong}, {_FILE_EXAMPLE}")
+            raise RosArgumentError(f"parameter file {path} has {PARAMETERS_KEY} {wrong}, {_FILE_EXAMPLE}")
 
 
 @dataclass(frozen=True)

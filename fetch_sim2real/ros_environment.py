@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ LOG_FOLDER: Final = "ROS_LOG_DIR"
 # Where ROS keeps its logs: the first of these that is set says where.
 _LOG_FOLDERS: Final = ((LOG_FOLDER, ""), ("ROS_HOME", "log"), ("HOME", ".ros/log"))
 _OTHER_LOG_FOLDER: Final = f"export {LOG_FOLDER}=/tmp/ros_log"
+_CONSOLE_SWITCHES: Final = ("RCUTILS_COLORIZED_OUTPUT", "RCUTILS_LOGGING_USE_STDOUT", "RCUTILS_LOGGING_BUFFERED_STREAM")
 _PROFILE_FILES: Final = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
 
@@ -46,8 +48,9 @@ class Judgement:
 def judge_domain(environment: Mapping[str, str]) -> Judgement:
     """The domain's number."""
     value = environment.get(DOMAIN_VARIABLE, "")
-    if value and not (re.fullmatch(r"[0-9]{1,4}", value) and int(value) <= LAST_DOMAIN):
-        fault = f"expected a whole number from 0 to {LAST_DOMAIN}"
+    # ROS takes zeros in front for octal numbers.
+    if value and not (re.fullmatch(r"0|[1-9][0-9]{0,3}", value) and int(value) <= LAST_DOMAIN):
+        fault = f"expected a whole number from 0 to {LAST_DOMAIN} without zeros in front"
         return Judgement(DOMAIN_VARIABLE, value, fault, f"unset {DOMAIN_VARIABLE}")
     if value and int(value) >= DOMAINS.stop:
         fault = f"above {DOMAINS.stop - 1} Linux may have given a domain's ports to another program"
@@ -62,7 +65,7 @@ def judge_middleware(environment: Mapping[str, str], prefix: str = sys.prefix) -
         return Judgement(MIDDLEWARE_VARIABLE, value)
     prefixes = [*environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep), prefix]
     index = Path("share/ament_index/resource_index/rmw_typesupport") / value
-    is_installed = any((Path(each) / index).is_file() for each in prefixes if each)
+    is_installed = any(os.path.isfile(Path(each) / index) for each in prefixes if each)
     fault = f"images are only known to arrive with {MIDDLEWARE}" if is_installed else "it is not installed"
     return Judgement(MIDDLEWARE_VARIABLE, value, fault, f"unset {MIDDLEWARE_VARIABLE}", grave=not is_installed)
 
@@ -93,16 +96,49 @@ def judge_profiles(environment: Mapping[str, str]) -> list[Judgement]:
     """Files of settings for Fast DDS exist."""
     found = []
     for name in _PROFILE_FILES:
-        if (value := environment.get(name, "")) and not os.access(value, os.R_OK):
+        value = environment.get(name, "")
+        if value and not (os.path.isfile(value) and os.access(value, os.R_OK)):
             found.append(Judgement(name, value, "no file that can be read", f"unset {name}"))
     return found
+
+
+def judge_peers(environment: Mapping[str, str]) -> Judgement:
+    """The machines that nodes are also looked for on can be found."""
+    value = environment.get("ROS_STATIC_PEERS", "")
+    for peer in filter(None, value.split(";")):
+        try:
+            socket.getaddrinfo(peer, None)
+        except (OSError, UnicodeError):
+            fault = f"'{peer}' is neither an address nor the name of a machine known here: no node starts"
+            return Judgement("ROS_STATIC_PEERS", value, fault, "unset ROS_STATIC_PEERS")
+    return Judgement("ROS_STATIC_PEERS", value)
+
+
+def judge_security(environment: Mapping[str, str]) -> Judgement:
+    """Keys are there if ROS may talk only encrypted."""
+    value = environment.get("ROS_SECURITY_ENABLE", "")
+    is_enforced = value == "true" and environment.get("ROS_SECURITY_STRATEGY") == "Enforce"
+    if is_enforced and not os.path.isdir(environment.get("ROS_SECURITY_KEYSTORE", "")):
+        fault = "no node starts without keys: with ROS_SECURITY_STRATEGY=Enforce, ROS_SECURITY_KEYSTORE is no folder"
+        return Judgement("ROS_SECURITY_ENABLE", value, fault, "unset ROS_SECURITY_ENABLE")
+    return Judgement("ROS_SECURITY_ENABLE", value)
+
+
+def judge_console(environment: Mapping[str, str]) -> list[Judgement]:
+    """Switches of what ROS prints are 0 or 1. Of any other value it complains thousands of times."""
+    values = {name: environment.get(name, "") for name in _CONSOLE_SWITCHES}
+    return [
+        Judgement(name, value, "expected 0 or 1", f"unset {name}")
+        for name, value in values.items()
+        if value not in ("", "0", "1")
+    ]
 
 
 def judge_log_folder(environment: Mapping[str, str]) -> Judgement:
     """ROS can write its log files. Only processes that keep a log of their own need it."""
     for name, below in _LOG_FOLDERS:
         if value := environment.get(name, ""):
-            folder = Path(value) / below
+            folder = Path(os.path.expanduser(value)) / below  # as ROS does
             if _can_be_made(folder):
                 return Judgement(name, value)
             fault = f"ROS cannot write its logs into {folder}"
@@ -128,7 +164,10 @@ def ros_judgements(environment: Mapping[str, str]) -> list[Judgement]:
         judge_domain(environment),
         judge_middleware(environment),
         *judge_discovery(environment),
+        judge_peers(environment),
+        judge_security(environment),
         *judge_profiles(environment),
+        *judge_console(environment),
         judge_temporary_folder(environment),
     ]
 

@@ -22,6 +22,16 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def escaped(text: str) -> str:
+    """Return ``text`` with escapes for what no UTF-8 can say, as in some names of files."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def is_utf8(text: str) -> bool:
+    """Whether ``text`` can be written in UTF-8; names of files need not be."""
+    return escaped(text) == text
+
+
 def field_of(problem: Mapping[str, Any], whole: str) -> str:
     """Name of the field that one of pydantic's problems is about; ``whole`` if it is about everything."""
     return shortened(".".join(map(str, problem["loc"])) or whole)

@@ -11,12 +11,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from fetch_sim2real.ros_arguments import END, PARAMETERS_KEY, START, RosArgumentError, read_parameter_file
 
-_BEGIN, _END = "--ros-args", "--"
 _RULE: Final = ("-p", "--param")
 _FILE: Final = "--params-file"
-_PARAMETERS: Final = "ros__parameters"
 _WILDCARDS: Final = ("*", "**")
 # How alike two names are, from 0 to 1, if one is taken for the other misspelt: 'model' is no 'mode' yet.
 _NEARLY: Final = 0.9
@@ -37,8 +35,8 @@ def _given(arguments: Sequence[str], known: Collection[str]) -> Iterator[tuple[s
     is_ros = False
     words = iter(arguments)
     for word in words:
-        if word in (_BEGIN, _END):
-            is_ros = word == _BEGIN
+        if word in (START, END):
+            is_ros = word == START
         elif is_ros and word in _RULE:
             target, _, _ = next(words, "").partition(":=")
             _, separator, name = target.rpartition(":")
@@ -50,9 +48,9 @@ def _given(arguments: Sequence[str], known: Collection[str]) -> Iterator[tuple[s
 
 def _in_file(path: Path) -> Iterator[tuple[str, bool]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # rcl has its say about it
+        content = read_parameter_file(path)
+    except RosArgumentError:
+        return  # it was refused before
     yield from _in_section(content, "")
 
 
@@ -61,7 +59,7 @@ def _in_section(content: Any, node: str) -> Iterator[tuple[str, bool]]:
     if not isinstance(content, Mapping):
         return
     for key, inner in content.items():
-        if key == _PARAMETERS:
+        if key == PARAMETERS_KEY:
             for name in _flat(inner, ""):
                 yield name, node.rpartition("/")[2] in _WILDCARDS
         else:

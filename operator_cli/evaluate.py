@@ -81,6 +81,7 @@ def evaluate(
     from fetch_sim2real.evaluation.result import write_result
     from fetch_sim2real.evaluation.suite import load_suite
     from fetch_sim2real.outputs import Attempts, require_file_place, require_folder_place, write_text
+    from fetch_sim2real.paths import expanded
     from fetch_sim2real.stop_request import StopRequest, StopRequestedError
     from operator_cli.evaluation import DONE, REPORT, case_results, checked, prepare, run_workers
     from operator_cli.evaluation_clips import worst_clips
@@ -88,7 +89,7 @@ def evaluate(
     overrides: dict[str, Any] = {"policy": policy, "episodes": episodes, "seed": seed}
     chosen = load_suite(suite, {name: value for name, value in overrides.items() if value is not None})
     before = None if baseline is None else read_evidence(baseline)
-    folder = (folder or Path("runs") / f"evaluate-{chosen.name}").expanduser().absolute()
+    folder = expanded(folder or Path("runs") / f"evaluate-{chosen.name}").absolute()
     require_folder_place(folder, "--folder")
     if json_file is not None:
         require_file_place(json_file, "--json")

@@ -78,7 +78,7 @@ def checked(settings: SimSettings) -> SimSettings:
         if settings.video is not None:
             raise GraphError("--video is made from the recorded bag: leave --no-record out")
         return settings
-    folder = settings.folder.expanduser().absolute()
+    folder = paths.expanded(settings.folder).absolute()
     require_folder_place(folder, "--record")
     if settings.video is not None:
         require_video_place(settings.video, "--video")

@@ -14,6 +14,7 @@ from rclpy.subscription import Subscription
 
 from fetch_sim2real import __version__, graph
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.paths import expanded
 from node_support.main_loop import StackNode
 from node_support.topics import local_name, message_class, qos_profile
 from recorder.bag import SUMMARY_FILE, Bag
@@ -36,7 +37,7 @@ class RecorderNode(StackNode):
         if not output:
             raise GraphError("parameter 'output' is empty, expected a folder: -p output:=runs/my_bag")
         metadata = {"fetch_sim2real": __version__, **_texts(self.parameters.text("metadata"))}
-        path = Path(output).expanduser()
+        path = expanded(output)
         try:
             self._bag = Bag(path, graph.RECORDED, metadata, self.parameters.flag("compress"))
         except OSError as error:

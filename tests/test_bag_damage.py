@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +228,11 @@ def test_metadata_that_lies_or_is_damaged_does_not_hide_a_message(
         file.write_bytes(damaged)
         found, losses = read(folder)
         assert found == of(episode) and "metadata.yaml cannot be read" in losses[0]
+    for old, new in (("message_count: 8", "message_count: .inf"), ("  - sqlite_message.db3", "  sqlite_message.db3")):
+        assert old in text
+        file.write_text(text.replace(old, new))
+        found, losses = read(folder)
+        assert found == of(episode) and ["metadata.yaml cannot be read" in loss for loss in losses] == [True]
     file.write_text(text.replace("message_count: 8", "message_count: 11"))
     found, losses = read(folder)
     assert found == of(episode)
@@ -244,6 +250,14 @@ def test_every_loss_is_one_line(tmp_path: Path, bags: dict[str, Path]) -> None:
         with pytest.raises(SetupError, match="cannot be read as a database of rosbag2") as refusal:
             read(folder)
         assert "\n" not in str(refusal.value)
+
+
+def test_a_database_without_a_table_of_messages_is_named(tmp_path: Path, bags: dict[str, Path]) -> None:
+    folder = copied(bags["sqlite"], tmp_path)
+    with closing(sqlite3.connect(folder / "sqlite.db3")) as database:
+        database.executescript("ALTER TABLE messages RENAME TO m; CREATE VIEW messages AS SELECT * FROM m")
+    with pytest.raises(SetupError, match="its messages have no row numbers"):
+        read(folder)
 
 
 def test_an_empty_bag_says_so(tmp_path: Path) -> None:

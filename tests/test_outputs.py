@@ -113,6 +113,18 @@ def test_a_place_that_cannot_be_written_to_is_one_line_before_anything_is_done(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("option", OUTPUTS)
+def test_a_home_folder_of_nobody_is_one_line(option: str, tmp_path: Path, bag: Path) -> None:
+    command, name = option.split()
+    if command in NEED_ROS:
+        pytest.importorskip("rclpy")
+    kind, others = OUTPUTS[option]
+    place = "~nobody-of-this-name/it" + ("" if kind == "folder" else kind)
+    others_now = [text.format(tmp=tmp_path, bag=bag) for text in others]
+    arguments = [name, place, *others_now] if command == "operate" else [*others_now, name, place]
+    assert is_one_line(run(command, *arguments), place, "write the whole path")
+
+
 @pytest.mark.parametrize("command", ["train reach --run", "state reach --run", "measure push --output"])
 def test_training_finds_it_before_anything_is_done(command: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")

@@ -36,6 +36,8 @@ FILE = "driver:\n  ros__parameters:\n    mode: live\n"
         ("-r __ns:=", "-r __ns:=/left"),
         ("-r __node:=9bad", "-r __node:=my_node"),
         ("-r __name:=a/b", "-r __name:=my_node"),
+        ("-p mode:=" + "[" * 3000, "-p \"mode:='...'\""),
+        ("-p mode:=\udce9", "not valid UTF-8: rename"),
         ("--log-level loud", "debug, info, warn, error, fatal"),
         ("--enclave here", "/NAME"),
         ("--params-file", "a parameter file"),
@@ -140,3 +142,19 @@ def test_a_node_says_it_in_one_line(arguments: list[str]) -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("arm_driver: ") and arguments[1] in line
+
+
+@pytest.mark.parametrize("value", ["2026-02-30", "0x_", "!!int abc", "!!timestamp x", "=", "190:60"])
+def test_values_are_left_to_the_rules_of_ros(value: str, tmp_path: Path) -> None:
+    check_ros_arguments(["--ros-args", "-p", f"mode:={value}"])
+    file = tmp_path / "p.yaml"
+    file.write_text(f"driver:\n  ros__parameters:\n    mode: {value}\n")
+    assert read_parameter_file(file) == {"driver": {"ros__parameters": {"mode": value.rpartition(" ")[2]}}}
+
+
+@pytest.mark.parametrize(("text", "said"), [("[" * 100_000, "nested too deep"), ("/**: &x {y: *x}", "line 1")])
+def test_a_file_without_an_end_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(text)
+    with pytest.raises(RosArgumentError, match=said):
+        read_parameter_file(file)

@@ -24,12 +24,19 @@ FAULTS = [
     ("ROS_DOMAIN_ID", "-1"),
     ("ROS_DOMAIN_ID", "4.0"),
     ("ROS_DOMAIN_ID", "4²"),
+    ("ROS_DOMAIN_ID", "08"),
+    ("ROS_DOMAIN_ID", "010"),
     ("RMW_IMPLEMENTATION", "rmw_nonsense_cpp"),
+    ("RMW_IMPLEMENTATION", "rmw" * 200),
     ("ROS_DISCOVERY_SERVER", "10.0.0.1:11811"),
     ("ROS_LOCALHOST_ONLY", "1"),
     ("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF"),
     ("ROS_AUTOMATIC_DISCOVERY_RANGE", "nonsense"),
     ("FASTRTPS_DEFAULT_PROFILES_FILE", "/nonexistent.xml"),
+    ("FASTDDS_DEFAULT_PROFILES_FILE", "/tmp"),
+    ("ROS_STATIC_PEERS", "10.0.0.2;no-such-machine.invalid"),
+    ("RCUTILS_LOGGING_USE_STDOUT", "abc"),
+    ("RCUTILS_COLORIZED_OUTPUT", "yes"),
 ]
 
 
@@ -54,10 +61,27 @@ def test_a_wrong_value_is_refused_and_the_doctor_sees_it(name: str, value: str) 
         ("ROS_LOCALHOST_ONLY", "0"),
         ("ROS_AUTOMATIC_DISCOVERY_RANGE", "subnet"),
         ("ROS_STATIC_PEERS", "10.0.0.2"),
+        ("ROS_STATIC_PEERS", "localhost;10.0.0.2"),
+        ("ROS_SECURITY_ENABLE", "true"),
+        ("RCUTILS_COLORIZED_OUTPUT", "1"),
     ],
 )
 def test_what_ros_takes_is_taken(name: str, value: str) -> None:
     require_ros_environment({name: value})
+
+
+def test_encryption_that_is_enforced_needs_keys(tmp_path: Path) -> None:
+    enforced = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}
+    with pytest.raises(SetupError, match=r"ROS_SECURITY_KEYSTORE is no folder; unset ROS_SECURITY_ENABLE$"):
+        require_ros_environment(enforced)
+    require_ros_environment({**enforced, "ROS_SECURITY_KEYSTORE": str(tmp_path)})
+
+
+def test_logs_below_a_home_folder_are_where_ros_puts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "logs").write_text("")
+    with pytest.raises(SetupError, match=f"cannot write its logs into {tmp_path}/logs"):
+        require_ros_environment({"ROS_LOG_DIR": "~/logs"}, writes_logs=True)
 
 
 def test_what_each_range_of_discovery_does_is_said_rightly() -> None:

@@ -90,6 +90,8 @@ class DatabaseFile:
         def scan(which: str) -> None:
             query = f"SELECT rowid, topic_id, timestamp FROM messages NOT INDEXED {which}"
             for row, topic_id, received_ns in database.execute(query):
+                if not isinstance(row, int):
+                    raise sqlite3.DatabaseError("its messages have no row numbers")
                 is_whole = isinstance(topic_id, int) and isinstance(received_ns, int)
                 rows.append(row)
                 topics.append(topic_id if is_whole else _NO_TOPIC)

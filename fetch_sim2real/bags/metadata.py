@@ -33,6 +33,8 @@ def read_metadata(folder: Path) -> BagMetadata:
         if len(text) > _MAX_BYTES:
             raise ValueError(f"it is larger than {_MAX_BYTES} bytes")
         content = yaml.load(text, Loader=_Loader)["rosbag2_bagfile_information"]
+        if not isinstance(content["relative_file_paths"], list):
+            raise TypeError("relative_file_paths is no list")
         return BagMetadata(
             tuple(PurePosixPath(str(name)).name for name in content["relative_file_paths"]),
             {
@@ -44,6 +46,6 @@ def read_metadata(folder: Path) -> BagMetadata:
         return BagMetadata(loss=f"the recorder did not close the bag: it has no {METADATA_FILE}")
     except OSError as error:
         why = error.strerror or str(error)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, yaml.YAMLError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError, yaml.YAMLError) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
     return BagMetadata(loss=f"{METADATA_FILE} cannot be read, so nobody knows what the bag should hold: {why}")

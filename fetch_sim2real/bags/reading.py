@@ -16,6 +16,7 @@ from fetch_sim2real.bags.metadata import METADATA_FILE, BagMetadata, read_metada
 from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.bags.salvage import ENDINGS, PACKED, salvaged
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.paths import expanded
 
 # Standard messages have the same layout in every ROS 2, so the definitions that a bag carries are not needed.
 STORE: Final = get_typestore(Stores.ROS2_JAZZY)
@@ -141,7 +142,7 @@ def open_bag(path: Path, renamed: dict[str, str] | None = None) -> RecordedBag:
 
     Raises ``SetupError`` if there is none.
     """
-    path = path.expanduser()
+    path = expanded(path)
     try:
         if path.is_dir() and not _is_bag(path) and (path / "bag").is_dir():
             path = path / "bag"

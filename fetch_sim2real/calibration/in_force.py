@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, load_calibration
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.paths import expanded
 from fetch_sim2real.validation import complaint_of, field_of, one_line
 
 # Sizes of one camera show its sensor's full height, so that lengths in units of it agree; what rounding leaves is less.
@@ -28,7 +28,7 @@ class CalibrationInForce:
     @staticmethod
     def load(file: str) -> CalibrationInForce | None:
         """Of the file, None for an empty name; CalibrationError if it cannot be used."""
-        return CalibrationInForce(file, load_calibration(Path(file).expanduser())) if file else None
+        return CalibrationInForce(file, load_calibration(expanded(file))) if file else None
 
     @staticmethod
     def told(text: str) -> CalibrationInForce | None:

@@ -13,6 +13,7 @@ import typer
 
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.terminal import print_in_any_encoding
+from fetch_sim2real.validation import escaped, is_utf8
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -23,16 +24,16 @@ def require_utf8(arguments: Sequence[str]) -> None:
     ROS parameters, JSON and OpenCV take no other; the latter ends the process.
     """
     for argument in arguments:
-        if not _is_utf8(argument):
-            raise SetupError(f"the argument '{_shown(argument)}' is not valid UTF-8: rename what it names")
+        if not is_utf8(argument):
+            raise SetupError(f"the argument '{escaped(argument)}' is not valid UTF-8: rename what it names")
     try:
         folder = os.getcwd()
     except OSError:
         raise SetupError("the folder that this was called in is no longer there: change to another one") from None
-    if not _is_utf8(folder):
+    if not is_utf8(folder):
         raise SetupError(
-            f"the name of the folder that this was called in, {_shown(folder)}, is not valid UTF-8: rename it, or call "
-            "from another one"
+            f"the name of the folder that this was called in, {escaped(folder)}, is not valid UTF-8: rename it, or "
+            "call from another one"
         )
 
 
@@ -67,15 +68,3 @@ def one_line_errors(own_packages: Collection[str]) -> Iterator[None]:
 def _fail(text: str) -> NoReturn:
     typer.secho(f"error: {text}", fg=typer.colors.RED, err=True)
     raise SystemExit(1)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -14,6 +14,7 @@ from fetch_sim2real.evaluation.film_strip import FilmTitle, film_strip
 from fetch_sim2real.evaluation.recorded_episode import Moment
 from fetch_sim2real.evaluation.video_encoder import video_encoder
 from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.paths import expanded
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 _WIDTH_PX: Final = 720
@@ -27,7 +28,7 @@ def write_film(moments: Sequence[Moment], base_T_camera: Pose, title: FilmTitle,
     Raises ``SetupError`` without imageio-ffmpeg, ``FetchSim2RealError`` if the encoder fails; ``path`` stays as it is.
     """
     encoder = video_encoder()
-    path = path.expanduser()
+    path = expanded(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     first = _even(film_strip(moments[:1], base_T_camera, title, _WIDTH_PX))
     height, width = first.shape[:2]

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.look import EVERY_FRAME, Look
+from fetch_sim2real.paths import expanded
 from fetch_sim2real.schema import Record
 from fetch_sim2real.sim.conditions import FAULTS, Conditions, Faults, Perturbation
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
@@ -156,7 +157,7 @@ def load_suite(name_or_path: str, overrides: dict[str, Any] | None = None) -> Su
 
 
 def _locate(name_or_path: str) -> Path:
-    path = Path(name_or_path).expanduser() if name_or_path.endswith(_SUFFIXES) else SUITES / f"{name_or_path}.yaml"
+    path = expanded(name_or_path) if name_or_path.endswith(_SUFFIXES) else SUITES / f"{name_or_path}.yaml"
     if not is_file(path):
         raise SuiteError(
             f"there is no suite '{name_or_path}' (looked for {path}); shipped: {', '.join(suite_names())}, or a path "

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import JsonValue, ValidationError
 
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.paths import expanded
 from fetch_sim2real.schema import Record
 
 OUTCOMES: Final = ("success", "failure", "unclear")
@@ -31,7 +32,7 @@ class OperationLog:
     """Appends events to a file, each written before the next step is taken."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser()
+        self.path = expanded(path)
 
     def append(self, event: str, when: datetime | None = None, **detail: Any) -> Event:
         """Write an event of now, or of ``when``. SetupError if the file cannot be written."""

@@ -18,7 +18,8 @@ from typing import Any, Final
 from fetch_sim2real.errors import SetupError
 
 PLATFORM_VARIABLE: Final = "MUJOCO_GL"
-_DEVICE_VARIABLE: Final = "MUJOCO_EGL_DEVICE_ID"
+# What else may keep a platform from being opened, and what it would have to say.
+_OTHER_VARIABLES: Final = {"MUJOCO_EGL_DEVICE_ID": "a device's number", "PYOPENGL_PLATFORM": "the platform's name"}
 _SCREEN_VARIABLES: Final = ("DISPLAY", "WAYLAND_DISPLAY")
 # MuJoCo's own words for the variable, and what they mean here.
 _NAMED: Final = {"egl": "egl", "osmesa": "osmesa", "glfw": "glfw", "glx": "glfw"}
@@ -96,8 +97,11 @@ def open_context(width: int, height: int) -> GlContext:
             except Exception as error:
                 reason = str(caught[0].message) if caught else str(error) or type(error).__name__
         failures.append(f"{platform}: {' '.join(reason.split())}")
-    device = os.environ.get(_DEVICE_VARIABLE)
-    hint = "" if device is None else f" {_DEVICE_VARIABLE} is '{device}': unset it, or give it a device's number."
+    hint = "".join(
+        f" {name} is '{os.environ[name]}': unset it, or give it {expected}."
+        for name, expected in _OTHER_VARIABLES.items()
+        if name in os.environ
+    )
     raise SetupError(
         f"no pictures can be made on this machine, no OpenGL platform opens ({'; '.join(failures)}).{hint} Without a "
         f"screen set {PLATFORM_VARIABLE}=egl and install Debian's libegl1, libgl1 and libgl1-mesa-dri; `fetch-sim2real "
