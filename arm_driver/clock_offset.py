@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
-# More than clocks drift apart within the round trips that count.
+# NTP slews a clock by at most so much while it corrects it.
+_SLEW: Final = 0.5e-3
+# What two round trips may be off beyond their bounds: more than clocks drift apart by themselves.
 _DRIFT_NS: Final = 2_000_000
-# Round trips that count: at two a second, half a minute. Clocks drift by less than a millisecond in that time.
+# Round trips that count: at two a second, half a minute.
 _KEPT: Final = 60
 
 
-class ClockOffset:
-    """Offset from round trips: the shortest of the recent ones is the least uncertain.
+@dataclass(frozen=True)
+class _Trip:
+    """A round trip: when it ended, how long it took, and the offset by it [ns]."""
 
-    Half of its duration bounds the error, however unequal the two ways are.
+    ended_ns: int
+    duration_ns: int
+    offset_ns: int
+
+    def bound_ns(self, now_ns: int) -> int:
+        """How far the offset at ``now_ns`` may be from this trip's."""
+        return self.duration_ns // 2 + round(_SLEW * (now_ns - self.ended_ns))
+
+
+class ClockOffset:
+    """Offset from round trips: of the recent ones, the one that bounds the present offset best.
+
+    Half of its duration bounds its error, however unequal the two ways are; with its age the clocks may have drifted.
     """
 
     def __init__(self) -> None:
-        self._trips: deque[tuple[int, int]] = deque(maxlen=_KEPT)
+        self._trips: deque[_Trip] = deque(maxlen=_KEPT)
 
     def add(self, sent_ns: int, robot_ns: int, received_ns: int) -> int:
         """The robot's clock said ``robot_ns`` some time between ``sent_ns`` and ``received_ns`` of this machine's.
@@ -26,15 +42,17 @@ class ClockOffset:
         Returns by how much [ns] one of the clocks was set since the trips before, which are then forgotten; 0 if it
         was not: as long as both run, the bounds of any two trips overlap.
         """
-        duration_ns, offset_ns = received_ns - sent_ns, robot_ns - (sent_ns + received_ns) // 2
-        if duration_ns < 0:
+        trip = _Trip(received_ns, received_ns - sent_ns, robot_ns - (sent_ns + received_ns) // 2)
+        if trip.duration_ns < 0:
             return 0
-        step_ns = offset_ns - self.offset_ns if self._trips else 0
-        if abs(step_ns) > duration_ns // 2 + self.uncertainty_ns + _DRIFT_NS:
-            self._trips.clear()
-        else:
-            step_ns = 0
-        self._trips.append((duration_ns, offset_ns))
+        best, step_ns = self._best(received_ns), 0
+        if best is not None:
+            step_ns = trip.offset_ns - best.offset_ns
+            if abs(step_ns) > trip.bound_ns(received_ns) + best.bound_ns(received_ns) + _DRIFT_NS:
+                self._trips.clear()
+            else:
+                step_ns = 0
+        self._trips.append(trip)
         return step_ns
 
     def forget(self) -> None:
@@ -49,9 +67,18 @@ class ClockOffset:
     @property
     def offset_ns(self) -> int:
         """The robot's clock minus this machine's [ns]; 0 while unknown."""
-        return min(self._trips)[1] if self._trips else 0
+        best = self._best()
+        return 0 if best is None else best.offset_ns
 
     @property
     def uncertainty_ns(self) -> int:
-        """Bound of the offset's error [ns]; 0 while unknown."""
-        return min(self._trips)[0] // 2 if self._trips else 0
+        """Bound of the offset's error [ns] when the last round trip ended; 0 while unknown."""
+        best = self._best()
+        return 0 if best is None else best.bound_ns(self._trips[-1].ended_ns)
+
+    def _best(self, now_ns: int | None = None) -> _Trip | None:
+        """The trip of the smallest bound at ``now_ns``, or when the last one ended."""
+        if not self._trips:
+            return None
+        at_ns = self._trips[-1].ended_ns if now_ns is None else now_ns
+        return min(self._trips, key=lambda trip: trip.bound_ns(at_ns))
