@@ -188,6 +188,7 @@ class ArmDriver(StackNode):
         except FetchSim2RealError as error:
             return False, str(error)
         self._base.anchor()
+        self._peers.begin()
         self._attendance.begin(steady_ns)
         self._announce(now_ns, decision)
         if warning := self._backend.complaint():

@@ -56,13 +56,16 @@ class Peers:
     # -- what is asked -------------------------------------------------------------------------------------------
 
     def refusal(self) -> str:
-        """Why the arm must not move in this graph; empty if it may. Whoever is the robot now has to stay."""
-        self._robots = {output: self._listeners(output) for output in self._outputs}
-        self._awaits_name = False
+        """Why the arm must not move in this graph; empty if it may."""
         return self._stranger() or self._deaf_robot() or self._missing_commander()
 
+    def begin(self) -> None:
+        """The driver is enabled: whoever is the robot now has to stay."""
+        self._robots = {output: self._listeners(output) for output in self._outputs}
+        self._awaits_name = False
+
     def complaint(self) -> str:
-        """What has changed in the graph since ``refusal``, so that the arm must not move on; looks now and then."""
+        """What has changed in the graph since ``begin``, so that the arm must not move on; looks now and then."""
         now_s = time.monotonic()
         if now_s - self._looked_s < WATCH_PERIOD_S:
             return ""

@@ -21,7 +21,7 @@ CHECK_GRAPH: Final = "check_graph"
 VIEW: Final = "view"
 # Nodes that subscribe to what moves a robot and move none.
 LISTENERS: Final = frozenset({RECORDER, OPERATOR, CHECK_GRAPH, VIEW, "rosbag2_recorder", "foxglove_bridge"})
-_ROS_TOOLS: Final = "_ros2cli"
+_ROS_TOOLS: Final = ("_ros2cli", "rqt_gui", "plotjuggler")
 # What the middleware says of a node before it has heard its name.
 UNKNOWN_NODE: Final = "_NODE_NAME_UNKNOWN_"
 

@@ -11,12 +11,15 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
+from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
+from arm_driver.peers import Peers
 from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
 from benchmarks.rig.graph_harness import STAGE, running, set_parameter
 from fetch_sim2real import graph
@@ -125,11 +128,46 @@ def test_a_controller_that_leaves_is_missed(stage: Stage, other: Node) -> None:
     assert "/intruder no longer subscribes to /arm_controller/joint_trajectory" in reason
 
 
+def test_asking_to_enable_while_the_arm_moves_hides_no_controller_that_has_left() -> None:
+    """Peers alone, as a driver asks them: the graph changes between two of its looks."""
+    context = Context()
+    rclpy.init(context=context)
+    driver, robot = Node("arm_driver", context=context), Node("robot", context=context)
+    try:
+        arm, setpoints = publish_to(driver, graph.ARM_TRAJECTORY), publish_to(driver, graph.SETPOINT)
+        commands = subscribe_to(driver, graph.JOINT_COMMAND, lambda message: None)
+        subscribe_to(robot, graph.ARM_TRAJECTORY, lambda message: None)
+        peers = Peers(driver, commands, setpoints, [arm], is_live=True, owns_joint_states=False)
+
+        def wait_for(count: int) -> None:
+            deadline = time.monotonic() + 5.0
+            while driver.count_subscribers(arm.topic_name) != count:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        wait_for(1)
+        peers.begin()
+        robot.destroy_node()
+        wait_for(0)
+        assert "nobody who moves a robot" in peers.refusal()
+        assert "/robot no longer subscribes" in peers.complaint()
+    finally:
+        driver.destroy_node()
+        context.shutdown()
+
+
 def test_a_robot_that_cannot_hear_is_named(stage: Stage, other: Node) -> None:
     latched = replace(graph.ARM_TRAJECTORY, subscribe=graph.Qos("reliable", 1, "transient_local"))
     subscribe_to(other, latched, lambda message: None)
     stage.session.spin(0.3)
     assert "/intruder subscribes to /arm_controller/joint_trajectory with a QoS" in stage.refusal()
+
+
+@pytest.mark.parametrize(
+    ("name", "listens"), [("rqt_gui_py_node_4711", True), ("plotjuggler", True), ("arm_controller", False)]
+)
+def test_plots_of_a_trajectory_are_no_robot(name: str, listens: bool) -> None:
+    assert graph.only_listens(name) is listens
 
 
 @pytest.mark.parametrize("other", [graph.RECORDER, graph.CHECK_GRAPH, graph.VIEW, "_ros2cli_7"], indirect=True)
