@@ -7,7 +7,7 @@ set.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -34,14 +34,28 @@ _PATIENCE_S: Final = 2.0
 
 
 class ReferenceWatch:
-    """The reference of a controller from report to report. One that goes on from where it was moves without jumps."""
+    """The reference of a controller from report to report. One that goes on from where it was moves without jumps.
+
+    Only what the driver has it do is judged, anew each time that it begins: what was wrong may have been repaired.
+    """
 
     def __init__(self) -> None:
         self._before: tuple[float, np.ndarray, np.ndarray] | None = None
+        self._was_ours = False
         self.largest_jump_rad = 0.0
 
-    def note(self, time_s: float, positions_rad: Sequence[float], velocities_rad_s: Sequence[float]) -> None:
-        """The reference at ``time_s``; one without velocities, or with other joints than the last, begins anew."""
+    def note(
+        self, time_s: float, positions_rad: Sequence[float], velocities_rad_s: Sequence[float], *, is_ours: bool = True
+    ) -> None:
+        """The reference at ``time_s``; one without velocities, or with other joints than the last, begins anew.
+
+        ``is_ours``: whether it follows the driver's trajectories.
+        """
+        if is_ours and not self._was_ours:
+            self._before, self.largest_jump_rad = None, 0.0
+        self._was_ours = is_ours
+        if not is_ours:
+            return
         now = (time_s, np.array(positions_rad, dtype=np.float64), np.array(velocities_rad_s, dtype=np.float64))
         before, self._before = self._before, now
         if before is None or not now[1].shape == now[2].shape == before[1].shape or not now[1].size:
@@ -56,8 +70,9 @@ class ReferenceWatch:
 class ControllerWatch:
     """Asks whoever takes the trajectories now and then; also listens to its state, where control_msgs is installed."""
 
-    def __init__(self, node: Node, trajectories: Publisher) -> None:
-        self._node = node
+    def __init__(self, node: Node, trajectories: Publisher, is_ours: Callable[[], bool]) -> None:
+        """``is_ours``: whether the controller follows this driver's trajectories now."""
+        self._node, self._is_ours = node, is_ours
         self._topic = trajectories.topic_name
         # joint_trajectory_controller's topics lie under its own name.
         self._name = self._topic.removesuffix("/joint_trajectory")
@@ -81,7 +96,7 @@ class ControllerWatch:
         reference = getattr(message, "reference", None)  # "desired" until Humble
         if reference is not None:
             stamp_s = stamp_ns_of(message.header.stamp) * 1e-9
-            self._reference.note(stamp_s, reference.positions, reference.velocities)
+            self._reference.note(stamp_s, reference.positions, reference.velocities, is_ours=self._is_ours())
 
     def look(self) -> None:
         """Take answers in, and ask again when it is time. Never waits."""

@@ -52,7 +52,7 @@ class JointTrajectoryBackend(PublishedTrajectories):
         self.outputs = (self._arm, self._gripper)
         self._driver = driver
         # A simulated controller does as its world says.
-        self._watch = None if driver.is_simulated else ControllerWatch(driver.node, self._arm)
+        self._watch = None if driver.is_simulated else ControllerWatch(driver.node, self._arm, lambda: driver.is_active)
 
     def complaint(self) -> str:
         """See Backend."""

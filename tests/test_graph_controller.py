@@ -94,6 +94,19 @@ def test_a_reference_that_is_set_back_is_noticed(is_measured: bool) -> None:
     assert (watch.largest_jump_rad > 0.01) is is_measured
 
 
+def test_a_jump_is_told_until_the_driver_moves_the_arm_again() -> None:
+    watch, rest = ReferenceWatch(), [0.0] * 7
+    for time_s, angle in ((0.0, 0.0), (0.02, 0.5)):
+        watch.note(time_s, [angle] * 7, rest, is_ours=False)  # somebody else's affair
+    assert watch.largest_jump_rad == 0.0
+    for time_s, angle in ((0.04, 0.5), (0.06, 0.3)):
+        watch.note(time_s, [angle] * 7, rest)
+    watch.note(0.08, rest, rest, is_ours=False)
+    assert watch.largest_jump_rad == pytest.approx(0.2)
+    watch.note(0.10, [1.0] * 7, rest)
+    assert watch.largest_jump_rad == 0.0
+
+
 def test_reports_that_say_nothing_are_no_jumps() -> None:
     watch = ReferenceWatch()
     watch.note(0.0, [0.0] * 7, [0.0] * 7)
