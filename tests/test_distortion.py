@@ -107,6 +107,12 @@ def test_what_is_not_understood_is_refused_by_name(name: str, numbers: tuple[flo
         LensDistortion.named(name, numbers)
 
 
+@pytest.mark.parametrize(("numbers", "model"), [(np.zeros(4), "equidistant"), (np.zeros(0), "polynomial")])
+def test_numbers_may_come_as_an_array(numbers: np.ndarray, model: str) -> None:
+    """As readers of bags give them. Without numbers nothing is said of the lens; four zeros are a fisheye's."""
+    assert LensDistortion.named("equidistant", numbers).model == model
+
+
 def test_bending_follows_the_models_formulas_and_has_an_inverse() -> None:
     rays = np.stack(np.meshgrid(np.linspace(-0.5, 0.5, 9), np.linspace(-0.4, 0.4, 7)), axis=-1)
     x, y = rays[..., 0], rays[..., 1]

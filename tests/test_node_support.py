@@ -119,6 +119,17 @@ def test_arm_and_gripper_in_separate_messages_are_merged() -> None:
     assert merger.merge(part(ARM_JOINTS, arm, 12 + 2 * 10**9)) is None, "the fingers' state is old"
 
 
+def test_fingers_of_another_time_are_none_until_they_come_again() -> None:
+    """Stamped far ahead once, and then never again: that opening must not count until the arm's stamps are as far."""
+    merger, arm, ahead_ns = JointStateMerger(), np.arange(7.0), 60 * 10**9
+    merger.merge(part(GRIPPER_JOINTS, np.array([0.01, 0.01]), ahead_ns))
+    assert merger.merge(part(ARM_JOINTS, arm, 10)) is None
+    assert "the gripper's are 60.000 s ahead of the arm's" in merger.missing()
+    merger.merge(part(GRIPPER_JOINTS, np.array([0.02, 0.02]), 11))
+    merged = merger.merge(part(ARM_JOINTS, arm, 12))
+    assert merged is not None and merged.finger_position_m == pytest.approx(0.02)
+
+
 def test_what_a_reader_does_not_need_may_be_missing() -> None:
     arm = JointState(name=list(ARM_JOINTS), position=np.arange(7.0).tolist())
     arm.header.stamp = stamp_message(5)

@@ -25,7 +25,7 @@ _ARM: Final = len(ARM_JOINTS)
 _MOST_SENT: Final = 2.0**53
 _INDEX: Final = {name: index for index, name in enumerate(COMMAND_JOINTS)}
 _NEVER: Final = int(np.iinfo(np.int64).min)
-# An opening this old says nothing about the gripper any more.
+# An opening this old says nothing about the gripper any more, nor does one that is as far ahead: by another clock.
 MAX_FINGER_AGE_NS: Final = 1_000_000_000
 
 
@@ -94,7 +94,8 @@ class JointStateMerger:
             if known_ns == _NEVER:
                 return f"joint states come, but neither of {' and '.join(GRIPPER_JOINTS)}"
             behind_s = (int(arm.min()) - known_ns) * 1e-9
-            return f"joint states come, but the gripper's are {behind_s:.3f} s behind the arm's"
+            way = "behind" if behind_s > 0.0 else "ahead of"
+            return f"joint states come, but the gripper's are {abs(behind_s):.3f} s {way} the arm's"
         return ""
 
     def _arm_velocity(self, message: Any, places: _Places) -> FloatArray:
@@ -125,10 +126,11 @@ class JointStateMerger:
         return self._places[names]
 
     def _fresh_fingers(self, stamp_ns: int) -> FloatArray:
-        """Openings of the fingers whose state is not too old for a sample of ``stamp_ns``."""
+        """Openings of the fingers whose state is of about the time of a sample of ``stamp_ns``."""
         known = self._stamp_ns[_ARM:]
         # Compared this way round: the stamp of what never came cannot be subtracted.
-        return self._position[_ARM:][known >= stamp_ns - MAX_FINGER_AGE_NS]
+        is_near = (known >= stamp_ns - MAX_FINGER_AGE_NS) & (known <= stamp_ns + MAX_FINGER_AGE_NS)
+        return self._position[_ARM:][is_near]
 
     def _sample(self) -> JointSample | None:
         arm = self._stamp_ns[:_ARM]

@@ -53,7 +53,7 @@ class LensDistortion:
             known = ", ".join((*_POLYNOMIAL, *_EQUIDISTANT, "none"))
             raise ObservationError(f"{got}, expected one of {known}: use rectified images")
         model: Literal["polynomial", "equidistant"] = "equidistant" if name in _EQUIDISTANT else "polynomial"
-        if not values and (model == "polynomial" or not coefficients):
+        if not values and (model == "polynomial" or len(coefficients) == 0):
             return LensDistortion()
         count = next((count for count in _COUNTS[model] if count >= len(values)), None)
         if count is None:
