@@ -69,7 +69,9 @@ class Reanchor:
         if self._filter.stopped_by_tracking:
             self._filter.reset("in shadow mode the arm does not follow")
             self._wanted = True
-        if not self._wanted or sample is None or self._filter.state is not State.DISABLED:
+        if self._filter.state is not State.DISABLED:
+            self._wanted = False  # something else has happened since, as a fault: enabling is up to people again
+        if not self._wanted or sample is None:
             return None
         try:
             decision = self._filter.activate(now_ns, sample)

@@ -365,6 +365,51 @@ def test_silence_brakes_and_waits_for_an_enable() -> None:
     assert again.outcome == "activated"
 
 
+def test_a_clock_that_turns_out_to_be_set_disables_an_arm_that_is_held_already() -> None:
+    """Slow joint states are missed before enough of them have come to tell that their clock was set."""
+    cell = Cell.active()
+    cell.run(SLOWLY, 12)
+    for _ in range(4):
+        cell.next_period()
+    assert cell.filter.state is State.HOLD
+    assert cell.filter.lose(cell.now_ns, "the clock was set", then_disabled=True) is None
+    while not cell.filter.is_at_rest(cell.now_ns):
+        assert cell.filter.state is State.HOLD
+        cell.next_period()
+    cell.next_period()
+    assert cell.filter.state is State.DISABLED
+    cell.filter.activate(cell.now_ns, sample(cell.now_ns, cell.setpoint.position))
+    assert cell.filter.lose(cell.now_ns, "lost") is not None
+    cell.next_period()
+    assert cell.filter.state is State.HOLD
+
+
+def test_a_shadow_goes_on_by_itself_after_its_arm_did_not_follow_and_after_nothing_else() -> None:
+    pytest.importorskip("rclpy")
+    from arm_driver.shadow import Reanchor
+
+    cell = Cell.active()
+    reanchor = Reanchor(cell.filter)
+    moving = sample(START_NS, HOME, SLOWLY)
+
+    def lose_the_arm() -> None:
+        cell.filter.on_joint_sample(sample(cell.now_ns, HOME + 0.5))
+        cell.filter.tick(cell.now_ns)
+        assert cell.filter.stopped_by_tracking
+
+    lose_the_arm()
+    assert reanchor.try_to(cell.now_ns, moving) is None and cell.filter.state is State.DISABLED
+    assert reanchor.try_to(cell.now_ns, sample(cell.now_ns)) is not None
+    cell.period += 1
+    lose_the_arm()
+    assert reanchor.try_to(cell.now_ns, moving) is None
+    cell.filter.fault("the run-stop is pressed")
+    assert reanchor.try_to(cell.now_ns, sample(cell.now_ns)) is None
+    cell.filter.reset("reset by request")
+    assert reanchor.try_to(cell.now_ns, sample(cell.now_ns)) is None
+    assert cell.filter.state is State.DISABLED
+
+
 def test_refused_commands_do_not_count_against_silence() -> None:
     cell = Cell.active()
     cell.run(SLOWLY * 0.1, 2)

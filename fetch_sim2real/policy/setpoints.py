@@ -9,7 +9,8 @@ from fetch_sim2real.types import JointSetpoint
 
 # Refusals after which the driver follows no more commands until it is activated again.
 _INACTIVE: Final = frozenset(
-    f"refused:{reason}" for reason in ("not_active", "command_timeout", "stale_joints", "tracking_error")
+    f"refused:{reason}"
+    for reason in ("not_active", "command_timeout", "stale_joints", "future_joints", "tracking_error")
 )
 
 

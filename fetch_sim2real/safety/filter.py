@@ -160,10 +160,10 @@ class SafetyFilter:
 
         HOLD follows, and with ``then_disabled`` DISABLED as soon as the arm is at rest. None if not active.
         """
+        self._ends_disabled = self._ends_disabled or then_disabled  # also where it is in HOLD for another reason
         if self.state is not State.ACTIVE:
             return None
         self._machine.handle(Event.SILENCE, reason)
-        self._ends_disabled = then_disabled
         return self._brake(now_ns, "hold", reason)
 
     def fault(self, reason: str) -> None:
