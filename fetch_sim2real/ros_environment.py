@@ -177,17 +177,21 @@ def require_ros_environment(environment: Mapping[str, str], *, writes_logs: bool
 
     ``writes_logs`` is for a process whose log ROS writes into files of its own.
     """
-    judged = ros_judgements(environment) + ([judge_log_folder(environment)] if writes_logs else [])
+    _require(*ros_judgements(environment), *([judge_log_folder(environment)] if writes_logs else []))
+
+
+def require_importable(environment: Mapping[str, str]) -> None:
+    """Raise ``SetupError`` for what has to be right before ROS is imported.
+
+    Then it ends the process if the middleware is not installed, and begins to complain about its own switches.
+    """
+    _require(judge_middleware(environment), *judge_console(environment))
+
+
+def _require(*judged: Judgement) -> None:
     for judgement in judged:
         if judgement.fault and judgement.grave:
             raise SetupError(in_words(judgement))
-
-
-def require_middleware(environment: Mapping[str, str]) -> None:
-    """Raise ``SetupError`` for a middleware that is not installed: ROS ends the process as it is imported."""
-    judgement = judge_middleware(environment)
-    if judgement.fault and judgement.grave:
-        raise SetupError(in_words(judgement))
 
 
 def in_words(judgement: Judgement) -> str:

@@ -6,10 +6,10 @@ import os
 import sys
 
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.ros_environment import require_middleware
+from fetch_sim2real.ros_environment import require_importable
 
 # ROS itself ends the process as rclpy is imported, without a word on what to do. Here it ends in time to say it.
 try:
-    require_middleware(os.environ)
+    require_importable(os.environ)
 except SetupError as _error:
     sys.exit(f"error: {_error}")

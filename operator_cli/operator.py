@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -160,7 +159,7 @@ class Operator:
         # In lockstep the driver must have seen the new time; one that was not connected yet gets another chance.
         deadline = time.monotonic() + _ANSWER_LIMIT_S
         while True:
-            answer: dict[str, Any] = json.loads(self.call(graph.SIM_RESET))
+            answer = object_of(self.call(graph.SIM_RESET), f"the answer of {graph.SIM_RESET}")
             if answer.get("driver_is_ready") is not False:
                 return answer
             if time.monotonic() > deadline:

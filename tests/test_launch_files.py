@@ -396,5 +396,5 @@ def test_ros_launch_tells_what_was_given_to_the_file_from_what_the_context_holds
 
     with pytest.raises(GraphError, match="no argument 'outptu', did you mean output"):
         start("model", outptu="bag")
-    with pytest.raises(GraphError, match="params_file is /nowhere, which is no file"):
+    with pytest.raises(RosArgumentError, match="parameter file /nowhere cannot be read"):
         start("outptu", output="bag", params_file="/nowhere")

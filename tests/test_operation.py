@@ -282,3 +282,11 @@ def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
 
 def test_counts_that_did_not_grow_are_left_out() -> None:
     assert refusals_between({"decisions_refused_stale": "2"}, {"decisions_refused_stale": "2"}) == {}
+
+
+def test_a_log_that_cannot_be_is_found_when_it_is_written_and_not_before(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (Path("~nobody-of-this-name/log.jsonl"), tmp_path / "file" / "log.jsonl"):
+        log = OperationLog(path)  # an arm that is to be stopped comes first
+        with pytest.raises(SetupError, match=path.parent.name):
+            log.append("stop", reason="a key was pressed")

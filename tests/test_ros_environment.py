@@ -158,6 +158,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
     [
         ("arm_driver", "ROS_DOMAIN_ID", "abc"),
         ("policy_node", "ROS_LOG_DIR", "/proc/x"),
+        ("recorder", "RCUTILS_COLORIZED_OUTPUT", "yes"),
         *((node, "RMW_IMPLEMENTATION", "rmw_nonsense_cpp") for node in NODES),
     ],
 )

@@ -15,7 +15,7 @@ import typer
 
 from fetch_sim2real import __version__
 from fetch_sim2real.cli.entry import one_line_errors, require_utf8
-from fetch_sim2real.ros_environment import require_middleware
+from fetch_sim2real.ros_environment import require_importable
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def run_subcommand(subcommand: Subcommand, arguments: list[str]) -> None:
     with one_line_errors(_OWN_PACKAGES):
         require_utf8(arguments)
         if subcommand.module.startswith("operator_cli"):
-            require_middleware(os.environ)
+            require_importable(os.environ)
         module = importlib.import_module(subcommand.module)
         module.app(args=arguments, prog_name=f"fetch-sim2real {subcommand.name}")
 

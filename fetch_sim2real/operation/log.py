@@ -32,7 +32,13 @@ class OperationLog:
     """Appends events to a file, each written before the next step is taken."""
 
     def __init__(self, path: Path) -> None:
-        self.path = expanded(path)
+        """Looks at ``path`` only when something is written or read: an arm is stopped whatever becomes of the log."""
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The file. SetupError for the home folder of nobody."""
+        return expanded(self._path)
 
     def append(self, event: str, when: datetime | None = None, **detail: Any) -> Event:
         """Write an event of now, or of ``when``. SetupError if the file cannot be written."""
