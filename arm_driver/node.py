@@ -207,10 +207,11 @@ class ArmDriver(StackNode):
         return self._release(lambda: self._filter.reset("reset by request"))
 
     def _release(self, action: Callable[[], Decision | None]) -> tuple[bool, str]:
-        """The base need not stay where it is any more."""
+        """Neither the base nor a gripper need stay any more."""
         answer = self._attempt(action)
         if answer[0]:
             self._base.release()
+            self._peers.release()
         return answer
 
     def _go_on_no_more(self) -> None:

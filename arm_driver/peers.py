@@ -64,6 +64,10 @@ class Peers:
         self._robots = {output: self._listeners(output) for output in self._outputs}
         self._awaits_name = False
 
+    def release(self) -> None:
+        """The driver is disabled on purpose: what is enabled next may do without fingers."""
+        self._needed = set(self._outputs[:1])
+
     def complaint(self) -> str:
         """What has changed in the graph since ``begin``, so that the arm must not move on; looks now and then."""
         now_s = time.monotonic()

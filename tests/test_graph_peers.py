@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from std_srvs.srv import Trigger
 
 from arm_driver.peers import Peers
@@ -129,31 +131,51 @@ def test_a_controller_that_leaves_is_missed(stage: Stage, other: Node) -> None:
 
 
 def test_asking_to_enable_while_the_arm_moves_hides_no_controller_that_has_left() -> None:
-    """Peers alone, as a driver asks them: the graph changes between two of its looks."""
+    """The graph changes between two of the driver's looks."""
+    with peers_with_robot() as (peers, driver, robot, arm):
+        peers.begin()
+        robot.destroy_node()
+        wait_for_listeners(driver, arm, 0)
+        assert "nobody who moves a robot" in peers.refusal()
+        assert "/robot no longer subscribes" in peers.complaint()
+
+
+def test_a_gripper_that_nobody_has_is_asked_for_until_the_driver_is_disabled() -> None:
+    with peers_with_robot() as (peers, _, _, _):
+        gripper = graph.GRIPPER_TRAJECTORY.name
+        assert gripper not in peers.refusal()
+        assert gripper in peers.need_gripper()
+        assert gripper in peers.refusal()
+        peers.release()
+        assert gripper not in peers.refusal()
+        assert gripper in peers.need_gripper()
+
+
+@contextmanager
+def peers_with_robot() -> Iterator[tuple[Peers, Node, Node, Publisher]]:
+    """Peers alone, as a driver asks them, and a robot that has an arm and no gripper."""
     context = Context()
     rclpy.init(context=context)
     driver, robot = Node("arm_driver", context=context), Node("robot", context=context)
     try:
-        arm, setpoints = publish_to(driver, graph.ARM_TRAJECTORY), publish_to(driver, graph.SETPOINT)
+        arm, gripper = publish_to(driver, graph.ARM_TRAJECTORY), publish_to(driver, graph.GRIPPER_TRAJECTORY)
+        setpoints = publish_to(driver, graph.SETPOINT)
         commands = subscribe_to(driver, graph.JOINT_COMMAND, lambda message: None)
         subscribe_to(robot, graph.ARM_TRAJECTORY, lambda message: None)
-        peers = Peers(driver, commands, setpoints, [arm], is_live=True, owns_joint_states=False)
-
-        def wait_for(count: int) -> None:
-            deadline = time.monotonic() + 5.0
-            while driver.count_subscribers(arm.topic_name) != count:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-
-        wait_for(1)
-        peers.begin()
-        robot.destroy_node()
-        wait_for(0)
-        assert "nobody who moves a robot" in peers.refusal()
-        assert "/robot no longer subscribes" in peers.complaint()
+        wait_for_listeners(driver, arm, 1)
+        peers = Peers(driver, commands, setpoints, [arm, gripper], is_live=True, owns_joint_states=False)
+        yield peers, driver, robot, arm
     finally:
+        robot.destroy_node()
         driver.destroy_node()
         context.shutdown()
+
+
+def wait_for_listeners(node: Node, publisher: Publisher, count: int) -> None:
+    deadline = time.monotonic() + 5.0
+    while node.count_subscribers(publisher.topic_name) != count or publisher.get_subscription_count() != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_robot_that_cannot_hear_is_named(stage: Stage, other: Node) -> None:
