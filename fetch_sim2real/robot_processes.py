@@ -114,7 +114,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
     policy = NodeProcess(
         executable="policy_node",
         node_name=graph.POLICY_NODE,
-        # On a robot a goal is not yet a word to begin.
+        # On a robot a goal alone starts nothing.
         parameters={
             "policy": str(paths.find_policy(options.policy).resolve()),
             "world": absolute_world(options.world),

@@ -124,7 +124,7 @@ class AsymmetricActorCritic:
         }
 
     def imitate_first(self) -> None:
-        """Only imitate for a while, as at the beginning: the actor has got other eyes."""
+        """Only imitate for a while, as at the beginning: the actor has a new encoder."""
         self._updates = 0
 
     def _context(self, batch: Batch) -> torch.Tensor:

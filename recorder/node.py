@@ -42,7 +42,7 @@ class RecorderNode(StackNode):
             self._bag = Bag(path, graph.RECORDED, metadata, self.parameters.flag("compress"))
         except OSError as error:
             raise GraphError(f"the bag {path} cannot be made: {error}") from error
-        self._ears = {topic.name: self._subscribe(topic, topic.publish.reliability) for topic in graph.RECORDED}
+        self._by_topic = {topic.name: self._subscribe(topic, topic.publish.reliability) for topic in graph.RECORDED}
         self.create_timer(EVERY_S, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f"recording {len(graph.RECORDED)} topics to {path}")
 
@@ -64,21 +64,21 @@ class RecorderNode(StackNode):
     def _every_second(self) -> None:
         self._flush()
         for topic in graph.RECORDED:
-            self._humour(topic)
+            self._ask_for_less(topic)
 
-    def _humour(self, topic: graph.Topic) -> None:
+    def _ask_for_less(self, topic: graph.Topic) -> None:
         """Ask for less where a publisher offers less than the contract: otherwise nothing of it would be recorded."""
-        ear = self._ears[topic.name]
-        if ear.qos_profile.reliability != ReliabilityPolicy.RELIABLE:
+        subscription = self._by_topic[topic.name]
+        if subscription.qos_profile.reliability != ReliabilityPolicy.RELIABLE:
             return
-        for publisher in self.get_publishers_info_by_topic(ear.topic_name):
+        for publisher in self.get_publishers_info_by_topic(subscription.topic_name):
             if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT:
                 self.get_logger().warning(
-                    f"{publisher.node_name} publishes {ear.topic_name} best effort, the contract says reliable: "
-                    "recorded best effort too, messages may be missing"
+                    f"{publisher.node_name} publishes {subscription.topic_name} best effort, the contract says "
+                    "reliable: recorded best effort too, messages may be missing"
                 )
-                self.destroy_subscription(ear)
-                self._ears[topic.name] = self._subscribe(topic, "best_effort")
+                self.destroy_subscription(subscription)
+                self._by_topic[topic.name] = self._subscribe(topic, "best_effort")
                 return
 
     def _writer_of(self, name: str) -> Callable[[bytes], None]:

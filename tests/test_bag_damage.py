@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +20,7 @@ from test_playing import Stand
 
 from fetch_sim2real import graph
 from fetch_sim2real.bags.comparison import comparison_picture, summary
+from fetch_sim2real.bags.mcap_file import MAGIC
 from fetch_sim2real.bags.playing import Playback, survey
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.replaying import replay_run
@@ -198,6 +200,14 @@ def test_every_kind_is_read_whole(kind: str, bags: dict[str, Path], episode: lis
     found, losses = read(bags[kind])
     assert found == of(episode)
     assert bool(losses) == (kind == "sqlite_left_open")
+
+
+def test_records_of_a_writers_own_are_no_damage(tmp_path: Path, episode: list[Message]) -> None:
+    file = write_mcap(tmp_path / "own.mcap", episode)
+    magic = len(MAGIC)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:magic] + struct.pack("<BQ", 0x80, 3) + b"own" + whole[magic:])
+    assert read(file) == (of(episode), [])
 
 
 def test_messages_that_rosbag2_compressed_are_read_of_the_file_alone(

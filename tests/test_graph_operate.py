@@ -185,7 +185,7 @@ def test_the_program_that_ends_stops_the_arm(standing: Stage) -> None:
     goal = parse_goal("0 0 0.1", graph.BLOCK_FRAME)
     assert goal is not None and steps.goal(goal)[0]
     steps.link.session.spin(0.3)
-    assert steps.link.last_decision == "hold", "a goal is no word to begin"
+    assert steps.link.last_decision == "hold", "a goal alone starts nothing"
     steps.start()
     steps.link.session.wait_until(
         lambda: steps.link.last_decision in ("command", "limited"), 5.0, lambda: "command of the policy"

@@ -19,7 +19,8 @@ MAGIC: Final = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
 _ATTACHMENT, _STATISTICS, _METADATA, _DATA_END = 0x09, 0x0B, 0x0C, 0x0F
 _READ: Final = (_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK)
-_OF_NO_INTEREST: Final = (_HEADER, _INDEX, _ATTACHMENT, _METADATA)
+# The format leaves all kinds from 0x80 on to whoever writes a file.
+_OF_NO_INTEREST: Final = (_HEADER, _INDEX, _ATTACHMENT, _METADATA, *range(0x80, 0x100))
 _RECORD_HEAD: Final = struct.Struct("<BQ")
 _MESSAGE_HEAD: Final = struct.Struct("<HIQQ")
 _CHUNK_HEAD: Final = struct.Struct("<QQQI")

@@ -33,7 +33,7 @@ _CAMERA: Final = frozenset({*_PARTS, graph.DEPTH_INFO.name})
 _LASTING: Final = frozenset({graph.GOAL.name, graph.CLOCK.name})
 # Nothing tells when an activation has reached the policy; the next picture must not overtake it.
 _SETTLE_S: Final = 0.05
-# Being later than this slows the recording down; less is made good by haste.
+# A delay longer than this slows the recording down; a shorter one is caught up.
 _TOLERATED_S: Final = 0.25
 # A step of the recorder's time by more than this, in either direction, is played as one of a second: where a clock was
 # set meanwhile or a time is damaged there may be years between two messages.
