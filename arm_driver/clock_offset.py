@@ -6,10 +6,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-# NTP slews a clock by at most so much while it corrects it.
-_SLEW: Final = 0.5e-3
-# What two round trips may be off beyond their bounds: more than clocks drift apart by themselves.
-_DRIFT_NS: Final = 2_000_000
+# How fast two clocks drift apart by themselves, at most; and how fast while both are corrected: NTP slews each by half a
+# millisecond per second.
+_DRIFT: Final = 0.2e-3
+_SLEW: Final = 1e-3
+# What two round trips may be off beyond their bounds.
+_TOLERANCE_NS: Final = 2_000_000
 # Round trips that count: at two a second, half a minute.
 _KEPT: Final = 60
 
@@ -22,9 +24,9 @@ class _Trip:
     duration_ns: int
     offset_ns: int
 
-    def bound_ns(self, now_ns: int) -> int:
+    def bound_ns(self, now_ns: int, drift: float = _DRIFT) -> int:
         """How far the offset at ``now_ns`` may be from this trip's."""
-        return self.duration_ns // 2 + round(_SLEW * (now_ns - self.ended_ns))
+        return self.duration_ns // 2 + round(drift * (now_ns - self.ended_ns))
 
 
 class ClockOffset:
@@ -48,7 +50,7 @@ class ClockOffset:
         best, step_ns = self._best(received_ns), 0
         if best is not None:
             step_ns = trip.offset_ns - best.offset_ns
-            if abs(step_ns) > trip.bound_ns(received_ns) + best.bound_ns(received_ns) + _DRIFT_NS:
+            if abs(step_ns) > trip.bound_ns(received_ns) + best.bound_ns(received_ns, _SLEW) + _TOLERANCE_NS:
                 self._trips.clear()
             else:
                 step_ns = 0

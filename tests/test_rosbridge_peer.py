@@ -184,9 +184,9 @@ def test_a_clock_that_is_set_is_measured_anew_at_once(step_s: float) -> None:
     assert steps[20] * 1e-9 == pytest.approx(step_s, abs=0.05)
 
 
-@pytest.mark.parametrize("rate", [-0.5e-3, 0.1e-3, 0.5e-3, 1e-3])
+@pytest.mark.parametrize("rate", [-1e-3, 0.1e-3, 0.5e-3, 1e-3])
 def test_a_clock_that_is_slewed_is_followed_and_is_no_clock_that_was_set(rate: float) -> None:
-    """NTP corrects a clock by half a millisecond per second, for as long as it takes."""
+    """NTP corrects each clock by half a millisecond per second, for as long as it takes."""
     from arm_driver.clock_offset import ClockOffset
 
     rng, offset = np.random.default_rng(2), ClockOffset()
@@ -195,7 +195,7 @@ def test_a_clock_that_is_slewed_is_followed_and_is_no_clock_that_was_set(rate: f
         sent_ns = i * 500_000_000
         true_ns = 5_000_000_000 + round(rate * (sent_ns + there_ns))
         assert offset.add(sent_ns, sent_ns + there_ns + true_ns, sent_ns + there_ns + back_ns) == 0
-        assert abs(offset.offset_ns - true_ns) <= 3_000_000
+        assert abs(offset.offset_ns - true_ns) <= 6_000_000
 
 
 class Server:
