@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-# How fast two clocks drift apart by themselves, at most; and how fast while both are corrected: NTP slews each by half a
-# millisecond per second.
+# How fast two clocks drift apart by themselves, at most; and how fast while both are corrected: NTP slews each by half
+# a millisecond per second.
 _DRIFT: Final = 0.2e-3
 _SLEW: Final = 1e-3
 # What two round trips may be off beyond their bounds.
