@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -19,7 +20,7 @@ from node_support.topics import publish_to
 class Heartbeat:
     """Beats from ``start`` to ``stop``, in a thread of its own: what the program does meanwhile may take long.
 
-    It ends with its process, however that ends. Stop it before the node is destroyed.
+    It ends with its node or its process, however that ends.
     """
 
     def __init__(self, node: Node, is_due: Callable[[], bool] = lambda: True) -> None:
@@ -57,6 +58,9 @@ class Heartbeat:
     def _beat(self) -> None:
         while True:
             if self._is_due():
-                self._publisher.publish(self._message)
+                try:
+                    self._publisher.publish(self._message)
+                except InvalidHandle:
+                    return  # the node has been destroyed
             if self._ended.wait(BEAT_PERIOD_S):
                 return

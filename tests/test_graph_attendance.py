@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import rclpy
+from rclpy.context import Context
 from rclpy.node import Node
 
 from benchmarks.rig.driver_stage import PAN, TORSO_M, IdealArm, Stage, TopicRobot
@@ -21,6 +24,7 @@ from fetch_sim2real import graph
 from fetch_sim2real.heartbeat import HEARTBEAT_TIMEOUT_S
 from fetch_sim2real.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
+from node_support.heartbeat import Heartbeat
 from node_support.joint_states import joint_state_message
 from node_support.topics import publish_to, subscribe_to
 
@@ -84,3 +88,18 @@ def test_when_whoever_enabled_is_killed_the_arm_brakes(tmp_path: Path) -> None:
         values = stage.state()
         assert values["state"] == "hold" and "heartbeat_lost: operator" in values["reason"], values
         assert "nobody sends a heartbeat" in stage.refusal()
+
+
+def test_heartbeats_end_with_their_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    before = set(threading.enumerate())
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("somebody", context=context)
+    Heartbeat(node).start()
+    (beating,) = set(threading.enumerate()) - before
+    node.destroy_node()
+    beating.join(5.0)
+    context.shutdown()
+    assert not beating.is_alive() and not raised

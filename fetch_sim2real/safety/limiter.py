@@ -235,7 +235,7 @@ class MotionLimiter:
 
     def _broken_by(self, samples: FloatArray, turned: FloatArray) -> NDArray[np.uint8]:
         """Rules (B,) that paths of ``samples_of_path`` (B, P, 7) with ``turning_points`` (B, T, 7) break."""
-        missing = self.model.path_clearances(samples) < _REQUIRED_M
+        missing = ~(self.model.path_clearances(samples) >= _REQUIRED_M)  # NaN counts as missing
         obstructed = np.bitwise_or.reduce(missing * _CLEARANCE_RULES, axis=0)
         # Each joint is at its farthest after the step, at rest, or where it turns round.
         extremes = samples[:, STEP_END:]
@@ -245,7 +245,8 @@ class MotionLimiter:
 
     def _outside(self, positions: FloatArray) -> NDArray[np.bool_]:
         """Where (B,) any of the positions (B, k, 7) is outside the limits."""
-        return np.asarray(np.logical_or.reduce((positions < self._lower) | (positions > self._upper), axis=(1, 2)))
+        inside = (positions >= self._lower) & (positions <= self._upper)
+        return np.asarray(~np.logical_and.reduce(inside, axis=(1, 2)))
 
 
 def _rows(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
