@@ -122,11 +122,12 @@ class PolicyNode(StackNode):
     def _on_part(self, part: str, message: Any) -> None:
         if part == "info":
             self._camera.on_info(message)
-        strays = self._pairer.strays
+        stamps = self._pairer.stamps
+        strays = stamps.strays
         frame = self._pairer.add(part, stamp_ns_of(message.header.stamp), message, self._arrived_ns())
-        if self._pairer.strays > strays:
+        if stamps.strays > strays:
             self.get_logger().warning(
-                f"a frame is dropped: {_jump_words('the camera', self._pairer.odd_ns)}", throttle_duration_sec=1.0
+                f"a frame is dropped: {_jump_words('the camera', stamps.odd_ns)}", throttle_duration_sec=1.0
             )
         if frame is None:
             if trouble := self._pairer.trouble():
@@ -135,7 +136,7 @@ class PolicyNode(StackNode):
         received_s = time.perf_counter()
         self._complaint = ""
         if frame.is_of_new_clock:
-            self._begin_anew(self._pairer.odd_ns)
+            self._begin_anew(stamps.odd_ns)
         if frame.depth_offset_ns:
             self.get_logger().warning(
                 f"{depth_offset_words(frame.depth_offset_ns)}: taken all the same, as training varies it by up to "
@@ -164,14 +165,12 @@ class PolicyNode(StackNode):
         if sample is None:
             return
         verdict = self._history.add(sample, self._arrived_ns())
+        jump = _jump_words("the robot", self._history.stamps.odd_ns)
         if verdict is StampVerdict.STRAY:
-            self.get_logger().warning(
-                f"a joint state is dropped: {_jump_words('the robot', self._history.odd_ns)}", throttle_duration_sec=1.0
-            )
+            self.get_logger().warning(f"a joint state is dropped: {jump}", throttle_duration_sec=1.0)
         elif verdict is StampVerdict.NEW_CLOCK:
             self.get_logger().warning(
-                f"{_jump_words('the robot', self._history.odd_ns)}, and the next ones confirm it: its clock was set. "
-                "Earlier joint states are forgotten"
+                f"{jump}, and the next ones confirm it: its clock was set. Earlier joint states are forgotten"
             )
         self._try_to_answer()
 
@@ -360,11 +359,11 @@ class PolicyNode(StackNode):
             "missed_cycles": self._missed,
             "unpaired_frames": self._pairer.unpaired,
             "repeated_frames": self._pairer.repeated,
-            "stray_frames": self._pairer.strays,
-            "camera_clock_sets": self._pairer.new_clocks,
+            "stray_frames": self._pairer.stamps.strays,
+            "camera_clock_sets": self._pairer.stamps.new_clocks,
             "depth_offset_ms": self._pairer.depth_offset_ms,
-            "stray_joint_states": self._history.strays,
-            "robot_clock_sets": self._history.new_clocks,
+            "stray_joint_states": self._history.stamps.strays,
+            "robot_clock_sets": self._history.stamps.new_clocks,
             **self._joint_skew.summary("joint_skew"),
             "bad_joint_states": self._bad_joint_states,
             **{f"answers_{kind.replace(':', '_')}": count for kind, count in sorted(self._answers.items())},

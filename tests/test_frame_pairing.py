@@ -48,7 +48,7 @@ def test_one_odd_frame_costs_itself_alone(jump_s: int) -> None:
         odd_ns = jump_s * S_NS if i == 10 else 0
         answered += camera.frame(5000 * S_NS + i * CONTROL_PERIOD_NS + odd_ns) is not None
     assert answered == 39
-    assert (camera.pairer.strays, camera.pairer.new_clocks) == (1, 0)
+    assert (camera.pairer.stamps.strays, camera.pairer.stamps.new_clocks) == (1, 0)
 
 
 @pytest.mark.parametrize("jump_s", [-4247, -0.5, 3600])
@@ -147,7 +147,7 @@ def test_an_odd_joint_state_leaves_the_history_as_it_is(jump_s: int) -> None:
         odd_ns = jump_s * S_NS if i == 10 else 0
         verdict = history.add(joints(5000 * S_NS + i * 10 * MS_NS + odd_ns), i * 10 * MS_NS)
         assert verdict is (StampVerdict.STRAY if i == 10 else StampVerdict.NEWER)
-    assert len(history) == 19 and history.strays == 1
+    assert len(history) == 19 and history.stamps.strays == 1
     found = history.at(5000 * S_NS + 30 * MS_NS)
     assert found is not None and found.stamp_ns == 5000 * S_NS + 30 * MS_NS
 
@@ -160,6 +160,6 @@ def test_a_robot_whose_clock_was_set_begins_a_new_history_without_a_loss(jump_s:
     start_ns = (5000 + jump_s) * S_NS
     for i in range(20, 24):
         history.add(joints(start_ns + i * 10 * MS_NS), i * 10 * MS_NS)
-    assert len(history) == 4 and history.new_clocks == 1
+    assert len(history) == 4 and history.stamps.new_clocks == 1
     found = history.at(start_ns + 200 * MS_NS)
     assert found is not None and found.stamp_ns == start_ns + 200 * MS_NS

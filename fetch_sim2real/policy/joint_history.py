@@ -15,11 +15,11 @@ _LEAST_STEP_NS: Final = 1_000_000
 
 
 class JointHistory:
-    """Joint samples of the recent past, in order of their stamps."""
+    """Joint samples of the recent past, in order of their stamps. ``stamps`` judges these, and counts odd ones."""
 
     def __init__(self) -> None:
         self._samples: list[JointSample] = []
-        self._sequence = StampSequence()
+        self.stamps = StampSequence()
         self._doubtful: list[JointSample] = []
 
     def add(self, sample: JointSample, arrived_ns: int | None = None) -> StampVerdict:
@@ -27,7 +27,7 @@ class JointHistory:
 
         ``arrived_ns``: see ``StampSequence.judge``.
         """
-        verdict = self._sequence.judge(sample.stamp_ns, arrived_ns)
+        verdict = self.stamps.judge(sample.stamp_ns, arrived_ns)
         if not verdict.is_taken:
             if sample.stamp_ns != self.newest_ns:
                 self._doubtful = [*self._ascending_to(sample), sample][-CONFIRMING_STAMPS:]
@@ -38,21 +38,6 @@ class JointHistory:
         self._doubtful = []
         self._append(sample)
         return verdict
-
-    @property
-    def strays(self) -> int:
-        """Samples that were dropped because their stamp was by itself far from the others."""
-        return self._sequence.strays
-
-    @property
-    def new_clocks(self) -> int:
-        """How often the robot's clock was set."""
-        return self._sequence.new_clocks
-
-    @property
-    def odd_ns(self) -> int:
-        """By how much the last stray or the new clock departed from the stamp before it."""
-        return self._sequence.odd_ns
 
     @property
     def newest_ns(self) -> int:

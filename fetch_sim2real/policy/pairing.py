@@ -38,8 +38,8 @@ class FrameMessages:
 class FramePairer:
     """Collects messages until a frame is whole. Each stamp gives at most one frame, and stamps only go forward.
 
-    A camera that is frozen and repeats its last stamp therefore gives nothing. Stamps that jump are judged by a
-    ``StampSequence``: one by itself is dropped, a clock that was set is followed.
+    A camera that is frozen and repeats its last stamp therefore gives nothing. ``stamps`` judges those that jump, and
+    counts them: one by itself is dropped, a clock that was set is followed.
     """
 
     def __init__(self, kept: int = _KEPT) -> None:
@@ -48,7 +48,7 @@ class FramePairer:
         # In the order in which they came.
         self._colors: dict[int, dict[str, Any]] = {}
         self._depths: dict[int, Any] = {}
-        self._sequence = StampSequence()
+        self.stamps = StampSequence()
         self._recent: dict[str, deque[int]] = {part: deque(maxlen=2 * _KEPT) for part in ("color", "info", "depth")}
         self._since_frame: Counter[str] = Counter()
         self._is_synchronized = True
@@ -60,25 +60,10 @@ class FramePairer:
         """Begin anew: any stamp may come next."""
         self._colors.clear()
         self._depths.clear()
-        self._sequence.forget()
+        self.stamps.forget()
         self._since_frame.clear()
         for stamps in self._recent.values():
             stamps.clear()
-
-    @property
-    def strays(self) -> int:
-        """Frames that were dropped because their stamp was by itself far from the others."""
-        return self._sequence.strays
-
-    @property
-    def new_clocks(self) -> int:
-        """How often the camera's clock was set."""
-        return self._sequence.new_clocks
-
-    @property
-    def odd_ns(self) -> int:
-        """By how much the last stray or the new clock departed from the stamp before it."""
-        return self._sequence.odd_ns
 
     @property
     def depth_offset_ms(self) -> float | str:
@@ -91,7 +76,7 @@ class FramePairer:
 
         ``arrived_ns``: see ``StampSequence.judge``.
         """
-        if stamp_ns == self._sequence.newest_ns:
+        if stamp_ns == self.stamps.newest_ns:
             self.repeated += part == "color"
             return None
         self._recent[part].append(stamp_ns)
@@ -136,7 +121,7 @@ class FramePairer:
 
     def _take(self, color_ns: int, depth_ns: int, arrived_ns: int | None) -> FrameMessages | None:
         parts, depth = self._colors.pop(color_ns), self._depths.pop(depth_ns)
-        verdict = self._sequence.judge(color_ns, arrived_ns)
+        verdict = self.stamps.judge(color_ns, arrived_ns)
         if not verdict.is_taken:
             self.repeated += verdict is StampVerdict.OLD
             return None
