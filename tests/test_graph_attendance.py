@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 import rclpy
+from deadlines import BRAKES_IN_TIME
 from rclpy.context import Context
 from rclpy.node import Node
 
@@ -63,6 +64,7 @@ def test_nobody_to_move_nobody_there(tmp_path: Path) -> None:
         recorder.destroy_node()
 
 
+@BRAKES_IN_TIME
 def test_when_whoever_enabled_is_killed_the_arm_brakes(tmp_path: Path) -> None:
     with running([DRIVER], tmp_path, STAGE) as (_, session):
         stage = Stage(session, TopicRobot(session))

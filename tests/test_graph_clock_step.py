@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from deadlines import BRAKES_IN_TIME
+
 from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
 from benchmarks.rig.graph_harness import STAGE, running
 from fetch_sim2real import graph
@@ -38,6 +40,7 @@ def set_clock(step: Path, step_s: int) -> None:
     written.replace(step)
 
 
+@BRAKES_IN_TIME
 def test_a_step_of_the_drivers_own_clock_brakes_by_the_old_time_and_then_disables(tmp_path: Path) -> None:
     package, step = tmp_path / "stepped_driver", tmp_path / "step"
     package.mkdir()

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from deadlines import BRAKES_IN_TIME
 from sensor_msgs.msg import JointState
 
 from benchmarks.rig.driver_stage import PAN, TORSO_M, Stage, TopicRobot, topic_stage
@@ -24,9 +25,6 @@ from fetch_sim2real.types import BasePose
 
 pytestmark = pytest.mark.ros
 
-BRAKES_IN_TIME = pytest.mark.flaky(
-    reruns=1, reason="when braking begins is bounded by the wall clock: a machine that lets the driver wait is later"
-)
 SLOW = 0.1 * PAN
 QUICK_RAD_S = 0.4
 # A period of the driver's, 20 ms, and what this process is late by itself when it judges both.

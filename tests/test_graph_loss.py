@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from deadlines import BRAKES_IN_TIME
+
 from benchmarks.rig.graph_harness import SimulatedGraph, running, simulated_graph, values_of, write_untrained_bundle
 from benchmarks.rig.graph_motion import (
     AT_REST_RAD_S,
@@ -32,9 +34,6 @@ from fetch_sim2real.timing import CONTROL_PERIOD_S
 from node_support.main_loop import END_LIMIT_S
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
-BRAKES_IN_TIME = pytest.mark.flaky(
-    reruns=1, reason="when braking begins is bounded: a machine that lets the driver wait for 0.4 s is later"
-)
 
 
 def options(folder: Path) -> SimGraphOptions:

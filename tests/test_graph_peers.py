@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 import rclpy
+from deadlines import DRIVES_IN_TIME
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
@@ -27,6 +28,7 @@ from benchmarks.rig.graph_harness import STAGE, running, set_parameter
 from fetch_sim2real import graph
 from fetch_sim2real.processes import NodeProcess
 from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.ros_domain import claim_domain
 from node_support.topics import publish_to, subscribe_to
 
 pytestmark = pytest.mark.ros
@@ -93,6 +95,7 @@ def obeys_under_another_name(node: Node) -> None:
         obeys_under_another_name,
     ],
 )
+@DRIVES_IN_TIME
 def test_who_should_not_be_there_is_named_and_nothing_moves_until_it_has_gone(
     stage: Stage, other: Node, act: Callable[[Node], None]
 ) -> None:
@@ -117,6 +120,7 @@ def test_a_simulation_beside_the_robot_is_refused(stage: Stage, other: Node) -> 
     assert "sim_bridge" in stage.refusal()
 
 
+@DRIVES_IN_TIME
 def test_a_controller_that_leaves_is_missed(stage: Stage, other: Node) -> None:
     subscribe_to(other, graph.ARM_TRAJECTORY, lambda message: None)
     stage.session.spin(0.3)
@@ -153,9 +157,10 @@ def test_a_gripper_that_nobody_has_is_asked_for_until_the_driver_is_disabled() -
 
 @contextmanager
 def peers_with_robot() -> Iterator[tuple[Peers, Node, Node, Publisher]]:
-    """Peers alone, as a driver asks them, and a robot that has an arm and no gripper."""
+    """Peers as a driver asks them, and a robot with an arm and no gripper, alone in a domain of their own."""
+    domain, lock = claim_domain()
     context = Context()
-    rclpy.init(context=context)
+    rclpy.init(context=context, domain_id=domain)
     driver, robot = Node("arm_driver", context=context), Node("robot", context=context)
     try:
         arm, gripper = publish_to(driver, graph.ARM_TRAJECTORY), publish_to(driver, graph.GRIPPER_TRAJECTORY)
@@ -169,6 +174,7 @@ def peers_with_robot() -> Iterator[tuple[Peers, Node, Node, Publisher]]:
         robot.destroy_node()
         driver.destroy_node()
         context.shutdown()
+        lock.close()
 
 
 def wait_for_listeners(node: Node, publisher: Publisher, count: int) -> None:
@@ -193,6 +199,7 @@ def test_plots_of_a_trajectory_are_no_robot(name: str, listens: bool) -> None:
 
 
 @pytest.mark.parametrize("other", [graph.RECORDER, graph.CHECK_GRAPH, graph.VIEW, "_ros2cli_7"], indirect=True)
+@DRIVES_IN_TIME
 def test_who_only_listens_comes_and_goes(stage: Stage, other: Node) -> None:
     name = other.get_name()
     stage.enable_and_drive(VELOCITY, 0.2)
@@ -206,6 +213,7 @@ def test_who_only_listens_comes_and_goes(stage: Stage, other: Node) -> None:
     assert name not in stage.state()["reason"]
 
 
+@DRIVES_IN_TIME
 def test_a_lower_speed_cap_holds_at_once_and_a_higher_one_is_refused(stage: Stage) -> None:
     top = limit_profile(DEFAULT_PROFILE).velocity[0]
     fast = 0.4 * top * PAN

@@ -12,6 +12,8 @@ pytest.importorskip("rclpy")
 pytest.importorskip("roslibpy")
 pytest.importorskip("websockets")
 
+from deadlines import BRAKES_IN_TIME, DRIVES_IN_TIME
+
 from benchmarks.rig.driver_stage import PAN, RosbridgeRobot, Stage, rosbridge_stage
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
@@ -26,9 +28,6 @@ from node_support.stamps import stamp_ns_of
 
 pytestmark = pytest.mark.ros
 
-BRAKES_IN_TIME = pytest.mark.flaky(
-    reruns=1, reason="when braking begins is bounded by the wall clock: a machine that lets the driver wait is later"
-)
 CLOCK_AHEAD_S = 5.0
 BRAKES_WITHIN_S = 0.2 + CONTROL_PERIOD_S
 SLOW = 0.1 * PAN
@@ -77,6 +76,7 @@ def assert_moves_again(stage: Stage) -> None:
     start_moving(stage)
 
 
+@DRIVES_IN_TIME
 def test_goals_stream_with_horizon_and_braking_tail(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     goals: list[tuple[float, ArmActionGoal]] = []
     action = robot_of(stage).port.robot.action
@@ -106,6 +106,7 @@ def test_joint_states_come_out_in_this_machines_time(stage: Stage) -> None:
     assert abs(age_s) < 1.5
 
 
+@DRIVES_IN_TIME
 def test_the_gripper_is_told_the_gap_and_the_effort_and_only_on_change(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

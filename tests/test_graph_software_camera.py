@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("pyrealsense2", exc_type=ImportError)
 
+from deadlines import BRAKES_IN_TIME
 from rclpy.parameter import Parameter
 
 from benchmarks.rig.graph_harness import (
@@ -169,9 +170,7 @@ def report_of(cell: SimulatedGraph, node: str) -> dict[str, str]:
     return values_of(cell.taps[graph.DIAGNOSTICS], node)
 
 
-@pytest.mark.flaky(
-    reruns=1, reason="when braking begins is bounded: a machine that lets the driver wait for 0.4 s is later"
-)
+@BRAKES_IN_TIME
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
