@@ -13,31 +13,44 @@ ROOT = Path(__file__).resolve().parent
 # Listed by hand: find_packages() would also take launch/ (which would shadow ROS's `launch`), tests and config.
 PACKAGES = [
     "fetch_sim2real",
+    "fetch_sim2real.arm",
+    "fetch_sim2real.arm.fetch",
     "fetch_sim2real.bags",
     "fetch_sim2real.calibration",
     "fetch_sim2real.cli",
+    "fetch_sim2real.common",
+    "fetch_sim2real.control",
     "fetch_sim2real.envs",
     "fetch_sim2real.evaluation",
     "fetch_sim2real.messages",
-    "fetch_sim2real.observation",
     "fetch_sim2real.operation",
+    "fetch_sim2real.perception",
     "fetch_sim2real.policy",
-    "fetch_sim2real.robot",
-    "fetch_sim2real.safety",
+    "fetch_sim2real.reports",
+    "fetch_sim2real.ros",
+    "fetch_sim2real.ros.bag_player",
+    "fetch_sim2real.ros.operate",
+    "fetch_sim2real.ros.recorder",
+    "fetch_sim2real.ros.simulated_runs",
+    "fetch_sim2real.ros.view",
+    "fetch_sim2real.rosbridge",
     "fetch_sim2real.sim",
-    "fetch_training",
-    "node_support",
-    "operator_cli",
-    "operator_cli.operate",
-    "operator_cli.view",
+    "fetch_sim2real.sim.disturbances",
+    "fetch_sim2real.sim.mujoco",
+    "fetch_sim2real.sim.randomization",
+    "fetch_sim2real.sim.sensors",
+    "fetch_sim2real.stack",
+    "fetch_sim2real.tasks",
+    "fetch_sim2real.training",
     "policy_node",
     "camera_node",
     "arm_driver",
     "sim_bridge",
-    "recorder",
-    "bag_player",
 ]
-NODES = ["policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player"]
+NODES = {
+    **{name: f"{name}.main" for name in ("policy_node", "camera_node", "arm_driver", "sim_bridge")},
+    **{name: f"fetch_sim2real.ros.{name}.main" for name in ("recorder", "bag_player")},
+}
 
 # Why each is needed: docs/dependencies.md.
 CORE = [
@@ -136,13 +149,16 @@ setup(
     packages=PACKAGES,
     package_data={
         NAME: ["py.typed", "worlds/*.yaml", "worlds/textures/*.png", "suites/*.yaml"],
-        "operator_cli.view": ["page.html"],
+        f"{NAME}.ros.view": ["page.html"],
     },
     data_files=share_files(),
     install_requires=CORE,
     extras_require=EXTRAS,
     zip_safe=False,
     entry_points={
-        "console_scripts": ["fetch-sim2real = fetch_sim2real.cli.main:app", *(f"{n} = {n}.main:main" for n in NODES)],
+        "console_scripts": [
+            "fetch-sim2real = fetch_sim2real.cli.main:app",
+            *(f"{name} = {module}:main" for name, module in NODES.items()),
+        ],
     },
 )

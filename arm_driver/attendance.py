@@ -9,7 +9,7 @@ import os
 from typing import Final
 
 from fetch_sim2real import graph
-from fetch_sim2real.heartbeat import HEARTBEAT_TIMEOUT_S, LAUNCH, OFF
+from fetch_sim2real.stack.heartbeat import HEARTBEAT_TIMEOUT_S, LAUNCH, OFF
 
 _KEPT: Final = 16  # senders; nobody fills the memory by inventing names
 _NAME_LENGTH: Final = 80

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from arm_driver.backend import Backend
-from arm_driver.robot_side import Driver
+from arm_driver.driver_interface import Driver
 from arm_driver.shadow import ShadowBackend
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE, added_backend

@@ -20,7 +20,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_system_default
 from rclpy.task import Future
 
-from node_support.stamps import stamp_ns_of
+from fetch_sim2real.ros.stamps import stamp_ns_of
 
 PARAMETER: Final = "interpolate_from_desired_state"
 DESIRED, MEASURED, UNKNOWN = "desired", "measured", "unknown"

@@ -6,8 +6,8 @@ import os
 import time
 from typing import Final
 
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.ros1_messages import ActionResult, GoalStatusArray
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import ActionResult, GoalStatusArray
 
 # A controller that is there ends or lists a goal well within this.
 ANSWER_S: Final = 1.5

@@ -9,12 +9,12 @@ from rclpy.node import Node
 
 from arm_driver.backend import Backend
 from arm_driver.controller_watch import ControllerWatch
-from arm_driver.robot_side import Driver
+from arm_driver.driver_interface import Driver
 from fetch_sim2real import graph
-from fetch_sim2real.robot.joints import FINGER_TRAVEL_S, GRIPPER_JOINTS
+from fetch_sim2real.arm.fetch.joints import FINGER_TRAVEL_S, GRIPPER_JOINTS
+from fetch_sim2real.ros.topics import publish_to
+from fetch_sim2real.ros.trajectories import trajectory_message
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
-from node_support.topics import publish_to
-from node_support.trajectories import trajectory_message
 
 
 def _gripper_trajectory(opening_m: float) -> JointTrajectory:

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from arm_driver.settings import TABLE
 from fetch_sim2real import graph
-from node_support.main_loop import StackNode, run_node
+from fetch_sim2real.ros.main_loop import StackNode, run_node
 
 
 def make() -> StackNode:

@@ -21,33 +21,33 @@ from arm_driver.attendance import Attendance
 from arm_driver.backend import Backend
 from arm_driver.backends import make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
-from arm_driver.gate import open_command
-from arm_driver.held_back import HeldBack
+from arm_driver.command_validation import open_command
+from arm_driver.limit_monitor import HeldBack
 from arm_driver.odometry import listen_to_odometry
 from arm_driver.peers import Peers
 from arm_driver.settings import TABLE
 from arm_driver.shadow import Reanchor
 from fetch_sim2real import graph
+from fetch_sim2real.arm.limits import limit_profile
+from fetch_sim2real.control.base_watch import BaseWatch
+from fetch_sim2real.control.checks import FilterSettings, Refusal
+from fetch_sim2real.control.filter import Decision, SafetyFilter
+from fetch_sim2real.control.readings import RobotReadings
+from fetch_sim2real.control.scene import scene_of_world
+from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import FetchSim2RealError, ObservationError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.limits import limit_profile
-from fetch_sim2real.safety.base_watch import BaseWatch
-from fetch_sim2real.safety.checks import FilterSettings, Refusal
-from fetch_sim2real.safety.filter import Decision, SafetyFilter
-from fetch_sim2real.safety.readings import RobotReadings
-from fetch_sim2real.safety.scene import scene_of_world
-from fetch_sim2real.safety.states import State
+from fetch_sim2real.ros.bounded_log import BoundedLog
+from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
+from fetch_sim2real.ros.joint_states import setpoint_message
+from fetch_sim2real.ros.latency import Latencies, Rate
+from fetch_sim2real.ros.main_loop import StackNode
+from fetch_sim2real.ros.parameters import USE_SIM_TIME
+from fetch_sim2real.ros.stamps import stamp_message, stamp_ns_of
+from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import JOINT_STATE_PERIOD_NS
 from fetch_sim2real.types import BasePose, FloatArray
-from node_support.bounded_log import BoundedLog
-from node_support.diagnostics import Diagnostics, Level, Report
-from node_support.joint_states import setpoint_message
-from node_support.latency import Latencies, Rate
-from node_support.main_loop import StackNode
-from node_support.parameters import USE_SIM_TIME
-from node_support.stamps import stamp_message, stamp_ns_of
-from node_support.topics import publish_to, serve_trigger, subscribe_to
 
 _TICK_S: Final = 0.01
 _ROUNDING_NS: Final = 1000

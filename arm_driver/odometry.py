@@ -8,8 +8,8 @@ from typing import Any
 from rclpy.node import Node
 
 from fetch_sim2real import graph
+from fetch_sim2real.ros.topics import subscribe_to
 from fetch_sim2real.types import BasePose
-from node_support.topics import subscribe_to
 
 
 def listen_to_odometry(node: Node, on_pose: Callable[[BasePose], None]) -> str:

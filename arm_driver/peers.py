@@ -17,7 +17,7 @@ from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from fetch_sim2real import graph
-from node_support.topics import local_name, resolved_name
+from fetch_sim2real.ros.topics import local_name, resolved_name
 
 # One look takes half a millisecond; the middleware itself needs longer to tell of a change.
 WATCH_PERIOD_S: Final = 0.1

@@ -10,14 +10,19 @@ from sensor_msgs.msg import JointState
 
 from arm_driver.backend import Backend
 from arm_driver.clock_offset import ClockOffset
+from arm_driver.driver_interface import Driver
 from arm_driver.goal_ledger import GoalLedger
 from arm_driver.malformed import MalformedMessages
-from arm_driver.robot_side import Driver
 from arm_driver.rosbridge_link import SILENCE_S, RosbridgeLink
 from fetch_sim2real import graph
+from fetch_sim2real.control.checks import CONTROLLER_TOLERANCE_FACTOR
+from fetch_sim2real.control.trajectory import held_until
 from fetch_sim2real.errors import MessageError
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.ros1_messages import (
+from fetch_sim2real.ros.bounded_log import BoundedLog
+from fetch_sim2real.ros.stamps import STAMPS_END_NS, stamp_message
+from fetch_sim2real.ros.topics import publish_to
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import (
     ActionResult,
     Clock,
     GoalStatusArray,
@@ -28,12 +33,7 @@ from fetch_sim2real.robot.ros1_messages import (
     TimeAnswer,
     read,
 )
-from fetch_sim2real.safety.checks import CONTROLLER_TOLERANCE_FACTOR
-from fetch_sim2real.safety.trajectory import held_until
 from fetch_sim2real.types import JointTrajectory
-from node_support.bounded_log import BoundedLog
-from node_support.stamps import STAMPS_END_NS, stamp_message
-from node_support.topics import publish_to
 
 _SETTLE_S: Final = 1.0
 _ASK_TIME_S: Final = 0.5

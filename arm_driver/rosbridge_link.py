@@ -12,10 +12,10 @@ import roslibpy
 from roslibpy.comm.comm_autobahn import AutobahnRosBridgeProtocol
 from roslibpy.core import RosTimeoutError
 
+from fetch_sim2real.common.validation import shortened
 from fetch_sim2real.errors import MessageError
-from fetch_sim2real.robot.ros1 import Json, Ros1Topic
-from fetch_sim2real.robot.rosbridge_protocol import Published, ServiceResponse, Status, read_frame
-from fetch_sim2real.validation import shortened
+from fetch_sim2real.rosbridge.protocol import Published, ServiceResponse, Status, read_frame
+from fetch_sim2real.rosbridge.topics import Json, Ros1Topic
 
 # A Fetch's joint states come every 10 ms: after this long without anything the connection only looks alive.
 SILENCE_S: Final = 0.3

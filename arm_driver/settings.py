@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from arm_driver.backends import MODES
-from fetch_sim2real.heartbeat import HEARTBEATS, OPERATOR
-from fetch_sim2real.robot.joints import FINGER_FORCE_N
-from fetch_sim2real.robot.limits import DEFAULT_PROFILE, PROFILES
-from fetch_sim2real.robot.ros1 import DEFAULT_PORT
+from fetch_sim2real.arm.fetch.joints import FINGER_FORCE_N
+from fetch_sim2real.arm.limits import DEFAULT_PROFILE, PROFILES
+from fetch_sim2real.control.checks import FINGER_EFFORT_LOW_N, FINGER_REOPEN_HIGH_S, FilterSettings
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, backend_names
-from fetch_sim2real.safety.checks import FINGER_EFFORT_LOW_N, FINGER_REOPEN_HIGH_S, FilterSettings
-from node_support.parameters import Parameter
+from fetch_sim2real.ros.parameters import Parameter
+from fetch_sim2real.rosbridge.topics import DEFAULT_PORT
+from fetch_sim2real.stack.heartbeat import HEARTBEATS, OPERATOR
 
 TABLE: Final = (
     Parameter("profile", DEFAULT_PROFILE, "limits of the commanded motion", choices=tuple(PROFILES)),

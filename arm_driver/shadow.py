@@ -9,9 +9,9 @@ from rclpy.node import Node
 from arm_driver.backend import Backend
 from arm_driver.joint_trajectory_backend import PublishedTrajectories
 from fetch_sim2real import graph
+from fetch_sim2real.control.filter import Decision, SafetyFilter
+from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.safety.filter import Decision, SafetyFilter
-from fetch_sim2real.safety.states import State
 from fetch_sim2real.types import JointSample
 
 

@@ -17,12 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fetch_sim2real.outputs import write_text
+from fetch_sim2real.common.outputs import write_text
 
 if TYPE_CHECKING:
-    from fetch_training.run_directory import RunDirectory
-    from fetch_training.setup import Setting
-    from fetch_training.state_stage import StageSettings
+    from fetch_sim2real.training.run_directory import RunDirectory
+    from fetch_sim2real.training.setup import Setting
+    from fetch_sim2real.training.state_stage import StageSettings
 
 _WORLDS: Final = Path(__file__).parent / "worlds"
 VARIANTS: Final = {
@@ -56,8 +56,8 @@ def _row(variant: str, options: argparse.Namespace) -> str:
     import torch
 
     from fetch_sim2real.evaluation.statistics import wilson_interval
-    from fetch_training.run_directory import RunDirectory
-    from fetch_training.state_stage import train_with_her
+    from fetch_sim2real.training.run_directory import RunDirectory
+    from fetch_sim2real.training.state_stage import train_with_her
 
     torch.set_num_threads(1)
     setting, stage = _trained_as(variant, options.task, options.steps)
@@ -75,10 +75,10 @@ def _row(variant: str, options: argparse.Namespace) -> str:
 
 
 def _trained_as(variant: str, task: str, steps: int) -> tuple[Setting, StageSettings]:
-    from fetch_training.eye import SeeingErrors
-    from fetch_training.practice import AS_THE_WORLD_IS, Practice
-    from fetch_training.setup import Setting
-    from fetch_training.state_stage import StageSettings
+    from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
+    from fetch_sim2real.training.setup import Setting
+    from fetch_sim2real.training.state_estimator import SeeingErrors
+    from fetch_sim2real.training.state_stage import StageSettings
 
     setting, stage = Setting(task, "randomized", True, SeeingErrors()), StageSettings()
     practice = AS_THE_WORLD_IS if variant == "fixed-timing" else Practice()
@@ -96,7 +96,7 @@ def _trained_as(variant: str, task: str, steps: int) -> tuple[Setting, StageSett
 
 def _outcomes(setting: Setting, run: RunDirectory, stage: StageSettings, name: str, episodes: int) -> list[bool]:
     """Success of each evaluation episode with the run's best actor; kept beside the run."""
-    from fetch_training.state_stage import measure_best
+    from fetch_sim2real.training.state_stage import measure_best
 
     path = run.path / f"{name.replace(' ', '_')}.json"
     known: list[bool] = json.loads(path.read_text()) if path.exists() else []

@@ -15,19 +15,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
 from fetch_sim2real.calibration.align import Sight, align
 from fetch_sim2real.calibration.expected_view import ExpectedView, Setting
 from fetch_sim2real.calibration.rotations import pose_of_vector
 from fetch_sim2real.calibration.trained_range import CameraOffset
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.control.target_box import target_box_of_world
+from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
-from fetch_sim2real.safety.target_box import target_box_of_world
-from fetch_sim2real.sim.cell import ACTION_SCALE_M
-from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.training_setup import ACTION_SCALE_M
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import JointSample
 

@@ -29,9 +29,9 @@ import numpy as np
 import fetch_sim2real.envs  # noqa: F401  (registers the environments)
 from benchmarks.her_plot import plot_success
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
-from fetch_training.learn import LoopSettings
-from fetch_training.replay import ReplaySettings
-from fetch_training.seeds import training_seeds
+from fetch_sim2real.training.learn import LoopSettings
+from fetch_sim2real.training.replay import ReplaySettings
+from fetch_sim2real.training.seeds import training_seeds
 
 TASK: Final = "FetchSim2Real/Push-v0"
 COLUMNS: Final = ("who", "steps", "wall_s", "success")

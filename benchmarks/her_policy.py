@@ -10,10 +10,10 @@ from sb3_contrib.tqc.policies import MultiInputPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
-from fetch_training.actor_critic import LearnerSettings
-from fetch_training.learn import LoopSettings
-from fetch_training.learning_task import LEARNING_TASKS
-from fetch_training.replay import ReplaySettings
+from fetch_sim2real.training.actor_critic import LearnerSettings
+from fetch_sim2real.training.learn import LoopSettings
+from fetch_sim2real.training.learning_task import LEARNING_TASKS
+from fetch_sim2real.training.replay import ReplaySettings
 
 _UNIT_M = 0.1
 # Gradient steps come in groups, so that ratios other than one are possible.

@@ -22,15 +22,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.limits import LimitProfile, limit_profile
+from fetch_sim2real.control.checks import FilterSettings
+from fetch_sim2real.control.filter import Decision, SafetyFilter
+from fetch_sim2real.control.scene import scene_of_world
+from fetch_sim2real.control.trajectory import held_until, position_after_step
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.robot.limits import LimitProfile, limit_profile
-from fetch_sim2real.robot.ros1_messages import ArmActionGoal, read
-from fetch_sim2real.safety.checks import FilterSettings
-from fetch_sim2real.safety.filter import Decision, SafetyFilter
-from fetch_sim2real.safety.scene import scene_of_world
-from fetch_sim2real.safety.trajectory import held_until, position_after_step
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import ArmActionGoal, read
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import CONTROL_PERIOD_NS

@@ -23,16 +23,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from fetch_sim2real.arm.limits import limit_profile
+from fetch_sim2real.control.target_box import target_box_of_world
+from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.evaluation.measure import Case, measure
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.robot.limits import limit_profile
-from fetch_sim2real.safety.target_box import target_box_of_world
-from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_S
-from fetch_training.measure import Case, measure
 
 Start = Literal["desired", "measured"]
 STARTS: Final[tuple[Start, ...]] = get_args(Start)

@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fetch_sim2real.outputs import write_text
+from fetch_sim2real.common.outputs import write_text
 
 if TYPE_CHECKING:
-    from fetch_training.pipeline import TrainingRun
+    from fetch_sim2real.training.pipeline import TrainingRun
 
 _PLAIN: Final = str(Path(__file__).parent / "worlds" / "plain_looks.yaml")
 LOOKS: Final = {"randomized": "randomized", "plain": _PLAIN}
@@ -60,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _request(options: argparse.Namespace, looks: str, channels: str) -> TrainingRun:
-    from fetch_training.perception import PretrainSettings
-    from fetch_training.pipeline import TrainingRun
+    from fetch_sim2real.training.encoder import PretrainSettings
+    from fetch_sim2real.training.pipeline import TrainingRun
 
     pretrain = PretrainSettings(epochs=options.epochs)
     return TrainingRun(
@@ -82,10 +82,10 @@ def _request(options: argparse.Namespace, looks: str, channels: str) -> Training
 
 def _expert(options: argparse.Namespace) -> dict[str, Any]:
     """The learner whose head every actor gets."""
-    from fetch_training.eye import SeeingErrors
-    from fetch_training.run_directory import RunDirectory
-    from fetch_training.setup import Setting
-    from fetch_training.state_stage import StageSettings, train_with_her
+    from fetch_sim2real.training.run_directory import RunDirectory
+    from fetch_sim2real.training.setup import Setting
+    from fetch_sim2real.training.state_estimator import SeeingErrors
+    from fetch_sim2real.training.state_stage import StageSettings, train_with_her
 
     run, stage = RunDirectory(options.run / "expert"), StageSettings()
     if not run.finished.exists():
@@ -99,10 +99,10 @@ def _expert(options: argparse.Namespace) -> dict[str, Any]:
 def _outcomes(
     options: argparse.Namespace, expert: dict[str, Any], looks: str, channels: str, world: str
 ) -> list[bool]:
+    from fetch_sim2real.evaluation.measure import Case, measure
     from fetch_sim2real.paths import worlds_dir
     from fetch_sim2real.policy.bundle import load_bundle
     from fetch_sim2real.sim.world_file import load_world
-    from fetch_training.measure import Case, measure
 
     request = _request(options, looks, channels)
     if not request.output.exists():
@@ -119,10 +119,10 @@ def _outcomes(
 
 def _make(request: TrainingRun, expert: dict[str, Any]) -> None:
     """Encoder and the expert's head as a bundle."""
-    from fetch_training.pipeline import export, fit_encoder
-    from fetch_training.run_directory import RunDirectory
-    from fetch_training.setup import Setting
-    from fetch_training.state_stage import make_learner
+    from fetch_sim2real.training.pipeline import export, fit_encoder
+    from fetch_sim2real.training.run_directory import RunDirectory
+    from fetch_sim2real.training.setup import Setting
+    from fetch_sim2real.training.state_stage import make_learner
 
     encoder, _ = fit_encoder(request)
     setting = Setting(_TASK, request.world, True, None, channels=request.channels)

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Final
 
 from camera_node.source import FrameTag, TimeDomain
-from fetch_sim2real.stamp_sequence import CONFIRMING_STAMPS, FAR_NS
+from fetch_sim2real.common.stamp_sequence import CONFIRMING_STAMPS, FAR_NS
 
 # The device counts microseconds in 32 bits: back to zero every 71.6 minutes.
 WRAP_NS: Final = 2**32 * 1000

@@ -8,7 +8,7 @@ import numpy as np
 
 from camera_node.faults import CameraError, Fault
 from camera_node.source import Distortion
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 
 # The SDK's projection takes the coefficients of "modified" and "inverse" Brown-Conrady as those of the plain model:
 # it agrees with plumb_bob within hundredths of a pixel.

@@ -7,7 +7,7 @@ from typing import NoReturn
 from camera_node.node import CameraNode
 from camera_node.settings import TABLE
 from fetch_sim2real import graph
-from node_support.main_loop import run_node
+from fetch_sim2real.ros.main_loop import run_node
 
 
 def main() -> NoReturn:

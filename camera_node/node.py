@@ -16,11 +16,11 @@ from camera_node.simulated_source import SimulatedFault, SimulatedPicture, Simul
 from camera_node.simulation_input import SimulationInput
 from camera_node.source import CameraDescription, RgbdSource
 from fetch_sim2real import graph
-from fetch_sim2real.sim.depth_sensor import COLOR_T_DEPTH
+from fetch_sim2real.ros.diagnostics import Diagnostics, Report
+from fetch_sim2real.ros.main_loop import IDLE_S, StackNode
+from fetch_sim2real.ros.parameters import USE_SIM_TIME, ParameterError
+from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH
 from fetch_sim2real.types import RgbdFrame
-from node_support.diagnostics import Diagnostics, Report
-from node_support.main_loop import IDLE_S, StackNode
-from node_support.parameters import USE_SIM_TIME, ParameterError
 
 
 class CameraNode(StackNode):

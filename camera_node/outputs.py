@@ -7,10 +7,10 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from camera_node.source import CameraDescription
 from fetch_sim2real import graph
+from fetch_sim2real.ros.camera_info import camera_info_message
+from fetch_sim2real.ros.images import color_message, depth_message
+from fetch_sim2real.ros.topics import publish_to
 from fetch_sim2real.types import RgbdFrame
-from node_support.camera_info import camera_info_message
-from node_support.images import color_message, depth_message
-from node_support.topics import publish_to
 
 
 class Outputs:

@@ -7,8 +7,8 @@ from typing import Final
 from camera_node.session import State, Status
 from camera_node.source import TimeDomain
 from camera_node.statistics import Summary
+from fetch_sim2real.ros.diagnostics import Level, Report
 from fetch_sim2real.timing import CONTROL_RATE_HZ
-from node_support.diagnostics import Level, Report
 
 _LOWEST_RATE_HZ: Final = 0.9 * CONTROL_RATE_HZ
 

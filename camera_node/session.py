@@ -15,7 +15,7 @@ from camera_node.faults import CameraError, Fault
 from camera_node.pairs import PairFilter, Refusal
 from camera_node.source import CameraChangedError, CameraDescription, RawPair, RgbdSource, TimeDomain
 from camera_node.statistics import Statistics
-from fetch_sim2real.stamp_sequence import StampSequence, StampVerdict
+from fetch_sim2real.common.stamp_sequence import StampSequence, StampVerdict
 from fetch_sim2real.types import RgbdFrame
 
 # Longer than that no command would be accepted for it; the camera itself takes less than a tenth of a second.

@@ -9,9 +9,9 @@ from typing import Final
 from camera_node.profile import Profile, ProfileTextError
 from camera_node.simulated_source import SimulatedFault
 from fetch_sim2real.paths import expanded
-from fetch_sim2real.processes import CAMERA_REALSENSE, CAMERA_SOFTWARE
+from fetch_sim2real.ros.parameters import Parameter, ParameterError, Parameters
+from fetch_sim2real.stack.processes import CAMERA_REALSENSE, CAMERA_SOFTWARE
 from fetch_sim2real.timing import CONTROL_RATE_HZ
-from node_support.parameters import Parameter, ParameterError, Parameters
 
 _COLOR_PROFILE: Final = "rgb_camera.color_profile"
 _DEPTH_PROFILE: Final = "depth_module.depth_profile"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from camera_node.faults import CameraError, Fault
 from camera_node.software_device import SoftwareCamera, SoftwareSource
 from camera_node.source import CameraChangedError, CameraDescription, RawPair, TimeDomain
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 
 # Who cannot follow in real time skips pictures rather than falling behind.

@@ -10,10 +10,10 @@ from rclpy.node import Node
 
 from camera_node.simulated_source import SimulatedPicture
 from fetch_sim2real import graph
-from node_support.camera_info import camera_model_of
-from node_support.images import color_of, depth_of
-from node_support.stamps import stamp_ns_of
-from node_support.topics import subscribe_to
+from fetch_sim2real.ros.camera_info import camera_model_of
+from fetch_sim2real.ros.images import color_of, depth_of
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.ros.topics import subscribe_to
 
 # Messages of one publisher on several topics overtake each other by less than this many frames.
 _KEPT: Final = 4

@@ -14,7 +14,7 @@ from camera_node.profile import Profile
 from camera_node.sdk import realsense
 from camera_node.sensor_stream import SensorStream
 from camera_node.source import CameraDescription, RawPair, TimeDomain
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 _NO_DISTORTION: Final = (0.0,) * 5

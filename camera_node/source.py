@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from camera_node.profile import Profile
-from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.perception.camera import CameraModel
 
 
 class TimeDomain(Enum):

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from camera_node.pairs import Refusal
-from node_support.latency import Latencies, Rate
+from fetch_sim2real.ros.latency import Latencies, Rate
 
 
 @dataclass(frozen=True)

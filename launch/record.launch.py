@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from fetch_sim2real.launch_arguments import arguments_of, options_of
-from fetch_sim2real.robot_processes import RECORD_MEANINGS, RecordOptions, record_graph
+from fetch_sim2real.ros.launching import launch_description
+from fetch_sim2real.stack.launch_arguments import arguments_of, options_of
+from fetch_sim2real.stack.robot_processes import RECORD_MEANINGS, RecordOptions, record_graph
 from launch import LaunchDescription
-from node_support.launching import launch_description
 
 
 def generate_launch_description() -> LaunchDescription:

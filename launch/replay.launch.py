@@ -8,10 +8,10 @@ See docs/bags.md.
 
 from __future__ import annotations
 
-from fetch_sim2real.launch_arguments import arguments_of, options_of
-from fetch_sim2real.replay_processes import REPLAY_MEANINGS, ReplayOptions, replay_graph
+from fetch_sim2real.ros.launching import launch_description
+from fetch_sim2real.stack.launch_arguments import arguments_of, options_of
+from fetch_sim2real.stack.playback_processes import REPLAY_MEANINGS, ReplayOptions, replay_graph
 from launch import LaunchDescription
-from node_support.launching import launch_description
 
 
 def generate_launch_description() -> LaunchDescription:

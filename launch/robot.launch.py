@@ -10,10 +10,10 @@ Read docs/robot.md first. The driver starts disabled: it waits for ``fetch-sim2r
 
 from __future__ import annotations
 
-from fetch_sim2real.launch_arguments import arguments_of, options_of
-from fetch_sim2real.robot_processes import ROBOT_MEANINGS, RobotGraphOptions, robot_graph
+from fetch_sim2real.ros.launching import launch_description
+from fetch_sim2real.stack.launch_arguments import arguments_of, options_of
+from fetch_sim2real.stack.robot_processes import ROBOT_MEANINGS, RobotGraphOptions, robot_graph
 from launch import LaunchDescription
-from node_support.launching import launch_description
 
 
 def generate_launch_description() -> LaunchDescription:

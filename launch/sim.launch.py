@@ -7,9 +7,9 @@ The graph waits for an operator: ``fetch-sim2real sim --attach`` runs episodes i
 
 from __future__ import annotations
 
-from fetch_sim2real.processes import options_from_arguments, sim_arguments, sim_graph
+from fetch_sim2real.ros.launching import launch_description
+from fetch_sim2real.stack.processes import options_from_arguments, sim_arguments, sim_graph
 from launch import LaunchDescription
-from node_support.launching import launch_description
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -1,3 +1,3 @@
 """Pairs RGB-D frames with joint states, runs the actor, and publishes a joint command for every frame."""
 
-import node_support  # noqa: F401  before ROS: it says what keeps that from being loaded
+import fetch_sim2real.ros  # noqa: F401  before ROS: it says what keeps that from being loaded

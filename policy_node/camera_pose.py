@@ -8,7 +8,7 @@ from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.errors import CalibrationError, ObservationError
 from fetch_sim2real.messages.camera_info import camera_model_of
-from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.manifest import CameraRecord
 
 

@@ -13,15 +13,16 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from fetch_sim2real import graph
+from fetch_sim2real.common.stamp_sequence import StampVerdict
+from fetch_sim2real.control.target_box import box_text, common_box, target_box_of_world
 from fetch_sim2real.errors import CommandError, ObservationError
-from fetch_sim2real.graph_check import wrong_rate_words
-from fetch_sim2real.look import Look
-from fetch_sim2real.observation.observe import MAX_JOINT_SKEW_NS, joint_skew_words
 from fetch_sim2real.paths import find_policy, worlds_dir
+from fetch_sim2real.perception.observe import MAX_JOINT_SKEW_NS, joint_skew_words
 from fetch_sim2real.policy.actor_step import ActorStep
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.goals import GoalVerdict, judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
+from fetch_sim2real.policy.look_rates import Look
 from fetch_sim2real.policy.pairing import (
     MAX_DEPTH_OFFSET_NS,
     SYNC_ADVICE,
@@ -30,23 +31,22 @@ from fetch_sim2real.policy.pairing import (
     depth_offset_words,
 )
 from fetch_sim2real.policy.setpoints import SetpointTracker
-from fetch_sim2real.safety.target_box import box_text, common_box, target_box_of_world
+from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
+from fetch_sim2real.ros.joint_states import JointStateMerger, setpoint_of
+from fetch_sim2real.ros.latency import Latencies, Rate
+from fetch_sim2real.ros.main_loop import StackNode
+from fetch_sim2real.ros.parameters import USE_SIM_TIME
+from fetch_sim2real.ros.poses import position_of
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
+from fetch_sim2real.ros.trajectories import command_message
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.stamp_sequence import StampVerdict
+from fetch_sim2real.stack.graph_check import wrong_rate_words
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import Goal, JointCommand
-from node_support.diagnostics import Diagnostics, Level, Report
-from node_support.joint_states import JointStateMerger, setpoint_of
-from node_support.latency import Latencies, Rate
-from node_support.main_loop import StackNode
-from node_support.parameters import USE_SIM_TIME
-from node_support.poses import position_of
-from node_support.stamps import stamp_ns_of
-from node_support.topics import publish_to, serve_trigger, subscribe_to
-from node_support.trajectories import command_message
 from policy_node.camera_pose import CameraPose
-from policy_node.moves import Moves
 from policy_node.settings import TABLE
+from policy_node.slow_moves import Moves
 
 # The kinematics are computed for the height that the policy was trained with.
 _TORSO_TOLERANCE_M: Final = 0.01

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from fetch_sim2real import graph
-from fetch_sim2real.look import EVERY_FRAME, LOOKS
-from node_support.parameters import Parameter
+from fetch_sim2real.policy.look_rates import EVERY_FRAME, LOOKS
+from fetch_sim2real.ros.parameters import Parameter
 
 TABLE: Final = (
     Parameter("policy", "reach_block", "name of a shipped policy bundle, or folder of one"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 
-from fetch_sim2real.sim.conditions import Conditions
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.disturbances.conditions import Conditions
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 from fetch_sim2real.types import RgbdFrame
 from sim_bridge.episode_log import EpisodeLog

@@ -16,10 +16,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.errors import CommandError
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.ros1_messages import ArmActionGoal, JointTolerance
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import ArmActionGoal, JointTolerance
 from fetch_sim2real.types import FloatArray, JointTrajectory
 
 _POLL_S: Final = 1.0 / 50.0

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS, TORSO_JOINT
-from fetch_sim2real.robot.ros1 import Json
-from fetch_sim2real.robot.ros1_messages import ArmActionGoal, GripperActionGoal
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import ArmActionGoal, GripperActionGoal
+from fetch_sim2real.rosbridge.topics import Json
 from fetch_sim2real.types import BasePose, JointSample
 from sim_bridge.fetch_actions import ROUNDING_S, Arm, ArmAction
 

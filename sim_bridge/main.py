@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from fetch_sim2real import graph
-from node_support.main_loop import StackNode, run_node
+from fetch_sim2real.ros.main_loop import StackNode, run_node
 from sim_bridge.settings import TABLE
 
 

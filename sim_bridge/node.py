@@ -11,22 +11,22 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.processes import CAMERA_SIM
-from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.robot_backends import ROSBRIDGE
-from fetch_sim2real.sim.conditions import Conditions
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
+from fetch_sim2real.ros.joint_states import ACTIVATED, sent_of, setpoint_of
+from fetch_sim2real.ros.main_loop import StackNode
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.ros.topics import serve_trigger, subscribe_to
+from fetch_sim2real.ros.trajectories import number_of, trajectory_of
+from fetch_sim2real.sim.disturbances.conditions import Conditions
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.stack.processes import CAMERA_SIM
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import PHYSICS_STEP_S
-from node_support.diagnostics import Diagnostics, Level, Report
-from node_support.joint_states import ACTIVATED, sent_of, setpoint_of
-from node_support.main_loop import StackNode
-from node_support.stamps import stamp_ns_of
-from node_support.topics import serve_trigger, subscribe_to
-from node_support.trajectories import number_of, trajectory_of
 from sim_bridge.cell import Cell
 from sim_bridge.lockstep import Lockstep
 from sim_bridge.network import NetworkSettings

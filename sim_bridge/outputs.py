@@ -11,13 +11,13 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
 from fetch_sim2real import graph
-from fetch_sim2real.observation.camera import CameraModel
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.ros.camera_info import camera_info_message
+from fetch_sim2real.ros.images import color_message, depth_message
+from fetch_sim2real.ros.joint_states import joint_state_message
+from fetch_sim2real.ros.stamps import stamp_message
+from fetch_sim2real.ros.topics import publish_to
 from fetch_sim2real.types import FloatArray, JointSample, RgbdFrame
-from node_support.camera_info import camera_info_message
-from node_support.images import color_message, depth_message
-from node_support.joint_states import joint_state_message
-from node_support.stamps import stamp_message
-from node_support.topics import publish_to
 
 
 class Outputs:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fetch_sim2real.errors import MessageError
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.ros1 import Json
-from fetch_sim2real.robot.ros1_messages import ArmActionGoal, GripperActionGoal, read
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import ArmActionGoal, GripperActionGoal, read
+from fetch_sim2real.rosbridge.topics import Json
 from fetch_sim2real.types import JointSample
 from sim_bridge.fetch_actions import Arm
 from sim_bridge.fetch_robot import FetchRobot

@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from fetch_sim2real.robot.ros1 import Json
+from fetch_sim2real.rosbridge.topics import Json
 
 LOOPBACK: Final = "127.0.0.1"
 _KNOWN: Final = ("advertise", "unadvertise", "publish", "subscribe", "unsubscribe", "call_service", "set_level")

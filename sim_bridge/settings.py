@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from fetch_sim2real.processes import CAMERA_SIM, SIM_BACKENDS, SIM_CAMERA_SOURCES
-from fetch_sim2real.robot.ros1 import DEFAULT_PORT
-from fetch_sim2real.tasks import TASKS
-from node_support.parameters import Parameter
+from fetch_sim2real.ros.parameters import Parameter
+from fetch_sim2real.rosbridge.topics import DEFAULT_PORT
+from fetch_sim2real.stack.processes import CAMERA_SIM, SIM_BACKENDS, SIM_CAMERA_SOURCES
+from fetch_sim2real.tasks.registry import TASKS
 
 CAMERA_PROFILES: Final = {"424x240@30": (424, 240), "640x480@30": (640, 480)}
 _MAX_SEED: Final = 2**31 - 1
@@ -15,7 +15,7 @@ _MAX_SEED: Final = 2**31 - 1
 
 def _read_conditions(text: str) -> object:
     # Imported when the node is there already: it takes a while.
-    from fetch_sim2real.sim.conditions import Conditions
+    from fetch_sim2real.sim.disturbances.conditions import Conditions
 
     return Conditions.from_text(text)
 

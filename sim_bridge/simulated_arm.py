@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.types import FloatArray, JointTrajectory
 
 

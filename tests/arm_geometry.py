@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fetch_sim2real.robot.arm_spheres import (
+from fetch_sim2real.arm.collision import Clearance, Scene
+from fetch_sim2real.arm.fetch.spheres import (
     FINGER_SPHERES,
     FOREARM_SPHERES,
     HAND_SPHERE,
@@ -18,8 +19,7 @@ from fetch_sim2real.robot.arm_spheres import (
     LinkSphere,
     body_boxes,
 )
-from fetch_sim2real.robot.collision import Clearance, Scene
-from fetch_sim2real.robot.kinematics import ARM_LINKS, ArmPose, forward_kinematics
+from fetch_sim2real.arm.kinematics import ARM_LINKS, ArmPose, forward_kinematics
 from fetch_sim2real.types import FloatArray
 
 TABLE_SCENE = Scene(

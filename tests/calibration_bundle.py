@@ -8,7 +8,7 @@ import numpy as np
 from test_bundle import make_actor, make_content, make_golden
 
 from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
-from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.bundle import save_bundle
 from fetch_sim2real.policy.manifest import CameraRecord, GoalRecord, PoseRecord
 

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord
 from fetch_sim2real.calibration.expected_view import ExpectedView, Setting
 from fetch_sim2real.calibration.rotations import pose_of_vector
 from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot
-from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.ros.recorder.bag import Bag
 from fetch_sim2real.sim.world_file import World, load_world
-from recorder.bag import Bag
 
 CAMERA = CameraModel.from_fovy(424, 240, float(np.deg2rad(42.5)))
 SETTING = Setting(HOME_POSITION_RAD, 0.02, 0.35, (0.62, 0.12), 0.3)

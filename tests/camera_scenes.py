@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.types import FloatArray
 
 # Planes as (normal, distance): normal . p = distance. In the colour camera's optical frame [m].

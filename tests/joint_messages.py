@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fetch_sim2real.robot.joints import COMMAND_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.fetch.joints import COMMAND_JOINTS, TORSO_JOINT
 from fetch_sim2real.types import FloatArray
 
 

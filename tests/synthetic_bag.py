@@ -11,14 +11,14 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.observe import observe
-from fetch_sim2real.policy.action import action_to_command
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.kinematics import grip_position
+from fetch_sim2real.control.action import action_to_command
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.observe import observe
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.runner import Policy
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD, DifferentialIk
-from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
-from fetch_sim2real.robot.kinematics import grip_position
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointCommand, JointSample, JointSetpoint, RgbdFrame
 

@@ -24,21 +24,21 @@ from calibration_scenes import (
 )
 from typer.testing import CliRunner
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.calibration.align import Alignment, Sight, align
 from fetch_sim2real.calibration.camera_file import load_calibration
 from fetch_sim2real.calibration.expected_view import NOTHING, ON_BLOCK, ON_TABLE, ROBOT, Setting
 from fetch_sim2real.calibration.overlay import difference_picture, expected_edges
 from fetch_sim2real.calibration.snapshot import Snapshot, combined, load_joints
 from fetch_sim2real.calibration.trained_range import CameraOffset
+from fetch_sim2real.cli import align_camera
 from fetch_sim2real.errors import CalibrationError, ObservationError, SetupError
-from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.kinematics import grip_position
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import find_task
-from operator_cli import align_camera
+from fetch_sim2real.tasks.registry import find_task
 
 pytestmark = pytest.mark.gl
 
@@ -290,7 +290,7 @@ def test_the_command_asks_for_each_pose_of_a_running_arm(
 ) -> None:
     true = moved(0.008, 1.0, 5)
     looks = [snapshot_from(true, setting) for setting in POSES[:2]]
-    monkeypatch.setattr("operator_cli.looks.live", lambda frames: [looks.pop(0)] * frames)
+    monkeypatch.setattr("fetch_sim2real.ros.snapshot_sources.live", lambda frames: [looks.pop(0)] * frames)
     arguments = ["--policy", policy, "--picture", str(tmp_path / "a.png"), "--poses", "2"]
     result = CliRunner().invoke(align_camera.app, arguments, input="\n")
     assert result.exit_code == 0, result.output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arm_driver.attendance import Attendance
-from fetch_sim2real.heartbeat import BEAT_PERIOD_S, HEARTBEAT_TIMEOUT_S, HEARTBEATS, LAUNCH, OFF, OPERATOR
+from fetch_sim2real.stack.heartbeat import BEAT_PERIOD_S, HEARTBEAT_TIMEOUT_S, HEARTBEATS, LAUNCH, OFF, OPERATOR
 
 BEAT_NS = round(BEAT_PERIOD_S * 1e9)
 TIMEOUT_NS = round(HEARTBEAT_TIMEOUT_S * 1e9)

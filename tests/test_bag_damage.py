@@ -19,17 +19,17 @@ from test_bundle import make_content, write_bundle
 from test_playing import Stand
 
 from fetch_sim2real import graph
-from fetch_sim2real.bags.comparison import comparison_picture, summary
 from fetch_sim2real.bags.mcap_file import MAGIC
 from fetch_sim2real.bags.playing import Playback, survey
 from fetch_sim2real.bags.reading import open_bag
-from fetch_sim2real.bags.replaying import replay_run
 from fetch_sim2real.bags.run import read_run
-from fetch_sim2real.bags.run_report import run_report_html
 from fetch_sim2real.calibration.bag_source import snapshots_at_rest
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
+from fetch_sim2real.evaluation.rerun import replay_run
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
-from recorder.bag import Bag
+from fetch_sim2real.reports.rerun_comparison import comparison_picture, summary
+from fetch_sim2real.reports.run_report import run_report_html
+from fetch_sim2real.ros.recorder.bag import Bag
 
 pytestmark = pytest.mark.timeout(120)
 

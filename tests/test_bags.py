@@ -17,15 +17,15 @@ from typer.testing import CliRunner
 from fetch_sim2real import graph
 from fetch_sim2real.bags.reading import RecordedBag, open_bag
 from fetch_sim2real.bags.renames import renames_of
-from fetch_sim2real.bags.replaying import Replayed, replay_run
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.bags.times import TimeAxis, latency_s
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.cli import replay, run_report
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.evaluation.rerun import Replayed, replay_run
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
+from fetch_sim2real.ros.recorder.bag import Bag
 from fetch_sim2real.types import Goal
-from recorder.bag import Bag
 
 pytestmark = pytest.mark.timeout(60)
 

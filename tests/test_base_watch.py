@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.ros1_messages import Odometry, read
-from fetch_sim2real.safety.base_watch import BASE_TIMEOUT_S, BaseWatch
+from fetch_sim2real.control.base_watch import BASE_TIMEOUT_S, BaseWatch
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import Odometry, read
 from fetch_sim2real.types import BasePose
 
 HERE = BasePose(3.0, -2.0, 3.14)

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.limits import limit_profile
+from fetch_sim2real.control.checks import FilterSettings
+from fetch_sim2real.control.states import State
+from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.limits import limit_profile
-from fetch_sim2real.safety.checks import FilterSettings
-from fetch_sim2real.safety.states import State
-from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 
 BOUND_RAD = np.array(FilterSettings().tracking_error_rad)
 SPEED_RAD_S = 0.4

@@ -8,6 +8,7 @@ import pytest
 from calibration_bundle import NOMINAL
 from numpy.typing import NDArray
 
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
 from fetch_sim2real.calibration.board import BoardSpec, SeenBoard, board_picture, find_board
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord
 from fetch_sim2real.calibration.rotations import pose_of_vector
@@ -20,8 +21,7 @@ from fetch_sim2real.calibration.solve import (
 )
 from fetch_sim2real.calibration.trained_range import CameraOffset
 from fetch_sim2real.errors import CalibrationError
-from fetch_sim2real.observation.camera import Pose
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
+from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.types import FloatArray
 
 BOARD = BoardSpec()

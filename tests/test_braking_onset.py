@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.faults.measure import CommandedMotion, NotMeasuredError, braking_began
-from fetch_sim2real.safety.trajectory import JointSetpoint, stopping_trajectory
+from fetch_sim2real.control.trajectory import JointSetpoint, stopping_trajectory
 
 TIMES_S = np.arange(-0.5, 1.5, 1 / 120)
 

@@ -18,10 +18,10 @@ pytest.importorskip("rclpy")
 
 from arm_driver.backend import Backend
 from arm_driver.shadow import ShadowBackend
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.cli import import_policy
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
-from fetch_training import import_policy
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bring_your_own.md"
 TRAJECTORY = JointTrajectory(ARM_JOINTS, (TrajectoryPoint(0.1, np.arange(7.0), np.zeros(7)),))

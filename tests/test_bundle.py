@@ -19,10 +19,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.errors import BundleError
-from fetch_sim2real.observation.camera import Pose
-from fetch_sim2real.observation.observe import Observation, ScaledValue, make_observation_spec
-from fetch_sim2real.observation.preprocess import Image, ImageSpec
+from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.perception.observe import Observation, ScaledValue, make_observation_spec
+from fetch_sim2real.perception.preprocess import Image, ImageSpec
 from fetch_sim2real.policy import golden as golden_module
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle, record_success, save_bundle
 from fetch_sim2real.policy.golden import Golden, golden_from_bytes, golden_to_bytes, record_golden
@@ -38,7 +39,6 @@ from fetch_sim2real.policy.manifest import (
 )
 from fetch_sim2real.policy.network import Actor, ActorSpec, ConvLayer, build_actor
 from fetch_sim2real.policy.runner import Policy
-from fetch_sim2real.robot.joints import ARM_JOINTS
 
 STEPS, RESETS = 9, (0, 5)
 FILES = ("manifest.json", "actor.safetensors", "golden.npz")

@@ -15,14 +15,14 @@ from test_board import BOARD, GRIPPER_T_BOARD, INTRINSICS, ON_TABLE, TORSO_M, ar
 from typer.testing import CliRunner
 
 from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.calibration.camera_file import load_calibration
 from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot
 from fetch_sim2real.calibration.solve import gripper_pose
 from fetch_sim2real.calibration.trained_range import CameraOffset
+from fetch_sim2real.cli import calibrate_camera
 from fetch_sim2real.errors import CalibrationError, GraphError
-from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.types import FloatArray, JointSample
-from operator_cli import calibrate_camera
 
 PLACE = ["--on-table", "0.55", "0.10", "0.72", "200"]
 
@@ -127,12 +127,12 @@ def test_the_board_is_written_for_printing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth_offset_ns", [0, 5_000_000])
 def test_snapshots_of_a_running_graph(depth_offset_ns: int) -> None:
     pytest.importorskip("rclpy")
-    from node_support.camera_info import camera_info_message
-    from node_support.images import color_message, depth_message
-    from node_support.joint_states import joint_state_message
-    from node_support.topics import publish_to
-    from operator_cli.live_snapshot import live_snapshots
-    from operator_cli.session import RosSession
+    from fetch_sim2real.ros.camera_info import camera_info_message
+    from fetch_sim2real.ros.images import color_message, depth_message
+    from fetch_sim2real.ros.joint_states import joint_state_message
+    from fetch_sim2real.ros.live_snapshot import live_snapshots
+    from fetch_sim2real.ros.session import RosSession
+    from fetch_sim2real.ros.topics import publish_to
 
     camera = replace(INTRINSICS.camera(), width=64, height=48)
     rgb, depth_mm = np.full((48, 64, 3), 77, np.uint8), np.full((48, 64), 1234, np.uint16)

@@ -23,7 +23,7 @@ from fetch_sim2real.calibration.rotations import pose_of_vector, vector_of_pose
 from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.cli import check_calibration
 from fetch_sim2real.errors import CalibrationError, ObservationError
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.policy.manifest import PoseRecord
 
 CAMERA = CameraModel.from_fovy(424, 240, float(np.deg2rad(42.5)))

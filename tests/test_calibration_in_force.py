@@ -21,7 +21,7 @@ from fetch_sim2real.calibration.camera_file import (
 )
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.errors import CalibrationError
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.policy.manifest import PoseRecord
 from policy_node.camera_pose import CameraPose
 

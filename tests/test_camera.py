@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 
 CAMERA = CameraModel(424, 240, 307.0, 305.5, 214.2, 118.7)
 

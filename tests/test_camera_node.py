@@ -28,9 +28,9 @@ from camera_node.software_device import SoftwareCamera, SoftwareSource, profile_
 from camera_node.source import CameraDescription, RawPair, TimeDomain
 from fetch_sim2real import graph
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.launcher import launch
-from fetch_sim2real.observation.camera import CameraModel, Pose
-from fetch_sim2real.processes import NodeProcess
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.stack.launcher import launch
+from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import RgbdFrame
 
@@ -406,9 +406,9 @@ def test_a_node_that_cannot_do_its_work_says_why_and_ends(tmp_path: Path) -> Non
 @pytest.mark.ros
 def test_the_node_publishes_what_the_contract_says(tmp_path: Path, recording: Path) -> None:
     rclpy = pytest.importorskip("rclpy")
-    from node_support.images import color_of, depth_of
-    from node_support.stamps import stamp_ns_of
-    from node_support.topics import subscribe_to
+    from fetch_sim2real.ros.images import color_of, depth_of
+    from fetch_sim2real.ros.stamps import stamp_ns_of
+    from fetch_sim2real.ros.topics import subscribe_to
 
     came: dict[str, dict[int, Any]] = {}
     reports: list[dict[str, str]] = []

@@ -20,7 +20,7 @@ from camera_node.profile import Profile, ProfileTextError
 from camera_node.session import MAX_AGE_NS, CameraSession, State, Status, Timing
 from camera_node.source import CameraChangedError, CameraDescription, Distortion, FrameTag, RawPair, TimeDomain
 from camera_node.streams import list_profiles
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import RgbdFrame
 
@@ -493,7 +493,7 @@ def test_reports_say_what_is_wrong() -> None:
     pytest.importorskip("rclpy")
     from camera_node.report import report
     from camera_node.statistics import Summary
-    from node_support.diagnostics import Level
+    from fetch_sim2real.ros.diagnostics import Level
 
     good = Status(State.STREAMING, CAMERA, None, 1, 0, 2, 31.5, TimeDomain.GLOBAL)
     full = Summary(30.0, 900, {"age_p50_ms": 40.0}, {"align_p50_ms": 1.0}, {Refusal.LATE: 1})
@@ -559,7 +559,7 @@ def test_parameters_are_those_of_realsense2_camera() -> None:
 def test_parameters_that_no_camera_can_meet_are_refused(given_value: dict[str, object], expected: str) -> None:
     pytest.importorskip("rclpy")
     from camera_node.settings import camera_settings
-    from node_support.parameters import ParameterError
+    from fetch_sim2real.ros.parameters import ParameterError
 
     with pytest.raises(ParameterError, match=expected):
         camera_settings(GivenParameters(**given_value))  # type: ignore[arg-type]

@@ -16,14 +16,14 @@ from camera_node.faults import Fault
 from camera_node.session import CameraSession, Timing
 from camera_node.simulated_source import SimulatedFault, SimulatedPicture, SimulatedSource
 from camera_node.source import CameraChangedError, RawPair, TimeDomain
-from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.depth_sensor import COLOR_T_DEPTH, depth_sensor_model
-from fetch_sim2real.sim.render import RgbdRenderer
-from fetch_sim2real.sim.scene import CAMERA
-from fetch_sim2real.sim.world import SimWorld, stamp_of_step
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.sim.mujoco.render import RgbdRenderer
+from fetch_sim2real.sim.mujoco.scene import CAMERA
+from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH, depth_sensor_model
+from fetch_sim2real.sim.simulation import SimWorld, stamp_of_step
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_S, PHYSICS_STEPS_PER_PERIOD
 
 pytest.importorskip(

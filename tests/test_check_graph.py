@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fetch_sim2real import graph
+from fetch_sim2real.cli.check_graph import app
 from fetch_sim2real.graph import CONTRACT, Qos
-from fetch_sim2real.graph_check import Endpoint, Finding, LiveGraph, LiveTopic, compare, violations
-from operator_cli.check_graph import app
+from fetch_sim2real.stack.graph_check import Endpoint, Finding, LiveGraph, LiveTopic, compare, violations
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -200,7 +200,7 @@ def test_the_contract_is_printed_with_every_topic() -> None:
 def test_the_contract_is_printed_without_ros() -> None:
     code = (
         "import sys; sys.modules['rclpy'] = None\n"
-        "from operator_cli.check_graph import app\n"
+        "from fetch_sim2real.cli.check_graph import app\n"
         "app(args=['--contract-only', '--json'])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
@@ -211,8 +211,8 @@ def test_the_contract_is_printed_without_ros() -> None:
 def camera(change: Callable[[Any], None] = lambda message: None, rate_hz: float = 30.0) -> Iterator[None]:
     """A node that publishes colour images, changed by ``change``."""
     rclpy = pytest.importorskip("rclpy")
-    from node_support.images import color_message
-    from node_support.topics import publish_to
+    from fetch_sim2real.ros.images import color_message
+    from fetch_sim2real.ros.topics import publish_to
 
     context = rclpy.Context()
     rclpy.init(context=context)
@@ -284,10 +284,10 @@ def stock_robot() -> Iterator[None]:
     rclpy = pytest.importorskip("rclpy")
     from sensor_msgs.msg import JointState
 
-    from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
-    from node_support.images import color_message, depth_message
-    from node_support.stamps import stamp_message
-    from node_support.topics import publish_to
+    from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
+    from fetch_sim2real.ros.images import color_message, depth_message
+    from fetch_sim2real.ros.stamps import stamp_message
+    from fetch_sim2real.ros.topics import publish_to
 
     context = rclpy.Context()
     rclpy.init(context=context)

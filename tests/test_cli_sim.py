@@ -165,7 +165,7 @@ def test_nodes_end_with_a_command_that_is_killed(tmp_path: Path, bundle: Path, w
 def test_a_domain_with_another_graph_is_refused(tmp_path: Path, bundle: Path, world: Path) -> None:
     """A simulated driver must not move somebody else's arm."""
     rclpy = pytest.importorskip("rclpy")
-    from node_support.topics import subscribe_to
+    from fetch_sim2real.ros.topics import subscribe_to
 
     context = rclpy.Context()
     rclpy.init(context=context)
@@ -208,7 +208,7 @@ def test_help_needs_neither_ros_nor_mujoco() -> None:
     code = (
         "import sys\n"
         "for name in ('rclpy', 'mujoco', 'torch'): sys.modules[name] = None\n"
-        "from operator_cli.sim import app\n"
+        "from fetch_sim2real.cli.sim import app\n"
         "app(args=['--help'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from arm_geometry import OPEN_SCENE, TABLE_SCENE, euclidean_clearance, radii, sphere_centers
 
-from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.robot.arm_spheres import (
+from fetch_sim2real.arm.collision import CollisionModel, Scene, center_coefficients
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS
+from fetch_sim2real.arm.fetch.spheres import (
     FINGER_SPHERES,
     FOREARM_SPHERES,
     HAND_SPHERE,
@@ -21,13 +22,12 @@ from fetch_sim2real.robot.arm_spheres import (
     LinkSphere,
     body_boxes,
 )
-from fetch_sim2real.robot.collision import CollisionModel, Scene, center_coefficients
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD, DifferentialIk
-from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS
-from fetch_sim2real.robot.kinematics import ARM_LINKS, forward_kinematics
-from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.robot.model import fetch_spec
-from fetch_sim2real.safety.limiter import REQUIRED_CLEARANCE_M
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.kinematics import ARM_LINKS, forward_kinematics
+from fetch_sim2real.arm.limits import PROFILES
+from fetch_sim2real.arm.mjcf import fetch_spec
+from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.types import FloatArray
 
 TORSO_M = 0.3

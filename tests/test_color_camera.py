@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.preprocess import ImageSpec, preprocess
-from fetch_sim2real.sim.color_camera import ColorCamera, ColorDraw
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
+from fetch_sim2real.sim.sensors.color_camera import ColorCamera, ColorDraw
 from fetch_sim2real.types import RgbdFrame
 
 D435 = CameraModel.from_fovy(424, 240, np.deg2rad(42.5))

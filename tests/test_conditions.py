@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.ik import DifferentialIk
-from fetch_sim2real.sim.conditions import (
+from fetch_sim2real.sim.disturbances.conditions import (
     FAULTS,
     NO_CONDITIONS,
     PERTURBATIONS,
@@ -21,14 +21,14 @@ from fetch_sim2real.sim.conditions import (
     conditions_of,
     faults_of,
 )
-from fetch_sim2real.sim.episode import draw_episode
-from fetch_sim2real.sim.faults import FrameFaults, with_faults
-from fetch_sim2real.sim.frame_times import FrameTimes
-from fetch_sim2real.sim.perturbations import draw_goal_change
-from fetch_sim2real.sim.scene import CAMERA, PASSERS
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.disturbances.faults import FrameFaults, with_faults
+from fetch_sim2real.sim.disturbances.physical import draw_goal_change
+from fetch_sim2real.sim.mujoco.scene import CAMERA, PASSERS
+from fetch_sim2real.sim.randomization.sample import draw_episode
+from fetch_sim2real.sim.sensors.frame_times import FrameTimes
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray
 
@@ -230,7 +230,7 @@ def test_a_frozen_camera_gives_old_pictures_new_stamps(world: World) -> None:
 
 
 def test_every_name_has_a_generator() -> None:
-    from fetch_sim2real.sim.conditions import generator
+    from fetch_sim2real.sim.disturbances.conditions import generator
 
     first = {generator(0, name).random() for name in (*PERTURBATIONS, *FAULTS)}
     assert len(first) == len(PERTURBATIONS) + len(FAULTS)

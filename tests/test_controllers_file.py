@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from fetch_sim2real import graph, paths
-from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
-from fetch_sim2real.safety.checks import CONTROLLER_TOLERANCE_FACTOR, FilterSettings
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.control.checks import CONTROLLER_TOLERANCE_FACTOR, FilterSettings
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fetch_training.demonstrators import Situation, pick_and_place, push
+from fetch_sim2real.training.demonstrators import Situation, pick_and_place, push
 
 OBJECT_M = torch.tensor([0.60, 0.00, 0.745])
 GOAL_M = torch.tensor([0.60, 0.20, 0.745])

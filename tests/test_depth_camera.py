@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.preprocess import ImageSpec, preprocess
-from fetch_sim2real.sim.depth_camera import BASELINE_M, DEPTH_FOCAL_PX, DepthCamera, DepthDraw
-from fetch_sim2real.sim.noise import NoiseField
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
+from fetch_sim2real.sim.sensors.depth_camera import BASELINE_M, DEPTH_FOCAL_PX, DepthCamera, DepthDraw
+from fetch_sim2real.sim.sensors.noise import NoiseField
 from fetch_sim2real.types import RgbdFrame
 
 D435 = CameraModel.from_fovy(424, 240, np.deg2rad(42.5))

@@ -11,9 +11,9 @@ import pytest
 from fetch_sim2real.calibration.camera_file import intrinsics_of_camera_info
 from fetch_sim2real.errors import CalibrationError, ObservationError
 from fetch_sim2real.messages.camera_info import camera_model_of
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.distortion import NO_DISTORTION, LensDistortion
-from fetch_sim2real.observation.preprocess import MAX_DISTORTION_PX, ImageSpec, crop_distortion_px, preprocess
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.distortion import NO_DISTORTION, LensDistortion
+from fetch_sim2real.perception.preprocess import MAX_DISTORTION_PX, ImageSpec, crop_distortion_px, preprocess
 from fetch_sim2real.types import RgbdFrame
 
 SPEC = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")

@@ -19,12 +19,12 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
-import fetch_training.main
-import operator_cli.sim
+import fetch_sim2real.cli.sim
+import fetch_sim2real.cli.training
 from fetch_sim2real.cli.main import SUBCOMMANDS
-from fetch_sim2real.launch_arguments import arguments_of
-from fetch_sim2real.processes import PLACEMENT_MEANINGS, PlacementOptions
-from operator_cli.reference import LAUNCH_FILES, NODES, app, pages, tables
+from fetch_sim2real.cli.reference import LAUNCH_FILES, NODES, app, pages, tables
+from fetch_sim2real.stack.launch_arguments import arguments_of
+from fetch_sim2real.stack.processes import PLACEMENT_MEANINGS, PlacementOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -114,15 +114,15 @@ def test_targets_and_their_arguments_in_the_pages_exist() -> None:
         assert re.search(rf"^{words[0]}:", makefile, re.MULTILINE), f"{page}: make {words[0]}"
         for word in words[1:]:
             if words[0] == "sim" and word.startswith("ARGS="):
-                expect_options(page, operator_cli.sim.app, shlex.split(word.removeprefix("ARGS=")))
+                expect_options(page, fetch_sim2real.cli.sim.app, shlex.split(word.removeprefix("ARGS=")))
 
 
 def test_modules_and_their_options_in_the_pages_exist() -> None:
     found = list(commands("python -m"))
     assert len(found) > 10
     for page, (name, *words) in found:
-        if name == "fetch_training.main":
-            expect_options(page, fetch_training.main.app, words)
+        if name == "fetch_sim2real.cli.training":
+            expect_options(page, fetch_sim2real.cli.training.app, words)
         elif name.startswith("benchmarks."):
             # Their parsers are made where they run, so what is looked for is the text.
             path = ROOT / Path(*name.split("."))

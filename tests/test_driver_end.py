@@ -19,11 +19,11 @@ import time
 import numpy as np
 from arm_driver.backend import Backend
 from arm_driver.node import ArmDriver
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.safety.trajectory import position_after_step
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.control.trajectory import position_after_step
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import JointCommand, JointSample
-from node_support.main_loop import run_node
+from fetch_sim2real.ros.main_loop import run_node
 
 class Recording(Backend):
     def send_arm(self, trajectory):

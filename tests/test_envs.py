@@ -18,10 +18,10 @@ from fetch_sim2real.envs import environment_id
 from fetch_sim2real.envs.environment import FetchEnvironment
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.cell import LAST_ACTIONS, make_loop
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
+from fetch_sim2real.sim.training_setup import LAST_ACTIONS, make_loop
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import TASKS, find_task
+from fetch_sim2real.tasks.registry import TASKS, find_task
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = pytest.mark.gl

@@ -18,11 +18,11 @@ from fetch_sim2real.evaluation.evidence import (
     case_result,
     read_evidence,
 )
-from fetch_sim2real.evaluation.gate import compare
-from fetch_sim2real.evaluation.report import Clip, report_html
+from fetch_sim2real.evaluation.regression_check import compare
 from fetch_sim2real.evaluation.result import LatencyRecord, write_result
 from fetch_sim2real.evaluation.statistics import fisher_test, sign_test
 from fetch_sim2real.evaluation.suite import Case, SuiteError, load_suite, suite_names
+from fetch_sim2real.reports.evaluation_page import Clip, report_html
 
 
 def test_shipped_suites_are_sound() -> None:
@@ -216,8 +216,8 @@ def test_the_report_draws_a_curve_for_each_sweep(tmp_path: Path) -> None:
 def test_unfinished_work_is_found_again_and_never_mixed(tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
     from fetch_sim2real.errors import SetupError
-    from operator_cli.evaluation import checked, prepare
-    from operator_cli.evaluation_worker import Line
+    from fetch_sim2real.ros.simulated_runs.evaluation import checked, prepare
+    from fetch_sim2real.ros.simulated_runs.evaluation_worker import Line
 
     suite, folder = load_suite("smoke"), tmp_path / "run"
     plan = checked(suite)

@@ -23,7 +23,7 @@ from fetch_sim2real.evaluation.result import (
     write_result,
 )
 from fetch_sim2real.evaluation.statistics import paired_difference, percentiles, wilson_interval
-from fetch_sim2real.evaluation.table import print_result
+from fetch_sim2real.reports.table import print_result
 
 PAIRS = ((True, True), (True, False), (False, True), (False, False))
 

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.kinematics import grip_position
+from fetch_sim2real.common.picture_file import write_picture
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
-from fetch_sim2real.evaluation.film import write_film
-from fetch_sim2real.evaluation.film_strip import FilmTitle, depth_picture, film_strip, frame_column
 from fetch_sim2real.evaluation.recorded_episode import Moment, read_episode, spread
 from fetch_sim2real.evaluation.result import EpisodeResult
-from fetch_sim2real.observation.camera import CameraModel, Pose
-from fetch_sim2real.picture_file import write_picture
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.kinematics import grip_position
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.reports.film import write_film
+from fetch_sim2real.reports.film_strip import FilmTitle, depth_picture, film_strip, frame_column
+from fetch_sim2real.ros.recorder.bag import Bag
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import RgbdFrame
-from recorder.bag import Bag
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 TYPES = STORE.types

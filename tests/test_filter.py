@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from arm_geometry import TABLE_SCENE, euclidean_clearance
 
+from fetch_sim2real.arm.limits import PROFILES
+from fetch_sim2real.control.checks import ActivationError, FilterSettings
+from fetch_sim2real.control.filter import Decision, SafetyFilter
+from fetch_sim2real.control.limiter import Rule
+from fetch_sim2real.control.states import State, TransitionError
+from fetch_sim2real.control.trajectory import position_after_step, sample_trajectory
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.safety.checks import ActivationError, FilterSettings
-from fetch_sim2real.safety.filter import Decision, SafetyFilter
-from fetch_sim2real.safety.limiter import Rule
-from fetch_sim2real.safety.states import State, TransitionError
-from fetch_sim2real.safety.trajectory import position_after_step, sample_trajectory
 from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
 

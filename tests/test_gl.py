@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.sim.gl import platforms
+from fetch_sim2real.sim.mujoco.gl import platforms
 
 ROOT = Path(__file__).resolve().parent.parent
 OF_THE_MACHINE = ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM", "MUJOCO_EGL_DEVICE_ID")
@@ -37,8 +37,8 @@ pictures.close()
 
 OPENING = """
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.physics import mujoco
-from fetch_sim2real.sim.gl import open_context
+from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.sim.mujoco.gl import open_context
 
 assert mujoco.MjModel.from_xml_string("<mujoco/>").nq == 0
 try:

@@ -22,12 +22,12 @@ from rclpy.node import Node
 from benchmarks.rig.driver_stage import PAN, TORSO_M, IdealArm, Stage, TopicRobot
 from benchmarks.rig.graph_harness import STAGE, Tap, call, running
 from fetch_sim2real import graph
-from fetch_sim2real.heartbeat import HEARTBEAT_TIMEOUT_S
-from fetch_sim2real.processes import NodeProcess
+from fetch_sim2real.ros.heartbeat import Heartbeat
+from fetch_sim2real.ros.joint_states import joint_state_message
+from fetch_sim2real.ros.topics import publish_to, subscribe_to
+from fetch_sim2real.stack.heartbeat import HEARTBEAT_TIMEOUT_S
+from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
-from node_support.heartbeat import Heartbeat
-from node_support.joint_states import joint_state_message
-from node_support.topics import publish_to, subscribe_to
 
 pytestmark = pytest.mark.ros
 

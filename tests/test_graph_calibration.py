@@ -19,8 +19,8 @@ from benchmarks.rig.graph_harness import running
 from fetch_sim2real import graph
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.observation.camera import CameraModel, Pose
-from fetch_sim2real.processes import NodeProcess
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.types import Goal
 
 pytestmark = pytest.mark.ros

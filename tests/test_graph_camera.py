@@ -11,12 +11,12 @@ pytest.importorskip("rclpy")
 
 from benchmarks.rig.graph_harness import run_episode, simulated_graph, write_untrained_bundle
 from fetch_sim2real import graph
-from fetch_sim2real.observation.camera import Pose
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.processes import SimGraphOptions
+from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.ros.camera_info import camera_model_of
+from fetch_sim2real.ros.images import color_of, depth_of
 from fetch_sim2real.sim.world_file import load_world
-from node_support.camera_info import camera_model_of
-from node_support.images import color_of, depth_of
+from fetch_sim2real.stack.processes import SimGraphOptions
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

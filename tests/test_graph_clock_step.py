@@ -14,7 +14,7 @@ from deadlines import BRAKES_IN_TIME
 from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
 from benchmarks.rig.graph_harness import STAGE, running
 from fetch_sim2real import graph
-from fetch_sim2real.processes import ENVIRONMENT, NodeProcess
+from fetch_sim2real.stack.processes import ENVIRONMENT, NodeProcess
 
 pytestmark = pytest.mark.ros
 

@@ -13,18 +13,18 @@ from rclpy.parameter import Parameter
 
 from benchmarks.rig.graph_harness import set_parameter, simulated_graph
 from fetch_sim2real import graph
-from fetch_sim2real.look import Look
-from fetch_sim2real.observation.observe import observe
+from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.paths import find_policy, worlds_dir
+from fetch_sim2real.perception.observe import observe
 from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.policy.look_rates import Look
 from fetch_sim2real.policy.runner import Policy
-from fetch_sim2real.processes import SimGraphOptions
-from fetch_sim2real.sim.conditions import Conditions, Faults
-from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
-from fetch_sim2real.sim.world import Outcome, SimWorld
+from fetch_sim2real.ros.operator import Operator
+from fetch_sim2real.sim.disturbances.conditions import Conditions, Faults
+from fetch_sim2real.sim.simulation import Outcome, SimWorld
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import find_task
-from operator_cli.operator import Operator
+from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.tasks.registry import find_task
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

@@ -16,14 +16,14 @@ from rclpy.node import Node
 from arm_driver.controller_watch import ReferenceWatch
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, running, values_of
 from fetch_sim2real import graph
-from fetch_sim2real.processes import NodeProcess
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.robot.limits import limit_profile
-from fetch_sim2real.safety.trajectory import position_after_step, stopping_trajectory
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.limits import limit_profile
+from fetch_sim2real.control.trajectory import position_after_step, stopping_trajectory
+from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import JointSetpoint
-from operator_cli.session import RosSession
 
 
 @contextmanager

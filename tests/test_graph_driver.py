@@ -18,17 +18,17 @@ from trajectory_msgs.msg import JointTrajectory
 
 from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, running, set_parameter, values_of
 from fetch_sim2real import graph
-from fetch_sim2real.processes import NodeProcess
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.ros.joint_states import joint_state_message, setpoint_of
+from fetch_sim2real.ros.session import RosSession
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.ros.topics import publish_to
+from fetch_sim2real.ros.trajectories import command_message, trajectory_of
 from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample
-from node_support.joint_states import joint_state_message, setpoint_of
-from node_support.stamps import stamp_ns_of
-from node_support.topics import publish_to
-from node_support.trajectories import command_message, trajectory_of
-from operator_cli.session import RosSession
 
 pytestmark = pytest.mark.ros
 

@@ -17,10 +17,10 @@ from sensor_msgs.msg import JointState
 from benchmarks.rig.driver_stage import PAN, TORSO_M, Stage, TopicRobot, topic_stage
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
-from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
-from fetch_sim2real.safety.base_watch import BASE_TIMEOUT_S
-from fetch_sim2real.safety.checks import FilterSettings
-from fetch_sim2real.safety.readings import TORSO_TIMEOUT_S
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.control.base_watch import BASE_TIMEOUT_S
+from fetch_sim2real.control.checks import FilterSettings
+from fetch_sim2real.control.readings import TORSO_TIMEOUT_S
 from fetch_sim2real.types import BasePose
 
 pytestmark = pytest.mark.ros

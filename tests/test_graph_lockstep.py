@@ -22,17 +22,17 @@ from benchmarks.rig.graph_harness import (
     write_untrained_bundle,
 )
 from fetch_sim2real import graph
-from fetch_sim2real.observation.observe import observe
+from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.perception.observe import observe
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runner import Policy
-from fetch_sim2real.processes import SimGraphOptions
-from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.ros.joint_states import setpoint_of
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
-from node_support.joint_states import setpoint_of
-from node_support.stamps import stamp_ns_of
+from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.tasks.registry import find_task
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

@@ -29,9 +29,9 @@ from benchmarks.rig.graph_motion import (
     wait_until_moving,
 )
 from fetch_sim2real import graph
-from fetch_sim2real.processes import SimGraphOptions, sim_graph
+from fetch_sim2real.ros.main_loop import END_LIMIT_S
+from fetch_sim2real.stack.processes import SimGraphOptions, sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S
-from node_support.main_loop import END_LIMIT_S
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

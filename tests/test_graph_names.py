@@ -14,8 +14,8 @@ from rclpy.node import Node
 from arm_driver.settings import TABLE
 from benchmarks.rig.graph_harness import START_LIMIT_S, running
 from fetch_sim2real import graph
-from fetch_sim2real.processes import NodeProcess
-from node_support.topics import local_name
+from fetch_sim2real.ros.topics import local_name
+from fetch_sim2real.stack.processes import NodeProcess
 
 pytestmark = pytest.mark.ros
 

@@ -17,12 +17,12 @@ pytest.importorskip("rclpy")
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, running, write_untrained_bundle
 from fetch_sim2real import graph
+from fetch_sim2real.common.supervision import Child, Supervisor
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.processes import PlacementOptions, SimGraphOptions, placed, sim_graph
-from fetch_sim2real.ros_domain import free_port
-from fetch_sim2real.supervision import Child, Supervisor
-from operator_cli.namespaces import checked_namespace, local_node_name
-from operator_cli.session import RosSession
+from fetch_sim2real.ros.namespaces import checked_namespace, local_node_name
+from fetch_sim2real.ros.session import RosSession
+from fetch_sim2real.stack.processes import PlacementOptions, SimGraphOptions, placed, sim_graph
+from fetch_sim2real.stack.ros_domain import free_port
 
 NAMESPACE = "left/robot"
 EPISODE_S = 1.0

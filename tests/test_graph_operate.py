@@ -19,20 +19,20 @@ from std_srvs.srv import Trigger
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, running, write_untrained_bundle
 from fetch_sim2real import graph
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.cli.operate import app
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.operation.items import JOINT_SILENCE_LIMIT_S, Item
 from fetch_sim2real.operation.log import OperationLog
+from fetch_sim2real.operation.preflight_checks import JOINT_SILENCE_LIMIT_S, Item
 from fetch_sim2real.operation.slow_move import plan_move
-from fetch_sim2real.processes import SimGraphOptions, sim_graph
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from node_support.topics import publish_to
-from operator_cli.operate.choices import Expected
-from operator_cli.operate.dialogue import Dialogue, parse_goal
-from operator_cli.operate.link import RobotLink
-from operator_cli.operate.main import app
-from operator_cli.operate.simulated import LONG_EPISODE_S, SimulatedWorld
-from operator_cli.operate.steps import Steps
-from operator_cli.operate.terminal import Terminal
+from fetch_sim2real.ros.operate.choices import Expected
+from fetch_sim2real.ros.operate.dialogue import Dialogue, parse_goal
+from fetch_sim2real.ros.operate.link import RobotLink
+from fetch_sim2real.ros.operate.simulated import LONG_EPISODE_S, SimulatedWorld
+from fetch_sim2real.ros.operate.steps import Steps
+from fetch_sim2real.ros.operate.terminal import Terminal
+from fetch_sim2real.ros.topics import publish_to
+from fetch_sim2real.stack.processes import SimGraphOptions, sim_graph
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl, pytest.mark.slow]
 

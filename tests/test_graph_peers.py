@@ -26,10 +26,10 @@ from arm_driver.peers import Peers
 from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
 from benchmarks.rig.graph_harness import STAGE, running, set_parameter
 from fetch_sim2real import graph
-from fetch_sim2real.processes import NodeProcess
-from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
-from fetch_sim2real.ros_domain import claim_domain
-from node_support.topics import publish_to, subscribe_to
+from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.ros.topics import publish_to, subscribe_to
+from fetch_sim2real.stack.processes import NodeProcess
+from fetch_sim2real.stack.ros_domain import claim_domain
 
 pytestmark = pytest.mark.ros
 

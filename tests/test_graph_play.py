@@ -18,14 +18,14 @@ from benchmarks.rig.graph_harness import START_LIMIT_S, running
 from fetch_sim2real import graph
 from fetch_sim2real.bags.playing import PLAYED
 from fetch_sim2real.bags.reading import decoded, open_bag
-from fetch_sim2real.bags.replaying import replay_run
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.evaluation.rerun import replay_run
 from fetch_sim2real.messages.commands import command_of
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.processes import PlacementOptions, placed
-from fetch_sim2real.replay_processes import ReplayOptions, replay_graph
-from node_support.topics import publish_to
+from fetch_sim2real.ros.topics import publish_to
+from fetch_sim2real.stack.playback_processes import ReplayOptions, replay_graph
+from fetch_sim2real.stack.processes import PlacementOptions, placed
 
 pytestmark = pytest.mark.ros
 

@@ -18,18 +18,18 @@ from rclpy.node import Node
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of, write_untrained_bundle
 from fetch_sim2real import graph
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.processes import NodeProcess
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.ros.camera_info import camera_info_message
+from fetch_sim2real.ros.images import color_message, depth_message
+from fetch_sim2real.ros.joint_states import joint_state_message, setpoint_message
+from fetch_sim2real.ros.poses import goal_message
+from fetch_sim2real.ros.session import RosSession
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.ros.topics import publish_to
+from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import Goal, JointSample, JointSetpoint
-from node_support.camera_info import camera_info_message
-from node_support.images import color_message, depth_message
-from node_support.joint_states import joint_state_message, setpoint_message
-from node_support.poses import goal_message
-from node_support.stamps import stamp_ns_of
-from node_support.topics import publish_to
-from operator_cli.session import RosSession
 
 pytestmark = pytest.mark.ros
 

@@ -17,14 +17,14 @@ from deadlines import BRAKES_IN_TIME, DRIVES_IN_TIME
 from benchmarks.rig.driver_stage import PAN, RosbridgeRobot, Stage, rosbridge_stage
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.ros1 import Json
-from fetch_sim2real.robot.ros1_messages import ArmActionGoal, GripperActionGoal, GripperCommand, read
-from fetch_sim2real.safety.trajectory import stopping_trajectory
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.control.trajectory import stopping_trajectory
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import ArmActionGoal, GripperActionGoal, GripperCommand, read
+from fetch_sim2real.rosbridge.topics import Json
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import JointSetpoint
-from node_support.stamps import stamp_ns_of
 
 pytestmark = pytest.mark.ros
 

@@ -13,9 +13,9 @@ pytest.importorskip("websockets")
 
 from benchmarks.rig.graph_harness import run_episode, simulated_graph, write_untrained_bundle
 from fetch_sim2real import graph
-from fetch_sim2real.processes import SimGraphOptions
-from fetch_sim2real.ros_domain import free_port
-from node_support.stamps import stamp_ns_of
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.stack.ros_domain import free_port
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

@@ -11,12 +11,13 @@ pytest.importorskip("rclpy")
 
 from arm_driver.backends import MODES
 from benchmarks.rig.graph_harness import run_episode, simulated_graph, values_of, write_untrained_bundle
-from fetch_sim2real import graph, processes
-from fetch_sim2real.processes import SimGraphOptions
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from node_support.joint_states import ACTIVATED
-from node_support.stamps import stamp_ns_of
-from node_support.trajectories import trajectory_of
+from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.ros.joint_states import ACTIVATED
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.ros.trajectories import trajectory_of
+from fetch_sim2real.stack import processes
+from fetch_sim2real.stack.processes import SimGraphOptions
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

@@ -35,15 +35,15 @@ from benchmarks.rig.graph_motion import (
     wait_until_moving,
 )
 from fetch_sim2real import graph
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.processes import CAMERA_SOFTWARE, SimGraphOptions, camera_processes, sim_graph
-from fetch_sim2real.sim.depth_sensor import depth_sensor_model
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.ros.camera_info import camera_info_message, camera_model_of
+from fetch_sim2real.ros.images import color_message, color_of, depth_message, depth_of
+from fetch_sim2real.ros.operator import Operator
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.ros.topics import publish_to, subscribe_to
+from fetch_sim2real.sim.sensors.depth_sensor import depth_sensor_model
+from fetch_sim2real.stack.processes import CAMERA_SOFTWARE, SimGraphOptions, camera_processes, sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S
-from node_support.camera_info import camera_info_message, camera_model_of
-from node_support.images import color_message, color_of, depth_message, depth_of
-from node_support.stamps import stamp_ns_of
-from node_support.topics import publish_to, subscribe_to
-from operator_cli.operator import Operator
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

@@ -18,9 +18,9 @@ import pytest
 pytest.importorskip("rclpy")
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, run_episode, simulated_graph, write_untrained_bundle
-from fetch_sim2real.processes import SimGraphOptions
-from fetch_sim2real.ros_domain import free_port
-from fetch_sim2real.supervision import Child, Supervisor
+from fetch_sim2real.common.supervision import Child, Supervisor
+from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.stack.ros_domain import free_port
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl, pytest.mark.slow]
 

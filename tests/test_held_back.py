@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arm_driver.held_back import TOLD_AFTER_S, HeldBack
-from fetch_sim2real.safety.filter import Decision
-from fetch_sim2real.safety.limiter import Rule
+from arm_driver.limit_monitor import TOLD_AFTER_S, HeldBack
+from fetch_sim2real.control.filter import Decision
+from fetch_sim2real.control.limiter import Rule
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointSetpoint
 

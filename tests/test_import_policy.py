@@ -13,16 +13,16 @@ from torch import nn
 
 import fetch_sim2real.envs
 from fetch_sim2real.errors import BundleError
-from fetch_sim2real.observation.observe import Observation
-from fetch_sim2real.observation.preprocess import Image
+from fetch_sim2real.perception.observe import Observation
+from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runner import Policy
-from fetch_training.learning_task import LEARNING_TASKS
+from fetch_sim2real.training.learning_task import LEARNING_TASKS
 
 sb3 = pytest.importorskip("stable_baselines3")
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor  # noqa: E402
 
-from fetch_training.import_policy import ALGORITHMS, import_trained  # noqa: E402
+from fetch_sim2real.cli.import_policy import ALGORITHMS, import_trained  # noqa: E402
 
 SPEC = LEARNING_TASKS["reach"].observation_spec(proprioception=True)
 

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 import yaml
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.ik import DifferentialIk
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.sim.episode import draw_episode
-from fetch_sim2real.sim.frame_times import FrameTimes
-from fetch_sim2real.sim.frames import FrameMaker, Picture
-from fetch_sim2real.sim.scene import BLOCK
-from fetch_sim2real.sim.shutter import Shutter
-from fetch_sim2real.sim.state import Truth
+from fetch_sim2real.sim.mujoco.frames import FrameMaker, Picture
+from fetch_sim2real.sim.mujoco.scene import BLOCK
+from fetch_sim2real.sim.mujoco.state import Truth
+from fetch_sim2real.sim.randomization.sample import draw_episode
+from fetch_sim2real.sim.sensors.camera_timing import Shutter
+from fetch_sim2real.sim.sensors.frame_times import FrameTimes
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.steps import stamp_of_step, steps_of
-from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointTrajectory, RgbdFrame, TrajectoryPoint
 

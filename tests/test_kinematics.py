@@ -10,8 +10,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from fetch_sim2real.robot.joints import ARM_JOINTS, POSITION_LOWER_RAD, POSITION_UPPER_RAD
-from fetch_sim2real.robot.kinematics import ARM_LINKS, chain_rotations, forward_kinematics, grip_position
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, POSITION_LOWER_RAD, POSITION_UPPER_RAD
+from fetch_sim2real.arm.kinematics import ARM_LINKS, chain_rotations, forward_kinematics, grip_position
 
 
 @pytest.fixture(scope="module")

@@ -20,28 +20,30 @@ import yaml
 pytest.importorskip("rclpy")
 
 import arm_driver.settings
-import bag_player.settings
 import camera_node.settings
+import fetch_sim2real.ros.bag_player.settings
+import fetch_sim2real.ros.recorder.settings
 import policy_node.settings
-import recorder.settings
 import sim_bridge.settings
-from fetch_sim2real import graph, paths, processes, replay_processes, robot_processes
+from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.launch_arguments import arguments_of, options_of
-from fetch_sim2real.launcher import child_of, write_parameters
-from fetch_sim2real.processes import NodeProcess, PlacementOptions, SimGraphOptions, placed, sim_graph
-from fetch_sim2real.replay_processes import ReplayOptions, replay_graph
-from fetch_sim2real.robot_processes import RecordOptions, RobotGraphOptions, record_graph, robot_graph
-from fetch_sim2real.ros_arguments import RosArgumentError
-from node_support.parameters import USE_SIM_TIME
+from fetch_sim2real.ros.parameters import USE_SIM_TIME
+from fetch_sim2real.stack import playback_processes as replay_processes
+from fetch_sim2real.stack import processes, robot_processes
+from fetch_sim2real.stack.launch_arguments import arguments_of, options_of
+from fetch_sim2real.stack.launcher import child_of, write_parameters
+from fetch_sim2real.stack.playback_processes import ReplayOptions, replay_graph
+from fetch_sim2real.stack.processes import NodeProcess, PlacementOptions, SimGraphOptions, placed, sim_graph
+from fetch_sim2real.stack.robot_processes import RecordOptions, RobotGraphOptions, record_graph, robot_graph
+from fetch_sim2real.stack.ros_arguments import RosArgumentError
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch"
 TABLES = {
     graph.ARM_DRIVER: arm_driver.settings.TABLE,
-    graph.BAG_PLAYER: bag_player.settings.TABLE,
+    graph.BAG_PLAYER: fetch_sim2real.ros.bag_player.settings.TABLE,
     graph.CAMERA_NODE: camera_node.settings.TABLE,
     graph.POLICY_NODE: policy_node.settings.TABLE,
-    graph.RECORDER: recorder.settings.TABLE,
+    graph.RECORDER: fetch_sim2real.ros.recorder.settings.TABLE,
     graph.SIM_BRIDGE: sim_bridge.settings.TABLE,
 }
 GRAPHS = {
@@ -233,9 +235,9 @@ def launching(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     utilities.normalize_to_list_of_substitutions = lambda text: [text]  # type: ignore[attr-defined]
     utilities.perform_substitutions = lambda context, parts: "".join(parts)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, utilities.__name__, utilities)
-    monkeypatch.delitem(sys.modules, "node_support.launching", raising=False)
-    yield importlib.import_module("node_support.launching")
-    sys.modules.pop("node_support.launching", None)
+    monkeypatch.delitem(sys.modules, "fetch_sim2real.ros.launching", raising=False)
+    yield importlib.import_module("fetch_sim2real.ros.launching")
+    sys.modules.pop("fetch_sim2real.ros.launching", None)
 
 
 def described(name: str) -> list[Recorded]:

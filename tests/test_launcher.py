@@ -14,11 +14,11 @@ import psutil
 import pytest
 import yaml
 
+from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
+from fetch_sim2real.common.supervision import Child, Patience, Supervisor
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.launcher import child_of, write_parameters
-from fetch_sim2real.processes import NodeProcess
-from fetch_sim2real.stop_request import StopRequest, StopRequestedError
-from fetch_sim2real.supervision import Child, Patience, Supervisor
+from fetch_sim2real.stack.launcher import child_of, write_parameters
+from fetch_sim2real.stack.processes import NodeProcess
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -162,8 +162,8 @@ def test_children_are_not_deaf_to_sigint_when_the_parent_is(tmp_path: Path) -> N
 PROGRAM = f"""
 import sys, time
 from pathlib import Path
-from fetch_sim2real.stop_request import StopRequest, StopRequestedError
-from fetch_sim2real.supervision import Child, Patience, Supervisor
+from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
+from fetch_sim2real.common.supervision import Child, Patience, Supervisor
 children = [
     Child("polite", [sys.executable, "-S", "-c", {POLITE!r}], {{}}),
     Child("deaf", [sys.executable, "-S", "-c", {DEAF!r}], {{}}, 1),

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fetch_sim2real.robot.collision import CollisionModel, Scene
-from fetch_sim2real.robot.kinematics import grip_position
-from fetch_sim2real.robot.limits import PROFILES, LimitProfile
-from fetch_sim2real.safety.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M, MotionLimiter, Rule
+from fetch_sim2real.arm.collision import CollisionModel, Scene
+from fetch_sim2real.arm.kinematics import grip_position
+from fetch_sim2real.arm.limits import PROFILES, LimitProfile
+from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M, MotionLimiter, Rule
 from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray
 

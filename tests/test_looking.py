@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from fetch_sim2real.errors import BundleError
-from fetch_sim2real.observation.observe import Observation
-from fetch_sim2real.observation.preprocess import Image
 from fetch_sim2real.paths import find_policy
+from fetch_sim2real.perception.observe import Observation
+from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
-from fetch_sim2real.policy.looking import NowAndThen, carried
+from fetch_sim2real.policy.open_loop import NowAndThen, carried
 from fetch_sim2real.policy.runner import Policy
 
 

@@ -12,11 +12,11 @@ import yaml
 
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.ranges import rgb_of
-from fetch_sim2real.sim.textures import FAMILIES, SurfaceDraw, SurfacePart, draw_surface, texture_pixels
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.randomization.ranges import rgb_of
+from fetch_sim2real.sim.randomization.textures import FAMILIES, SurfaceDraw, SurfacePart, draw_surface, texture_pixels
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 
 BLACK, WHITE = np.zeros(3), np.ones(3)
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from node_support.main_loop import IDLE_S
+from fetch_sim2real.ros.main_loop import IDLE_S
 
 pytestmark = pytest.mark.ros
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TOLD_WHILE_LOADING = """
 import os, signal
-from node_support.main_loop import run_node
+from fetch_sim2real.ros.main_loop import run_node
 
 def make():
     try:
@@ -30,7 +30,7 @@ run_node(make, "node", "A node.", ())
 """
 
 FAILS_WHILE_LOADING = """
-from node_support.main_loop import run_node
+from fetch_sim2real.ros.main_loop import run_node
 
 def make():
     raise ImportError("no such library")
@@ -40,7 +40,7 @@ run_node(make, "node", "A node.", ())
 
 HANGS_AT_THE_END = """
 import time
-from node_support import main_loop
+from fetch_sim2real.ros import main_loop
 
 main_loop.END_LIMIT_S = 0.5
 
@@ -58,7 +58,7 @@ main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
 
 HANGS_WHEN_TOLD = """
 import os, signal, time
-from node_support import main_loop
+from fetch_sim2real.ros import main_loop
 
 main_loop.END_LIMIT_S = 0.5
 
@@ -73,7 +73,7 @@ main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
 
 LEAVES_A_THREAD = """
 import threading, time
-from node_support import main_loop
+from fetch_sim2real.ros import main_loop
 
 class Node(main_loop.StackNode):
     def work(self):
@@ -89,7 +89,7 @@ main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
 
 FAILS_IN_POSTED_WORK = """
 import threading
-from node_support import main_loop
+from fetch_sim2real.ros import main_loop
 
 class Node(main_loop.StackNode):
     def work(self):
@@ -107,7 +107,7 @@ main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
 
 POSTS = """
 import threading, time
-from node_support import main_loop
+from fetch_sim2real.ros import main_loop
 
 class Node(main_loop.StackNode):
     def __init__(self):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from fetch_sim2real.observation.normalize import HOLE
-from fetch_sim2real.observation.observe import ObservationSpec, ScaledValue, make_observation_spec
-from fetch_sim2real.observation.preprocess import ImageSpec
+from fetch_sim2real.perception.normalize import HOLE
+from fetch_sim2real.perception.observe import ObservationSpec, ScaledValue, make_observation_spec
+from fetch_sim2real.perception.preprocess import ImageSpec
 from fetch_sim2real.policy.network import Actor, ActorSpec, SpatialSoftmax, build_actor, default_actor_spec
 
 IMAGE = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")

@@ -16,20 +16,20 @@ from sensor_msgs.msg import JointState
 
 from arm_driver import clocks
 from arm_driver.clocks import LockstepClock, RobotClock, SimulatedClock
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.errors import CommandError, ObservationError
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.distortion import LensDistortion
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.distortion import LensDistortion
 from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.pairing import FramePairer
 from fetch_sim2real.policy.setpoints import SetpointTracker
-from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.ros.camera_info import camera_info_message, camera_model_of
+from fetch_sim2real.ros.images import color_message, color_of, depth_message, depth_of
+from fetch_sim2real.ros.joint_states import JointStateMerger, joint_state_message, setpoint_message, setpoint_of
+from fetch_sim2real.ros.parameters import Parameter, ParameterError
+from fetch_sim2real.ros.stamps import duration_message, duration_s_of, stamp_message, stamp_ns_of
+from fetch_sim2real.ros.trajectories import command_message, command_of, number_of, trajectory_message, trajectory_of
 from fetch_sim2real.types import JointCommand, JointSample, JointSetpoint, JointTrajectory, TrajectoryPoint
-from node_support.camera_info import camera_info_message, camera_model_of
-from node_support.images import color_message, color_of, depth_message, depth_of
-from node_support.joint_states import JointStateMerger, joint_state_message, setpoint_message, setpoint_of
-from node_support.parameters import Parameter, ParameterError
-from node_support.stamps import duration_message, duration_s_of, stamp_message, stamp_ns_of
-from node_support.trajectories import command_message, command_of, number_of, trajectory_message, trajectory_of
 
 pytestmark = pytest.mark.ros
 

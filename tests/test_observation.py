@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.observe import (
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.observe import (
     MAX_JOINT_SKEW_NS,
     ActionHistory,
     Observation,
@@ -20,7 +20,7 @@ from fetch_sim2real.observation.observe import (
     observe,
     vector_names,
 )
-from fetch_sim2real.observation.preprocess import ImageSpec, preprocess
+from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
 from fetch_sim2real.types import JointSample, RgbdFrame
 
 IMAGE = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")

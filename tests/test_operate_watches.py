@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from fetch_sim2real.ros.joint_states import joint_state_message
+from fetch_sim2real.ros.operate.topic_monitors import FrameWatch, JointWatch
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointSample
-from node_support.joint_states import joint_state_message
-from operator_cli.operate.watches import FrameWatch, JointWatch
 
 S_NS = 10**9
 

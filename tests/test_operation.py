@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from fetch_sim2real import graph, paths
+from fetch_sim2real.arm.collision import CollisionModel
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.limits import PROFILES
 from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, ResidualRecord
 from fetch_sim2real.calibration.in_force import CalibrationInForce
+from fetch_sim2real.control.checks import FilterSettings
+from fetch_sim2real.control.filter import SafetyFilter
+from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M
+from fetch_sim2real.control.scene import scene_of_world
+from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.observation.camera import CameraModel, Pose
-from fetch_sim2real.operation import items
+from fetch_sim2real.operation import preflight_checks as items
 from fetch_sim2real.operation.log import OperationLog, refusals_between, run_summary
 from fetch_sim2real.operation.slow_move import ARRIVED_RAD, SLOW_SPEED_RAD_S, MoveError, MoveFollower, plan_move
 from fetch_sim2real.operation.start_region import StartRegion, departure_from, start_position
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.policy.manifest import CameraRecord, PoseRecord
-from fetch_sim2real.robot.collision import CollisionModel
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD, DifferentialIk
-from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.safety.checks import FilterSettings
-from fetch_sim2real.safety.filter import SafetyFilter
-from fetch_sim2real.safety.limiter import REQUIRED_CLEARANCE_M
-from fetch_sim2real.safety.scene import scene_of_world
-from fetch_sim2real.safety.states import State
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint

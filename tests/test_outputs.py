@@ -19,9 +19,9 @@ from test_bundle import make_content, write_bundle
 from typer.testing import CliRunner, Result
 
 from fetch_sim2real.cli.main import app
+from fetch_sim2real.common.outputs import Attempts, require_file_place, require_folder_place, write_text
+from fetch_sim2real.common.picture_file import write_picture
 from fetch_sim2real.errors import GraphError, SetupError
-from fetch_sim2real.outputs import Attempts, require_file_place, require_folder_place, write_text
-from fetch_sim2real.picture_file import write_picture
 from fetch_sim2real.policy.bundle import load_bundle
 
 pytestmark = pytest.mark.timeout(120)
@@ -129,7 +129,7 @@ def test_a_home_folder_of_nobody_is_one_line(option: str, tmp_path: Path, bag: P
 def test_training_finds_it_before_anything_is_done(command: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     place = tmp_path / "file" / "below"
-    words = [sys.executable, "-m", "fetch_training.main", *command.split(), str(place)]
+    words = [sys.executable, "-m", "fetch_sim2real.cli.training", *command.split(), str(place)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: ") and str(place) in done.stderr and done.stderr.count("\n") == 1
@@ -157,7 +157,7 @@ def test_training_without_matplotlib_is_refused_before_it_begins(command: str, t
     program = (
         "import sys; sys.modules['matplotlib'] = None\n"
         f"sys.argv = ['main', '{command}', 'reach', '--run', '{tmp_path / 'run'}']\n"
-        "from fetch_training.main import main; main()"
+        "from fetch_sim2real.cli.training import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
@@ -244,7 +244,7 @@ def one_episode(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
     """`sim` without its graph: one episode is over, then comes the first of the errors put here, if there is one."""
     pytest.importorskip("rclpy")
     from fetch_sim2real.evaluation.result import EpisodeResult
-    from operator_cli.episodes import Episode, Run
+    from fetch_sim2real.ros.simulated_runs.episodes import Episode, Run
 
     errors: list[Exception] = []
 
@@ -258,14 +258,14 @@ def one_episode(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
         for error in errors:
             raise error
 
-    monkeypatch.setattr("operator_cli.run._run_launched", launched)
+    monkeypatch.setattr("fetch_sim2real.ros.simulated_runs.run._run_launched", launched)
     yield errors
 
 
 def test_a_runs_numbers_are_there_whatever_becomes_of_strip_and_video(
     one_episode: list[Exception], tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operator_cli.settings.require_video_place", lambda *_: None)
+    monkeypatch.setattr("fetch_sim2real.ros.simulated_runs.settings.require_video_place", lambda *_: None)
     for number, options in enumerate(([], ["--video", str(tmp_path / "v.mp4")])):
         folder = tmp_path / str(number)
         result = run("sim", "--policy", policy, "--task", "push", "--episodes", 1, "--record", folder, *options)
@@ -296,7 +296,7 @@ def test_a_result_that_cannot_be_written_is_printed_all_the_same(
 
 
 def test_half_a_line_of_a_measurement_is_measured_again(tmp_path: Path) -> None:
-    from fetch_training.main import _lines
+    from fetch_sim2real.cli.training import _lines
 
     file = tmp_path / "m.jsonl"
     file.write_text('{"seed": 1, "success": true}\n{"seed": 2, "succ')

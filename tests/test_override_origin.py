@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node_support.override_origin import names_for_every_node
+from fetch_sim2real.ros.override_origin import names_for_every_node
 
 FILE = """
 /**:

@@ -15,12 +15,12 @@ pytest.importorskip("rclpy")
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap
 from fetch_sim2real import graph
-from fetch_sim2real.graph_check import compare, violations
-from node_support.camera_info import camera_model_of
-from node_support.images import color_of, depth_of
-from node_support.stamps import stamp_ns_of
-from operator_cli.live_graph import observe
-from operator_cli.session import RosSession
+from fetch_sim2real.ros.camera_info import camera_model_of
+from fetch_sim2real.ros.images import color_of, depth_of
+from fetch_sim2real.ros.live_graph import observe
+from fetch_sim2real.ros.session import RosSession
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.stack.graph_check import compare, violations
 
 pytestmark = pytest.mark.ros
 

@@ -12,11 +12,12 @@ import pytest
 pytest.importorskip("rclpy")
 
 from fetch_sim2real.errors import FetchSim2RealError
-from node_support.parameters import Parameter, ParameterError
+from fetch_sim2real.ros.parameters import Parameter, ParameterError
+from fetch_sim2real.stack.processes import node_package
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES: dict[str, Sequence[Parameter]] = {
-    node: importlib.import_module(f"{node}.settings").TABLE
+    node: importlib.import_module(f"{node_package(node)}.settings").TABLE
     for node in ("arm_driver", "bag_player", "camera_node", "policy_node", "recorder", "sim_bridge")
 }
 EVERY = [pytest.param(p, id=f"{node}.{p.name}") for node, table in TABLES.items() for p in table]
@@ -54,7 +55,8 @@ def test_a_text_with_a_form_of_its_own_is_read_before_it_is_taken() -> None:
 
 def test_no_node_declares_parameters_elsewhere() -> None:
     for node in TABLES:
-        for source in (ROOT / node).rglob("*.py"):
+        package = ROOT / node_package(node).replace(".", "/")
+        for source in package.rglob("*.py"):
             assert "declare_parameter" not in source.read_text(encoding="utf-8"), source
-        main = (ROOT / node / "main.py").read_text(encoding="utf-8")
+        main = (package / "main.py").read_text(encoding="utf-8")
         assert f"from {node}.settings import TABLE" in main and "TABLE" in main.split("run_node(")[1], node

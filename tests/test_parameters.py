@@ -13,7 +13,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from node_support.parameters import Parameter, ParameterError, Parameters
+from fetch_sim2real.ros.parameters import Parameter, ParameterError, Parameters
 
 TABLE = (
     Parameter("speed", 1.0, "a cap", low=0.0, high=1.0, changeable=True),

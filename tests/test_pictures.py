@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fetch_sim2real.errors import WorldFileError
-from fetch_training.images import PoseImages
-from fetch_training.pictures import take_pictures
-from fetch_training.run_directory import RunDirectory
+from fetch_sim2real.training.encoder_dataset import take_pictures
+from fetch_sim2real.training.labelled_images import PoseImages
+from fetch_sim2real.training.run_directory import RunDirectory
 
 _COUNTS = {"held": 3, "train": 8}
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_training import pipeline
-from fetch_training.run_directory import RunDirectory
-from fetch_training.setup import Setting
-from fetch_training.state_stage import make_learner
+from fetch_sim2real.training import pipeline
+from fetch_sim2real.training.run_directory import RunDirectory
+from fetch_sim2real.training.setup import Setting
+from fetch_sim2real.training.state_stage import make_learner
 
 
 def test_without_fine_tuning_the_bundle_is_what_dagger_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

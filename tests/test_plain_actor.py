@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from fetch_sim2real.errors import BundleError
-from fetch_training.imported import shown
-from fetch_training.learning_task import LEARNING_TASKS
-from fetch_training.plain_actor import AffineMap, affine_map, plain_actor
+from fetch_sim2real.training.imported import shown
+from fetch_sim2real.training.learning_task import LEARNING_TASKS
+from fetch_sim2real.training.plain_actor import AffineMap, affine_map, plain_actor
 
 SPEC = LEARNING_TASKS["reach"].observation_spec(proprioception=True)
 SIZE = SPEC.vector_size

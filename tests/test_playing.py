@@ -13,9 +13,9 @@ from fetch_sim2real import graph
 from fetch_sim2real.bags.playing import PLAYED, Playback, Survey, survey
 from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.bags.reading import RecordedBag, open_bag
+from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.raw_header import stamp_ns_in
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 
 pytestmark = pytest.mark.timeout(60)

@@ -8,9 +8,9 @@ import torch
 from pydantic import ValidationError
 
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.normalize import HOLE, normalize_images, to_tensor
-from fetch_sim2real.observation.preprocess import Channels, CropWindow, Image, ImageSpec, crop_window, preprocess
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.normalize import HOLE, normalize_images, to_tensor
+from fetch_sim2real.perception.preprocess import Channels, CropWindow, Image, ImageSpec, crop_window, preprocess
 from fetch_sim2real.types import RgbdFrame
 
 SPEC = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from fetch_sim2real import graph, processes
+from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError, SetupError
-from fetch_sim2real.processes import SimGraphOptions, options_from_arguments, sim_arguments, sim_graph
-from fetch_sim2real.robot_processes import RobotGraphOptions, robot_graph
+from fetch_sim2real.stack import processes
+from fetch_sim2real.stack.processes import (
+    SimGraphOptions,
+    node_package,
+    options_from_arguments,
+    sim_arguments,
+    sim_graph,
+)
+from fetch_sim2real.stack.robot_processes import RobotGraphOptions, robot_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,7 +59,7 @@ def test_every_module_is_a_package_of_the_project_with_a_console_script(policy: 
     setup = (ROOT / "setup.py").read_text()
     for process in sim_graph(SimGraphOptions(policy=policy, record="bag")):
         assert f'"{process.executable}"' in setup
-        assert process.module == f"{process.executable}.main"
+        assert process.module == f"{node_package(process.executable)}.main"
 
 
 def test_bridge_driver_and_policy_agree_on_world_and_clock(policy: str) -> None:

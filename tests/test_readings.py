@@ -9,14 +9,14 @@ import pytest
 from arm_geometry import TABLE_SCENE
 from joint_messages import JointMessage, joint_message
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.limits import PROFILES
+from fetch_sim2real.control.checks import ActivationError
+from fetch_sim2real.control.filter import SafetyFilter
+from fetch_sim2real.control.readings import TORSO_TIMEOUT_S, RobotReadings
+from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
-from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.safety.checks import ActivationError
-from fetch_sim2real.safety.filter import SafetyFilter
-from fetch_sim2real.safety.readings import TORSO_TIMEOUT_S, RobotReadings
-from fetch_sim2real.safety.states import State
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample
 
 TORSO_M = 0.35

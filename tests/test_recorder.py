@@ -21,12 +21,12 @@ from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
 from fetch_sim2real.bags.statistics import PAUSE_NS, Gap, StampStatistics
+from fetch_sim2real.common.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
+from fetch_sim2real.common.supervision import Supervisor
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.launcher import launch
-from fetch_sim2real.processes import NodeProcess
-from fetch_sim2real.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
-from fetch_sim2real.supervision import Supervisor
-from recorder.bag import SUMMARY_FILE, Bag
+from fetch_sim2real.ros.recorder.bag import SUMMARY_FILE, Bag
+from fetch_sim2real.stack.launcher import launch
+from fetch_sim2real.stack.processes import NodeProcess
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -223,9 +223,9 @@ def publish_frames(
     import rclpy
     from rclpy.node import Node
 
-    from node_support.images import color_message, depth_message
-    from node_support.stamps import stamp_message
-    from node_support.topics import message_class, publish_to
+    from fetch_sim2real.ros.images import color_message, depth_message
+    from fetch_sim2real.ros.stamps import stamp_message
+    from fetch_sim2real.ros.topics import message_class, publish_to
 
     context = rclpy.Context()
     rclpy.init(context=context)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fetch_sim2real.observation.observe import ScaledValue
+from fetch_sim2real.perception.observe import ScaledValue
 from fetch_sim2real.policy.relations import Relation, Relations
 
 POSITIONS = {"goal": (0.6, -0.1, 0.8), "thing": (0.55, 0.2, 0.74), "grip": (0.7, 0.0, 0.9)}

@@ -8,13 +8,13 @@ import mujoco
 import numpy as np
 import pytest
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.sim.render import RgbdRenderer
-from fetch_sim2real.sim.scene import BACKDROP_GROUP, CAMERA
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.mujoco.render import RgbdRenderer
+from fetch_sim2real.sim.mujoco.scene import BACKDROP_GROUP, CAMERA
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 
 SEEDS = range(40, 48)  # some with shadows, some without
 

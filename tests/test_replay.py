@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
-from fetch_training.episode import Episode, achieved_goal
-from fetch_training.learning_task import LEARNING_TASKS
-from fetch_training.replay import HindsightReplay, ReplaySettings, Strategy
-from fetch_training.seeds import training_seeds
+from fetch_sim2real.training.episode import Episode, achieved_goal
+from fetch_sim2real.training.learning_task import LEARNING_TASKS
+from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings, Strategy
+from fetch_sim2real.training.seeds import training_seeds
 
 REACH, REACH_BLOCK, PUSH = (LEARNING_TASKS[name] for name in ("reach", "reach_block", "push"))
 

@@ -9,12 +9,18 @@ import mujoco
 import numpy as np
 import pytest
 
+from fetch_sim2real.arm.fetch.joints import (
+    ARM_JOINTS,
+    EFFORT_NM,
+    POSITION_LOWER_RAD,
+    POSITION_UPPER_RAD,
+    VELOCITY_RAD_S,
+)
+from fetch_sim2real.arm.ik import GRIPPER_DOWN, HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.kinematics import forward_kinematics
+from fetch_sim2real.arm.limits import PROFILES
+from fetch_sim2real.arm.mjcf import NOMINAL_GAINS, fetch_spec
 from fetch_sim2real.errors import RobotModelError
-from fetch_sim2real.robot.ik import GRIPPER_DOWN, HOME_POSITION_RAD, DifferentialIk
-from fetch_sim2real.robot.joints import ARM_JOINTS, EFFORT_NM, POSITION_LOWER_RAD, POSITION_UPPER_RAD, VELOCITY_RAD_S
-from fetch_sim2real.robot.kinematics import forward_kinematics
-from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.robot.model import NOMINAL_GAINS, fetch_spec
 from fetch_sim2real.timing import PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray
 

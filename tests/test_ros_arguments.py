@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fetch_sim2real.ros_arguments import RosArgumentError, check_ros_arguments, read_parameter_file
+from fetch_sim2real.stack.ros_arguments import RosArgumentError, check_ros_arguments, read_parameter_file
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = "driver:\n  ros__parameters:\n    mode: live\n"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fetch_sim2real import ros_domain
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.ros_domain import DOMAINS, claim_domain
+from fetch_sim2real.stack import ros_domain
+from fetch_sim2real.stack.ros_domain import DOMAINS, claim_domain
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")

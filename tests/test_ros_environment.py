@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from fetch_sim2real import ros_environment
 from fetch_sim2real.cli import checks
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.launcher import launch
-from fetch_sim2real.ros_environment import judge_log_folder, judge_middleware, require_ros_environment, ros_judgements
+from fetch_sim2real.stack import ros_environment
+from fetch_sim2real.stack.launcher import launch
+from fetch_sim2real.stack.ros_environment import (
+    judge_log_folder,
+    judge_middleware,
+    require_ros_environment,
+    ros_judgements,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 

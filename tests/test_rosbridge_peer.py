@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.ros1 import Json
-from fetch_sim2real.robot.ros1_messages import ActionResult, ArmActionGoal, GoalStatusArray, read
-from fetch_sim2real.safety.trajectory import held_until, stopping_trajectory
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.control.trajectory import held_until, stopping_trajectory
+from fetch_sim2real.rosbridge import topics as ros1
+from fetch_sim2real.rosbridge.messages import ActionResult, ArmActionGoal, GoalStatusArray, read
+from fetch_sim2real.rosbridge.topics import Json
 from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory
 from sim_bridge.fetch_actions import ArmAction
 from sim_bridge.network import Line, NetworkSettings

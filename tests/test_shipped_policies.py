@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from fetch_sim2real.evaluation.measure import Case, measure
 from fetch_sim2real.paths import find_policy, policy_names, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.sim.world_file import load_world
-from fetch_training.measure import Case, measure
 
 _SEEDS = range(8)
 _LEAST = 7

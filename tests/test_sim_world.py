@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.steps import stamp_of_step, steps_of
-from fetch_sim2real.sim.world import SimWorld
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from arm_geometry import OPEN_SCENE, TABLE_SCENE, euclidean_clearance
 
-from fetch_sim2real.robot.arm_spheres import Box
-from fetch_sim2real.robot.clearance_slopes import ClearanceSlopes
-from fetch_sim2real.robot.collision import Clearance, CollisionModel, Scene
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD, DifferentialIk
-from fetch_sim2real.robot.kinematics import grip_jacobian, grip_position
-from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.safety.checks import FilterSettings
-from fetch_sim2real.safety.filter import SafetyFilter
-from fetch_sim2real.safety.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M, MotionLimiter, Rule
-from fetch_sim2real.safety.trajectory import position_after_step
+from fetch_sim2real.arm.clearance_slopes import ClearanceSlopes
+from fetch_sim2real.arm.collision import Clearance, CollisionModel, Scene
+from fetch_sim2real.arm.fetch.spheres import Box
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.kinematics import grip_jacobian, grip_position
+from fetch_sim2real.arm.limits import PROFILES
+from fetch_sim2real.control.checks import FilterSettings
+from fetch_sim2real.control.filter import SafetyFilter
+from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M, MotionLimiter, Rule
+from fetch_sim2real.control.trajectory import position_after_step
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks.smoothness import CONTROLLERS, STOPS, Case, run
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.limits import limit_profile
+from fetch_sim2real.control.filter import SafetyFilter
+from fetch_sim2real.control.scene import scene_of_world
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.robot.limits import limit_profile
-from fetch_sim2real.safety.filter import SafetyFilter
-from fetch_sim2real.safety.scene import scene_of_world
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.types import JointSample

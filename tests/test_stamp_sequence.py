@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fetch_sim2real.stamp_sequence import CONFIRMING_STAMPS, StampSequence, StampVerdict
+from fetch_sim2real.common.stamp_sequence import CONFIRMING_STAMPS, StampSequence, StampVerdict
 
 PERIOD_NS = 33_333_333
 S_NS = 10**9

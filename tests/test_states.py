@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetch_sim2real.safety.states import TRANSITIONS, Event, State, StateMachine, TransitionError
+from fetch_sim2real.control.states import TRANSITIONS, Event, State, StateMachine, TransitionError
 
 LATCHED = (State.STOPPED, State.FAULT)
 

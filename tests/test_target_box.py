@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fetch_sim2real.control.target_box import box_text, box_told, common_box, target_box_of_world
+from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.safety.target_box import box_text, box_told, common_box, target_box_of_world
-from fetch_sim2real.sim.loop import ActionSettings, ClosedLoop
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 
 
 def world_with(tmp_path: Path, text: str) -> World:

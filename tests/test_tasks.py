@@ -10,10 +10,10 @@ import pytest
 
 from fetch_sim2real.errors import FetchSim2RealError, WorldFileError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT
+from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import TASKS, find_task
+from fetch_sim2real.tasks.registry import TASKS, find_task
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -9,31 +9,31 @@ import numpy as np
 import pytest
 import torch
 
+from fetch_sim2real.evaluation.measure import Case, goals_in_air, measure
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.sim.cell import make_loop
-from fetch_sim2real.sim.conditions import NO_CONDITIONS, Conditions, Faults
+from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions, Faults
 from fetch_sim2real.sim.full_state import full_state_size
+from fetch_sim2real.sim.training_setup import make_loop
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks import find_task
-from fetch_training.actor_critic import AsymmetricActorCritic, LearnerSettings
-from fetch_training.curve import plot_learning_curve
-from fetch_training.distil import DistilSettings, distil
-from fetch_training.export import export_bundle
-from fetch_training.eye import NO_ERRORS, EncoderEye, SeeingErrors, TruthEye, perfect_bottleneck
-from fetch_training.gather import scattered_pictures
-from fetch_training.learn import LoopSettings
-from fetch_training.learning_task import LEARNING_TASKS
-from fetch_training.measure import Case, goals_in_air, measure
-from fetch_training.perception import PretrainSettings, pretrain_encoder
-from fetch_training.practice import AS_THE_WORLD_IS, Practice
-from fetch_training.replay import HindsightReplay, ReplaySettings
-from fetch_training.rollout import Collector, RolloutRequest
-from fetch_training.run_directory import RunDirectory
-from fetch_training.setup import Setting
-from fetch_training.state_stage import StageSettings, make_learner, measure_best, train_with_her
-from fetch_training.vision_stage import DaggerSettings, run_dagger
-from fetch_training.worker import ProcessWorker
+from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings
+from fetch_sim2real.training.curve import plot_learning_curve
+from fetch_sim2real.training.distil import DistilSettings, distil
+from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
+from fetch_sim2real.training.encoder_sources import scattered_pictures
+from fetch_sim2real.training.export import export_bundle
+from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
+from fetch_sim2real.training.learn import LoopSettings
+from fetch_sim2real.training.learning_task import LEARNING_TASKS
+from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings
+from fetch_sim2real.training.rollout import Collector, RolloutRequest
+from fetch_sim2real.training.run_directory import RunDirectory
+from fetch_sim2real.training.setup import Setting
+from fetch_sim2real.training.state_estimator import NO_ERRORS, EncoderEye, SeeingErrors, TruthEye, perfect_bottleneck
+from fetch_sim2real.training.state_stage import StageSettings, make_learner, measure_best, train_with_her
+from fetch_sim2real.training.vision_stage import DaggerSettings, run_dagger
+from fetch_sim2real.training.worker import ProcessWorker
 
 SEEING = Setting("push", "nominal", True, None)
 BLIND = Setting("push", "nominal", True, NO_ERRORS)
@@ -162,7 +162,7 @@ def test_a_run_learns_stops_and_goes_on(
             raise error
         plot_learning_curve(*arguments)
 
-    monkeypatch.setattr("fetch_training.learn.plot_learning_curve", plot)
+    monkeypatch.setattr("fetch_sim2real.training.learn.plot_learning_curve", plot)
     loop = LoopSettings(steps=400, warm_up_steps=150, batch=32, updates_per_step=0.1, evaluate_every=150,
                         evaluation_episodes=1)  # fmt: skip
     run = RunDirectory(tmp_path / "run")

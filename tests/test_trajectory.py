@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.safety.trajectory import (
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.limits import PROFILES
+from fetch_sim2real.control.trajectory import (
     RunningTrajectory,
     braked_velocity,
     braking_trajectory,

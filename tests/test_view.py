@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
+from fetch_sim2real.arm.fetch.joints import POSITION_LOWER_RAD, POSITION_UPPER_RAD
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.observation.camera import CameraModel, Pose
 from fetch_sim2real.paths import find_policy
-from fetch_sim2real.robot.joints import POSITION_LOWER_RAD, POSITION_UPPER_RAD
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.ros.view.address import is_loopback
+from fetch_sim2real.ros.view.goal_mark import trained_camera_pose
+from fetch_sim2real.ros.view.live_state import COLOR, DEPTH, LiveState
+from fetch_sim2real.ros.view.pictures import PictureMaker
+from fetch_sim2real.ros.view.server import ViewServer
 from fetch_sim2real.types import JointSample, JointSetpoint
-from operator_cli.view.address import is_loopback
-from operator_cli.view.goal_mark import trained_camera_pose
-from operator_cli.view.live_state import COLOR, DEPTH, LiveState
-from operator_cli.view.pictures import PictureMaker
-from operator_cli.view.server import ViewServer
 
 CAMERA = CameraModel(424, 240, 300.0, 300.0, 211.5, 119.5)
 # Looks straight down from 1 m above (0.6, 0, 0.8): right in the picture is +x, down is -y.
@@ -176,7 +176,7 @@ def test_a_port_that_is_taken_is_named(server: ViewServer) -> None:
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
-    page = files("operator_cli.view").joinpath("page.html").read_text(encoding="utf-8")
+    page = files("fetch_sim2real.ros.view").joinpath("page.html").read_text(encoding="utf-8")
     assert not re.findall(r"https?://|(?:src|href)=\"//|@import", page)
 
 

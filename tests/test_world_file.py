@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import yaml
 
+from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot.ik import DifferentialIk
-from fetch_sim2real.sim.episode import draw_episode
-from fetch_sim2real.sim.ranges import Range
-from fetch_sim2real.sim.widening import widen
+from fetch_sim2real.sim.randomization.range_scaling import widen
+from fetch_sim2real.sim.randomization.ranges import Range
+from fetch_sim2real.sim.randomization.sample import draw_episode
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import TASKS, Task
+from fetch_sim2real.tasks.registry import TASKS, Task
 
 
 def test_shipped_worlds_load_and_nominal_is_the_middle_of_timing() -> None:

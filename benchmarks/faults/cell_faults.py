@@ -32,11 +32,11 @@ from benchmarks.rig.graph_harness import (
 )
 from benchmarks.rig.graph_motion import motion, newest_ns, start_moving
 from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.errors import FetchSim2RealError, GraphError
-from fetch_sim2real.processes import CAMERA_SIM, CAMERA_SOFTWARE, SimGraphOptions, sim_graph
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from node_support.topics import subscribe_to
-from node_support.trajectories import trajectory_of
+from fetch_sim2real.ros.topics import subscribe_to
+from fetch_sim2real.ros.trajectories import trajectory_of
+from fetch_sim2real.stack.processes import CAMERA_SIM, CAMERA_SOFTWARE, SimGraphOptions, sim_graph
 
 _TAPS: Final = (graph.JOINT_STATES, graph.SETPOINT, graph.DIAGNOSTICS)
 _REST_NS: Final = 1_500_000_000

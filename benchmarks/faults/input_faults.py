@@ -11,11 +11,11 @@ from sensor_msgs.msg import JointState
 from benchmarks.faults.measure import Measurement
 from benchmarks.faults.stage_faults import SLOW, Step, Trial, repeated
 from benchmarks.rig.driver_stage import PAN, TORSO_M, RosbridgeRobot, Stage, TopicRobot, rosbridge_stage, topic_stage
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.joints import TORSO_JOINT
-from fetch_sim2real.safety.base_watch import BASE_TIMEOUT_S
-from fetch_sim2real.safety.checks import FilterSettings
-from fetch_sim2real.safety.readings import TORSO_TIMEOUT_S
+from fetch_sim2real.arm.fetch.joints import TORSO_JOINT
+from fetch_sim2real.control.base_watch import BASE_TIMEOUT_S
+from fetch_sim2real.control.checks import FilterSettings
+from fetch_sim2real.control.readings import TORSO_TIMEOUT_S
+from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.types import BasePose, FloatArray
 
 # From the last input that could be trusted: its time-out, and then a period of the driver's and 20 ms.

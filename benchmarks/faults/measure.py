@@ -9,7 +9,7 @@ import numpy as np
 
 from arm_driver.peers import WATCH_PERIOD_S
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.heartbeat import HEARTBEAT_TIMEOUT_S
+from fetch_sim2real.stack.heartbeat import HEARTBEAT_TIMEOUT_S
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointTrajectory
 

@@ -15,8 +15,8 @@ from benchmarks.faults.measure import GRAPH_BOUND_S, HEARTBEAT_BOUND_S, Measurem
 from benchmarks.faults.stage_faults import Step, Trial, repeated
 from benchmarks.rig.driver_stage import Stage, topic_stage
 from fetch_sim2real import graph
-from fetch_sim2real.heartbeat import HEARTBEAT_TIMEOUT_S
-from node_support.topics import publish_to, subscribe_to
+from fetch_sim2real.ros.topics import publish_to, subscribe_to
+from fetch_sim2real.stack.heartbeat import HEARTBEAT_TIMEOUT_S
 
 _START_S = 60.0
 _NAME = "intruder"

@@ -23,9 +23,9 @@ from benchmarks.faults.measure import (
 from benchmarks.rig.driver_stage import PAN, RosbridgeRobot, Stage, TopicRobot, rosbridge_stage, topic_stage
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
-from fetch_sim2real.robot import ros1
+from fetch_sim2real.ros.topics import publish_to
+from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.types import FloatArray
-from node_support.topics import publish_to
 
 SLOW: Final = 0.1 * PAN
 _BACK_LIMIT_S: Final = 30.0

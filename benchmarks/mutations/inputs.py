@@ -21,7 +21,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from arm_driver.gate import open_command
+from arm_driver.command_validation import open_command
 from arm_driver.rosbridge_backend import RosbridgeBackend
 from arm_driver.settings import TABLE as DRIVER_TABLE
 from benchmarks.mutations.campaign import Input
@@ -34,49 +34,49 @@ from benchmarks.mutations.mutators import (
     broken_yaml,
 )
 from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
 from fetch_sim2real.bags.playing import survey
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.calibration.camera_file import load_calibration, load_intrinsics
 from fetch_sim2real.calibration.in_force import CalibrationInForce
+from fetch_sim2real.control.checks import Refusal
+from fetch_sim2real.control.filter import SafetyFilter
+from fetch_sim2real.control.readings import RobotReadings
+from fetch_sim2real.control.scene import scene_of_world
+from fetch_sim2real.control.states import State
+from fetch_sim2real.control.target_box import box_told
+from fetch_sim2real.control.trajectory import held_until, stopping_trajectory
 from fetch_sim2real.errors import CommandError, MessageError, ObservationError
 from fetch_sim2real.evaluation.suite import SUITES, load_suite
-from fetch_sim2real.look import EVERY_FRAME
 from fetch_sim2real.messages.poses import position_of
 from fetch_sim2real.messages.statuses import goal_status_of, move_status_of
-from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.operation.slow_move import MoveFollower
 from fetch_sim2real.paths import find_policy, worlds_dir
+from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.policy.actor_step import ActorStep
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.goals import judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
+from fetch_sim2real.policy.look_rates import EVERY_FRAME
 from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
 from fetch_sim2real.policy.setpoints import SetpointTracker
-from fetch_sim2real.robot import ros1
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.limits import DEFAULT_PROFILE, limit_profile
-from fetch_sim2real.ros_arguments import check_ros_arguments
-from fetch_sim2real.safety.checks import Refusal
-from fetch_sim2real.safety.filter import SafetyFilter
-from fetch_sim2real.safety.readings import RobotReadings
-from fetch_sim2real.safety.scene import scene_of_world
-from fetch_sim2real.safety.states import State
-from fetch_sim2real.safety.target_box import box_told
-from fetch_sim2real.safety.trajectory import held_until, stopping_trajectory
-from fetch_sim2real.sim.conditions import Conditions
+from fetch_sim2real.ros.camera_info import camera_info_message
+from fetch_sim2real.ros.entering import enter_ros
+from fetch_sim2real.ros.images import color_message, depth_message
+from fetch_sim2real.ros.joint_states import joint_state_message, sent_of, setpoint_message, setpoint_of
+from fetch_sim2real.ros.parameters import Parameters
+from fetch_sim2real.ros.poses import goal_message
+from fetch_sim2real.ros.stamps import stamp_message, stamp_ns_of
+from fetch_sim2real.ros.trajectories import command_message, number_of, trajectory_message, trajectory_of
+from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.disturbances.conditions import Conditions
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.stack.ros_arguments import check_ros_arguments
 from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint
-from node_support.camera_info import camera_info_message
-from node_support.entering import enter_ros
-from node_support.images import color_message, depth_message
-from node_support.joint_states import joint_state_message, sent_of, setpoint_message, setpoint_of
-from node_support.parameters import Parameters
-from node_support.poses import goal_message
-from node_support.stamps import stamp_message, stamp_ns_of
-from node_support.trajectories import command_message, number_of, trajectory_message, trajectory_of
-from policy_node.moves import waypoints_of
+from policy_node.slow_moves import waypoints_of
 from sim_bridge.fetch_robot import FetchRobot
 
 POLICY: Final = "reach_block"

@@ -16,17 +16,17 @@ from sensor_msgs.msg import JointState
 from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, running, values_of
 from benchmarks.rig.tcp_proxy import TcpProxy
 from fetch_sim2real import graph
-from fetch_sim2real.processes import NodeProcess, ParameterValue
-from fetch_sim2real.robot.ik import HOME_POSITION_RAD
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.safety.trajectory import position_after_step
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.control.trajectory import position_after_step
+from fetch_sim2real.ros.joint_states import joint_state_message, setpoint_of
+from fetch_sim2real.ros.session import RosSession
+from fetch_sim2real.ros.topics import message_class, publish_to
+from fetch_sim2real.ros.trajectories import command_message, trajectory_of
 from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.stack.processes import NodeProcess, ParameterValue
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import BasePose, FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
-from node_support.joint_states import joint_state_message, setpoint_of
-from node_support.topics import message_class, publish_to
-from node_support.trajectories import command_message, trajectory_of
-from operator_cli.session import RosSession
 from sim_bridge.network import NetworkSettings
 from sim_bridge.rosbridge_port import RosbridgePort
 from sim_bridge.rosbridge_server import RosbridgeServer

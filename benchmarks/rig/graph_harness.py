@@ -21,10 +21,11 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
-from fetch_sim2real.launcher import launch
-from fetch_sim2real.observation.camera import Pose
-from fetch_sim2real.observation.observe import Observation, ScaledValue, make_observation_spec
-from fetch_sim2real.observation.preprocess import Image, ImageSpec
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.common.supervision import Patience, Supervisor
+from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.perception.observe import Observation, ScaledValue, make_observation_spec
+from fetch_sim2real.perception.preprocess import Image, ImageSpec
 from fetch_sim2real.policy.bundle import PolicyBundle, save_bundle
 from fetch_sim2real.policy.golden import record_golden
 from fetch_sim2real.policy.manifest import (
@@ -37,13 +38,12 @@ from fetch_sim2real.policy.manifest import (
     TrainingRecord,
 )
 from fetch_sim2real.policy.network import ActorSpec, ConvLayer, build_actor
-from fetch_sim2real.processes import NodeProcess, ParameterValue, SimGraphOptions, sim_graph
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.supervision import Patience, Supervisor
-from node_support.heartbeat import Heartbeat
-from node_support.topics import message_class, qos_profile
-from operator_cli.operator import Operator
-from operator_cli.session import RosSession
+from fetch_sim2real.ros.heartbeat import Heartbeat
+from fetch_sim2real.ros.operator import Operator
+from fetch_sim2real.ros.session import RosSession
+from fetch_sim2real.ros.topics import message_class, qos_profile
+from fetch_sim2real.stack.launcher import launch
+from fetch_sim2real.stack.processes import NodeProcess, ParameterValue, SimGraphOptions, sim_graph
 
 START_LIMIT_S = 90.0
 # A name for a node that stands for commander and robot: of an operator nobody expects that it moves.

@@ -7,8 +7,8 @@ import numpy as np
 from benchmarks.rig.graph_harness import SimulatedGraph
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.types import FloatArray
-from node_support.stamps import stamp_ns_of
 
 MOVING_RAD_S, AT_REST_RAD_S = 0.15, 0.01
 COMMAND_TIMEOUT_S = 0.1

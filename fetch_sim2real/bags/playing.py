@@ -19,10 +19,10 @@ from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.bags.reading import RecordedBag, decoded
 from fetch_sim2real.bags.run import CAMERA_TOPICS
 from fetch_sim2real.bags.times import SAME_CLOCK_NS
+from fetch_sim2real.common.raw_header import frame_id_in, stamp_ns_in
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.messages.joint_states import ACTIVATED, JointStateMerger
 from fetch_sim2real.policy.pairing import FramePairer
-from fetch_sim2real.raw_header import frame_id_in, stamp_ns_in
 
 # What a policy hears, and the time of it. No commands: those are the live policy's own.
 PLAYED: Final = (*CAMERA_TOPICS, graph.DEPTH_INFO, graph.JOINT_STATES, graph.GOAL, graph.SETPOINT, graph.CLOCK)

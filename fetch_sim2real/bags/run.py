@@ -10,13 +10,13 @@ from typing import Any, Final
 from fetch_sim2real import graph
 from fetch_sim2real.bags.reading import RecordedBag, decoded
 from fetch_sim2real.bags.statistics import StampStatistics, statistics_of
+from fetch_sim2real.common.raw_header import STAMPED_TYPES, stamp_ns_in
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.messages.commands import command_of
 from fetch_sim2real.messages.joint_states import JointStateMerger, setpoint_of
 from fetch_sim2real.messages.poses import position_of
 from fetch_sim2real.messages.stamps import stamp_ns_of
 from fetch_sim2real.messages.statuses import object_of
-from fetch_sim2real.raw_header import STAMPED_TYPES, stamp_ns_in
 from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint
 
 CAMERA_TOPICS: Final = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from fetch_sim2real.common.stamp_sequence import StampSequence, StampVerdict
 from fetch_sim2real.graph import COLOR_OPTICAL_FRAME, Topic
-from fetch_sim2real.stamp_sequence import StampSequence, StampVerdict
 
 # The share of a period by which a stamp may be late before a message counts as missing.
 _TOLERANCE: Final = 0.5

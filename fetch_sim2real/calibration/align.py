@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fetch_sim2real.calibration.expected_view import NOTHING, ON_BLOCK, ON_TABLE, View
 from fetch_sim2real.calibration.rotations import pose_of_vector
 from fetch_sim2real.errors import CalibrationError
-from fetch_sim2real.observation.camera import CameraModel, Pose
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.types import FloatArray
 
 Render = Callable[[Pose, float], View]

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.bags.reading import RecordedBag
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
 from fetch_sim2real.calibration.snapshot import (
@@ -18,11 +19,10 @@ from fetch_sim2real.calibration.snapshot import (
     is_new_pose,
     joints_of,
 )
+from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.policy.pairing import FramePairer
-from fetch_sim2real.raw_header import stamp_ns_in
-from fetch_sim2real.robot.joints import ARM_JOINTS
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 
 _REST_RAD_S: Final = 0.01

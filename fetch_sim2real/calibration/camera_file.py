@@ -11,15 +11,15 @@ import numpy as np
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
+from fetch_sim2real.common.outputs import write_text
+from fetch_sim2real.common.schema import PositiveFloat, Record
+from fetch_sim2real.common.validation import complaint_of, field_of
+from fetch_sim2real.common.yaml_files import YamlFileError, read_yaml
 from fetch_sim2real.errors import CalibrationError, ObservationError
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.distortion import LensDistortion
-from fetch_sim2real.outputs import write_text
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.distortion import LensDistortion
 from fetch_sim2real.policy.manifest import PoseRecord
-from fetch_sim2real.schema import PositiveFloat, Record
 from fetch_sim2real.types import FloatArray
-from fetch_sim2real.validation import complaint_of, field_of
-from fetch_sim2real.yaml_files import YamlFileError, read_yaml
 
 Method = Literal["board_on_table", "board_in_gripper", "depth_alignment", "measured"]
 

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.observation.camera import CameraModel, Pose
-from fetch_sim2real.physics import mujoco
-from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS
-from fetch_sim2real.sim.render import RgbdRenderer
-from fetch_sim2real.sim.scene import BLOCK, BLOCK_JOINT, CAMERA, FLOOR, TABLE, scene_spec
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.sim.mujoco.render import RgbdRenderer
+from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT, CAMERA, FLOOR, TABLE, scene_spec
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.types import FloatArray
 

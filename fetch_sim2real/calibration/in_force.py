@@ -9,10 +9,10 @@ from typing import Final
 from pydantic import ValidationError
 
 from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, load_calibration
+from fetch_sim2real.common.validation import complaint_of, field_of, one_line
 from fetch_sim2real.errors import CalibrationError
-from fetch_sim2real.observation.camera import CameraModel
 from fetch_sim2real.paths import expanded
-from fetch_sim2real.validation import complaint_of, field_of, one_line
+from fetch_sim2real.perception.camera import CameraModel
 
 # Sizes of one camera show its sensor's full height, so that lengths in units of it agree; what rounding leaves is less.
 LENS_TOLERANCE: Final = 0.005

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.types import FloatArray
 
 

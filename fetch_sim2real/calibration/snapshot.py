@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, read_mapping
 from fetch_sim2real.errors import CalibrationError
-from fetch_sim2real.robot.joints import ARM_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
 from fetch_sim2real.types import FloatArray
 
 # Between the first and the last of several frames nothing may move by more than this.

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from scipy.optimize import least_squares
 
+from fetch_sim2real.arm.kinematics import ARM_LINKS, forward_kinematics
 from fetch_sim2real.calibration.board import SeenBoard
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord
 from fetch_sim2real.calibration.rotations import pose_of_vector, rotation_vector, vector_of_pose
 from fetch_sim2real.errors import CalibrationError
-from fetch_sim2real.observation.camera import CameraModel, Pose
-from fetch_sim2real.robot.kinematics import ARM_LINKS, forward_kinematics
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.types import FloatArray
 
 MIN_GRIPPER_POSES: Final = 5

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.calibration.rotations import rotation_vector
-from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.types import FloatArray
 

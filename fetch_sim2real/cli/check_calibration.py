@@ -9,8 +9,8 @@ import typer
 
 from fetch_sim2real.calibration.camera_file import load_calibration
 from fetch_sim2real.calibration.trained_range import judge, report_lines
-from fetch_sim2real.observation.preprocess import crop_window
 from fetch_sim2real.paths import find_policy
+from fetch_sim2real.perception.preprocess import crop_window
 from fetch_sim2real.policy.bundle import load_bundle
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from fetch_sim2real import __version__, graph, paths
 from fetch_sim2real.cli import probes
-from fetch_sim2real.ros_environment import (
+from fetch_sim2real.stack.ros_environment import (
     MIDDLEWARE,
     MIDDLEWARE_VARIABLE,
     Judgement,

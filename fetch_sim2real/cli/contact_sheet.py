@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from fetch_sim2real.evaluation.contact_sheet import contact_sheet
+from fetch_sim2real.common.picture_file import require_picture_place, write_picture
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.picture_file import require_picture_place, write_picture
-from fetch_sim2real.sim.cell import IMAGE
+from fetch_sim2real.reports.contact_sheet import contact_sheet
+from fetch_sim2real.sim.training_setup import IMAGE
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

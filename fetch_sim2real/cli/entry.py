@@ -11,9 +11,9 @@ from typing import Final, NoReturn
 
 import typer
 
+from fetch_sim2real.common.terminal import print_in_any_encoding
+from fetch_sim2real.common.validation import escaped, is_utf8
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
-from fetch_sim2real.terminal import print_in_any_encoding
-from fetch_sim2real.validation import escaped, is_utf8
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 

@@ -15,7 +15,7 @@ import typer
 
 from fetch_sim2real import __version__
 from fetch_sim2real.cli.entry import one_line_errors, require_utf8
-from fetch_sim2real.ros_environment import require_importable
+from fetch_sim2real.stack.ros_environment import require_importable
 
 
 @dataclass(frozen=True)
@@ -25,38 +25,45 @@ class Subcommand:
     name: str
     module: str
     summary: str
+    needs_ros: bool = False
 
 
 SUBCOMMANDS: Final = (
     Subcommand(
         "sim",
-        "operator_cli.sim",
+        "fetch_sim2real.cli.sim",
         "Run policy, driver and a simulated robot and camera: the whole stack without hardware.",
+        needs_ros=True,
     ),
     Subcommand(
         "evaluate",
-        "operator_cli.evaluate",
+        "fetch_sim2real.cli.evaluate",
         "Run a suite of cases through the graph: success, latencies, worst episodes, one report; or gate a change.",
+        needs_ros=True,
     ),
     Subcommand(
         "view",
-        "operator_cli.view.main",
+        "fetch_sim2real.cli.view",
         "Show a running graph live in a browser: camera, depth, goal, joints, latency, the driver's state.",
+        needs_ros=True,
     ),
     Subcommand(
         "operate",
-        "operator_cli.operate.main",
+        "fetch_sim2real.cli.operate",
         "Run a policy on a robot from one terminal: check list, goal, enable, start, stop, label.",
+        needs_ros=True,
     ),
     Subcommand(
         "check-graph",
-        "operator_cli.check_graph",
+        "fetch_sim2real.cli.check_graph",
         "Print the topics, types, QoS, frames and rates of the stack and compare a running graph with them.",
+        needs_ros=True,
     ),
     Subcommand(
         "calibrate-camera",
-        "operator_cli.calibrate_camera",
+        "fetch_sim2real.cli.calibrate_camera",
         "Find the camera's pose in base_link from pictures of a board, and write the calibration file.",
+        needs_ros=True,
     ),
     Subcommand(
         "check-calibration",
@@ -65,8 +72,9 @@ SUBCOMMANDS: Final = (
     ),
     Subcommand(
         "align-camera",
-        "operator_cli.align_camera",
+        "fetch_sim2real.cli.align_camera",
         "Draw what the policy expects to see over the live picture, and measure how far the camera is off.",
+        needs_ros=True,
     ),
     Subcommand(
         "replay",
@@ -75,8 +83,9 @@ SUBCOMMANDS: Final = (
     ),
     Subcommand(
         "play",
-        "operator_cli.play",
+        "fetch_sim2real.cli.play",
         "Play a bag to a policy in a live graph, without robot and driver, to look at what it would do.",
+        needs_ros=True,
     ),
     Subcommand(
         "report",
@@ -90,13 +99,14 @@ SUBCOMMANDS: Final = (
     ),
     Subcommand(
         "import-policy",
-        "fetch_training.import_policy",
+        "fetch_sim2real.cli.import_policy",
         "Make a policy bundle from a policy trained with Stable-Baselines3.",
     ),
     Subcommand(
         "reference",
-        "operator_cli.reference",
+        "fetch_sim2real.cli.reference",
         "Write the pages of the documentation that follow from the code.",
+        needs_ros=True,
     ),
     Subcommand(
         "doctor",
@@ -105,7 +115,7 @@ SUBCOMMANDS: Final = (
     ),
 )
 
-_OWN_PACKAGES: Final = {"fetch_sim2real", *(subcommand.module.partition(".")[0] for subcommand in SUBCOMMANDS)}
+_OWN_PACKAGES: Final = {"fetch_sim2real"}
 
 app = typer.Typer(
     name="fetch-sim2real",
@@ -144,7 +154,7 @@ def run_subcommand(subcommand: Subcommand, arguments: list[str]) -> None:
     """Import the subcommand and run it. An error that the user can repair becomes one line and exit status 1."""
     with one_line_errors(_OWN_PACKAGES):
         require_utf8(arguments)
-        if subcommand.module.startswith("operator_cli"):
+        if subcommand.needs_ros:
             require_importable(os.environ)
         module = importlib.import_module(subcommand.module)
         module.app(args=arguments, prog_name=f"fetch-sim2real {subcommand.name}")

@@ -30,8 +30,8 @@ print(json.dumps({"rmw": get_rmw_implementation_identifier(), "path": rclpy.__fi
 
 RENDERING: Final = """
 import json, time
-from fetch_sim2real.physics import mujoco
-from fetch_sim2real.sim.render import RgbdRenderer
+from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.sim.mujoco.render import RgbdRenderer
 model = mujoco.MjModel.from_xml_string('''<mujoco><visual><headlight ambient="1 1 1"/></visual><worldbody>
   <geom type="sphere" size=".1" rgba="1 0 0 1"/><camera name="c" pos="0 0 1"/></worldbody></mujoco>''')
 data = mujoco.MjData(model)

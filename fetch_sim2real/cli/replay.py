@@ -9,17 +9,17 @@ from typing import Annotated, Any, Final
 import torch
 import typer
 
-from fetch_sim2real.bags.comparison import comparison_picture, summary
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.renames import renames_of
-from fetch_sim2real.bags.replaying import replay_run
 from fetch_sim2real.bags.run import read_run
+from fetch_sim2real.common.outputs import Attempts
+from fetch_sim2real.common.picture_file import require_picture_place, write_picture
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.look import EVERY_FRAME, LOOKS
-from fetch_sim2real.outputs import Attempts
+from fetch_sim2real.evaluation.rerun import replay_run
 from fetch_sim2real.paths import find_policy
-from fetch_sim2real.picture_file import require_picture_place, write_picture
 from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.policy.look_rates import EVERY_FRAME, LOOKS
+from fetch_sim2real.reports.rerun_comparison import comparison_picture, summary
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

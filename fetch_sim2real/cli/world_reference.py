@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.ranges import Range, Varies
+from fetch_sim2real.sim.randomization.ranges import Range, Varies
 from fetch_sim2real.sim.world_file import World, load_world
 
 _SHOWN: Final = ("nominal", "randomized")

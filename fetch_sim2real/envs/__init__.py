@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gymnasium
 
-from fetch_sim2real.tasks import TASKS
+from fetch_sim2real.tasks.registry import TASKS
 
 
 def environment_id(task: str) -> str:

@@ -18,13 +18,13 @@ from fetch_sim2real.envs.observations import (
 )
 from fetch_sim2real.envs.view import GoalView
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.observation.observe import ACTION_SIZE, ActionHistory
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.cell import LAST_ACTIONS, make_loop
+from fetch_sim2real.perception.observe import ACTION_SIZE, ActionHistory
 from fetch_sim2real.sim.seeds import draw_training_seed
-from fetch_sim2real.sim.shutter import Captured
+from fetch_sim2real.sim.sensors.camera_timing import Captured
+from fetch_sim2real.sim.training_setup import LAST_ACTIONS, make_loop
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.tasks import find_task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 Goals = NDArray[np.float32]

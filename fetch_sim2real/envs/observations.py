@@ -9,12 +9,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from fetch_sim2real.episode import ClosedLoop
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.observation.observe import observation_vector, observe
-from fetch_sim2real.sim.cell import IMAGE, observation_spec
+from fetch_sim2real.perception.observe import observation_vector, observe
 from fetch_sim2real.sim.full_state import full_state, full_state_size
-from fetch_sim2real.sim.loop import ClosedLoop
-from fetch_sim2real.sim.shutter import Captured
+from fetch_sim2real.sim.sensors.camera_timing import Captured
+from fetch_sim2real.sim.training_setup import IMAGE, observation_spec
 from fetch_sim2real.types import FloatArray
 
 ObservationMode = Literal["state", "robot", "rgbd", "asymmetric"]

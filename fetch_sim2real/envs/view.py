@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.observation.camera import Pose
-from fetch_sim2real.physics import mujoco
-from fetch_sim2real.sim.episode import EpisodeDraw
-from fetch_sim2real.sim.render import RgbdRenderer
-from fetch_sim2real.sim.scene import CAMERA
-from fetch_sim2real.sim.start import target_goal_m
-from fetch_sim2real.sim.world import SimWorld
+from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.sim.mujoco.render import RgbdRenderer
+from fetch_sim2real.sim.mujoco.scene import CAMERA
+from fetch_sim2real.sim.randomization.sample import EpisodeDraw
+from fetch_sim2real.sim.randomization.start import target_goal_m
+from fetch_sim2real.sim.simulation import SimWorld
 
 _WIDTH, _HEIGHT = 424, 240
 _MARK_COLOR: Final = (255, 220, 0)

@@ -14,12 +14,12 @@ from typing import Final, Literal
 
 from pydantic import ValidationError
 
+from fetch_sim2real.common.schema import Record
+from fetch_sim2real.common.validation import complaint_of, field_of
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.evaluation.result import Count, Duration, LatencyRecord, Share
 from fetch_sim2real.evaluation.statistics import PairedDifference, paired_difference, wilson_interval
 from fetch_sim2real.evaluation.suite import Case
-from fetch_sim2real.schema import Record
-from fetch_sim2real.validation import complaint_of, field_of
 
 EVIDENCE_VERSION: Final = 1
 

@@ -12,15 +12,15 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.kinematics import grip_position
+from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.evaluation.result import EpisodeResult
 from fetch_sim2real.messages.camera_info import camera_model_of
 from fetch_sim2real.messages.images import color_of, depth_of
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.raw_header import stamp_ns_in
-from fetch_sim2real.robot.joints import ARM_JOINTS
-from fetch_sim2real.robot.kinematics import grip_position
-from fetch_sim2real.tasks import Target
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.tasks.registry import Target
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, RgbdFrame
 

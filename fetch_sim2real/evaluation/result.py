@@ -8,9 +8,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from fetch_sim2real.common.outputs import write_text
+from fetch_sim2real.common.schema import Record, Vector3
 from fetch_sim2real.evaluation.statistics import percentiles, wilson_interval
-from fetch_sim2real.outputs import write_text
-from fetch_sim2real.schema import Record, Vector3
 
 RESULT_VERSION: Final = 1
 

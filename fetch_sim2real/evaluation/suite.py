@@ -13,14 +13,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError, model_validator
 
+from fetch_sim2real.common.schema import Record
+from fetch_sim2real.common.validation import complaint_of, field_of, shortened
+from fetch_sim2real.common.yaml_files import YamlFileError, is_file, read_yaml
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.look import EVERY_FRAME, Look
 from fetch_sim2real.paths import expanded
-from fetch_sim2real.schema import Record
-from fetch_sim2real.sim.conditions import FAULTS, Conditions, Faults, Perturbation
+from fetch_sim2real.policy.look_rates import EVERY_FRAME, Look
+from fetch_sim2real.sim.disturbances.conditions import FAULTS, Conditions, Faults, Perturbation
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
-from fetch_sim2real.validation import complaint_of, field_of, shortened
-from fetch_sim2real.yaml_files import YamlFileError, is_file, read_yaml
 
 SUITES: Final = Path(__file__).resolve().parents[1] / "suites"
 _SUFFIXES: Final = (".yaml", ".yml")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fetch_sim2real.observation.camera import CameraModel
-from fetch_sim2real.observation.distortion import LensDistortion
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.distortion import LensDistortion
 
 
 def camera_model_of(message: Any) -> CameraModel:

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.common.validation import NAMES_SHOWN, shortened
 from fetch_sim2real.errors import CommandError
 from fetch_sim2real.messages.stamps import stamp_ns_of
-from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.types import JointCommand
-from fetch_sim2real.validation import NAMES_SHOWN, shortened
 
 _ARM: Final = len(ARM_JOINTS)
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.common.validation import NAMES_SHOWN, shortened
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.messages.stamps import stamp_ns_of
-from fetch_sim2real.robot.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
-from fetch_sim2real.validation import NAMES_SHOWN, shortened
 
 # The decision of a setpoint that answers no command: the driver has just been enabled.
 ACTIVATED: Final = "activated"

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fetch_sim2real.common.validation import complaint_of, field_of, shortened
 from fetch_sim2real.errors import MessageError
-from fetch_sim2real.validation import complaint_of, field_of, shortened
 
 
 class Status(BaseModel):

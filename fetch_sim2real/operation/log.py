@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from pydantic import JsonValue, ValidationError
 
+from fetch_sim2real.common.schema import Record
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import expanded
-from fetch_sim2real.schema import Record
 
 OUTCOMES: Final = ("success", "failure", "unclear")
 _REFUSED: Final = "decisions_refused_"

@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from fetch_sim2real.arm.collision import CollisionModel
+from fetch_sim2real.arm.ik import DifferentialIk
+from fetch_sim2real.arm.limits import COMMAND_LOWER_RAD, COMMAND_UPPER_RAD
+from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.robot.collision import CollisionModel
-from fetch_sim2real.robot.ik import DifferentialIk
-from fetch_sim2real.robot.limits import COMMAND_LOWER_RAD, COMMAND_UPPER_RAD
-from fetch_sim2real.safety.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M
 from fetch_sim2real.timing import CONTROL_PERIOD_S, CONTROL_RATE_HZ
 from fetch_sim2real.types import FloatArray, JointCommand, JointSetpoint
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fetch_sim2real.look import Look
+from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
+from fetch_sim2real.arm.kinematics import grip_position
+from fetch_sim2real.control.action import action_to_command
 from fetch_sim2real.messages.camera_info import camera_model_of
 from fetch_sim2real.messages.images import color_of, depth_of
-from fetch_sim2real.observation.observe import observe
-from fetch_sim2real.policy.action import action_to_command
+from fetch_sim2real.perception.observe import observe
 from fetch_sim2real.policy.bundle import PolicyBundle
+from fetch_sim2real.policy.look_rates import Look
 from fetch_sim2real.policy.pairing import FrameMessages
 from fetch_sim2real.policy.runner import Policy
-from fetch_sim2real.robot.ik import DifferentialIk, TargetBox
-from fetch_sim2real.robot.kinematics import grip_position
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
 

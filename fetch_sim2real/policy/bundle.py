@@ -18,8 +18,9 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
+from fetch_sim2real.common.outputs import write_bytes
+from fetch_sim2real.common.validation import complaint_of, field_of
 from fetch_sim2real.errors import BundleError
-from fetch_sim2real.outputs import write_bytes
 from fetch_sim2real.policy.golden import Golden, golden_from_bytes, golden_to_bytes, verify_golden
 from fetch_sim2real.policy.manifest import (
     ACTOR_FILE,
@@ -32,7 +33,6 @@ from fetch_sim2real.policy.manifest import (
     SuccessRecord,
 )
 from fetch_sim2real.policy.network import Actor, build_actor
-from fetch_sim2real.validation import complaint_of, field_of
 
 _READABLE: Final = " or ".join(str(version) for version in sorted((*BEFORE, FORMAT_VERSION)))
 _SHOWN_FIELDS: Final = 6

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
-from fetch_sim2real.observation.camera import Pose
+from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.manifest import GoalRecord
 from fetch_sim2real.types import FloatArray, Goal
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from fetch_sim2real.errors import BundleError
-from fetch_sim2real.observation.observe import ACTION_SIZE, Observation, ObservationSpec
+from fetch_sim2real.perception.observe import ACTION_SIZE, Observation, ObservationSpec
 from fetch_sim2real.policy.manifest import GOLDEN_FILE
 from fetch_sim2real.policy.network import Actor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final
 
-from fetch_sim2real.stamp_sequence import CONFIRMING_STAMPS, StampSequence, StampVerdict
+from fetch_sim2real.common.stamp_sequence import CONFIRMING_STAMPS, StampSequence, StampVerdict
 from fetch_sim2real.types import JointSample
 
 # Twice the age at which a camera's pictures are refused, whatever the rate of the joint states.

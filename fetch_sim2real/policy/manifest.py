@@ -11,15 +11,15 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, TORSO_RANGE_M
+from fetch_sim2real.arm.ik import TargetBox
+from fetch_sim2real.arm.limits import PROFILES
+from fetch_sim2real.common.schema import PositiveFloat, Record, Vector3
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.graph import BASE_FRAME, BLOCK_FRAME, COLOR_OPTICAL_FRAME
-from fetch_sim2real.observation.camera import Pose
-from fetch_sim2real.observation.observe import ObservationSpec
+from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.perception.observe import ObservationSpec
 from fetch_sim2real.policy.network import ActorSpec
-from fetch_sim2real.robot.ik import TargetBox
-from fetch_sim2real.robot.joints import ARM_JOINTS, TORSO_RANGE_M
-from fetch_sim2real.robot.limits import PROFILES
-from fetch_sim2real.schema import PositiveFloat, Record, Vector3
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 FORMAT_VERSION: Final = 5

@@ -15,11 +15,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from fetch_sim2real.observation.normalize import HOLE, normalize_images
-from fetch_sim2real.observation.observe import ACTION_SIZE, ObservationSpec, ScaledValue
-from fetch_sim2real.observation.preprocess import ImageSpec
+from fetch_sim2real.common.schema import Record
+from fetch_sim2real.perception.normalize import HOLE, normalize_images
+from fetch_sim2real.perception.observe import ACTION_SIZE, ObservationSpec, ScaledValue
+from fetch_sim2real.perception.preprocess import ImageSpec
 from fetch_sim2real.policy.relations import Relation, Relations
-from fetch_sim2real.schema import Record
 
 # Enough for this task's actors; a damaged manifest must not make a loader allocate gigabytes.
 Width = Annotated[int, Field(ge=1, le=1024)]

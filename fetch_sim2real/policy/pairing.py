@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Any, Final
 
-from fetch_sim2real.stamp_sequence import StampSequence, StampVerdict
+from fetch_sim2real.common.stamp_sequence import StampSequence, StampVerdict
 
 # Depth this far from its colour is taken for its: training varies their skew as much (depth_skew_s of `randomized`).
 MAX_DEPTH_OFFSET_NS: Final = 15_000_000

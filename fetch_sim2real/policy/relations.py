@@ -12,8 +12,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from fetch_sim2real.observation.observe import ScaledValue
-from fetch_sim2real.schema import PositiveFloat, Record
+from fetch_sim2real.common.schema import PositiveFloat, Record
+from fetch_sim2real.perception.observe import ScaledValue
 
 Names = Annotated[tuple[str, ...], Field(min_length=1, max_length=4)]
 _AXES = "xyz"

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.look import EVERY_FRAME, Look
-from fetch_sim2real.observation.observe import ActionHistory, Observation
+from fetch_sim2real.perception.observe import ActionHistory, Observation
 from fetch_sim2real.policy.bundle import PolicyBundle
-from fetch_sim2real.policy.looking import make_seeing
+from fetch_sim2real.policy.look_rates import EVERY_FRAME, Look
+from fetch_sim2real.policy.open_loop import make_seeing
 from fetch_sim2real.types import FloatArray
 
 

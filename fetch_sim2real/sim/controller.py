@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fetch_sim2real.small_arrays import any_true
+from fetch_sim2real.common.small_arrays import any_true
 from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory
 
 

@@ -23,9 +23,9 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.observation.observe import ACTION_SIZE, ObservationSpec
-from fetch_sim2real.robot.joints import ARM_JOINTS, FINGER_MAX_M
-from fetch_sim2real.sim.loop import ClosedLoop
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, FINGER_MAX_M
+from fetch_sim2real.episode import ClosedLoop
+from fetch_sim2real.perception.observe import ACTION_SIZE, ObservationSpec
 from fetch_sim2real.types import FloatArray
 
 _CENTRES_M: Final = np.array([0.63, 0.0, 0.80, 0.63, 0.0, 0.80])

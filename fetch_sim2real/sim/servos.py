@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.robot.joints import ARM_JOINTS
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.timing import PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint, JointTrajectory

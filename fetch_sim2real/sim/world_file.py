@@ -12,17 +12,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from fetch_sim2real.common.validation import complaint_of, shortened
+from fetch_sim2real.common.yaml_files import YamlFileError, is_file, read_yaml
 from fetch_sim2real.errors import WorldFileError
-from fetch_sim2real.sim.distractors import DistractorsPart
-from fetch_sim2real.sim.looks import LightPart, LinksPart, WallPart
-from fetch_sim2real.sim.part import Part
-from fetch_sim2real.sim.ranges import ColorHsv, Range, Varies, Vector3
-from fetch_sim2real.sim.sensor import SensorPart
-from fetch_sim2real.sim.textures import SurfacePart
-from fetch_sim2real.sim.widening import widen
-from fetch_sim2real.tasks import TASKS
-from fetch_sim2real.validation import complaint_of, shortened
-from fetch_sim2real.yaml_files import YamlFileError, is_file, read_yaml
+from fetch_sim2real.sim.randomization.appearance import LightPart, LinksPart, WallPart
+from fetch_sim2real.sim.randomization.distractors import DistractorsPart
+from fetch_sim2real.sim.randomization.range_scaling import widen
+from fetch_sim2real.sim.randomization.ranges import ColorHsv, Range, Varies, Vector3
+from fetch_sim2real.sim.randomization.section import Part
+from fetch_sim2real.sim.randomization.textures import SurfacePart
+from fetch_sim2real.sim.sensors.rgbd import SensorPart
+from fetch_sim2real.tasks.registry import TASKS
 
 
 class RobotPart(Part):

@@ -1,3 +1,0 @@
-"""ROS node that plays the observations of a bag to a policy, in the place of camera, robot, operator and driver."""
-
-import node_support  # noqa: F401  before ROS: it says what keeps that from being loaded

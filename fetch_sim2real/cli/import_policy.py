@@ -1,0 +1,114 @@
+"""``fetch-sim2real import-policy``: a policy trained with Stable-Baselines3 becomes a bundle."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import torch
+import typer
+from torch import nn
+
+from fetch_sim2real.common.outputs import require_folder_place
+from fetch_sim2real.envs.environment import FetchEnvironment
+from fetch_sim2real.errors import BundleError, SetupError
+from fetch_sim2real.policy.network import Squash
+from fetch_sim2real.training.imported import MODE, import_bundle, require_mode
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+# Where each algorithm is, and how its output is brought into [-1, 1].
+ALGORITHMS: Final[dict[str, tuple[str, Squash]]] = {
+    "SAC": ("stable_baselines3", "tanh"),
+    "TD3": ("stable_baselines3", "tanh"),
+    "DDPG": ("stable_baselines3", "tanh"),
+    "TQC": ("sb3_contrib", "tanh"),
+    "PPO": ("stable_baselines3", "clip"),
+    "A2C": ("stable_baselines3", "clip"),
+}
+_HELP: Final = """Make a policy bundle from a policy trained with Stable-Baselines3.
+
+The policy must have been trained in this project's environments with observation_mode="robot". The bundle holds weights
+and numbers only, and is written only if it computes the library's own actions.
+
+A .zip of Stable-Baselines3 holds pickled code, which runs when it is read: import only what you trained yourself.
+
+\b
+Example:
+  fetch-sim2real import-policy my_reach.zip --algorithm SAC --output policies/my_reach
+  fetch-sim2real sim --policy policies/my_reach --world randomized
+"""
+
+
+@app.command(help=_HELP)
+def main(
+    model: Annotated[Path, typer.Argument(help="The file that model.save() wrote.")],
+    output: Annotated[Path, typer.Option(help="Folder of the bundle; one that is there is replaced.")],
+    algorithm: Annotated[str, typer.Option(help=f"Its class: {', '.join(ALGORITHMS)}.")] = "SAC",
+    task: Annotated[str, typer.Option(help="Task that it was trained for.")] = "reach",
+    world: Annotated[str, typer.Option(help="World that it was trained in: a name, or a YAML file.")] = "randomized",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training, for the record.")] = 0,
+) -> None:
+    if algorithm not in ALGORITHMS:
+        raise SetupError(f"algorithm is '{algorithm}', available: {', '.join(ALGORITHMS)}")
+    if not model.is_file():
+        raise SetupError(f"there is no file {model}: name the one that model.save() wrote")
+    require_folder_place(output, "--output")
+    trained = load_trained(model, algorithm, task, world)
+    command = f"import-policy {model.name} --algorithm {algorithm} --task {task} --world {world} --seed {seed}"
+    bundle = import_trained(output, trained, task, world, command, seed)
+    typer.echo(f"{output}: {task}, sha256 {bundle.sha256[:12]}, {algorithm}'s actions reproduced")
+
+
+def load_trained(file: Path, algorithm: str, task: str, world: str) -> Any:
+    """The object that the library reads from ``file``; BundleError if it was trained in another environment."""
+    learner = getattr(importlib.import_module(ALGORITHMS[algorithm][0]), algorithm)
+    # A hindsight buffer is only made with an environment; none is used here.
+    env = FetchEnvironment(task, world, MODE)
+    try:
+        return learner.load(file, env=env, device="cpu")
+    except ValueError as error:
+        raise BundleError("observation", f"{file} is not from {task}, observation_mode='{MODE}': {error}") from error
+    finally:
+        env.close()
+
+
+def import_trained(output: Path, model: Any, task: str, world: str, command: str, seed: int) -> Any:
+    """The bundle of ``model``, an object of one of ``ALGORITHMS``; BundleError says what does not fit."""
+    name = type(model).__name__
+    if name not in ALGORITHMS:
+        raise BundleError("actor", f"is trained with {name}, known: {', '.join(ALGORITHMS)}")
+    require_mode(model.observation_space, task, world)
+    low, high = model.action_space.low, model.action_space.high
+    if not (np.array_equal(low, -np.ones(4)) and np.array_equal(high, np.ones(4))):
+        raise BundleError("action", f"space is {model.action_space}, expected that of the environment: [-1, 1] (4,)")
+    layers, extractor = _parts(model.policy)
+    # In double precision, so that what is folded into the first layer is as exact as its weights.
+    extractor = copy.deepcopy(extractor).double().eval()
+
+    def features(seen: dict[str, torch.Tensor]) -> torch.Tensor:
+        result: torch.Tensor = extractor(seen)
+        return result
+
+    def predict(seen: Any) -> Any:
+        return model.predict(seen, deterministic=True)[0]
+
+    squash = ALGORITHMS[name][1]
+    provenance = (command, seed, int(model.num_timesteps))
+    return import_bundle(output, layers, squash, features, predict, task, world, provenance)
+
+
+def _parts(policy: Any) -> tuple[list[nn.Module], nn.Module]:
+    """The layers from features to action, without the final squashing, and the extractor of the features."""
+    actor = getattr(policy, "actor", None)
+    if actor is None:  # on-policy: one network for actor and critic
+        return [*policy.mlp_extractor.policy_net, policy.action_net], policy.pi_features_extractor
+    if hasattr(actor, "latent_pi"):
+        return [*actor.latent_pi, actor.mu], actor.features_extractor
+    *layers, last = actor.mu
+    if not isinstance(last, nn.Tanh):
+        raise BundleError("actor.squash", f"the last layer is {type(last).__name__}, expected Tanh")
+    return layers, actor.features_extractor

@@ -1,0 +1,155 @@
+"""``fetch-sim2real play``: a bag's observations to a policy in a live graph, to look at what it would do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from fetch_sim2real import graph
+from fetch_sim2real.common.outputs import require_folder_place
+from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
+from fetch_sim2real.common.supervision import Supervisor
+from fetch_sim2real.errors import GraphError
+from fetch_sim2real.policy.look_rates import LOOKS
+from fetch_sim2real.ros.own_domain import enter_domain
+from fetch_sim2real.stack.playback_processes import ReplayOptions, replay_graph
+
+if TYPE_CHECKING:
+    from fetch_sim2real.ros.session import RosSession
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+_DEFAULTS: Final = ReplayOptions()
+_FILE_WIDTH: Final = 120
+_HELP: Final = """Play a bag to a policy in a live graph, to look at what it would do.
+
+There is no driver: nothing moves. Pictures, joint states, goals and the driver's recorded answers come from the bag, at
+its pace and with its stamps; /joint_command is the policy's own. `replay` compares commands without ROS, and faster.
+
+\b
+Examples:
+  fetch-sim2real play runs/20260101-120000 --policy push --view
+  fetch-sim2real play bags/shadow --policy out/mine --rate 0.5 --start 12
+  fetch-sim2real play bags/shadow --policy out/mine --record bags/mine
+"""
+
+
+@app.command(help=_HELP)
+def play(
+    bag: Annotated[Path, typer.Argument(help="Bag: a folder, the folder of a run, or one .mcap or .db3 file.")],
+    policy: Annotated[str, typer.Option(help="Policy: a shipped one's name, or a bundle's folder.")],
+    rate: Annotated[float, typer.Option(min=0.01, max=100.0, help="How fast, times the recorder's pace.")] = (
+        _DEFAULTS.rate
+    ),
+    start: Annotated[float, typer.Option(min=0.0, help="Leave out what was recorded before this [s].")] = (
+        _DEFAULTS.start_s
+    ),
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = _DEFAULTS.loop,
+    look: Annotated[str, typer.Option(help=f"When the actor sees: {', '.join(LOOKS)}.")] = _DEFAULTS.look,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(help="Topic that has another name in the bag: /joint_states:=/fetch/joint_states."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration file of the camera that was recorded, for goals in its frame.")
+    ] = None,
+    world: Annotated[str, typer.Option(help="World file that the driver had: a name, or a path.")] = _DEFAULTS.world,
+    record: Annotated[Path | None, typer.Option(help="Folder for a bag of what is played and commanded; new.")] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show it live, as a page in a browser.")] = False,
+) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
+    # Imported here, so that --help needs no ROS.
+    from fetch_sim2real.bags.reading import open_bag
+    from fetch_sim2real.bags.renames import renames_of
+    from fetch_sim2real.ros.view.beside import view_beside
+
+    # A bag that is not there, or one that cannot be made, is said before anything starts.
+    if record is not None:
+        require_folder_place(record, "--record")
+    open_bag(bag, renames_of(rename or []))
+    values = {
+        "bag": str(bag), "policy": policy, "look": look, "rename": " ".join(rename or []),
+        "world": world,
+        "calibration": "" if calibration is None else str(calibration), "record": "" if record is None else str(record),
+    }  # fmt: skip
+    options = replace(_DEFAULTS, rate=rate, start_s=start, loop=loop, **values)  # type: ignore[arg-type]
+    _domain_lock = enter_domain(console)
+    try:
+        with view_beside(console) if view else nullcontext():
+            console.print(_run(options, console), soft_wrap=True, highlight=False)
+    except StopRequestedError as stopped:
+        raise typer.Exit(128 + stopped.signal_number) from None
+
+
+def _run(options: ReplayOptions, console: Console) -> str:
+    """Play to the end; what the player said then. GraphError if a process fails."""
+    from fetch_sim2real.ros.session import RosSession
+    from fetch_sim2real.stack.launcher import launch
+
+    # The player may end; how, is looked at here.
+    processes = [replace(p, required=p.node_name != graph.BAG_PLAYER) for p in replay_graph(options)]
+    with (
+        tempfile.TemporaryDirectory(prefix="fetch_sim2real_") as logs,
+        StopRequest() as stop,
+        launch(processes, Path(logs), hurry=stop.insists) as supervisor,
+    ):
+
+        def watch() -> None:
+            stop.check()
+            supervisor.check()
+
+        with RosSession("play", watch) as session, _progress(console) as progress:
+            _follow(session, progress, console)
+            while supervisor.ended(graph.BAG_PLAYER) is None:
+                session.spin(0.1)
+        return _last_words(supervisor)
+
+
+def _follow(session: RosSession, progress: Progress, console: Console) -> None:
+    """Show what the player reports, and once what of the bag it cannot read."""
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from fetch_sim2real.ros.topics import subscribe_to
+
+    task = progress.add_task("waiting for the policy", total=None)
+    losses = ""
+
+    def on_diagnostics(message: DiagnosticArray) -> None:
+        nonlocal losses
+        for status in message.status:
+            if status.name == graph.BAG_PLAYER:
+                values: Mapping[str, str] = {value.key: value.value for value in status.values}
+                progress.update(
+                    task,
+                    description=f"{status.message}: {values['at_s']} of {values['duration_s']} s, "
+                    f"{values['frames']} frames, {values['commands']} commands, {values['holds']} holds",
+                    completed=float(values["at_s"]),
+                    total=float(values["duration_s"]),
+                )
+                if values["losses"] not in ("none", losses):
+                    losses = values["losses"]
+                    console.print(f"lost: {losses}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    subscribe_to(session.node, graph.DIAGNOSTICS, on_diagnostics)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True)
+
+
+def _last_words(supervisor: Supervisor) -> str:
+    ended, log = supervisor.ended(graph.BAG_PLAYER), supervisor.log_tail(graph.BAG_PLAYER)
+    if ended != "ended with status 0":
+        raise GraphError(f"{graph.BAG_PLAYER} {ended}; the end of its log:\n{log}")
+    # After the logger's own words: severity, time, name.
+    return log.splitlines()[-1].rpartition("]: ")[2]

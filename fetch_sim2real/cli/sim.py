@@ -1,0 +1,175 @@
+"""``fetch-sim2real sim``: the whole stack with a simulated robot and camera, for a row of episodes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from contextlib import nullcontext
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from fetch_sim2real import paths
+from fetch_sim2real.robot_backends import ROSBRIDGE
+from fetch_sim2real.ros.namespaces import HELP as NAMESPACE_HELP
+from fetch_sim2real.ros.namespaces import checked_namespace
+from fetch_sim2real.ros.own_domain import enter_domain
+from fetch_sim2real.stack.processes import CAMERAS, SIM_BACKENDS, SimGraphOptions
+from fetch_sim2real.stack.ros_domain import free_port
+
+# Plain help: the examples keep their lines, and brackets mean themselves.
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+DEFAULT_EPISODES: Final = 10
+_DEFAULTS: Final = SimGraphOptions()
+_WORLD_HELP: Final = f"{', '.join(paths.world_names())}, or a YAML file."
+_FILE_WIDTH: Final = 120  # characters in a line where there is no terminal to say
+_HELP: Final = """Run the whole stack in simulation: policy, arm driver, and MuJoCo in place of robot and camera.
+
+Policy and driver are the processes that run on a robot. The run ends with a table, a bag of everything, and a picture
+of an episode, in runs/<date>-<time>. If a process fails, it is named with the end of its log, and the exit status is 1.
+
+\b
+Examples:
+  fetch-sim2real sim                                      ten episodes, as fast as they can be computed
+  fetch-sim2real sim --episodes 100 --no-record           measure a success rate
+  fetch-sim2real sim --world randomized --seed 500        other looks, camera poses, latencies
+  fetch-sim2real sim --move-block                         the block is put elsewhere on the way
+  fetch-sim2real sim --blank-image                        control experiment: does the policy look at all?
+  fetch-sim2real sim --realtime --duration 60             latencies and rate against the wall clock
+  fetch-sim2real sim --camera-source software-device      pictures take the way of a RealSense camera's
+  fetch-sim2real sim --backend rosbridge --rosbridge-latency-ms 20 --rosbridge-jitter-ms 10
+  fetch-sim2real sim --policy out/my_policy --json r.json --video e.mp4
+  fetch-sim2real sim --view                               watch it in a browser
+  fetch-sim2real sim --attach                             in a graph that was started with ros2 launch
+"""
+
+
+@app.command(help=_HELP)
+def sim(
+    policy: Annotated[str, typer.Option(help="Name of a shipped policy, or folder of a bundle.")] = _DEFAULTS.policy,
+    task: Annotated[
+        str, typer.Option(help="Task: its starts and goals.", show_default="the one that the policy was trained for")
+    ] = _DEFAULTS.task,
+    episodes: Annotated[int, typer.Option(min=1, max=10_000, help="How many episodes.")] = DEFAULT_EPISODES,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 20_000, help="Seed of the first; the others follow.")] = (
+        _DEFAULTS.seed
+    ),
+    lockstep: Annotated[
+        bool,
+        typer.Option(
+            "--lockstep/--realtime",
+            help="The world waits for the policy: same seed, same episode; or it runs against the wall clock.",
+        ),
+    ] = _DEFAULTS.lockstep,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=1.0, max=600.0, help="With --realtime: a single episode of this length [s]."),
+    ] = None,
+    camera: Annotated[str, typer.Option(help=f"Size and rate of the camera: {' or '.join(CAMERAS)}.")] = (
+        _DEFAULTS.camera_profile
+    ),
+    camera_source: Annotated[
+        str,
+        typer.Option(
+            help="Where RGB-D comes from: sim, straight from the bridge; software-device, through the RealSense SDK "
+            "and camera_node; external, from a node of yours.",
+        ),
+    ] = _DEFAULTS.camera,
+    world: Annotated[str, typer.Option(help=_WORLD_HELP)] = _DEFAULTS.world,
+    move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
+    blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
+    backend: Annotated[str, typer.Option(help=f"The driver's way to the robot: {' or '.join(SIM_BACKENDS)}.")] = (
+        _DEFAULTS.backend
+    ),
+    rosbridge_latency_ms: Annotated[
+        float, typer.Option(min=0.0, max=1000.0, help="Delay of each way through rosbridge, in simulated time [ms].")
+    ] = _DEFAULTS.rosbridge_latency_s * 1e3,
+    rosbridge_jitter_ms: Annotated[
+        float, typer.Option(min=0.0, max=1000.0, help="That delay varies by up to this [ms].")
+    ] = _DEFAULTS.rosbridge_jitter_s * 1e3,
+    rosbridge_loss: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="With --realtime: share of the messages that are lost.")
+    ] = _DEFAULTS.rosbridge_loss,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Folder for bag, picture, result and logs; new or empty.", show_default="runs/<date>-<time>"),
+    ] = None,
+    no_record: Annotated[bool, typer.Option("--no-record", help="Keep no files: no bag, no picture.")] = False,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Run the episodes in a graph that was started with ros2 launch.")
+    ] = False,
+    namespace: Annotated[str, typer.Option(help=f"With --attach. {NAMESPACE_HELP}")] = "",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Write a video of the pictured episode, .mp4.")] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show the run live, as a page in a browser.")] = False,
+) -> None:
+    started_s = time.monotonic()
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
+    if no_record and record is not None:
+        raise typer.BadParameter("--record and --no-record exclude each other")
+    # Imported here, so that --help needs neither ROS nor the simulation.
+    from fetch_sim2real.common.outputs import Attempts
+    from fetch_sim2real.reports.table import print_result
+    from fetch_sim2real.ros.simulated_runs.run import RESULT_FILE, InterruptedRunError, run_sim
+    from fetch_sim2real.ros.simulated_runs.settings import SimSettings, checked
+    from fetch_sim2real.ros.view.beside import view_beside
+
+    settings = checked(
+        SimSettings(
+            graph=SimGraphOptions(
+                policy=policy,
+                task=task,
+                world=world,
+                camera=camera_source,
+                camera_profile=camera,
+                lockstep=lockstep,
+                seed=seed,
+                move_block=move_block,
+                blank_image=blank_image,
+                backend=backend,
+                # Of a run that shares this machine with others, or with a robot's relay.
+                rosbridge_port=free_port() if backend == ROSBRIDGE else _DEFAULTS.rosbridge_port,
+                rosbridge_latency_s=rosbridge_latency_ms * 1e-3,
+                rosbridge_jitter_s=rosbridge_jitter_ms * 1e-3,
+                rosbridge_loss=rosbridge_loss,
+            ),
+            episodes=episodes,
+            command=shlex.join(["fetch-sim2real", "sim", *_arguments()]),
+            folder=None
+            if no_record or (attach and record is None)
+            else (record or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"),
+            json_file=json_file,
+            video=video,
+            duration_s=duration,
+            attach=attach,
+            namespace=checked_namespace(namespace),
+        )
+    )
+    # Held until the program ends. In a domain of its own a simulation meets neither a second one nor a robot.
+    _domain_lock = None if attach else enter_domain(console)
+    attempts = Attempts(lambda text: console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True))
+    try:
+        with view_beside(console) if view else nullcontext():
+            result = run_sim(settings, console, started_s, attempts)
+    except InterruptedRunError as interrupted:
+        if interrupted.result is not None:
+            print_result(interrupted.result, console)
+        raise typer.Exit(128 + interrupted.signal_number) from None
+    console.print()
+    print_result(result, console)
+    if settings.folder is not None:
+        console.print(f"[bold]result  [/]{settings.folder / RESULT_FILE}", soft_wrap=True, highlight=False)
+    if attempts.failed:
+        raise typer.Exit(1)
+
+
+def _arguments() -> list[str]:
+    """The arguments as they were typed."""
+    return sys.argv[sys.argv.index("sim") + 1 :] if "sim" in sys.argv else sys.argv[1:]

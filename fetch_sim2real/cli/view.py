@@ -1,0 +1,92 @@
+"""``fetch-sim2real view``: a running graph, live, as a page in a browser."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from fetch_sim2real import graph
+from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
+from fetch_sim2real.ros.namespaces import HELP as NAMESPACE_HELP
+from fetch_sim2real.ros.namespaces import checked_namespace, hint_of_namespaces, place_of
+from fetch_sim2real.ros.view.address import DEFAULT_PORT, LOOPBACK, is_loopback
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+NODE_NAME: Final = graph.VIEW
+_NICENESS: Final = 10
+_SLICE_S: Final = 0.5
+# Nodes report once a second; until they are discovered some may pass.
+_SILENCE_S: Final = 10.0
+_HELP: Final = """Show a running graph, simulated or robot, as a live page in a browser.
+
+Camera, depth, the goal in the picture, joints against their limits, latency, the driver's state and what it refused.
+The page comes from this process and loads nothing else. It only listens: nothing can be commanded through it, and the
+graph runs on when it ends. It goes on when the graph ends, and shows the next one in the same ROS domain.
+
+\b
+Examples:
+  fetch-sim2real view                            then open http://127.0.0.1:8484
+  ROS_DOMAIN_ID=42 fetch-sim2real view           look at a simulation in another terminal (it prints its domain)
+  fetch-sim2real view --namespace left           a graph that runs with namespace:=left
+  fetch-sim2real sim --view                      both at once
+  ssh -L 8484:localhost:8484 robot               look at a robot's view from your desk
+"""
+
+
+@app.command(help=_HELP)
+def view(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. 0.0.0.0 lets everybody in the network watch.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = DEFAULT_PORT,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Bundle whose camera pose the goal is drawn by.", show_default="the policy node's"),
+    ] = None,
+    namespace: Annotated[str, typer.Option(help=NAMESPACE_HELP)] = "",
+) -> None:
+    place = checked_namespace(namespace)
+    # Imported here, so that --help needs no ROS.
+    from fetch_sim2real.ros.session import RosSession
+    from fetch_sim2real.ros.view.listener import Listener
+    from fetch_sim2real.ros.view.live_state import LiveState
+    from fetch_sim2real.ros.view.server import ViewServer
+
+    # Where processors are scarce the control loop goes first.
+    os.nice(_NICENESS)
+    state = LiveState()
+    try:
+        with (
+            StopRequest() as stop,
+            ViewServer(state, host, port) as server,
+            RosSession(NODE_NAME, stop.check, namespace=place, message_info=True) as ros,
+        ):
+            shown_host, shown_port = server.address
+            typer.echo(f"{place_of(place)}, on http://{shown_host}:{shown_port}")
+            if not is_loopback(host):
+                typer.echo("everybody who reaches this address can watch: there is no password", err=True)
+            listener = Listener(ros.node, state, policy, place)
+            said_s = time.monotonic()
+            while True:
+                listener.poll()
+                ros.spin(_SLICE_S)
+                if not listener.has_heard and time.monotonic() - said_s > _SILENCE_S:
+                    said_s = math.inf
+                    typer.echo(_silence(ros.node, place), err=True)
+    except StopRequestedError as stopped:
+        raise typer.Exit(128 + stopped.signal_number) from None
+
+
+def _silence(node: Node, namespace: str) -> str:
+    return (
+        f"no node has said anything on {graph.DIAGNOSTICS.name} for {_SILENCE_S:.0f} s in {place_of(namespace)}: the "
+        f"page stays empty until one does{hint_of_namespaces(node, namespace)}"
+    )

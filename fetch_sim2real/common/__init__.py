@@ -1,0 +1,1 @@
+"""What every floor uses: files, terminals, stamps, arrays, child processes."""

@@ -1,0 +1,1 @@
+"""Results and runs as pictures and pages."""

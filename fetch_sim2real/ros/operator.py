@@ -1,0 +1,303 @@
+"""What an operator of the simulated graph does: reset, state a goal, enable the driver, wait for the outcome."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from fetch_sim2real import graph
+from fetch_sim2real.errors import GraphError
+from fetch_sim2real.messages.statuses import GoalStatus, goal_status_of, object_of
+from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
+from fetch_sim2real.ros.heartbeat import Heartbeat
+from fetch_sim2real.ros.node_parameters import parameter_messages, read_parameters
+from fetch_sim2real.ros.session import RosSession
+from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.ros.topics import local_name, publish_to, resolved_name, subscribe_to
+from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
+from fetch_sim2real.stack.processes import CAMERA_SIM, CAMERA_SOFTWARE
+
+NODE_NAME: Final = graph.OPERATOR
+_ANSWER_LIMIT_S: Final = 10.0
+_LAST_ANSWER_LIMIT_S: Final = 0.5
+# The middleware takes up to 20 s to notice that a node was killed, and until then a driver in its place sees two.
+_ENABLE_LIMIT_S: Final = 30.0
+_SERVICES: Final = (
+    graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.POLICY_START,
+    graph.DRIVER_ENABLE, graph.DRIVER_DISABLE, graph.DRIVER_RESET,
+)  # fmt: skip
+_MAX_NAMED: Final = 3
+_CAMERA_NODES: Final = {CAMERA_SIM: graph.SIM_BRIDGE, CAMERA_SOFTWARE: graph.CAMERA_NODE}
+# The driver's answers that mean: the policy has commanded the arm.
+_ACTIVATED: Final = "activated"
+_COMMANDED: Final = ("command", "limited")
+
+
+@dataclass(frozen=True)
+class Start:
+    """A reset world: its clock, and the goal that goes with its seed, position (3,) [m] in ``goal_frame``."""
+
+    seed: int
+    now_ns: int
+    goal_frame: str
+    goal_m: tuple[float, float, float]
+
+
+class Operator:
+    """Talks to the nodes of a simulated graph. Every wait has a limit, and a failure says what was waited for."""
+
+    def __init__(self, session: RosSession, backend: str = JOINT_TRAJECTORY) -> None:
+        """``backend``: the driver's way to the robot, which decides who publishes joint states."""
+        self._session = session
+        self.set_backend(backend)
+        node = session.node
+        self._goal = publish_to(node, graph.GOAL)
+        self._heartbeat = Heartbeat(node)
+        self._subscriptions = [
+            subscribe_to(node, graph.GOAL_STATUS, self._on_goal_status),
+            subscribe_to(node, graph.SIM_OUTCOME, self._on_outcome),
+            subscribe_to(node, graph.SIM_GOAL, self._on_new_goal),
+            # Deep enough for every answer of a second: they are counted.
+            subscribe_to(node, replace(graph.SETPOINT, subscribe=graph.RELIABLE_100), self._on_setpoint),
+        ]
+        self._triggers = {name: node.create_client(Trigger, local_name(node, name)) for name in _SERVICES}
+        self._set_bridge = node.create_client(SetParameters, f"{graph.SIM_BRIDGE}/set_parameters")
+        self._goal_answers: list[GoalStatus] = []
+        self._outcomes: list[dict[str, Any]] = []
+        self._new_goals: list[PoseStamped] = []
+        self.first_command_s: float | None = None
+        self._answered_ns: set[int] = set()
+
+    def set_backend(self, backend: str) -> None:
+        """Expect the topics of a driver with this back end."""
+        self._contract = graph.contract_with(backend)
+
+    # -- the graph -----------------------------------------------------------------------------------------------
+
+    def wait_for_graph(self, limit_s: float, recording: bool, camera_source: str = CAMERA_SIM) -> None:
+        """Wait until all nodes, with ``recording`` the recorder too, are there and subscribed to their topics.
+
+        ``camera_source`` is one of ``SIM_CAMERA_SOURCES``.
+        """
+
+        def missing() -> list[str]:
+            return self._missing_here() or self._missing_between(recording, camera_source)
+
+        self._session.wait_until(lambda: not missing(), limit_s, lambda: _shortened(missing()))
+
+    def refuse_strangers(self, camera_source: str = CAMERA_SIM) -> None:
+        """Raise ``GraphError`` if nodes that are not of this graph share its topics: a second graph, or a real robot.
+
+        Simulated commands must reach nothing but the simulation.
+        """
+        node = self._session.node
+        for topic in self._contract:
+            if topic.publisher == "*":
+                continue
+            expected = _node_of(topic.publisher, camera_source)
+            name_here = resolved_name(node, topic.name)
+            publishers = [info.node_name for info in node.get_publishers_info_by_topic(name_here)]
+            strangers = [name for name in publishers if expected not in (None, name)] or publishers[1:]
+            if topic in (graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY):
+                subscribers = [info.node_name for info in node.get_subscriptions_info_by_topic(name_here)]
+                moved = [name for name in subscribers if not graph.only_listens(name)]
+                strangers += [name for name in moved if name not in (graph.SIM_BRIDGE, graph.UNKNOWN_NODE)]
+                strangers += [graph.SIM_BRIDGE] * (subscribers.count(graph.SIM_BRIDGE) > 1)
+            if strangers:
+                raise GraphError(
+                    f"{name_here} is shared with another graph in ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')} "
+                    f"({', '.join(sorted(set(strangers)))}): end that one, or use another domain, for example "
+                    "ROS_DOMAIN_ID=42 fetch-sim2real sim"
+                )
+
+    def _missing_between(self, recording: bool, camera_source: str) -> list[str]:
+        missing = []
+        node = self._session.node
+        private = graph.SIM_CAMERA if camera_source == CAMERA_SOFTWARE else ()
+        for topic in (*self._contract, *private):
+            name_here = resolved_name(node, topic.name)
+            expected = {_node_of(role, camera_source) for role in topic.subscribers} - {graph.OPERATOR, None}
+            if topic.publisher == graph.CAMERA and not node.get_publishers_info_by_topic(name_here):
+                missing.append(f"publisher of {name_here}")
+            if recording and topic not in private:
+                expected.add(graph.RECORDER)
+            there = {info.node_name for info in node.get_subscriptions_info_by_topic(name_here)}
+            missing += [f"subscription of {name} to {name_here}" for name in expected if name not in there]
+        return missing
+
+    def _missing_here(self) -> list[str]:
+        clients: tuple[Client, ...] = (*self._triggers.values(), self._set_bridge)
+        missing = [client.service_name for client in clients if not client.service_is_ready()]
+        if self._goal.get_subscription_count() == 0:
+            missing.append(f"subscriber of {self._goal.topic_name}")
+        return missing + [f"publisher of {s.topic_name}" for s in self._subscriptions if s.get_publisher_count() == 0]
+
+    # -- an episode ----------------------------------------------------------------------------------------------
+
+    def reset(self, seed: int, move_block: bool, conditions: Conditions = NO_CONDITIONS) -> Start:
+        """Put the world at the start of ``seed``'s episode; policy and goal are forgotten."""
+        text = conditions.to_text()
+        self._set(graph.SIM_BRIDGE, {"seed": seed, "move_block": move_block, "conditions": text})
+        self.disarm()
+        answer = self._reset_world()
+        self.call(graph.POLICY_RESET)
+        goal = answer["goal"]
+        x, y, z = (float(value) for value in goal["position_m"])
+        return Start(int(answer["seed"]), int(answer["now_ns"]), str(goal["frame_id"]), (x, y, z))
+
+    def _reset_world(self) -> dict[str, Any]:
+        # In lockstep the driver must have seen the new time; one that was not connected yet gets another chance.
+        deadline = time.monotonic() + _ANSWER_LIMIT_S
+        while True:
+            answer = object_of(self.call(graph.SIM_RESET), f"the answer of {graph.SIM_RESET}")
+            if answer.get("driver_is_ready") is not False:
+                return answer
+            if time.monotonic() > deadline:
+                raise GraphError(
+                    f"{graph.ARM_DRIVER} has not followed the simulated clock for {_ANSWER_LIMIT_S:.0f} s: does it run "
+                    "with lockstep:=true and use_sim_time:=true?"
+                )
+
+    def state_goal(self, start: Start) -> None:
+        """Publish the goal and wait until the policy accepts it; GraphError with its reason if it does not."""
+        self._state(start.goal_frame, start.goal_m, start.now_ns, f"seed {start.seed}")
+        # The driver is not enabled yet: nothing moves by this.
+        self.call(graph.POLICY_START)
+
+    def _state(self, frame: str, goal_m: tuple[float, float, float], now_ns: int, whose: str) -> None:
+        message = PoseStamped()
+        message.header.frame_id = frame
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(now_ns, 1_000_000_000)
+        message.pose.position.x, message.pose.position.y, message.pose.position.z = goal_m
+        message.pose.orientation.w = 1.0
+        self._goal_answers.clear()
+        self._goal.publish(message)
+        self._session.wait_until(
+            lambda: bool(self._goal_answers), _ANSWER_LIMIT_S, lambda: f"answer to the goal from {graph.POLICY_NODE}"
+        )
+        answer = self._goal_answers[-1]
+        if not answer.accepted:
+            raise GraphError(
+                f"the policy refused the goal {goal_m} m in frame '{frame}' of {whose}: {answer.reason}"
+            )
+
+    def enable_driver(self) -> None:
+        """Let commands through. Retried while the driver has no joint states of the new episode or sees another."""
+        self._heartbeat.start()
+        deadline = time.monotonic() + _ENABLE_LIMIT_S
+        while True:
+            succeeded, message = self._call(graph.DRIVER_ENABLE)
+            if succeeded:
+                return
+            if time.monotonic() > deadline:
+                raise GraphError(f"{graph.ARM_DRIVER} does not enable: {message}")
+            self._session.spin(0.05)
+
+    def disarm(self) -> None:
+        """Let no commands through any more, also where the driver has stopped by itself because the arm did not follow.
+
+        Only for a simulated arm: the reset that this takes is a person's decision on a robot.
+        """
+        succeeded, _ = self._call(graph.DRIVER_DISABLE)
+        if not succeeded:
+            self.call(graph.DRIVER_RESET)
+        self._heartbeat.stop()
+
+    def run_to_outcome(self, limit_s: float) -> dict[str, Any]:
+        """Let time run until the world says how the episode ended; "answered" frames are added to what it says.
+
+        Goals that change on the way are stated as the world asks for it.
+        """
+        self._outcomes.clear()
+        self._new_goals.clear()
+        self._answered_ns.clear()
+        deadline = time.monotonic() + limit_s
+        self.call(graph.SIM_RESUME)
+        while not self._outcomes:
+            left_s = max(0.0, deadline - time.monotonic())
+            self._session.wait_until(
+                lambda: bool(self._outcomes or self._new_goals), left_s, lambda: f"end of the episode ({limit_s:.0f} s)"
+            )
+            self._follow_new_goal()
+        outcome = self._outcomes[-1]
+        # In real time the answer to the last frame may still be on its way.
+        deadline = time.monotonic() + _LAST_ANSWER_LIMIT_S
+        while len(self._answered_ns) < outcome["steps"] and time.monotonic() < deadline:
+            self._session.spin(0.02)
+        return {**outcome, "answered": len(self._answered_ns)}
+
+    def _follow_new_goal(self) -> None:
+        if not self._new_goals:
+            return
+        wanted = self._new_goals[-1]
+        self._new_goals.clear()
+        point = wanted.pose.position
+        self._state(wanted.header.frame_id, (point.x, point.y, point.z), stamp_ns_of(wanted.header.stamp), "the change")
+        self._new_goals.clear()  # repeated while the policy was asked
+        self.call(graph.SIM_RESUME)
+
+    # -- services ------------------------------------------------------------------------------------------------
+
+    def call(self, service: str) -> str:
+        """Call a Trigger service and return its message; GraphError if it fails or does not answer."""
+        succeeded, message = self._call(service)
+        if not succeeded:
+            raise GraphError(f"{service} failed: {message}")
+        return message
+
+    def _call(self, service: str) -> tuple[bool, str]:
+        future = self._triggers[service].call_async(Trigger.Request())
+        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {service}")
+        answer = future.result()
+        return bool(answer.success), str(answer.message)
+
+    def _set(self, node: str, values: Mapping[str, bool | int | str]) -> None:
+        request = SetParameters.Request(parameters=parameter_messages(values))
+        future = self._set_bridge.call_async(request)
+        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {self._set_bridge.service_name}")
+        for result in future.result().results:
+            if not result.successful:
+                raise GraphError(f"{node} refuses {dict(values)}: {result.reason}")
+
+    def read_parameters(self, node: str, names: Sequence[str]) -> dict[str, bool | str]:
+        """Values of a node's bool and text parameters."""
+        return read_parameters(self._session, node, names)
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _on_goal_status(self, message: String) -> None:
+        self._goal_answers.append(goal_status_of(message.data))
+
+    def _on_new_goal(self, message: PoseStamped) -> None:
+        self._new_goals.append(message)
+
+    def _on_outcome(self, message: String) -> None:
+        self._outcomes.append(object_of(message.data, graph.SIM_OUTCOME.name))
+
+    def _on_setpoint(self, message: JointState) -> None:
+        if message.header.frame_id != _ACTIVATED:
+            self._answered_ns.add(stamp_ns_of(message.header.stamp))
+        if self.first_command_s is None and message.header.frame_id in _COMMANDED:
+            self.first_command_s = time.monotonic()
+
+
+def _node_of(role: str, camera_source: str) -> str | None:
+    """The node that plays a role in the simulated graph; None for a camera that is none of the project's."""
+    if role == graph.CAMERA:
+        return _CAMERA_NODES.get(camera_source)
+    return graph.SIM_BRIDGE if role == graph.ROBOT else role
+
+
+def _shortened(missing: list[str]) -> str:
+    more = f" (and {len(missing) - _MAX_NAMED} other things)" if len(missing) > _MAX_NAMED else ""
+    return " and no ".join(missing[:_MAX_NAMED]) + more

@@ -1,0 +1,1 @@
+"""Rows of episodes and suites in simulated graphs."""

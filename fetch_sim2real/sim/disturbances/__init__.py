@@ -1,0 +1,1 @@
+"""Unplanned changes in the middle of an episode."""

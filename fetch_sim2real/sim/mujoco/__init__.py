@@ -1,0 +1,1 @@
+"""MuJoCo behind the simulation: model, state, pictures."""

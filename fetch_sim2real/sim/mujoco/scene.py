@@ -1,0 +1,129 @@
+"""The MuJoCo model of a world: robot, floor, table, block, light, camera. Compiled once; episodes change fields."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from fetch_sim2real.arm.mjcf import (
+    WORLD_CONAFFINITY,
+    WORLD_CONTYPE,
+    fetch_spec,
+)
+from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.sim.randomization.distractors import MAX_DISTRACTORS
+from fetch_sim2real.sim.randomization.textures import TEXTURE_SIZE
+from fetch_sim2real.sim.sensors.depth_sensor import VERTICAL_FOV_DEG
+from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.timing import PHYSICS_STEP_S
+from fetch_sim2real.types import FloatArray
+
+FLOOR, TABLE, WALL, BLOCK, CAMERA = "floor", "table", "wall", "block", "camera"
+DEPTH_CAMERA: Final = "depth_camera"  # the depth sensor beside the colour camera
+LIGHTS: Final = ("light", "second_light")
+# A hand and its forearm, which may pass through the picture (``sim.visual_perturbations``).
+PASSERS: Final = ("passing_hand", "passing_arm")
+DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
+BLOCK_JOINT: Final = "block_joint"
+# What stands behind everything else: drawn last, so that nothing is painted that is then painted over.
+BACKDROP_GROUP: Final = 2
+# MuJoCo draws groups up to 2. The laser scanner is detailed, and the table hides it from a camera across from the
+# robot; one that stands where it could be seen does not see it.
+_UNSEEN_GROUP, _UNSEEN = 3, "laser_link"
+# Large enough for every camera profile: the offscreen buffer is made once.
+_OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT = 1280, 720
+# Shadows cost more than all else in a picture: only those around the workspace are worked out, half size in m.
+_SHADOW_MAP_SIZE, _SHADOW_REACH_M = 512, 0.7
+# Clip planes as shares of the scene's extent, which is set to 1 m so that they are metres.
+_EXTENT_M, _NEAR_M, _FAR_M = 1.0, 0.05, 10.0
+
+
+def camera_rotation(position_m: FloatArray, look_at_m: FloatArray) -> FloatArray:
+    """Rotation (3, 3) of the optical frame (x right, y down, z forward) in base_link of a level camera."""
+    forward = np.asarray(look_at_m, float) - np.asarray(position_m, float)
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right = right / np.linalg.norm(right)
+    return np.column_stack([right, np.cross(forward, right), forward])
+
+
+def scene_spec(world: World) -> mujoco.MjSpec:
+    """An MjSpec of the world at the middle of its ranges."""
+    spec = fetch_spec(world.robot.torso_height_m)
+    spec.option.timestep = PHYSICS_STEP_S
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.stat.extent = _EXTENT_M
+    spec.visual.map.znear, spec.visual.map.zfar = _NEAR_M, _FAR_M
+    # Multisampling would blur depth over edges and doubles the cost of software rendering.
+    spec.visual.quality.offsamples = 0
+    spec.visual.quality.shadowsize, spec.visual.map.shadowclip = _SHADOW_MAP_SIZE, _SHADOW_REACH_M
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = _OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT
+    for texture in list(spec.textures):
+        if texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
+            spec.delete(texture)
+    _add_textures(spec)
+    _add_floor_and_table(spec, world)
+    _add_block(spec, world)
+    _add_what_is_only_seen(spec)
+    spec.geom(_UNSEEN).group = _UNSEEN_GROUP
+    spec.worldbody.add_camera(name=CAMERA, fovy=world.camera.vertical_fov_deg, pos=list(world.camera.position_m))
+    spec.worldbody.add_camera(name=DEPTH_CAMERA, fovy=VERTICAL_FOV_DEG, pos=list(world.camera.position_m))
+    return spec
+
+
+def _add_floor_and_table(spec: mujoco.MjSpec, world: World) -> None:
+    spec.worldbody.add_geom(
+        name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1], contype=WORLD_CONTYPE,
+        conaffinity=WORLD_CONAFFINITY, material=FLOOR, rgba=[1, 1, 1, 1], group=BACKDROP_GROUP,
+    )  # fmt: skip
+    height = world.table.height_m.middle
+    (x, y), (depth, width) = world.table.center_xy_m, world.table.size_xy_m
+    table = spec.worldbody.add_body(name=TABLE, pos=[x, y, height / 2])
+    table.add_geom(
+        name=TABLE, type=mujoco.mjtGeom.mjGEOM_BOX, size=[depth / 2, width / 2, height / 2], contype=WORLD_CONTYPE,
+        conaffinity=WORLD_CONAFFINITY, material=TABLE, rgba=[1, 1, 1, 1],
+    )  # fmt: skip
+
+
+def _add_block(spec: mujoco.MjSpec, world: World) -> None:
+    half, height = world.block.half_size_m.middle, world.table.height_m.middle
+    block = spec.worldbody.add_body(name=BLOCK, pos=[world.table.center_xy_m[0], 0.0, height + half])
+    block.add_joint(name=BLOCK_JOINT, type=mujoco.mjtJoint.mjJNT_FREE, damping=np.array([0.01, 0.0, 0.0]))
+    block.add_geom(
+        name=BLOCK, type=mujoco.mjtGeom.mjGEOM_BOX, size=[half] * 3, mass=world.block.mass_kg.middle, condim=4,
+        friction=[world.block.friction.middle, 0.005, 0.0001], contype=WORLD_CONTYPE, conaffinity=WORLD_CONAFFINITY,
+        # MuJoCo takes the larger friction of two geoms unless one has priority: the block's own counts everywhere.
+        priority=1, rgba=[0.8, 0.1, 0.1, 1],
+    )  # fmt: skip
+
+
+def _add_textures(spec: mujoco.MjSpec) -> None:
+    """A texture and a material each for table, floor and wall; episodes paint them."""
+    for name in (TABLE, FLOOR, WALL):
+        spec.add_texture(
+            name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT, nchannel=3,
+            width=TEXTURE_SIZE, height=TEXTURE_SIZE, rgb1=[0.7, 0.7, 0.7],
+        )  # fmt: skip
+        # Uniform: repeats per metre, not per object.
+        material = spec.add_material(name=name, texuniform=True)
+        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+
+
+def _add_what_is_only_seen(spec: mujoco.MjSpec) -> None:
+    """Lights, the wall, and things that nothing collides with; episodes place them, or hide them by their alpha."""
+    for name in LIGHTS:
+        spec.worldbody.add_light(
+            name=name, type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=[0.6, 0, 3], dir=[0, 0, -1], castshadow=False
+        )
+    spec.worldbody.add_geom(
+        name=WALL, type=mujoco.mjtGeom.mjGEOM_BOX, size=[3.0, 0.005, 1.5], pos=[0.6, -2.0, 1.5], contype=0,
+        conaffinity=0, material=WALL, rgba=[1, 1, 1, 0], group=BACKDROP_GROUP,
+    )  # fmt: skip
+    for name in (*DISTRACTORS, *PASSERS):
+        spec.worldbody.add_geom(
+            name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.03] * 3, contype=0, conaffinity=0, rgba=[1, 1, 1, 0],
+            # Compiled where the body's frame is, a geom would stay there whatever its pose is set to.
+            pos=[0.0, 0.0, -1.0], quat=[0.8, 0.0, 0.0, 0.6],
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What varies from episode to episode, and how it is drawn."""

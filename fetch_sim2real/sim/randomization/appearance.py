@@ -1,0 +1,137 @@
+"""How an episode looks: surfaces, colours, light, and what else lies on the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from fetch_sim2real.sim.randomization.distractors import DistractorDraw
+from fetch_sim2real.sim.randomization.ranges import Range, Share, Varies, Vector3, draw3, rgb_of
+from fetch_sim2real.sim.randomization.section import Part
+from fetch_sim2real.sim.randomization.textures import SurfaceDraw, SurfacePart, draw_surface
+from fetch_sim2real.types import FloatArray
+
+# The robot's links, the fixed ones included, in the model's order; more than it has.
+MAX_LINKS = 24
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class WallPart(SurfacePart):
+    """A wall ``distance_m`` to the right of the robot, along -y; there in ``probability`` of the episodes."""
+
+    probability: Probability
+    distance_m: Annotated[Range, Varies(0.62, 4.0)]
+
+
+class LightPart(Part):
+    """One or two directional lights and ambient light.
+
+    ``tint`` is the saturation of each light's colour, its hue is drawn. A second light is there in
+    ``second_probability`` of the episodes; each throws shadows in its share of them.
+    """
+
+    direction: Annotated[Vector3, Varies(-3.0, 3.0)]
+    diffuse: Share
+    ambient: Share
+    specular: Share
+    tint: Share
+    shadow_probability: Probability
+    second_probability: Probability
+    second_shadow_probability: Probability
+    second_diffuse: Share
+
+
+class LinksPart(Part):
+    """Colour of the robot's links: a factor on each one's own, then mixed with any colour by ``tint``."""
+
+    brightness: Annotated[Range, Varies(0.0, 3.0)]
+    tint: Share
+
+
+@dataclass(frozen=True)
+class LightDraw:
+    """A directional light: direction (3,), colour (3,) times intensity."""
+
+    direction: FloatArray
+    diffuse: FloatArray
+    specular: float
+    shadows: bool
+
+
+@dataclass(frozen=True)
+class LooksDraw:
+    """Colours (3,) in 0..1. ``wall_distance_m`` is None where there is no wall.
+
+    A robot's link of colour c gets (c * brightness) (1 - tint) + color * tint, with its row of ``link_brightness``
+    (MAX_LINKS,), ``link_tint`` (MAX_LINKS,) and ``link_color`` (MAX_LINKS, 3).
+    """
+
+    table: SurfaceDraw
+    floor: SurfaceDraw
+    wall: SurfaceDraw
+    wall_distance_m: float | None
+    block_color: FloatArray
+    link_brightness: FloatArray
+    link_tint: FloatArray
+    link_color: FloatArray
+    ambient: FloatArray
+    lights: tuple[LightDraw, ...]
+    distractors: tuple[DistractorDraw, ...]
+
+
+def draw_looks(
+    table: SurfacePart,
+    floor: SurfacePart,
+    wall: WallPart,
+    links: LinksPart,
+    light: LightPart,
+    block_color_hsv: tuple[Range, Range, Range],
+    distractors: tuple[DistractorDraw, ...],
+    rng: np.random.Generator,
+) -> LooksDraw:
+    with_wall = rng.random() < wall.probability
+    distance = wall.distance_m.draw(rng)
+    return LooksDraw(
+        table=draw_surface(table, rng),
+        floor=draw_surface(floor, rng),
+        wall=draw_surface(wall, rng),
+        wall_distance_m=distance if with_wall else None,
+        block_color=rgb_of(draw3(block_color_hsv, rng)),
+        link_brightness=np.array([links.brightness.draw(rng) for _ in range(MAX_LINKS)]),
+        link_tint=np.array([links.tint.draw(rng) for _ in range(MAX_LINKS)]),
+        # Yellow to violet: a link is not taken for a red block.
+        link_color=np.array([rgb_of(np.array([hue, 1.0, 0.8])) for hue in rng.uniform(50.0, 290.0, MAX_LINKS)]),
+        ambient=light.ambient.draw(rng) * _draw_tint(light, rng),
+        lights=_draw_lights(light, rng),
+        distractors=distractors,
+    )
+
+
+def _draw_lights(part: LightPart, rng: np.random.Generator) -> tuple[LightDraw, ...]:
+    shadows, second, second_shadows = rng.random(3) < [
+        part.shadow_probability,
+        part.second_probability,
+        part.second_shadow_probability,
+    ]
+    main = LightDraw(
+        direction=draw3(part.direction, rng),
+        diffuse=part.diffuse.draw(rng) * _draw_tint(part, rng),
+        specular=part.specular.draw(rng),
+        shadows=bool(shadows),
+    )
+    other = LightDraw(
+        direction=draw3(part.direction, rng),
+        diffuse=part.second_diffuse.draw(rng) * _draw_tint(part, rng),
+        specular=part.specular.draw(rng),
+        shadows=bool(second_shadows),
+    )
+    return (main, other) if second else (main,)
+
+
+def _draw_tint(part: LightPart, rng: np.random.Generator) -> FloatArray:
+    """Colour (3,) of a light, its mean 1."""
+    color = rgb_of(np.array([rng.uniform(0.0, 360.0), part.tint.draw(rng), 1.0]))
+    return color / color.mean()

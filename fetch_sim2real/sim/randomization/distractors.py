@@ -1,0 +1,132 @@
+"""Things on the table that have nothing to do with the task. They are seen and cannot be touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from fetch_sim2real.sim.randomization.ranges import Range, Share, Varies, rgb_of
+from fetch_sim2real.sim.randomization.section import Part
+from fetch_sim2real.types import FloatArray
+
+SHAPES: Final = ("box", "cylinder", "sphere", "capsule", "ellipsoid")
+MAX_DISTRACTORS: Final = 5
+_MAX_TRIES: Final = 30
+# What stands this close in front of the block, seen from the camera, could hide it.
+_VIEW_LENGTH_M: Final = 0.20
+_VIEW_CLEARANCE_M: Final = 0.04
+
+
+class DistractorsPart(Part):
+    """``count`` things with half sizes ``half_size_m``, in ``x_m`` x ``y_m``, off the block and its way.
+
+    Their hue is at least ``hue_gap_deg`` outside the block's range: that is how the block is told from them.
+    """
+
+    count: tuple[Annotated[int, Field(ge=0, le=MAX_DISTRACTORS)], Annotated[int, Field(ge=0, le=MAX_DISTRACTORS)]]
+    shapes: tuple[str, ...]
+    half_size_m: Annotated[Range, Varies(0.005, 0.10)]
+    hue_gap_deg: Annotated[float, Field(ge=15.0, le=120.0)]
+    saturation: Share
+    value: Share
+    x_m: Range
+    y_m: Range
+    clearance_m: Annotated[float, Field(ge=0.0)]
+
+    @field_validator("shapes")
+    @classmethod
+    def _known(cls, shapes: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [shape for shape in shapes if shape not in SHAPES]
+        if unknown or not shapes:
+            raise ValueError(f"got {', '.join(unknown) or 'none'}; shapes: {', '.join(SHAPES)}")
+        return shapes
+
+    @field_validator("count")
+    @classmethod
+    def _ordered(cls, count: tuple[int, int]) -> tuple[int, int]:
+        if count[0] > count[1]:
+            raise ValueError(f"got {list(count)}, expected [least, most]")
+        return count
+
+
+@dataclass(frozen=True)
+class DistractorDraw:
+    """``half_extent_m`` (3,) along its own axes, ``xy_m`` (2,) in base_link; it stands on the table."""
+
+    shape: str
+    half_extent_m: FloatArray
+    xy_m: FloatArray
+    yaw_rad: float
+    rgb: FloatArray
+
+    @property
+    def radius_m(self) -> float:
+        """Of the circle on the table that holds it."""
+        return float(np.hypot(*self.half_extent_m[:2]))
+
+
+@dataclass(frozen=True)
+class Corridor:
+    """Ground within ``clearance_m`` of the segment between two points (2,) of the table."""
+
+    start_xy_m: FloatArray
+    end_xy_m: FloatArray
+    clearance_m: float
+
+    def is_clear_of(self, distractor: DistractorDraw) -> bool:
+        along = self.end_xy_m - self.start_xy_m
+        length2 = float(along @ along)
+        share = np.clip((distractor.xy_m - self.start_xy_m) @ along / length2, 0.0, 1.0) if length2 > 0.0 else 0.0
+        gap = np.linalg.norm(distractor.xy_m - self.start_xy_m - share * along)
+        return bool(gap >= self.clearance_m + distractor.radius_m)
+
+
+def corridors(
+    block_xy_m: FloatArray, goal_xy_m: FloatArray, camera_xy_m: FloatArray, clearance_m: float
+) -> tuple[Corridor, Corridor]:
+    """Ground to keep free: the way from block to goal, and what lies between the block and the camera."""
+    towards = camera_xy_m - block_xy_m
+    in_view = block_xy_m + towards * (_VIEW_LENGTH_M / max(float(np.linalg.norm(towards)), _VIEW_LENGTH_M))
+    return Corridor(block_xy_m, goal_xy_m, clearance_m), Corridor(block_xy_m, in_view, _VIEW_CLEARANCE_M)
+
+
+def draw_distractors(
+    part: DistractorsPart, block_hue_deg: Range, keep_clear: Sequence[Corridor], rng: np.random.Generator
+) -> tuple[DistractorDraw, ...]:
+    """As many as drawn, fewer where there is no room."""
+    low, high = part.count
+    drawn: list[DistractorDraw] = []
+    for _ in range(int(rng.integers(low, high + 1))):
+        for _ in range(_MAX_TRIES):
+            distractor = _draw_one(part, block_hue_deg, rng)
+            apart = all(
+                np.linalg.norm(distractor.xy_m - other.xy_m) > distractor.radius_m + other.radius_m for other in drawn
+            )
+            if apart and all(corridor.is_clear_of(distractor) for corridor in keep_clear):
+                drawn.append(distractor)
+                break
+    return tuple(drawn)
+
+
+def _draw_one(part: DistractorsPart, block_hue_deg: Range, rng: np.random.Generator) -> DistractorDraw:
+    a, b, c = (part.half_size_m.draw(rng) for _ in range(3))
+    shape = part.shapes[int(rng.random() * len(part.shapes))]
+    half_extent = {
+        "box": [a, b, c],
+        "cylinder": [a, a, c],
+        "sphere": [a, a, a],
+        "capsule": [a, a, a + c],
+        "ellipsoid": [a, b, c],
+    }[shape]
+    hue = rng.uniform(block_hue_deg.high + part.hue_gap_deg, block_hue_deg.low - part.hue_gap_deg + 360.0)
+    return DistractorDraw(
+        shape=shape,
+        half_extent_m=np.array(half_extent),
+        xy_m=np.array([part.x_m.draw(rng), part.y_m.draw(rng)]),
+        yaw_rad=float(rng.uniform(0.0, np.pi)),
+        rgb=rgb_of(np.array([hue, part.saturation.draw(rng), part.value.draw(rng)])),
+    )

@@ -1,0 +1,56 @@
+"""From a rendered image to what an RGB-D camera would give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.sim.randomization.ranges import draw_all
+from fetch_sim2real.sim.randomization.section import Part
+from fetch_sim2real.sim.sensors.color_camera import ColorCamera, ColorDraw, ColorPart
+from fetch_sim2real.sim.sensors.depth_camera import DepthCamera, DepthDraw, DepthPart
+
+
+class SensorPart(Part):
+    """The camera's colour and depth."""
+
+    color: ColorPart
+    depth: DepthPart
+
+
+@dataclass(frozen=True)
+class SensorDraw:
+    """Colour and depth of the episode, and the seed of its random pixels."""
+
+    color: ColorDraw
+    depth: DepthDraw
+    seed: int
+
+
+def draw_sensor(part: SensorPart, rng: np.random.Generator) -> SensorDraw:
+    seed = int(rng.integers(2**31))
+    return SensorDraw(draw_all(ColorDraw, part.color, rng), draw_all(DepthDraw, part.depth, rng), seed)
+
+
+class SensorModel:
+    """One episode's camera. The random pixels follow from the episode's seed and the order of the frames.
+
+    ``depth_camera`` is the depth sensor's pinhole where it is not the colour camera's.
+    """
+
+    def __init__(self, draw: SensorDraw, camera: CameraModel, depth_camera: CameraModel | None = None) -> None:
+        color, depth = (np.random.default_rng(child) for child in np.random.SeedSequence(draw.seed).spawn(2))
+        self._color = ColorCamera(draw.color, camera, color)
+        self._depth = DepthCamera(draw.depth, depth_camera or camera, depth)
+
+    def capture(
+        self, rgb: NDArray[np.uint8], depth_m: NDArray[np.float32], seen_by_depth: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+        """Rendered rgb (H, W, 3) and depth (H, W) [m] -> rgb (H, W, 3) and depth (H, W) uint16 [mm], 0 is no depth.
+
+        ``seen_by_depth`` is the rgb that goes with the depth where that is not the same.
+        """
+        return self._color.rgb(rgb), self._depth.depth_mm(depth_m, rgb if seen_by_depth is None else seen_by_depth)

@@ -1,0 +1,1 @@
+"""The tasks: what has to be where."""

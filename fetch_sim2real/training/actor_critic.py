@@ -1,0 +1,195 @@
+"""The asymmetric actor-critic: soft actor-critic whose critics see the full simulator state, its actor only images.
+
+Departures from Haarnoja et al. 2018 (soft actor-critic) and Pinto et al. 2017 (asymmetric actor-critic): layer
+normalization in the critics, targets clipped to the range that rewards of -1 and 0 allow (Andrychowicz et al. 2017),
+a cost on changing the action from one period to the next, an encoder that is trained beforehand, and a demonstrator
+whose action on what the actor sees is imitated beside the critics' gradient, everywhere: where critics alone decided
+whether to imitate (Nair et al. 2018's Q-filter), they were too sure of themselves.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+import torch
+from torch import nn
+
+from fetch_sim2real.perception.observe import ACTION_SIZE
+from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.training.critic import TwinCritic
+from fetch_sim2real.training.estimated_state import seen_situation
+from fetch_sim2real.training.learning_task import SEEN_GRIP, SEEN_OBJECT, LearningTask
+from fetch_sim2real.training.replay import Batch
+from fetch_sim2real.training.stochastic import StochasticActor
+
+CriticSees = Literal["state", "observation"]
+CRITICS_SEE: Final[tuple[CriticSees, ...]] = get_args(CriticSees)
+
+
+@dataclass(frozen=True)
+class LearnerSettings:
+    """gamma is per control period; target_entropy is in nats for the four-dimensional action."""
+
+    gamma: float = 0.97
+    tau: float = 0.01
+    learning_rate: float = 5e-4
+    target_entropy: float = -4.0
+    initial_alpha: float = 0.01
+    # Weight on the mean squared change between successive actions.
+    smoothness: float = 0.02
+    # Weight on the mean squared distance to the demonstrator's action; 0: none.
+    imitation: float = 5.0
+    # So many updates at first only imitate, while the critics learn what that is worth.
+    imitation_only_updates: int = 8_000
+    critic_hidden: int = 256
+    # What the critics judge by: the full simulator state, or, for comparison, only what the actor sees too.
+    critic_sees: CriticSees = "state"
+
+
+class AsymmetricActorCritic:
+    """Learner: two critics on the full state, the actor's head on bottleneck and vector."""
+
+    def __init__(
+        self, actor: Actor, learning: LearningTask, state_size: int, settings: LearnerSettings, seed: int
+    ) -> None:
+        self.policy = StochasticActor(actor)
+        self.settings = settings
+        self._learning = learning
+        self._updates = 0
+        self._generator = torch.Generator().manual_seed(seed)
+        if settings.critic_sees == "observation":
+            state_size = actor.spec.bottleneck_size + actor.observation.vector_size
+        self.critic = TwinCritic(learning, state_size, settings.critic_hidden)
+        self.target = copy.deepcopy(self.critic).requires_grad_(False)
+        self.log_alpha = torch.tensor(settings.initial_alpha).log().requires_grad_(True)
+        rate = settings.learning_rate
+        self._actor_optimizer = torch.optim.Adam(
+            [*actor.head.parameters(), *self.policy.log_std.parameters()], rate, fused=True
+        )
+        self._critic_optimizer = torch.optim.Adam(self.critic.parameters(), rate, fused=True)
+        self._alpha_optimizer = torch.optim.Adam([self.log_alpha], rate)
+        names = [value.name for value in actor.observation.vector]
+        self._last_action = slice(names.index("action_1_x"), names.index("action_1_x") + ACTION_SIZE)
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One gradient step of critics, actor and temperature."""
+        metrics = self.update_critic(batch) | self.update_actor(batch)
+        with torch.no_grad():
+            slow: list[torch.Tensor] = list(self.target.parameters())
+            fast: list[torch.Tensor] = list(self.critic.parameters())
+            torch._foreach_lerp_(slow, fast, self.settings.tau)
+        return metrics
+
+    def update_critic(self, batch: Batch) -> dict[str, float]:
+        """One gradient step of the critics."""
+        settings = self.settings
+        alpha = self.log_alpha.exp().detach()
+        with torch.no_grad():
+            action, log_prob, _ = self.policy.sample(batch.next_bottleneck, batch.next_vector, self._noise(batch))
+            after = self._next_context(batch)
+            value = self.target.lowest(after, action)
+            target = batch.reward + settings.gamma * (value - alpha * log_prob)
+            target = target.clamp(-1.0 / (1.0 - settings.gamma), 1.0)
+        predicted = self.critic(self._context(batch), batch.action)
+        loss = 2.0 * nn.functional.mse_loss(predicted, target.expand(predicted.shape))
+        self._step(self._critic_optimizer, loss)
+        return {"critic_loss": loss.item()}
+
+    def update_actor(self, batch: Batch) -> dict[str, float]:
+        """One gradient step of actor and temperature."""
+        settings = self.settings
+        alpha = self.log_alpha.exp().detach()
+        action, log_prob, mean_action = self.policy.sample(batch.bottleneck, batch.vector, self._noise(batch))
+        context = self._context(batch)
+        change = (mean_action - batch.vector[:, self._last_action]).square().mean()
+        loss = settings.smoothness * change / (1.0 - settings.gamma)
+        only_imitate = settings.imitation > 0.0 and self._updates < settings.imitation_only_updates
+        if settings.imitation > 0.0:
+            # The sampled action at first, so that the spread shrinks to what imitation leaves open.
+            away = (action if only_imitate else mean_action) - self._demonstrated(batch)
+            loss = loss + settings.imitation * away.square().sum(-1).mean()
+        loss = loss + alpha * log_prob.mean()
+        judged: dict[str, float] = {}
+        if not only_imitate:
+            value = self._value(context, action)
+            loss, judged["value"] = loss - value, value.item()
+            self._adapt_alpha(log_prob.detach())
+        self._updates += 1
+        self._step(self._actor_optimizer, loss)
+        return judged | {
+            "alpha": float(alpha),
+            "action_change": change.item(),
+        }
+
+    def imitate_first(self) -> None:
+        """Only imitate for a while, as at the beginning: the actor has a new encoder."""
+        self._updates = 0
+
+    def _context(self, batch: Batch) -> torch.Tensor:
+        if self.settings.critic_sees == "observation":
+            return self._seen_context(batch.bottleneck, batch.vector, batch.goal)
+        return self.critic.context(batch.state, batch.truth, batch.goal)
+
+    def _next_context(self, batch: Batch) -> torch.Tensor:
+        if self.settings.critic_sees == "observation":
+            return self._seen_context(batch.next_bottleneck, batch.next_vector, batch.goal)
+        return self.critic.context(batch.next_state, batch.next_truth, batch.goal)
+
+    def _seen_context(self, bottleneck: torch.Tensor, vector: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
+        """What a critic without the simulator's state judges by: the actor's inputs."""
+        seen = self.policy.actor.auxiliary(bottleneck)
+        positions = torch.cat([seen[:, SEEN_GRIP], seen[:, SEEN_OBJECT]], dim=-1)
+        return self.critic.context(torch.cat([bottleneck, vector], dim=-1), positions, goal)
+
+    def _value(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        self.critic.requires_grad_(False)
+        value = self.critic.lowest(context, action).mean()
+        self.critic.requires_grad_(True)
+        return value
+
+    def _adapt_alpha(self, log_prob: torch.Tensor) -> None:
+        alpha_loss = -(self.log_alpha.exp() * (log_prob.mean() + self.settings.target_entropy))
+        self._step(self._alpha_optimizer, alpha_loss)
+
+    def _demonstrated(self, batch: Batch) -> torch.Tensor:
+        """The demonstrator's action on what the actor sees."""
+        with torch.no_grad():
+            seen = seen_situation(self.policy.actor, batch.bottleneck, batch.vector, batch.goal, batch.truth[:, 6])
+            return self._learning.demonstrate(seen)
+
+    def _noise(self, batch: Batch) -> torch.Tensor:
+        return torch.randn(batch.action.shape, generator=self._generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on training: weights, optimizers, generator."""
+        return {name: part.state_dict() for name, part in self._parts().items()} | {
+            "log_alpha": self.log_alpha.detach().clone(),
+            "generator": self._generator.get_state(),
+            "updates": self._updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.log_alpha.data.copy_(state["log_alpha"])
+        self._generator.set_state(state["generator"])
+        self._updates = int(state["updates"])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "policy": self.policy,
+            "critic": self.critic,
+            "target": self.target,
+            "actor_optimizer": self._actor_optimizer,
+            "critic_optimizer": self._critic_optimizer,
+            "alpha_optimizer": self._alpha_optimizer,
+        }
+
+    @staticmethod
+    def _step(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()

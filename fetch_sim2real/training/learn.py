@@ -1,0 +1,171 @@
+"""The training loop: collect an episode, take as many gradient steps, evaluate now and then, checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fetch_sim2real.common.outputs import Attempts
+from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
+from fetch_sim2real.training.curve import plot_learning_curve
+from fetch_sim2real.training.defaults import EXPERT_STEPS
+from fetch_sim2real.training.episode import Episode
+from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
+from fetch_sim2real.training.replay import HindsightReplay
+from fetch_sim2real.training.rollout import Behaviour, RolloutRequest
+from fetch_sim2real.training.run_directory import RunDirectory
+from fetch_sim2real.training.seeds import training_seeds
+from fetch_sim2real.training.worker import LocalWorker, ProcessWorker, Weights
+
+Worker = LocalWorker | ProcessWorker
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Counts are in environment steps unless said otherwise."""
+
+    steps: int = EXPERT_STEPS
+    # Before learning starts: by the demonstrator where there is imitation, else at random.
+    warm_up_steps: int = 5_000
+    # Before an interrupted run learns on: its episodes are not stored, and a few would be learned by heart.
+    refill_steps: int = 2_000
+    batch: int = 128
+    updates_per_step: float = 1.0
+    practice: Practice = AS_THE_WORLD_IS
+    evaluate_every: int = 6_000
+    evaluation_episodes: int = 50
+    # Exploration: this share of actions is uniformly random, on top of the actor's own spread.
+    random_share: float = 0.1
+    # Stop at this success on held-out seeds, evaluated twice in a row.
+    enough: float = 2.0
+
+
+_log = logging.getLogger(__name__)
+_METRICS = ("critic_loss", "value", "alpha", "action_change")
+
+
+class TrainingLoop:
+    """Trains until ``settings.steps``; the best actor on held-out training seeds is in ``run.best``.
+
+    A run that was interrupted goes on from ``run.last``. The replay buffer is not stored: the actor as it then is fills
+    it anew before learning goes on.
+    """
+
+    def __init__(
+        self,
+        learner: AsymmetricActorCritic,
+        replay: HindsightReplay,
+        worker: Worker,
+        run: RunDirectory,
+        settings: LoopSettings,
+        run_seed: int,
+        warm_up: Behaviour,
+    ) -> None:
+        self._learner, self._replay, self._worker, self._run = learner, replay, worker, run
+        self._settings = settings
+        self._warm_up = warm_up
+        self._rng = np.random.default_rng([run_seed, 3])
+        self._seeds = training_seeds(run_seed, "rollouts")
+        held_out = training_seeds(run_seed, "held-out")
+        # One way of judging all along: what practice does to these episodes is drawn once.
+        rng = np.random.default_rng([run_seed, 13])
+        self._held_out = [
+            RolloutRequest(next(held_out), "deterministic", settings.practice.draw(rng))
+            for _ in range(settings.evaluation_episodes)
+        ]
+        self._steps, self._evaluated_at, self._wall_s = 0, -1, 0.0
+        self._bests: list[float] = []
+        self._recent: deque[bool] = deque(maxlen=40)
+
+    def train(self) -> float:
+        """Train; returns the best success on held-out seeds."""
+        self._go_on()
+        settings = self._settings
+        started = time.monotonic() - self._wall_s
+        learn_from = self._steps + (settings.refill_steps if self._bests else settings.warm_up_steps)
+        next_evaluation = self._steps + settings.evaluate_every
+        metrics: dict[str, float] = {}
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+            TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns) as progress:
+            bar = progress.add_task("training", total=settings.steps)
+            pending = self._ask(self._steps < learn_from)
+            while self._steps < settings.steps:
+                episode = pending.result()
+                self._replay.add(episode)
+                self._recent.append(episode.success)
+                self._steps += len(episode)
+                # Asked for before learning from this one: a worker of its own collects meanwhile.
+                pending = self._ask(self._steps < learn_from)
+                if self._steps >= learn_from:
+                    for _ in range(round(len(episode) * settings.updates_per_step)):
+                        metrics = self._learner.update(self._replay.sample(settings.batch, self._rng))
+                self._wall_s = time.monotonic() - started
+                if self._steps >= next_evaluation:
+                    next_evaluation += settings.evaluate_every
+                    self._evaluate(metrics)
+                    if len(self._bests) > 1 and min(self._bests[-2:]) >= settings.enough:
+                        break
+                rate = self._steps / max(self._wall_s, 1e-9)
+                best = max(self._bests, default=float("nan"))
+                text = f"success {float(np.mean(self._recent)):.2f} best {best:.2f} {rate:.0f} steps/s"
+                progress.update(bar, completed=self._steps, description=text)
+            pending.cancel()
+        if self._steps != self._evaluated_at:
+            self._evaluate(metrics)
+        return max(self._bests, default=float("nan"))
+
+    def _ask(self, warming_up: bool) -> Future[Episode]:
+        settings = self._settings
+        behaviour: Behaviour = self._warm_up if warming_up and not self._bests else "exploring"
+        conditions = settings.practice.draw(self._rng)
+        request = RolloutRequest(next(self._seeds), behaviour, conditions, settings.random_share)
+        return self._worker.submit(self._weights(), request)
+
+    def _weights(self) -> Weights:
+        return {name: value.detach() for name, value in self._learner.policy.state_dict().items()}
+
+    def _evaluate(self, metrics: dict[str, float]) -> None:
+        weights = self._weights()
+        futures = [self._worker.submit(weights, request) for request in self._held_out]
+        success = float(np.mean([future.result().success for future in futures]))
+        row = {"steps": float(self._steps), "wall_s": self._wall_s,
+               "exploring_success": float(np.mean(self._recent)), "evaluated_success": success}  # fmt: skip
+        learner = self._learner.state_dict()
+        if success >= max(self._bests, default=-1.0):
+            self._run.save(self._run.best, {"learner": learner, "steps": self._steps, "success": success})
+        self._bests.append(success)
+        self._evaluated_at = self._steps
+        state = {"learner": learner, "steps": self._steps, "bests": self._bests, "wall_s": self._wall_s}
+        self._run.save(self._run.last, state)
+        # After what was learned, which no full disk and no picture may cost.
+        attempts = Attempts(_log.warning)
+        log_row = row | {key: metrics.get(key, float("nan")) for key in _METRICS}
+        attempts.make(f"a line of {self._run.log}", partial(self._run.append_log, log_row), asked=False)
+        attempts.make(f"the picture {self._run.curve}", self._plot, asked=False)
+        _log.info("steps %d, %.0f s: success %.2f, %s", self._steps, self._wall_s, success, metrics)
+
+    def _plot(self) -> None:
+        plot_learning_curve(self._run.read_log(), self._run.curve, self._run.path.name)
+
+    def _go_on(self) -> None:
+        if not self._run.last.exists():
+            return
+        stored = self._run.load(self._run.last)
+        self._learner.load_state_dict(stored["learner"])
+        self._steps = self._evaluated_at = int(stored["steps"])
+        self._wall_s = float(stored["wall_s"])
+        self._bests = [float(value) for value in stored["bests"]]
+        # Other episodes than before: what was learned from is not stored.
+        self._seeds = training_seeds(self._steps, "rollouts-resumed")
+        _log.info("going on at step %d", self._steps)
+

@@ -1,0 +1,143 @@
+"""One actor from nothing to a bundle, in stages whose results the run's folder keeps."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.perception.preprocess import Channels
+from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.sim.training_setup import make_loop
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.training.defaults import PICTURES, TUNING_STEPS
+from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
+from fetch_sim2real.training.encoder_dataset import take_pictures
+from fetch_sim2real.training.export import export_bundle
+from fetch_sim2real.training.labelled_images import PoseImages
+from fetch_sim2real.training.latency_randomization import Practice
+from fetch_sim2real.training.learn import LoopSettings
+from fetch_sim2real.training.run_directory import RunDirectory
+from fetch_sim2real.training.setup import Setting
+from fetch_sim2real.training.state_estimator import SeeingErrors
+from fetch_sim2real.training.state_stage import StageSettings, make_learner, train_with_her
+from fetch_sim2real.training.vision_stage import DaggerSettings, fine_tune, learner_from, run_dagger
+
+_log = logging.getLogger(__name__)
+
+HELD_OUT_SHARE: Final = 0.05
+# What the encoder sees in its own world is better than what it will see in others.
+_ADDED: Final = SeeingErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, frame_m=0.0)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What to train and where; ``command`` is written into the bundle's provenance.
+
+    ``encoder_run`` is the folder of pictures and encoder, which all tasks can share. ``processes`` take the pictures.
+    """
+
+    task: str
+    run: Path
+    encoder_run: Path
+    output: Path
+    seed: int
+    world: str
+    proprioception: bool
+    command: str
+    channels: Channels = "rgbd"
+    pictures: int = PICTURES
+    processes: int = 1
+    expert: StageSettings = field(default_factory=lambda: StageSettings(loop=LoopSettings(practice=Practice())))
+    pretrain: PretrainSettings = field(default_factory=PretrainSettings)
+    dagger: DaggerSettings = field(default_factory=DaggerSettings)
+    tuning: StageSettings = field(
+        default_factory=lambda: StageSettings(
+            loop=LoopSettings(
+                steps=TUNING_STEPS, warm_up_steps=0, evaluate_every=5_000, random_share=0.05, practice=Practice()
+            ),
+        )
+    )
+
+
+def train(request: TrainingRun) -> None:
+    """Run the stages that the run's folder does not hold yet, then write the bundle."""
+    seeing = _seeing(request)
+    expert_run = RunDirectory(request.run / "expert")
+    if not expert_run.finished.exists():
+        train_with_her(replace(seeing, errors=SeeingErrors()), expert_run, request.expert, request.seed)
+        expert_run.finished.touch()
+    expert = expert_run.load(expert_run.best)["learner"]
+    encoder, images = fit_encoder(request)
+    distilled = RunDirectory(request.run / "dagger")
+    if not distilled.best.exists():
+        _distil(request, seeing, expert, encoder, images, distilled)
+    if request.tuning.loop.steps == 0:
+        export(request, seeing, distilled)
+        return
+    tuned = RunDirectory(request.run / "tuned")
+    start = distilled.load(distilled.best)["learner"]
+    learner = learner_from(start, seeing, request.tuning, request.seed)
+    fine_tune(learner, seeing, (), tuned, request.tuning, request.seed)
+    export(request, seeing, tuned)
+
+
+def _seeing(request: TrainingRun) -> Setting:
+    return Setting(
+        request.task, request.world, request.proprioception, None, channels=request.channels, added_errors=_ADDED
+    )
+
+
+def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
+    """The pretrained encoder's weights, and the pictures that it learned from."""
+    run = RunDirectory(request.encoder_run)
+    counts = {"held": round(request.pictures * HELD_OUT_SHARE), "train": request.pictures}
+    held_out, images = take_pictures(run, request.world, request.seed, counts, request.processes)
+    encoder = run.encoder(request.channels)
+    if not encoder.exists():
+        actor = _seeing(request).build_actor(request.seed)
+        error = pretrain_encoder(actor, images, held_out, request.pretrain, request.seed)
+        _log.info("encoder on held-out pictures: %s", error)
+        run.save(encoder, actor.encoder.state_dict())
+    return run.load(encoder), images
+
+
+def _distil(
+    request: TrainingRun,
+    seeing: Setting,
+    expert: dict[str, Any],
+    encoder: dict[str, Any],
+    images: PoseImages,
+    run: RunDirectory,
+) -> None:
+    collector, policy = seeing.collector()()
+    learner = make_learner(seeing, request.tuning.learner, request.seed)
+    learner.load_state_dict(expert)
+    policy.load_state_dict(learner.policy.state_dict())
+    actor: Actor = collector.actor
+    actor.encoder.load_state_dict(encoder)
+    teacher = learner.policy.actor
+    run_dagger(actor, teacher, collector, images, request.dagger, request.seed)
+    collector.loop.sim.close()
+    learner.policy.load_state_dict(policy.state_dict())
+    run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
+
+
+def export(request: TrainingRun, seeing: Setting, run: RunDirectory) -> None:
+    """Write the bundle of the best actor in ``run``."""
+    stored = run.load(run.best)
+    learner = make_learner(seeing, request.tuning.learner, request.seed)
+    learner.load_state_dict(stored["learner"])
+    world = load_world(request.world, worlds_dir())
+    loop = make_loop(world, seeing.learning.task, 1)
+    with torch.no_grad():
+        export_bundle(
+            request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"]),
+            request.tuning.loop.practice,
+        )  # fmt: skip
+    loop.sim.close()
+    _log.info("wrote %s", request.output)

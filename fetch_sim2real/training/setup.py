@@ -1,0 +1,79 @@
+"""The parts of a training run, built from what identifies them. Picklable, so that a worker can build its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import torch
+from torch import nn
+
+from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.perception.preprocess import Channels
+from fetch_sim2real.policy.network import Actor, build_actor
+from fetch_sim2real.sim.training_setup import make_loop
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.training.learning_task import LEARNING_TASKS, LearningTask
+from fetch_sim2real.training.rollout import Collector
+from fetch_sim2real.training.state_estimator import NO_ERRORS, EncoderEye, Eye, SeeingErrors, TruthEye
+from fetch_sim2real.training.stochastic import StochasticActor
+from fetch_sim2real.training.worker import MakeCollector
+
+# Factor on the limits of a robot without limits: more than any action asks for.
+_UNLIMITED: Final = 100.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is trained and where: task, world (name or path), and whether the actor is told its gripper's position.
+
+    ``errors`` are those of seen positions, None where the actor looks at pictures; ``added_errors`` come on top of
+    what its encoder then sees. ``picture_every`` n renders every n-th frame, 0 what the actor needs. ``channels`` is
+    what the actor sees of a picture. ``limited`` False takes the limits of velocity and acceleration away, which only a
+    simulated robot stands: for comparison.
+    """
+
+    task: str
+    world: str
+    proprioception: bool
+    errors: SeeingErrors | None
+    picture_every: int = 0
+    channels: Channels = "rgbd"
+    limited: bool = True
+    added_errors: SeeingErrors = NO_ERRORS
+
+    @property
+    def learning(self) -> LearningTask:
+        return LEARNING_TASKS[self.task]
+
+    def build_actor(self, seed: int) -> Actor:
+        """A new actor."""
+        torch.manual_seed(seed)
+        learning = self.learning
+        observation = learning.observation_spec(self.proprioception, self.channels)
+        return build_actor(learning.actor_spec(self.proprioception), observation)
+
+    def collector(self) -> MakeCollector:
+        """What a worker builds."""
+        return partial(_make_collector, self)
+
+
+def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
+    learning = setting.learning
+    policy = StochasticActor(setting.build_actor(0))
+    policy.eval()
+    eye: Eye = (
+        EncoderEye(policy.actor, setting.added_errors)
+        if setting.errors is None
+        else TruthEye(policy.actor, setting.errors)
+    )
+    picture_every = setting.picture_every or (1 if setting.errors is None else 0)
+    profile = limit_profile(DEFAULT_PROFILE)
+    if not setting.limited:
+        profile = replace(
+            profile, velocity=profile.velocity * _UNLIMITED, acceleration=profile.acceleration * _UNLIMITED
+        )
+    loop = make_loop(load_world(setting.world, worlds_dir()), learning.task, picture_every, profile)
+    return Collector(loop, policy.actor, policy.sample, eye, learning.demonstrate), policy

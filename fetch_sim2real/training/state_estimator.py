@@ -1,0 +1,104 @@
+"""What stands for the actor's eyes: its encoder on pictures, or the truth with errors like the encoder's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+
+from fetch_sim2real.perception.preprocess import preprocess
+from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.sim.sensors.camera_timing import Captured
+from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.types import FloatArray
+
+
+class Eye(Protocol):
+    """Gives the actor's bottleneck of a frame."""
+
+    def start(self, rng: np.random.Generator) -> None:
+        """A new episode begins."""
+        ...
+
+    def see(self, captured: Captured, sim: SimWorld) -> torch.Tensor:
+        """Bottleneck (1, b)."""
+        ...
+
+
+@dataclass(frozen=True)
+class SeeingErrors:
+    """Standard deviations [m] of each axis: of an episode's constant error, which object and gripper share because it
+    is the camera's; of a constant error of the object alone; of an error of either that lasts for a while, as a view
+    is much like the one before; and of each frame's error of either."""
+
+    camera_m: float = 0.006
+    object_m: float = 0.004
+    lasting_m: float = 0.004
+    frame_m: float = 0.003
+
+
+NO_ERRORS = SeeingErrors(0.0, 0.0, 0.0, 0.0)
+# Of a lasting error, what is left of it in the next frame: half of it after 10 frames.
+_KEPT: Final = 0.5 ** (1 / 10)
+
+
+class _Errors:
+    """Errors of seen object and gripper, frame by frame."""
+
+    def __init__(self, sizes: SeeingErrors, rng: np.random.Generator) -> None:
+        self._sizes, self._rng = sizes, rng
+        camera = rng.normal(0.0, 1.0, 3) * sizes.camera_m
+        self._constant = np.concatenate([camera + rng.normal(0.0, 1.0, 3) * sizes.object_m, camera])
+        self._lasting = rng.normal(0.0, 1.0, 6) * sizes.lasting_m
+
+    def next_m(self) -> FloatArray:
+        """The next frame's errors (6,)."""
+        sizes, (lasting, frame) = self._sizes, self._rng.normal(0.0, 1.0, (2, 6))
+        self._lasting = _KEPT * self._lasting + np.sqrt(1.0 - _KEPT**2) * sizes.lasting_m * lasting
+        errors: FloatArray = self._constant + self._lasting + frame * sizes.frame_m
+        return errors
+
+
+def perfect_bottleneck(actor: Actor, captured: Captured, errors_m: FloatArray | float = 0.0) -> torch.Tensor:
+    """The bottleneck (1, b) of an encoder that sees exactly, but for ``errors_m`` (6,)."""
+    seen = np.concatenate([captured.truth.object_m, captured.truth.grip_m]) + errors_m
+    return actor.normalize_auxiliary(torch.from_numpy(seen.astype(np.float32))[None])
+
+
+class EncoderEye:
+    """The actor's own encoder, on the frame's picture; ``added`` errors are on top of the encoder's own."""
+
+    def __init__(self, actor: Actor, added: SeeingErrors = NO_ERRORS) -> None:
+        self._actor, self._added = actor, added
+        self._errors: _Errors | None = None
+
+    def start(self, rng: np.random.Generator) -> None:
+        self._errors = None if self._added == NO_ERRORS else _Errors(self._added, rng)
+
+    def see(self, captured: Captured, sim: SimWorld) -> torch.Tensor:
+        assert captured.frame is not None, "the world was made without a camera"
+        actor = self._actor
+        image = preprocess(captured.frame, sim.camera_model, actor.observation.image)
+        with torch.inference_mode():
+            seen = actor.encode(torch.from_numpy(image.rgb)[None], torch.from_numpy(image.depth_mm)[None])
+            if self._errors is None:
+                return seen
+            wrong_m = torch.from_numpy(self._errors.next_m().astype(np.float32))
+            positions = actor.normalize_auxiliary(actor.auxiliary(seen) + wrong_m)
+            # What a bottleneck holds beside named positions stays as it is.
+            return torch.cat([positions, seen[:, positions.shape[1] :]], dim=-1)
+
+
+class TruthEye:
+    """True positions at the frame's time, as old as the camera's latency makes them: what a camera can show at best."""
+
+    def __init__(self, actor: Actor, errors: SeeingErrors) -> None:
+        self._actor, self._sizes = actor, errors
+
+    def start(self, rng: np.random.Generator) -> None:
+        self._errors = _Errors(self._sizes, rng)
+
+    def see(self, captured: Captured, sim: SimWorld) -> torch.Tensor:
+        return perfect_bottleneck(self._actor, captured, self._errors.next_m())

@@ -1,0 +1,59 @@
+"""First stage: HER with an actor that sees true positions, as old and as wrong as a camera makes them.
+
+Its head takes what the encoder will give, so it is where the actor on pictures starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from fetch_sim2real.sim.full_state import full_state_size
+from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings
+from fetch_sim2real.training.learn import LoopSettings, TrainingLoop
+from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings
+from fetch_sim2real.training.rollout import Behaviour, RolloutRequest
+from fetch_sim2real.training.run_directory import RunDirectory
+from fetch_sim2real.training.setup import Setting
+from fetch_sim2real.training.worker import make_worker
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """Everything that shapes the stage; see the parts."""
+
+    learner: LearnerSettings = field(default_factory=LearnerSettings)
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    processes: int = 1
+
+
+def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, run_seed: int) -> float:
+    """Train until done; returns the best success on held-out training seeds, whose learner is in ``run.best``."""
+    learner = make_learner(setting, stage.learner, run_seed)
+    replay = HindsightReplay(setting.learning, stage.replay)
+    worker = make_worker(setting.collector(), stage.processes)
+    try:
+        warm_up: Behaviour = "demonstrator" if stage.learner.imitation > 0.0 else "random"
+        return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, warm_up).train()
+    finally:
+        worker.close()
+
+
+def make_learner(setting: Setting, settings: LearnerSettings, run_seed: int) -> AsymmetricActorCritic:
+    """A new learner for ``setting``."""
+    actor = setting.build_actor(run_seed)
+    return AsymmetricActorCritic(actor, setting.learning, full_state_size(actor.observation), settings, run_seed)
+
+
+def measure_best(
+    setting: Setting, run: RunDirectory, settings: LearnerSettings, seeds: Sequence[int]
+) -> Iterator[bool]:
+    """Whether the best actor of ``run`` succeeds, without exploring, in the episode of each seed."""
+    collector, policy = setting.collector()()
+    learner = make_learner(setting, settings, 0)
+    learner.load_state_dict(run.load(run.best)["learner"])
+    policy.load_state_dict(learner.policy.state_dict())
+    for seed in seeds:
+        yield collector.collect(RolloutRequest(seed, "deterministic")).success
+    collector.loop.sim.close()

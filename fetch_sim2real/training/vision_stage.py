@@ -1,0 +1,126 @@
+"""Last stages: the expert's skill goes to an actor that looks at pictures, which then learns on from its own episodes.
+
+The actor starts with the encoder from pretraining and the expert's head. *DAgger*: episodes of the actor itself, from
+whose pictures the encoder is refitted and on which the head is fitted to the expert's actions, over and over.
+*Fine-tuning*: soft actor-critic on the bottleneck, with the expert's critics, which see the full state and so need not
+be learned anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.sim.training_setup import IMAGE
+from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
+from fetch_sim2real.training.distil import DistilSettings, distil
+from fetch_sim2real.training.encoder import PretrainSettings, encode_all, pose_error, pretrain_encoder
+from fetch_sim2real.training.episode import Episode
+from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
+from fetch_sim2real.training.latency_randomization import Practice
+from fetch_sim2real.training.learn import TrainingLoop
+from fetch_sim2real.training.replay import HindsightReplay
+from fetch_sim2real.training.rollout import Collector, RolloutRequest
+from fetch_sim2real.training.run_directory import RunDirectory
+from fetch_sim2real.training.seeds import training_seeds
+from fetch_sim2real.training.setup import Setting
+from fetch_sim2real.training.state_stage import StageSettings, make_learner
+from fetch_sim2real.training.worker import make_worker
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DaggerSettings:
+    """Rounds of collecting and refitting; one of so many pictures of the actor's episodes is kept for the encoder."""
+
+    rounds: int = 2
+    episodes: int = 60
+    keep_every: int = 4
+    # Refitting the encoder: on the new pictures and as many of the old ones as there are new ones times this.
+    old_per_new: float = 2.0
+    refit: PretrainSettings = field(default_factory=lambda: PretrainSettings(epochs=2, learning_rate=5e-4))
+    distil: DistilSettings = field(default_factory=DistilSettings)
+    random_share: float = 0.05
+    practice: Practice = field(default_factory=lambda: Practice(moved_share=0.2))
+
+
+def run_dagger(
+    actor: Actor, expert: Actor, collector: Collector, old: PoseImages, settings: DaggerSettings, run_seed: int
+) -> list[Episode]:
+    """Improve ``actor`` in place, which ``collector`` acts with; returns the episodes of the last round.
+
+    An episode's bottlenecks are from before its round's refit of the encoder; they are computed anew for the head.
+    """
+    rng = np.random.default_rng([run_seed, 5])
+    seeds = training_seeds(run_seed, "dagger")
+    episodes: list[Episode] = []
+    for number in range(settings.rounds):
+        album = ImageAlbum(collector.loop.sim, IMAGE)
+        episodes, pictures = _collect(collector, album, settings, seeds, rng)
+        success = float(np.mean([episode.success for episode in episodes]))
+        _log.info("DAgger round %d: %.2f of %d episodes succeed", number + 1, success, len(episodes))
+        new = pictures.every(settings.keep_every)
+        count = min(len(old), round(len(new) * settings.old_per_new))
+        mixed = PoseImages.concatenate([new, old.pick(rng.choice(len(old), count, replace=False))])
+        before = pose_error(actor, new)
+        pretrain_encoder(actor, mixed, new, settings.refit, run_seed + number)
+        _log.info("the encoder on the actor's own pictures: before %s, after %s", before, pose_error(actor, new))
+        old = PoseImages.concatenate([old, new])
+        episodes = _seen_anew(actor, episodes, pictures)
+        distil(actor, expert, episodes, settings.distil, run_seed + number)
+    return episodes
+
+
+def _collect(
+    collector: Collector, album: ImageAlbum, settings: DaggerSettings, seeds: Iterator[int], rng: np.random.Generator
+) -> tuple[list[Episode], PoseImages]:
+    collector.watch = album.add
+    episodes = []
+    for _ in range(settings.episodes):
+        request = RolloutRequest(next(seeds), "exploring", settings.practice.draw(rng), settings.random_share)
+        episodes.append(collector.collect(request))
+    collector.watch = None
+    return episodes, album.images()
+
+
+def _seen_anew(actor: Actor, episodes: Sequence[Episode], pictures: PoseImages) -> list[Episode]:
+    """The episodes with the bottlenecks that the encoder gives now; ``pictures`` are all their frames in order."""
+    bottleneck = encode_all(actor, pictures)
+    ends = np.cumsum([len(episode.vector) for episode in episodes])
+    parts = np.split(bottleneck, ends[:-1])
+    return [replace(episode, bottleneck=part) for episode, part in zip(episodes, parts, strict=True)]
+
+
+def fine_tune(
+    learner: AsymmetricActorCritic,
+    setting: Setting,
+    first: Sequence[Episode],
+    run: RunDirectory,
+    stage: StageSettings,
+    run_seed: int,
+) -> float:
+    """Go on with actor-critic learning on pictures; ``first`` are episodes to start from."""
+    replay = HindsightReplay(setting.learning, stage.replay)
+    for episode in first:
+        replay.add(episode)
+    worker = make_worker(setting.collector(), stage.processes)
+    try:
+        return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, "exploring").train()
+    finally:
+        worker.close()
+
+
+def learner_from(
+    expert_state: dict[str, Any], setting: Setting, stage: StageSettings, seed: int
+) -> AsymmetricActorCritic:
+    """A learner for pictures with head, spread, critics and temperature of the expert's."""
+    learner = make_learner(setting, stage.learner, seed)
+    learner.load_state_dict(expert_state)
+    learner.imitate_first()
+    return learner
