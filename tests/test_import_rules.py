@@ -45,7 +45,6 @@ RANK: Final = {name: rank for rank, floor in enumerate(FLOORS) for name in floor
 UPWARD: Final = {
     ("control/scene.py", "sim"),
     ("control/target_box.py", "sim"),
-    ("ros/view/beside.py", "cli"),
     ("sim/full_state.py", "episode"),
     ("sim/training_setup.py", "episode"),
 }

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from fetch_sim2real import graph
+from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.common.outputs import require_folder_place
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.common.supervision import Supervisor
@@ -85,7 +86,7 @@ def play(
     options = replace(_DEFAULTS, rate=rate, start_s=start, loop=loop, **values)  # type: ignore[arg-type]
     _domain_lock = enter_domain(console)
     try:
-        with view_beside(console) if view else nullcontext():
+        with view_beside(console, VIEW_COMMAND) if view else nullcontext():
             console.print(_run(options, console), soft_wrap=True, highlight=False)
     except StopRequestedError as stopped:
         raise typer.Exit(128 + stopped.signal_number) from None

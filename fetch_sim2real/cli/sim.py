@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from fetch_sim2real import paths
+from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.robot_backends import ROSBRIDGE
 from fetch_sim2real.ros.namespaces import HELP as NAMESPACE_HELP
 from fetch_sim2real.ros.namespaces import checked_namespace
@@ -156,7 +157,7 @@ def sim(
     _domain_lock = None if attach else enter_domain(console)
     attempts = Attempts(lambda text: console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True))
     try:
-        with view_beside(console) if view else nullcontext():
+        with view_beside(console, VIEW_COMMAND) if view else nullcontext():
             result = run_sim(settings, console, started_s, attempts)
     except InterruptedRunError as interrupted:
         if interrupted.result is not None:

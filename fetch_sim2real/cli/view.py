@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 NODE_NAME: Final = graph.VIEW
+# What starts it in a process of its own.
+COMMAND: Final = (sys.executable, "-m", "fetch_sim2real.cli.main", "view")
 _NICENESS: Final = 10
 _SLICE_S: Final = 0.5
 # Nodes report once a second; until they are discovered some may pass.

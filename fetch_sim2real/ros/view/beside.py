@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -20,13 +19,15 @@ _NAME: Final = "view"
 
 
 @contextmanager
-def view_beside(console: Console) -> Iterator[None]:
-    """Show the graph of this ROS domain while entered; says where to look. Enter it before other threads exist."""
+def view_beside(console: Console, command: Sequence[str]) -> Iterator[None]:
+    """Show the graph of this ROS domain while entered, and say where to look. Enter it before other threads exist.
+
+    ``command`` starts a view; it is given the port as ``--port``.
+    """
     port = DEFAULT_PORT if _is_free(DEFAULT_PORT) else free_port()
-    command = [sys.executable, "-m", "fetch_sim2real.cli.main", "view", "--port", str(port)]
     console.print(f"[bold]view    [/]http://{LOOPBACK}:{port}", soft_wrap=True, highlight=False)
     with tempfile.TemporaryDirectory(prefix="fetch_sim2real_view_") as folder:
-        child = Child(_NAME, command, {}, required=False)
+        child = Child(_NAME, [*command, "--port", str(port)], {}, required=False)
         with Supervisor([child], Path(folder), Patience(interrupt_s=2.0, terminate_s=1.0)) as supervisor:
             yield
             if (ended := supervisor.ended(_NAME)) is not None:
