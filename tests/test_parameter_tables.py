@@ -59,4 +59,5 @@ def test_no_node_declares_parameters_elsewhere() -> None:
         for source in package.rglob("*.py"):
             assert "declare_parameter" not in source.read_text(encoding="utf-8"), source
         main = (package / "main.py").read_text(encoding="utf-8")
-        assert f"from {node_package(node)}.settings import TABLE" in main and "TABLE" in main.split("run_node(")[1], node
+        assert f"from {node_package(node)}.settings import TABLE" in main, node
+        assert "TABLE" in main.split("run_node(")[1], node
