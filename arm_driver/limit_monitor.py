@@ -47,8 +47,8 @@ class HeldBack:
         held_s = (self._now_ns - self._since_ns) * 1e-9
         return (
             f"commands have asked for {held_s:.1f} s for a motion that the limit of {' and '.join(_names(self._by))} "
-            "does not leave, so the arm stands still: look at workspace_m and table.height_m in the world file of the "
-            "driver, and whether the policy has the same one"
+            "does not leave, so the arm stands still: look at workcell.workspace_m and workcell.table.height_m in the "
+            "world file of the driver, and whether the policy has the same one"
         )
 
     def report(self) -> dict[str, object]:

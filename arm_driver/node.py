@@ -33,7 +33,6 @@ from fetch_sim2real.control.base_watch import BaseWatch
 from fetch_sim2real.control.checks import FilterSettings, Refusal
 from fetch_sim2real.control.filter import Decision, SafetyFilter
 from fetch_sim2real.control.readings import RobotReadings
-from fetch_sim2real.control.scene import scene_of_world
 from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import FetchSim2RealError, ObservationError
 from fetch_sim2real.paths import worlds_dir
@@ -45,9 +44,9 @@ from fetch_sim2real.ros.main_loop import StackNode
 from fetch_sim2real.ros.parameters import USE_SIM_TIME
 from fetch_sim2real.ros.stamps import stamp_message, stamp_ns_of
 from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
-from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import JOINT_STATE_PERIOD_NS
 from fetch_sim2real.types import BasePose, FloatArray
+from fetch_sim2real.workcell import load_workcell
 
 _TICK_S: Final = 0.01
 _ROUNDING_NS: Final = 1000
@@ -60,8 +59,7 @@ class ArmDriver(StackNode):
     def __init__(self) -> None:
         super().__init__(graph.ARM_DRIVER, TABLE)
         parameters = self.parameters
-        world = load_world(parameters.text("world"), worlds_dir())
-        self._scene = scene_of_world(world)
+        self._scene = load_workcell(parameters.text("world"), worlds_dir()).scene()
         self._profile = limit_profile(parameters.text("profile"))
         self._is_lockstep = parameters.flag("lockstep")
         self._clock_source = self._make_clock()

@@ -20,7 +20,7 @@ from fetch_sim2real.calibration.align import Sight, align
 from fetch_sim2real.calibration.expected_view import ExpectedView, Setting
 from fetch_sim2real.calibration.rotations import pose_of_vector
 from fetch_sim2real.calibration.trained_range import CameraOffset
-from fetch_sim2real.control.target_box import target_box_of_world
+from fetch_sim2real.control.target_box import target_box_of
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import CameraModel, Pose
@@ -58,7 +58,7 @@ def long_world(name: str) -> World:
 
 def make_loop(world: World) -> ClosedLoop:
     """The world behind the driver's limits, with a picture wherever the arm rests."""
-    settings = ActionSettings(ACTION_SCALE_M, False, target_box_of_world(world), limit_profile(DEFAULT_PROFILE))
+    settings = ActionSettings(ACTION_SCALE_M, False, target_box_of(world.workcell), limit_profile(DEFAULT_PROFILE))
     return ClosedLoop(SimWorld(world, find_task(_TASK), _SIZE, picture_every=_WAY_FRAMES), settings)
 
 
@@ -86,11 +86,11 @@ def measure(scene: Scene, seed: int, poses: int, height_known: bool) -> tuple[fl
     way, axis = (vector / np.linalg.norm(vector) for vector in rng.standard_normal((2, 3)))
     start = scene.true @ pose_of_vector(np.concatenate([_OFF_M * way, _OFF_RAD * axis]))
     nominal = load_world("nominal", worlds_dir())
-    height_m = scene.table_height_m if height_known else nominal.table.height_m.middle
+    height_m = scene.table_height_m if height_known else nominal.workcell.table.height_m.middle
     with ExitStack() as resources:
         sights = []
         for depth_mm, joints in scene.looks[:poses]:
-            setting = Setting(joints.position, joints.finger_position_m, nominal.robot.torso_height_m)
+            setting = Setting(joints.position, joints.finger_position_m, nominal.workcell.torso_height_m)
             expected = ExpectedView(nominal, setting, scene.camera)
             resources.callback(expected.close)
             sights.append(Sight(depth_mm, expected.render))

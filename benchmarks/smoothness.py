@@ -26,15 +26,14 @@ from fetch_sim2real.arm.ik import HOME_POSITION_RAD
 from fetch_sim2real.arm.limits import LimitProfile, limit_profile
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.filter import Decision, SafetyFilter
-from fetch_sim2real.control.scene import scene_of_world
 from fetch_sim2real.control.trajectory import held_until, position_after_step
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import ArmActionGoal, read
 from fetch_sim2real.sim.controller import TrajectoryFollower
-from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointTrajectory
+from fetch_sim2real.workcell import load_workcell
 from sim_bridge.fetch_actions import ArmAction
 
 PROFILE: Final[LimitProfile] = limit_profile("default")
@@ -235,7 +234,7 @@ def run(case: Case) -> Smoothness:
     start = HOME_POSITION_RAD - 0.5 * wanted
     controller = CONTROLLERS[case.controller](start, _START_NS * 1e-9)
     settings = FilterSettings(soft_start_s=0.0, send_periods=controller.send_periods)
-    safety = SafetyFilter(PROFILE, scene_of_world(load_world("nominal", worlds_dir())), settings)
+    safety = SafetyFilter(PROFILE, load_workcell("nominal", worlds_dir()).scene(), settings)
     way = _Way(case)
     activation = safety.activate(_START_NS, JointSample(_START_NS, start, np.zeros(7), 0.0))
     setpoint = activation.setpoint

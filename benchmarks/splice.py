@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fetch_sim2real.arm.limits import limit_profile
-from fetch_sim2real.control.target_box import target_box_of_world
+from fetch_sim2real.control.target_box import target_box_of
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.evaluation.measure import Case, measure
 from fetch_sim2real.paths import find_policy, worlds_dir
@@ -67,7 +67,7 @@ def world_that_starts_from(start: Start, name: str, feedforward: float) -> World
 
 def cross(world: World, speed_m_s: float) -> Crossing:
     """Send the gripper 0.3 m sideways at ``speed_m_s``."""
-    settings = ActionSettings(_ACTION_SCALE_M, False, target_box_of_world(world), limit_profile("default"))
+    settings = ActionSettings(_ACTION_SCALE_M, False, target_box_of(world.workcell), limit_profile("default"))
     loop = ClosedLoop(SimWorld(world.with_episode_s(60.0), find_task("reach"), None), settings)
     loop.reset(_SEED)
     side = -1.0 if loop.grip_position_m(loop.setpoint.position)[1] > 0.0 else 1.0

@@ -13,8 +13,7 @@ from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.arm.limits import LimitProfile, limit_profile
 from fetch_sim2real.control.action import action_to_command
 from fetch_sim2real.control.filter import Decision, SafetyFilter
-from fetch_sim2real.control.scene import scene_of_world
-from fetch_sim2real.control.target_box import common_box, target_box_of_world
+from fetch_sim2real.control.target_box import common_box, target_box_of
 from fetch_sim2real.policy.manifest import Manifest
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.randomization.sample import EpisodeDraw
@@ -48,9 +47,9 @@ class ClosedLoop:
     def __init__(self, sim: SimWorld, settings: ActionSettings) -> None:
         self.sim = sim
         self._settings = settings
-        self._target_box_m = common_box(settings.target_box_m, target_box_of_world(sim.world))
-        self._ik = DifferentialIk(sim.world.robot.torso_height_m)
-        self._scene = scene_of_world(sim.world)
+        self._target_box_m = common_box(settings.target_box_m, target_box_of(sim.world.workcell))
+        self._ik = DifferentialIk(sim.world.workcell.torso_height_m)
+        self._scene = sim.world.workcell.scene()
 
     def reset(
         self, seed: int, move_block: bool = False, conditions: Conditions = NO_CONDITIONS
@@ -69,7 +68,7 @@ class ClosedLoop:
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
         """Gripper position (3,) [m] in base_link of measured joint positions (7,)."""
-        return grip_position(position, self.sim.world.robot.torso_height_m)
+        return grip_position(position, self.sim.world.workcell.torso_height_m)
 
     def next_frame(self) -> Captured | None:
         """Run until the next frame is there; None when the episode is over (``sim.outcome`` tells how)."""

@@ -14,7 +14,7 @@ from std_msgs.msg import String
 
 from fetch_sim2real import graph
 from fetch_sim2real.common.stamp_sequence import StampVerdict
-from fetch_sim2real.control.target_box import box_text, common_box, target_box_of_world
+from fetch_sim2real.control.target_box import box_text, common_box, target_box_of
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.observe import MAX_JOINT_SKEW_NS, joint_skew_words
@@ -40,10 +40,10 @@ from fetch_sim2real.ros.poses import position_of
 from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
 from fetch_sim2real.ros.trajectories import command_message
-from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.graph_check import wrong_rate_words
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import Goal, JointCommand
+from fetch_sim2real.workcell import load_workcell
 from policy_node.camera_pose import CameraPose
 from policy_node.settings import TABLE
 from policy_node.slow_moves import Moves
@@ -67,7 +67,7 @@ class PolicyNode(StackNode):
         self._camera = CameraPose(self._manifest.camera, self.parameters.text("calibration"))
         target_box_m, self._world_box = self._manifest.action.target_box_m, ""
         if world := self.parameters.text("world"):
-            world_box_m = target_box_of_world(load_world(world, worlds_dir()))
+            world_box_m = target_box_of(load_workcell(world, worlds_dir()))
             target_box_m, self._world_box = common_box(target_box_m, world_box_m), box_text(world_box_m)
         self._actor = ActorStep(bundle, cast(Look, self.parameters.text("look")), target_box_m)
         # What the bundle's observations do not hold need not come.

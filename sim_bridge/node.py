@@ -53,7 +53,7 @@ class SimBridge(StackNode):
         size = CAMERA_PROFILES[self.parameters.text("camera")]
         sim = SimWorld(world, task, size, render_in_background=True, separate_depth=not is_camera)
         self._port = self._rosbridge(sim) if self.parameters.text("backend") == ROSBRIDGE else None
-        outputs = Outputs(self, world.robot.torso_height_m, is_camera, self._port is None)
+        outputs = Outputs(self, world.workcell.torso_height_m, is_camera, self._port is None)
         self._cell = Cell(sim, outputs, self._port)
         self._pace: Lockstep | RealTime = (
             Lockstep(self._cell, self.parameters.number("ack_timeout_s"))
@@ -91,7 +91,7 @@ class SimBridge(StackNode):
         sim.least_camera_latency_s = latency_s + jitter_s + PHYSICS_STEP_S
         server = RosbridgeServer(parameters.whole("rosbridge_port"), self._wake)
         self.get_logger().info(f"rosbridge at {server.address}")
-        return RosbridgePort(server, network, SimulatedArm(sim), sim.send_fingers, sim.world.robot.torso_height_m)
+        return RosbridgePort(server, network, SimulatedArm(sim), sim.send_fingers, sim.world.workcell.torso_height_m)
 
     # -- time ----------------------------------------------------------------------------------------------------
 

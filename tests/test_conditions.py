@@ -146,7 +146,7 @@ def test_a_hand_crosses_the_line_of_sight_and_goes(sim: SimWorld) -> None:
 
 def test_a_goal_moves_at_its_frame_far_enough(sim: SimWorld, world: World) -> None:
     draw = sim.reset(7, conditions=Conditions(perturb=("move_goal",)))
-    change = draw_goal_change(world, draw, DifferentialIk(world.robot.torso_height_m))
+    change = draw_goal_change(world, draw, DifferentialIk(world.workcell.torso_height_m))
     goals = []
     while True:
         due = sim.due_goal_m()
@@ -169,7 +169,7 @@ def test_what_is_not_asked_for_does_not_change(sim: SimWorld) -> None:
 
 
 def test_faults_that_stay(world: World) -> None:
-    draw = draw_episode(world, find_task("push"), 0, DifferentialIk(world.robot.torso_height_m))
+    draw = draw_episode(world, find_task("push"), 0, DifferentialIk(world.workcell.torso_height_m))
     faulty = with_faults(
         draw,
         Faults(

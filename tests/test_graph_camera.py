@@ -27,7 +27,7 @@ def test_the_block_is_where_the_images_show_it(tmp_path: Path) -> None:
     write_untrained_bundle(tmp_path / "bundle")
     options = SimGraphOptions(policy=str(tmp_path / "bundle"), lockstep=True, episode_s=0.3)
     nominal = load_world("nominal", worlds_dir())
-    camera_T_base = Pose.looking_at(nominal.camera.position_m, nominal.camera.look_at_m).inverse()
+    camera_T_base = Pose.looking_at(nominal.workcell.camera.position_m, nominal.workcell.camera.look_at_m).inverse()
     half_diagonal_m = nominal.block.half_size_m.middle * np.sqrt(3)
     topics = (graph.COLOR, graph.DEPTH, graph.COLOR_INFO, graph.SIM_BLOCK_POSE)
     with simulated_graph(options, tmp_path / "log", *topics) as cell:

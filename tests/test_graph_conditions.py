@@ -68,7 +68,7 @@ def in_one_process(world_file: str, seed: int, conditions: Conditions, look: Loo
 def test_the_graph_gives_the_same_episode(tmp_path: Path) -> None:
     world = tmp_path / "higher.yaml"
     # A table that the actor was not trained for: policy node and driver have to reckon with the same.
-    world.write_text("extends: randomized\nname: higher\ntable: {height_m: [0.74, 0.745]}\n")
+    world.write_text("extends: randomized\nname: higher\nworkcell: {table: {height_m: [0.74, 0.745]}}\n")
     options = SimGraphOptions(policy="push", world=str(world), episode_s=EPISODE_S, look="each-second")
     with simulated_graph(options, tmp_path) as cell:
         wrong = Parameter("conditions", value='{"perturb": ["earthquake"]}')

@@ -146,7 +146,7 @@ def test_encoders_report_steps_with_noise_that_asking_does_not_change(tmp_path: 
 def test_gap_has_blocks_of_three_shapes_that_change_nothing_else(task: str, tmp_path: Path) -> None:
     gap = load_world("gap", worlds_dir())
     boxes = own_world(tmp_path, {"block": {"shape": ["box"]}}, base="gap")
-    ik = DifferentialIk(gap.robot.torso_height_m)
+    ik = DifferentialIk(gap.workcell.torso_height_m)
     seen = set()
     for seed in range(12):
         draw, box = (draw_episode(world, find_task(task), seed, ik) for world in (gap, boxes))
@@ -177,7 +177,7 @@ def test_every_shape_lies_still_where_it_is_put() -> None:
 
 def test_nominal_has_none_of_it() -> None:
     world = load_world("nominal", worlds_dir())
-    draw = draw_episode(world, find_task("push"), 0, DifferentialIk(world.robot.torso_height_m))
+    draw = draw_episode(world, find_task("push"), 0, DifferentialIk(world.workcell.torso_height_m))
     assert draw.depth_skew_s == draw.publication_jitter_s == 0.0
     assert replace(draw.encoders, seed=0) == type(draw.encoders)(0.0, 0.0, 0.0, 0)
     assert world.block.shape == ("box",)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
+from fetch_sim2real.common.ranges import rgb_of
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.randomization.ranges import rgb_of
 from fetch_sim2real.sim.randomization.textures import FAMILIES, SurfaceDraw, SurfacePart, draw_surface, texture_pixels
 from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world

@@ -17,7 +17,6 @@ from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.filter import SafetyFilter
 from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M
-from fetch_sim2real.control.scene import scene_of_world
 from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.operation import preflight_checks as items
@@ -31,13 +30,13 @@ from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 
 WORLD = load_world("nominal", paths.worlds_dir())
-SCENE = scene_of_world(WORLD)
+SCENE = WORLD.workcell.scene()
 REGION = StartRegion(np.array([0.54, -0.2, 0.84]), np.array([0.70, 0.2, 0.93]))
 
 
 @pytest.fixture(scope="module")
 def ik() -> DifferentialIk:
-    return DifferentialIk(WORLD.robot.torso_height_m)
+    return DifferentialIk(WORLD.workcell.torso_height_m)
 
 
 def at(ik: DifferentialIk, *grip_m: float) -> FloatArray:

@@ -11,13 +11,12 @@ from fetch_sim2real.arm.ik import HOME_POSITION_RAD
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.filter import SafetyFilter
-from fetch_sim2real.control.scene import scene_of_world
 from fetch_sim2real.control.trajectory import held_until, position_after_step
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.controller import TrajectoryFollower
-from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample
+from fetch_sim2real.workcell import load_workcell
 
 PROFILE = limit_profile("default")
 START_NS = 1_000_000_000
@@ -28,7 +27,7 @@ class Rig:
 
     def __init__(self) -> None:
         settings = replace(FilterSettings(), send_periods=2)
-        self.filter = SafetyFilter(PROFILE, scene_of_world(load_world("nominal", worlds_dir())), settings)
+        self.filter = SafetyFilter(PROFILE, load_workcell("nominal", worlds_dir()).scene(), settings)
         self.now_ns = START_NS
         self.arm = TrajectoryFollower(HOME_POSITION_RAD, 1.0)
         decision = self.filter.activate(self.now_ns, self.sample())

@@ -9,11 +9,10 @@ from benchmarks.smoothness import CONTROLLERS, STOPS, Case, run
 from fetch_sim2real.arm.ik import HOME_POSITION_RAD
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.filter import SafetyFilter
-from fetch_sim2real.control.scene import scene_of_world
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.controller import TrajectoryFollower
-from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.types import JointSample
+from fetch_sim2real.workcell import load_workcell
 
 
 @pytest.mark.parametrize("stop", STOPS)
@@ -40,7 +39,7 @@ def test_what_brakes_by_itself_is_left_alone(controller: str) -> None:
 
 
 def test_enabling_does_not_jerk_an_arm_that_hangs_below_where_it_is_held() -> None:
-    safety = SafetyFilter(limit_profile("default"), scene_of_world(load_world("nominal", worlds_dir())))
+    safety = SafetyFilter(limit_profile("default"), load_workcell("nominal", worlds_dir()).scene())
     controller = TrajectoryFollower(HOME_POSITION_RAD + 0.02, 0.0)
     decision = safety.activate(10**9, JointSample(10**9, HOME_POSITION_RAD, np.zeros(7), 0.0))
     assert decision.trajectory is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fetch_sim2real.control.target_box import box_text, box_told, common_box, target_box_of_world
+from fetch_sim2real.control.target_box import box_text, box_told, common_box, target_box_of
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import find_policy, worlds_dir
@@ -43,8 +43,8 @@ def swept_m(world: World) -> float:
 def test_a_higher_table_or_a_smaller_workspace_is_slid_along(tmp_path: Path) -> None:
     known = swept_m(load_world("nominal", worlds_dir()))
     assert known > 0.08
-    assert swept_m(world_with(tmp_path, "table: {height_m: 0.745}")) > 0.8 * known
-    higher_floor = "robot: {workspace_m: [[0.46, 0.82], [-0.32, 0.32], [0.78, 1.0]]}"
+    assert swept_m(world_with(tmp_path, "workcell: {table: {height_m: 0.745}}")) > 0.8 * known
+    higher_floor = "workcell: {workspace_m: [[0.46, 0.82], [-0.32, 0.32], [0.78, 1.0]]}"
     assert swept_m(world_with(tmp_path, higher_floor)) > 0.8 * known
 
 
@@ -52,15 +52,15 @@ def test_in_the_worlds_of_training_nothing_is_taken_from_what_an_actor_was_train
     for policy in ("reach_block", "push", "pick_and_place"):
         own = load_bundle(find_policy(policy)).manifest.action.target_box_m
         for name in ("nominal", "randomized", "gap"):
-            common = common_box(own, target_box_of_world(load_world(name, worlds_dir())))
+            common = common_box(own, target_box_of(load_world(name, worlds_dir()).workcell))
             assert np.array_equal(common, own), f"bit for bit: {policy} in {name}"
 
 
 def test_boxes_with_nothing_in_common_are_named(tmp_path: Path) -> None:
     own = load_bundle(find_policy("push")).manifest.action.target_box_m
-    elsewhere = world_with(tmp_path, "robot: {workspace_m: [[0.90, 1.20], [-0.32, 0.32], [0.745, 1.0]]}")
+    elsewhere = world_with(tmp_path, "workcell: {workspace_m: [[0.90, 1.20], [-0.32, 0.32], [0.745, 1.0]]}")
     with pytest.raises(SetupError, match=r"0\.81.*0\.91.*workspace_m"):
-        common_box(own, target_box_of_world(elsewhere))
+        common_box(own, target_box_of(elsewhere.workcell))
 
 
 def test_a_box_is_told_bit_for_bit() -> None:

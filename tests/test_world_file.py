@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from fetch_sim2real.arm.ik import DifferentialIk
+from fetch_sim2real.common.ranges import Range, scale_ranges
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.randomization.range_scaling import widen
-from fetch_sim2real.sim.randomization.ranges import Range
 from fetch_sim2real.sim.randomization.sample import draw_episode
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import TASKS, Task
@@ -72,7 +71,7 @@ def test_widening_a_range_does_not_shift_later_draws() -> None:
 
 def test_wide_is_randomized_with_ranges_half_as_wide_again() -> None:
     randomized, wide = load_world("randomized", worlds_dir()), load_world("wide", worlds_dir())
-    assert wide == widen(randomized, 1.5).model_copy(update={"name": wide.name, "description": wide.description})
+    assert wide == scale_ranges(randomized, 1.5).model_copy(update={"name": wide.name, "description": wide.description})
     for narrow, broad in (
         (randomized.timing.camera_latency_s, wide.timing.camera_latency_s),
         (randomized.camera.rotation_error_deg[1], wide.camera.rotation_error_deg[1]),
@@ -87,7 +86,7 @@ def test_widening_stops_at_what_is_possible_and_leaves_the_task_alone() -> None:
     randomized, wide = load_world("randomized", worlds_dir()), load_world("wide", worlds_dir())
     assert (wide.sensor.depth.hole_share.low, wide.block.color_hsv[1].high) == (0.0, 1.0)
     assert wide.tasks == randomized.tasks
-    assert wide.robot.workspace_m == randomized.robot.workspace_m
+    assert wide.workcell.workspace_m == randomized.workcell.workspace_m
     assert wide.block.yaw_deg == randomized.block.yaw_deg
 
 
@@ -112,7 +111,7 @@ def test_an_impossible_widening_is_refused(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("name", ["wide", "gap"])
 def test_every_task_can_be_drawn_in_the_harder_worlds(name: str, task: Task) -> None:
     world = load_world(name, worlds_dir())
-    ik = DifferentialIk(world.robot.torso_height_m)
+    ik = DifferentialIk(world.workcell.torso_height_m)
     for seed in range(5):
         draw_episode(world, task, seed, ik)
 

@@ -44,7 +44,6 @@ from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.control.checks import Refusal
 from fetch_sim2real.control.filter import SafetyFilter
 from fetch_sim2real.control.readings import RobotReadings
-from fetch_sim2real.control.scene import scene_of_world
 from fetch_sim2real.control.states import State
 from fetch_sim2real.control.target_box import box_told
 from fetch_sim2real.control.trajectory import held_until, stopping_trajectory
@@ -76,6 +75,7 @@ from fetch_sim2real.sim.disturbances.conditions import Conditions
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.ros_arguments import check_ros_arguments
 from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint
+from fetch_sim2real.workcell import load_workcell
 from policy_node.slow_moves import waypoints_of
 from sim_bridge.fetch_robot import FetchRobot
 
@@ -212,7 +212,7 @@ class _CommandReader:
 
     def __init__(self) -> None:
         self._profile = limit_profile(DEFAULT_PROFILE)
-        self._scene = scene_of_world(load_world("nominal", worlds_dir()))
+        self._scene = load_workcell("nominal", worlds_dir()).scene()
         self._filter = SafetyFilter(self._profile, self._scene)
         self._now_ns = NOW_NS
 
@@ -404,9 +404,10 @@ def _files(folder: Path) -> Iterator[Input]:
     info = {"width": 48, "height": 36, "distortion_model": "plumb_bob", "d": [0.0] * 5, "k": k}
     yield file("printed_camera_info", info, load_intrinsics)
     world = load_world("randomized", worlds_dir()).model_dump(mode="json")
-    yield file("world", world, lambda path: scene_of_world(load_world(str(path), worlds_dir())))
-    extending = {"extends": "nominal", "name": "mine", "description": "mine", "table": {"height_m": 0.72}, "widen": 1.5}
-    yield file("extending_world", extending, lambda path: scene_of_world(load_world(str(path), worlds_dir())))
+    yield file("world", world, lambda path: load_world(str(path), worlds_dir()).workcell.scene())
+    table = {"table": {"height_m": 0.72}}
+    extending = {"extends": "nominal", "name": "mine", "description": "mine", "workcell": table, "widen": 1.5}
+    yield file("extending_world", extending, lambda path: load_workcell(str(path), worlds_dir()).scene())
     suite = yaml.safe_load((SUITES / "imperfect.yaml").read_text(encoding="utf-8"))
     yield file("suite", suite, lambda path: load_suite(str(path)).sha256())
     parameters = {"/**": {"ros__parameters": {"use_sim_time": False}}, "arm_driver": {"ros__parameters": _defaults()}}

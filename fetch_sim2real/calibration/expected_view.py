@@ -49,8 +49,8 @@ class ExpectedView:
 
     def __init__(self, world: World, setting: Setting, camera: CameraModel) -> None:
         """``world`` gives the table's and the block's size, ``camera`` the intrinsics of the pictures."""
-        robot = world.robot.model_copy(update={"torso_height_m": setting.torso_height_m})
-        self._model = scene_spec(world.model_copy(update={"robot": robot})).compile()
+        workcell = world.workcell.model_copy(update={"torso_height_m": setting.torso_height_m})
+        self._model = scene_spec(world.model_copy(update={"workcell": workcell})).compile()
         self._data = mujoco.MjData(self._model)
         self._place(setting)
         self._set_intrinsics(camera)

@@ -100,7 +100,7 @@ def align_camera(
     crop_window(camera, manifest.observation.image)
     world = load_world(_WORLD, worlds_dir())
     settings = [_setting(snapshot, manifest.torso_height_m, block) for snapshot in snapshots]
-    height_m = world.table.height_m.middle if table_height is None else table_height
+    height_m = world.workcell.table.height_m.middle if table_height is None else table_height
     with _expected_views(world, settings, camera) as views:
         sights = [Sight(snapshot.depth_mm, view.render) for snapshot, view in zip(snapshots, views, strict=True)]
         found = align(sights, camera, nominal, height_m, table_height is not None)

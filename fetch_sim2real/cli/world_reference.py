@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from fetch_sim2real.common.ranges import Range, Varies
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.randomization.ranges import Range, Varies
 from fetch_sim2real.sim.world_file import World, load_world
 
 _SHOWN: Final = ("nominal", "randomized")
@@ -16,13 +16,14 @@ _INTRODUCTION: Final = """A world is a YAML file. It may name another in `extend
 `widen: 1.5` then makes every range one and a half times as wide. A number that may vary is written as one value or as a
 range, `[low, high]`, from which each episode draws; three numbers that vary are a list of such. Lengths are in metres,
 times in seconds, angles in degrees, colours in 0..1; frames are `base_link`. What is missing, unknown or out of bounds
-is refused and named. To see a world: `fetch-sim2real contact-sheet --world my_lab.yaml`.
+is refused and named. The driver and the policy read the section `workcell` alone, so a file that holds
+nothing else is enough for them. To see a world: `fetch-sim2real contact-sheet --world my_lab.yaml`.
 
 ```yaml
 extends: randomized
 name: my_lab
 description: our table and our lamps
-table: {height_m: [0.70, 0.72]}
+workcell: {table: {height_m: [0.70, 0.72]}}
 light: {shadow_probability: 0.8}
 ```
 """

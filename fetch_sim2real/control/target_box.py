@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.arm.ik import TargetBox
+from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.common.validation import one_line, shortened
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.sim.randomization.ranges import box_of
-from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.workcell import WorkcellConfig
 
 # How far inside of the workspace.
 _MARGIN_M: Final = 0.01
@@ -19,12 +19,15 @@ _MARGIN_M: Final = 0.01
 _OVER_TABLE_M: Final = 0.025
 
 
-def target_box_of_world(world: World) -> TargetBox:
-    """Lower and upper corner (3,) [m] in base_link of where the gripper is aimed: the workspace over the table, less a
-    margin. A table of varying height counts at its highest, as for the filter."""
-    lower, upper = box_of(world.robot.workspace_m)
+def target_box_of(workcell: WorkcellConfig) -> TargetBox:
+    """Return lower and upper corner (3,) [m] in base_link of where the gripper is aimed.
+
+    That is the workspace over the table, less a margin. A table of varying height counts at its highest, as for the
+    filter.
+    """
+    lower, upper = box_of(workcell.workspace_m)
     lower, upper = lower + _MARGIN_M, upper - _MARGIN_M
-    lower[2] = max(lower[2], world.table.height_m.high + _OVER_TABLE_M)
+    lower[2] = max(lower[2], workcell.highest_table_m + _OVER_TABLE_M)
     return lower, upper
 
 
@@ -35,7 +38,7 @@ def common_box(trained: TargetBox, of_world: TargetBox) -> TargetBox:
         raise SetupError(
             f"the policy aims its gripper between {_corners(trained)} m in base_link, the world leaves "
             f"{_corners(of_world)} m (workspace_m less {_MARGIN_M} m, {_OVER_TABLE_M} m over the table): nothing in "
-            "common; check the world's workspace_m and table.height_m, or train for them"
+            "common; check workcell.workspace_m and workcell.table.height_m of the world, or train for them"
         )
     return lower, upper
 

@@ -70,7 +70,7 @@ def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int]) -> Iterator[
 
 def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:
     """Those of the seeds whose episodes have their goal in the air; none where a task knows no such goals."""
-    part, ik = world.task(task.name), DifferentialIk(world.robot.torso_height_m)
+    part, ik = world.task(task.name), DifferentialIk(world.workcell.torso_height_m)
     if part.air_share == 0.0:
         return set()
     on_table_m = part.goal_m[2].high

@@ -10,8 +10,8 @@ import numpy as np
 
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.policy.manifest import Manifest
-from fetch_sim2real.sim.randomization.ranges import box_of
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.types import FloatArray
 

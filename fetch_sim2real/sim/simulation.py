@@ -53,7 +53,7 @@ class SimWorld(SimState):
         super().__init__(world, task)
         self._picture_every = picture_every
         self.task_part = world.task(task.name)
-        self.ik = DifferentialIk(world.robot.torso_height_m)
+        self.ik = DifferentialIk(world.workcell.torso_height_m)
         self._separate_depth = separate_depth
         self._frames = (
             None

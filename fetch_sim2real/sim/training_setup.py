@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, LimitProfile, limit_profile
-from fetch_sim2real.control.target_box import target_box_of_world
+from fetch_sim2real.control.target_box import target_box_of
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.perception.observe import ObservationSpec, make_observation_spec
 from fetch_sim2real.perception.preprocess import ImageSpec
@@ -46,7 +46,7 @@ def make_loop(world: World, task: Task, picture_every: int, profile: LimitProfil
     """The closed loop of ``task``: pictures at training's size of every n-th frame (0: none), the default limits unless
     others are given."""
     settings = ActionSettings(
-        ACTION_SCALE_M, task.controls_gripper, target_box_of_world(world), profile or limit_profile(DEFAULT_PROFILE)
+        ACTION_SCALE_M, task.controls_gripper, target_box_of(world.workcell), profile or limit_profile(DEFAULT_PROFILE)
     )
     size = RENDER_SIZE if picture_every else None
     return ClosedLoop(SimWorld(world, task, size, picture_every=max(1, picture_every)), settings)

@@ -9,8 +9,8 @@ import numpy as np
 
 from fetch_sim2real.arm.fetch.joints import FINGER_MAX_M
 from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.randomization.ranges import box_of
 from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.training_setup import IMAGE, RENDER_SIZE
@@ -42,7 +42,7 @@ def scattered_pictures(
     album, part = ImageAlbum(sim, IMAGE), sim.task_part
     rng = np.random.default_rng([run_seed, *stream.encode(), 1])
     seeds = training_seeds(run_seed, stream)
-    lower, upper = box_of(world.robot.workspace_m)
+    lower, upper = box_of(world.workcell.workspace_m)
     arm = np.array(HOME_POSITION_RAD)
     for index in range(count):
         if index % _PICTURES_PER_WORLD == 0:

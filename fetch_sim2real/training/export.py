@@ -9,7 +9,8 @@ import numpy as np
 from fetch_sim2real import __version__
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE
-from fetch_sim2real.control.target_box import target_box_of_world
+from fetch_sim2real.common.ranges import Range, box_of
+from fetch_sim2real.control.target_box import target_box_of
 from fetch_sim2real.episode import ClosedLoop
 from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
 from fetch_sim2real.perception.camera import Pose
@@ -28,7 +29,6 @@ from fetch_sim2real.policy.manifest import (
 )
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.mujoco.scene import camera_rotation
-from fetch_sim2real.sim.randomization.ranges import Range, box_of
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.registry import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
@@ -66,10 +66,10 @@ def manifest_of(
     """What a manifest says of ``actor``, trained on ``task`` in ``world`` with ``practice``; success is measured later.
     """
     lower, upper = goal_box(world, task)
-    target_lower, target_upper = target_box_of_world(world)
-    camera = world.camera
+    target_lower, target_upper = target_box_of(world.workcell)
+    camera, mount = world.camera, world.workcell.camera
     believed = Pose(
-        np.array(camera.position_m), camera_rotation(np.array(camera.position_m), np.array(camera.look_at_m))
+        np.array(mount.position_m), camera_rotation(np.array(mount.position_m), np.array(mount.look_at_m))
     )
     rotation = np.deg2rad([_reach(axis) for axis in camera.rotation_error_deg])
     return ManifestContent(
@@ -102,7 +102,7 @@ def manifest_of(
             camera_s=_pair(world.timing.camera_latency_s, practice.latest_camera_s),
             command_s=_pair(world.timing.command_latency_s, practice.latest_command_s),
         ),
-        torso_height_m=world.robot.torso_height_m,
+        torso_height_m=world.workcell.torso_height_m,
         training=TrainingRecord(
             command=command, seed=run_seed, code_version=__version__, steps=steps, world_file=world.name
         ),

@@ -63,7 +63,7 @@ def walk_check_list(link: RobotLink, known: Known, expected: Expected) -> CheckL
         items.torso_item(
             link.joints.torso_height_m,
             None if manifest is None else manifest.torso_height_m,
-            None if known.world is None else known.world.robot.torso_height_m,
+            None if known.workcell is None else known.workcell.torso_height_m,
         ),
         items.calibration_item(
             None if manifest is None else manifest.camera,

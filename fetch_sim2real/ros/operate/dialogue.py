@@ -152,9 +152,9 @@ class Dialogue:
 
     def _words(self) -> str:
         shadow = self._steps.link.shadow
-        if shadow.count == 0 or shadow.end is None or self._steps.known.world is None:
+        if shadow.count == 0 or shadow.end is None or self._steps.known.workcell is None:
             return self._steps.link.last_decision
-        grip_m = grip_position(shadow.end, self._steps.known.world.robot.torso_height_m)
+        grip_m = grip_position(shadow.end, self._steps.known.workcell.torso_height_m)
         return f"shadow: {shadow.count} not sent, the last would end with the gripper at {_place(grip_m)} m"
 
     def _label(self) -> None:

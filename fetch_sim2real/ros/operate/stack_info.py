@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from fetch_sim2real import graph
 from fetch_sim2real.arm.collision import CollisionModel
 from fetch_sim2real.arm.ik import DifferentialIk
-from fetch_sim2real.control.scene import scene_of_world
 from fetch_sim2real.errors import BundleError, FetchSim2RealError
 from fetch_sim2real.operation.preflight_checks import Item
 from fetch_sim2real.operation.start_region import StartRegion, start_region_of
@@ -19,19 +20,24 @@ from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
 from fetch_sim2real.ros.node_parameters import read_parameters
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.sim.world_file import World, load_world
+from fetch_sim2real.workcell import WorkcellConfig, load_workcell
+
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
 class Known:
     """Bundle and worlds, loaded and verified here; None where this machine does not have them.
 
-    ``region`` is where training began, ``model`` the driver's scene, ``ik`` the kinematics at the bundle's height.
+    ``workcell`` is the driver's, ``world`` the simulation's sections of the same file where it has them. ``region`` is
+    where training began, ``model`` the driver's scene, ``ik`` the kinematics at the bundle's height.
     """
 
     policy_folder: str
     backend: str
     bundle: PolicyBundle | None
     bundle_error: str
+    workcell: WorkcellConfig | None
     world: World | None
     region: StartRegion | None
     model: CollisionModel | None
@@ -70,16 +76,20 @@ def learn(session: RosSession) -> Known:
     driver = read_parameters(session, graph.ARM_DRIVER, ("world", "backend"))
     torch.set_num_threads(1)
     bundle, bundle_error = _load_bundle(policy)
-    try:
-        world = load_world(str(driver["world"]), worlds_dir())
-    except FetchSim2RealError:
-        world = None
+    workcell, world = _read(load_workcell, str(driver["world"])), _read(load_world, str(driver["world"]))
     region, ik = None, None
     if bundle is not None:
         ik = DifferentialIk(bundle.manifest.torso_height_m)
         region = _region(bundle)
-    model = None if world is None else CollisionModel(scene_of_world(world))
-    return Known(policy, str(driver["backend"]), bundle, bundle_error, world, region, model, ik)
+    model = None if workcell is None else CollisionModel(workcell.scene())
+    return Known(policy, str(driver["backend"]), bundle, bundle_error, workcell, world, region, model, ik)
+
+
+def _read(load: Callable[[str, Path], Content], world: str) -> Content | None:
+    try:
+        return load(world, worlds_dir())
+    except FetchSim2RealError:
+        return None
 
 
 def _load_bundle(policy: str) -> tuple[PolicyBundle | None, str]:

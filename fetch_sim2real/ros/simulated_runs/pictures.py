@@ -48,7 +48,7 @@ def _write_video(settings: SimSettings, shown: Episode, video: Path) -> None:
 
 def _moments(settings: SimSettings, shown: Episode, count: int | None = None) -> tuple[Moment, ...]:
     assert settings.folder is not None
-    span_ns, torso_height_m = (shown.began_ns, shown.ended_ns), settings.world.robot.torso_height_m
+    span_ns, torso_height_m = (shown.began_ns, shown.ended_ns), settings.world.workcell.torso_height_m
     bag = settings.folder / "bag"
     return read_episode(bag, shown.result, span_ns, settings.task.target, torso_height_m, count)
 
@@ -66,5 +66,5 @@ def _title(settings: SimSettings, shown: Episode) -> FilmTitle:
 def _true_camera(settings: SimSettings, shown: Episode) -> Pose:
     """Where the camera truly was: the seed decides it."""
     world = settings.world
-    draw = draw_episode(world, settings.task, shown.result.seed, DifferentialIk(world.robot.torso_height_m)).camera
+    draw = draw_episode(world, settings.task, shown.result.seed, DifferentialIk(world.workcell.torso_height_m)).camera
     return Pose(draw.position_m, draw.rotation)

@@ -13,11 +13,11 @@ import numpy as np
 
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.sim.disturbances.conditions import generator
 from fetch_sim2real.sim.mujoco.scene import BLOCK_JOINT
 from fetch_sim2real.sim.mujoco.state import Truth
-from fetch_sim2real.sim.randomization.ranges import box_of
 from fetch_sim2real.sim.randomization.sample import EpisodeDraw
 from fetch_sim2real.sim.randomization.start import MAX_TRIES, draw_goal, is_possible, is_worth_starting, target_goal_m
 from fetch_sim2real.sim.world_file import World
@@ -138,7 +138,7 @@ def _ground(world: World, draw: EpisodeDraw) -> tuple[FloatArray, FloatArray]:
     high = np.max([[axis.high for axis in pair] for pair in ranges], axis=0)
     if draw.task.target == "gripper":
         # The gripper's goal goes with the object and must stay in its workspace.
-        lower, upper = box_of(world.robot.workspace_m)
+        lower, upper = box_of(world.workcell.workspace_m)
         offset = draw.goal_m[:2]
         low, high = np.maximum(low, lower[:2] - offset), np.minimum(high, upper[:2] - offset)
     return low, high

@@ -50,7 +50,7 @@ def camera_rotation(position_m: FloatArray, look_at_m: FloatArray) -> FloatArray
 
 def scene_spec(world: World) -> mujoco.MjSpec:
     """An MjSpec of the world at the middle of its ranges."""
-    spec = fetch_spec(world.robot.torso_height_m)
+    spec = fetch_spec(world.workcell.torso_height_m)
     spec.option.timestep = PHYSICS_STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
@@ -68,8 +68,9 @@ def scene_spec(world: World) -> mujoco.MjSpec:
     _add_block(spec, world)
     _add_what_is_only_seen(spec)
     spec.geom(_UNSEEN).group = _UNSEEN_GROUP
-    spec.worldbody.add_camera(name=CAMERA, fovy=world.camera.vertical_fov_deg, pos=list(world.camera.position_m))
-    spec.worldbody.add_camera(name=DEPTH_CAMERA, fovy=VERTICAL_FOV_DEG, pos=list(world.camera.position_m))
+    mounted_m = list(world.workcell.camera.position_m)
+    spec.worldbody.add_camera(name=CAMERA, fovy=world.camera.vertical_fov_deg, pos=mounted_m)
+    spec.worldbody.add_camera(name=DEPTH_CAMERA, fovy=VERTICAL_FOV_DEG, pos=mounted_m)
     return spec
 
 
@@ -78,8 +79,8 @@ def _add_floor_and_table(spec: mujoco.MjSpec, world: World) -> None:
         name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1], contype=WORLD_CONTYPE,
         conaffinity=WORLD_CONAFFINITY, material=FLOOR, rgba=[1, 1, 1, 1], group=BACKDROP_GROUP,
     )  # fmt: skip
-    height = world.table.height_m.middle
-    (x, y), (depth, width) = world.table.center_xy_m, world.table.size_xy_m
+    height = world.workcell.table.height_m.middle
+    (x, y), (depth, width) = world.workcell.table.center_xy_m, world.workcell.table.size_xy_m
     table = spec.worldbody.add_body(name=TABLE, pos=[x, y, height / 2])
     table.add_geom(
         name=TABLE, type=mujoco.mjtGeom.mjGEOM_BOX, size=[depth / 2, width / 2, height / 2], contype=WORLD_CONTYPE,
@@ -88,8 +89,8 @@ def _add_floor_and_table(spec: mujoco.MjSpec, world: World) -> None:
 
 
 def _add_block(spec: mujoco.MjSpec, world: World) -> None:
-    half, height = world.block.half_size_m.middle, world.table.height_m.middle
-    block = spec.worldbody.add_body(name=BLOCK, pos=[world.table.center_xy_m[0], 0.0, height + half])
+    half, height = world.block.half_size_m.middle, world.workcell.table.height_m.middle
+    block = spec.worldbody.add_body(name=BLOCK, pos=[world.workcell.table.center_xy_m[0], 0.0, height + half])
     block.add_joint(name=BLOCK_JOINT, type=mujoco.mjtJoint.mjJNT_FREE, damping=np.array([0.01, 0.0, 0.0]))
     block.add_geom(
         name=BLOCK, type=mujoco.mjtGeom.mjGEOM_BOX, size=[half] * 3, mass=world.block.mass_kg.middle, condim=4,

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from fetch_sim2real.common.ranges import Range, Share, Varies, Vector3, draw3, rgb_of
+from fetch_sim2real.common.schema import Record
 from fetch_sim2real.sim.randomization.distractors import DistractorDraw
-from fetch_sim2real.sim.randomization.ranges import Range, Share, Varies, Vector3, draw3, rgb_of
-from fetch_sim2real.sim.randomization.section import Part
 from fetch_sim2real.sim.randomization.textures import SurfaceDraw, SurfacePart, draw_surface
 from fetch_sim2real.types import FloatArray
 
@@ -26,7 +26,7 @@ class WallPart(SurfacePart):
     distance_m: Annotated[Range, Varies(0.62, 4.0)]
 
 
-class LightPart(Part):
+class LightPart(Record):
     """One or two directional lights and ambient light.
 
     ``tint`` is the saturation of each light's colour, its hue is drawn. A second light is there in
@@ -44,7 +44,7 @@ class LightPart(Part):
     second_diffuse: Share
 
 
-class LinksPart(Part):
+class LinksPart(Record):
     """Colour of the robot's links: a factor on each one's own, then mixed with any colour by ``tint``."""
 
     brightness: Annotated[Range, Varies(0.0, 3.0)]

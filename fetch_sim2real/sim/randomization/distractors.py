@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import numpy as np
 from pydantic import Field, field_validator
 
-from fetch_sim2real.sim.randomization.ranges import Range, Share, Varies, rgb_of
-from fetch_sim2real.sim.randomization.section import Part
+from fetch_sim2real.common.ranges import Range, Share, Varies, rgb_of
+from fetch_sim2real.common.schema import Record
 from fetch_sim2real.types import FloatArray
 
 SHAPES: Final = ("box", "cylinder", "sphere", "capsule", "ellipsoid")
@@ -21,7 +21,7 @@ _VIEW_LENGTH_M: Final = 0.20
 _VIEW_CLEARANCE_M: Final = 0.04
 
 
-class DistractorsPart(Part):
+class DistractorsPart(Record):
     """``count`` things with half sizes ``half_size_m``, in ``x_m`` x ``y_m``, off the block and its way.
 
     Their hue is at least ``hue_gap_deg`` outside the block's range: that is how the block is told from them.

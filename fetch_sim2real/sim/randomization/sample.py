@@ -10,11 +10,11 @@ import numpy as np
 
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.ik import DifferentialIk
+from fetch_sim2real.common.ranges import draw3
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.sim.mujoco.scene import camera_rotation
 from fetch_sim2real.sim.randomization.appearance import LooksDraw, draw_looks
 from fetch_sim2real.sim.randomization.distractors import Corridor, corridors, draw_distractors
-from fetch_sim2real.sim.randomization.ranges import draw3
 from fetch_sim2real.sim.randomization.start import draw_move, draw_start, target_goal_m
 from fetch_sim2real.sim.sensors.rgbd import SensorDraw, draw_sensor
 from fetch_sim2real.sim.world_file import ObjectPart, World
@@ -158,9 +158,9 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
 
 
 def _draw_camera(world: World, rng: np.random.Generator) -> CameraDraw:
-    part = world.camera
-    believed = camera_rotation(np.array(part.position_m), np.array(part.look_at_m))
-    position = np.array(part.position_m) + draw3(part.position_error_m, rng)
+    part, mount = world.camera, world.workcell.camera
+    believed = camera_rotation(np.array(mount.position_m), np.array(mount.look_at_m))
+    position = np.array(mount.position_m) + draw3(part.position_error_m, rng)
     angles = np.deg2rad(draw3(part.rotation_error_deg, rng))
     fov = part.vertical_fov_deg + part.fov_error_deg.draw(rng)
     return CameraDraw(position, believed @ small_rotation(angles), fov)
@@ -181,7 +181,8 @@ def ground_to_keep_clear(world: World, task: Task, object_m: FloatArray, goal_m:
     if task.object is None:
         return ()
     goal_xy = target_goal_m(task, object_m, goal_m)[:2]
-    return corridors(object_m[:2], goal_xy, np.array(world.camera.position_m[:2]), world.distractors.clearance_m)
+    camera_xy = np.array(world.workcell.camera.position_m[:2])
+    return corridors(object_m[:2], goal_xy, camera_xy, world.distractors.clearance_m)
 
 
 def _draw_dynamics(world: World, thing: ObjectPart, rng: np.random.Generator) -> DynamicsDraw:
@@ -191,7 +192,7 @@ def _draw_dynamics(world: World, thing: ObjectPart, rng: np.random.Generator) ->
         stiffness_factor=np.array([robot.servo_stiffness_factor.draw(rng) for _ in per_joint]),
         damping_factor=np.array([robot.joint_damping_factor.draw(rng) for _ in per_joint]),
         joint_offset_rad=np.deg2rad([robot.joint_offset_deg.draw(rng) for _ in per_joint]),
-        table_height_m=world.table.height_m.draw(rng),
+        table_height_m=world.workcell.table.height_m.draw(rng),
         object=_draw_object(thing, rng),
         armature_factor=np.array([robot.joint_armature_factor.draw(rng) for _ in per_joint]),
     )

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.common.ranges import box_of, draw3
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.graph import BLOCK_FRAME
-from fetch_sim2real.sim.randomization.ranges import box_of, draw3
 from fetch_sim2real.sim.world_file import TaskPart, World
 from fetch_sim2real.tasks.registry import Task
 from fetch_sim2real.types import FloatArray
@@ -43,7 +43,7 @@ def draw_start(world: World, task: Task, rng: np.random.Generator, ik: Different
             return Start(arm, grip, thing, goal)
     raise WorldFileError(
         f"world '{world.name}', task '{task.name}': no start and goal found in {MAX_TRIES} draws; start_grip_m must "
-        f"be within the arm's reach, the gripper's goals within reach and robot.workspace_m, and "
+        f"be within the arm's reach, the gripper's goals within reach and workcell.workspace_m, and "
         f"min_start_distance_m ({part.min_start_distance_m} m) must leave room"
     )
 
@@ -95,7 +95,7 @@ def is_worth_starting(
         return False
     if task.target == "object":
         return True
-    lower, upper = box_of(world.robot.workspace_m)
+    lower, upper = box_of(world.workcell.workspace_m)
     return bool(np.all(wanted >= lower) and np.all(wanted <= upper))
 
 

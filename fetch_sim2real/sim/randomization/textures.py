@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from fetch_sim2real.sim.randomization.ranges import ColorHsv, Range, Share, Varies, draw3, rgb_of
-from fetch_sim2real.sim.randomization.section import Part
+from fetch_sim2real.common.ranges import ColorHsv, Range, Share, Varies, draw3, rgb_of
+from fetch_sim2real.common.schema import Record
 from fetch_sim2real.types import FloatArray
 
 TEXTURE_SIZE: Final = 128
@@ -115,7 +115,7 @@ FAMILIES: Final[Mapping[str, Callable[[np.random.Generator], _Mix]]] = {
 }
 
 
-class SurfacePart(Part):
+class SurfacePart(Record):
     """How a surface looks: one of ``families`` or of the PNG files in ``images``, each as likely as another.
 
     A pattern mixes two colours from ``color_hsv``, the second brought to the first by 1 - ``contrast``. ``tile_m`` is

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetch_sim2real.common.ranges import Range, Varies
+from fetch_sim2real.common.schema import Record
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.sim.randomization.ranges import Range, Varies
-from fetch_sim2real.sim.randomization.section import Part
 from fetch_sim2real.sim.sensors.noise import REFERENCE_FOCAL_PX, white_noise
 from fetch_sim2real.types import FloatArray
 
@@ -19,7 +19,7 @@ from fetch_sim2real.types import FloatArray
 _VIGNETTING_AT: Final = 0.39
 
 
-class ColorPart(Part):
+class ColorPart(Record):
     """Ranges of a colour camera's settings and errors.
 
     ``white_balance`` are factors on red and blue; noise is the sigma at white of a 424x240 picture's pixels, 0..1,

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetch_sim2real.common.ranges import Range, Share, Varies
+from fetch_sim2real.common.schema import Record
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.sim.randomization.ranges import Range, Share, Varies
-from fetch_sim2real.sim.randomization.section import Part
 from fetch_sim2real.sim.sensors.noise import REFERENCE_FOCAL_PX, NoiseField
 
 # Beyond this a D435's depth is of no use on a table top: reported as a hole.
@@ -36,7 +36,7 @@ _FIXED_SHARE: Final = 0.5
 _NEVER: Final = -1e9
 
 
-class DepthPart(Part):
+class DepthPart(Record):
     """Ranges of a stereo camera's errors. Levels are brightness, 0..1, of the scene before exposure.
 
     Disparities in pixels of a 424 pixels wide depth picture; other ``_px`` in those of a 424x240 colour picture,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fetch_sim2real.common.ranges import draw_all
+from fetch_sim2real.common.schema import Record
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.sim.randomization.ranges import draw_all
-from fetch_sim2real.sim.randomization.section import Part
 from fetch_sim2real.sim.sensors.color_camera import ColorCamera, ColorDraw, ColorPart
 from fetch_sim2real.sim.sensors.depth_camera import DepthCamera, DepthDraw, DepthPart
 
 
-class SensorPart(Part):
+class SensorPart(Record):
     """The camera's colour and depth."""
 
     color: ColorPart

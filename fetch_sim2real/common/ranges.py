@@ -9,9 +9,11 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
+from fetch_sim2real.common.schema import Record
 from fetch_sim2real.types import FloatArray
 
 Draw = TypeVar("Draw")
+RecordType = TypeVar("RecordType", bound=Record)
 
 
 class Range(BaseModel):
@@ -79,8 +81,8 @@ def box_of(vector: tuple[Range, Range, Range]) -> tuple[FloatArray, FloatArray]:
 class Varies:
     """Marks a value as part of the randomization, and says what is physically possible.
 
-    ``widen`` (see ``sim.widening``) widens marked values only: where things are put for a task is not marked. Limits of
-    a vector are three numbers each.
+    ``scale_ranges`` widens marked values only: where a task puts its objects is not marked. Limits of a vector are
+    three numbers each.
     """
 
     low: float | tuple[float, float, float]
@@ -106,6 +108,31 @@ class Varies:
 Share = Annotated[Range, Varies(0.0, 1.0)]
 # Hue in degrees (0 red, 120 green, 240 blue; negative or above 360 goes round), saturation, value.
 ColorHsv = Annotated[Vector3, Varies((-360.0, 0.0, 0.0), (720.0, 1.0, 1.0))]
+
+
+def scale_ranges(record: RecordType, factor: float) -> RecordType:
+    """Return ``record`` with every range that is marked as ``Varies`` made ``factor`` times as wide about its middle.
+
+    What physics does not allow is clipped. Fixed values, and ranges without the mark, stay as they are.
+    """
+    changes: dict[str, Any] = {}
+    for name, field in type(record).model_fields.items():
+        value = getattr(record, name)
+        varies = next((mark for mark in field.metadata if isinstance(mark, Varies)), None)
+        if isinstance(value, Record):
+            changes[name] = scale_ranges(value, factor)
+        elif isinstance(value, Range) and varies is not None:
+            changes[name] = _scaled(value, factor, *varies.limits()[0])
+        elif isinstance(value, tuple) and varies is not None:
+            limits = varies.limits() * (len(value) if len(varies.limits()) == 1 else 1)
+            pairs = zip(value, limits, strict=True)
+            changes[name] = tuple(_scaled(axis, factor, low, high) for axis, (low, high) in pairs)
+    return record.model_copy(update=changes)
+
+
+def _scaled(value: Range, factor: float, lowest: float, highest: float) -> Range:
+    half_width = 0.5 * (value.high - value.low) * factor
+    return Range(low=max(lowest, value.middle - half_width), high=min(highest, value.middle + half_width))
 
 
 def rgb_of(hsv: FloatArray) -> FloatArray:
