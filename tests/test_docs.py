@@ -20,7 +20,6 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import fetch_sim2real.cli.sim
-import fetch_sim2real.cli.training
 from fetch_sim2real.cli.main import SUBCOMMANDS
 from fetch_sim2real.cli.reference import LAUNCH_FILES, NODES, app, pages, tables
 from fetch_sim2real.stack.launch_arguments import arguments_of
@@ -121,9 +120,7 @@ def test_modules_and_their_options_in_the_pages_exist() -> None:
     found = list(commands("python -m"))
     assert len(found) > 10
     for page, (name, *words) in found:
-        if name == "fetch_sim2real.cli.training":
-            expect_options(page, fetch_sim2real.cli.training.app, words)
-        elif name.startswith("benchmarks."):
+        if name.startswith("benchmarks."):
             # Their parsers are made where they run, so what is looked for is the text.
             path = ROOT / Path(*name.split("."))
             sources = [*path.parent.glob(f"{path.name}.py"), *path.glob("*.py")]

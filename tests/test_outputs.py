@@ -125,11 +125,11 @@ def test_a_home_folder_of_nobody_is_one_line(option: str, tmp_path: Path, bag: P
     assert is_one_line(run(command, *arguments), place, "write the whole path")
 
 
-@pytest.mark.parametrize("command", ["train reach --run", "state reach --run", "measure push --output"])
+@pytest.mark.parametrize("command", ["train reach --run", "train reach --stage expert --run", "measure push --output"])
 def test_training_finds_it_before_anything_is_done(command: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     place = tmp_path / "file" / "below"
-    words = [sys.executable, "-m", "fetch_sim2real.cli.training", *command.split(), str(place)]
+    words = [sys.executable, "-m", "fetch_sim2real.cli.main", *command.split(), str(place)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: ") and str(place) in done.stderr and done.stderr.count("\n") == 1
@@ -152,12 +152,12 @@ def test_a_video_without_its_encoder_is_refused_before_the_run(tmp_path: Path, m
     assert is_one_line(run("sim", "--record", tmp_path / "run", "--video", tmp_path / "v.txt"), ".mp4")
 
 
-@pytest.mark.parametrize("command", ["train", "state"])
-def test_training_without_matplotlib_is_refused_before_it_begins(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["all", "expert"])
+def test_training_without_matplotlib_is_refused_before_it_begins(stage: str, tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['matplotlib'] = None\n"
-        f"sys.argv = ['main', '{command}', 'reach', '--run', '{tmp_path / 'run'}']\n"
-        "from fetch_sim2real.cli.training import main; main()"
+        f"sys.argv = ['main', 'train', 'reach', '--stage', '{stage}', '--run', '{tmp_path / 'run'}']\n"
+        "from fetch_sim2real.cli.main import app; app()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
@@ -296,15 +296,15 @@ def test_a_result_that_cannot_be_written_is_printed_all_the_same(
 
 
 def test_half_a_line_of_a_measurement_is_measured_again(tmp_path: Path) -> None:
-    from fetch_sim2real.cli.training import _lines
+    from fetch_sim2real.cli.measure import measured
 
     file = tmp_path / "m.jsonl"
     file.write_text('{"seed": 1, "success": true}\n{"seed": 2, "succ')
-    assert [line["seed"] for line in _lines(file)] == [1]
+    assert [line["seed"] for line in measured(file)] == [1]
     for other in ("[1, 2]\n", "no json\n", "\x00\n"):
         file.write_text(other)
         with pytest.raises(SetupError, match="measure --output"):
-            _lines(file)
+            measured(file)
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------

@@ -85,9 +85,7 @@ def align_camera(
         tuple[float, float, float] | None, typer.Option(help="Block's x, y [m] in base_link and yaw [deg].")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Picture to write.", show_default=str(_PICTURE))] = None,
-    write: Annotated[
-        Path | None, typer.Option(help="Also write the estimate as a calibration file.")
-    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Also write the estimate as a calibration file.")] = None,
 ) -> None:
     if picture is not None:
         require_picture_place(picture, "--picture")

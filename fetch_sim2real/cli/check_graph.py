@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fetch_sim2real import graph
+from fetch_sim2real.cli.entry import make_console
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import Qos, Topic
@@ -51,9 +52,7 @@ def check_graph(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     namespace: Annotated[str, typer.Option(help=NAMESPACE_HELP)] = "",
 ) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_FILE_WIDTH)
+    console = make_console(_FILE_WIDTH)
     live = None if contract_only else _observe(duration, as_json, checked_namespace(namespace))
     findings = () if live is None else compare(live)
     faults = violations(findings)

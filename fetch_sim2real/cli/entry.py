@@ -1,13 +1,15 @@
-"""What every command does around its own work: names that can be passed on, and errors of one line."""
+"""What every command does around its own work: names that can be passed on, errors of one line, a console."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 
@@ -15,7 +17,11 @@ from fetch_sim2real.common.terminal import print_in_any_encoding
 from fetch_sim2real.common.validation import escaped, is_utf8
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_FILE_WIDTH: Final = 120  # characters in a line where there is no terminal to say
 
 
 def require_utf8(arguments: Sequence[str]) -> None:
@@ -63,6 +69,20 @@ def one_line_errors(own_packages: Collection[str]) -> Iterator[None]:
             raise
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         _fail(f"{place}{error.strerror}: is the name right, may you read and write there, is there room on the disk?")
+
+
+def make_console(file_width: int = _FILE_WIDTH) -> Console:
+    """Return a console on standard output, ``file_width`` characters wide where that is no terminal."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=file_width)
+
+
+def typed_command(subcommand: str) -> str:
+    """Return the command as it was typed, to be kept with its results."""
+    arguments = sys.argv[sys.argv.index(subcommand) + 1 :] if subcommand in sys.argv else sys.argv[1:]
+    return shlex.join(["fetch-sim2real", subcommand, *arguments])
 
 
 def _fail(text: str) -> NoReturn:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
-import sys
 import time
 from datetime import datetime, timezone
 from functools import partial
@@ -15,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from fetch_sim2real.cli.entry import make_console, typed_command
+
 if TYPE_CHECKING:
     from fetch_sim2real.evaluation.evidence import Evidence
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-_FILE_WIDTH: Final = 120
 # A graph in lockstep keeps about two cores busy.
 _CORES_PER_GRAPH: Final = 2
 _MAX_DEFAULT_JOBS: Final = 8
@@ -71,9 +70,7 @@ def evaluate(
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard unfinished work in the folder.")] = False,
 ) -> None:
     started_s, started = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_FILE_WIDTH)
+    console = make_console()
     # Imported here, so that --help needs neither ROS nor the simulation.
     from fetch_sim2real.common.outputs import Attempts, require_file_place, require_folder_place, write_text
     from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
@@ -112,13 +109,11 @@ def evaluate(
         cases=case_results(chosen, plan, done),
         timing=Timing(
             started=started,
-            command=shlex.join(["fetch-sim2real", "evaluate", *_arguments()]),
+            command=typed_command("evaluate"),
             machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             jobs=jobs,
             wall_s=round(time.monotonic() - started_s, 1),
-            cases={
-                case.name: tuple(done.timings[case.name, each] for each in case.seeds) for case in chosen.cases
-            },
+            cases={case.name: tuple(done.timings[case.name, each] for each in case.seeds) for case in chosen.cases},
         ),
     )
     findings = () if before is None else compare(evidence, before, max_slowdown)
@@ -166,8 +161,3 @@ def _print(evidence: Evidence, console: Console) -> None:
     console.print(table)
     for case, other, found in evidence.differences():
         console.print(f"{case} against {other}: {found.text()}", markup=False, highlight=False)
-
-
-def _arguments() -> list[str]:
-    """The arguments as they were typed."""
-    return sys.argv[sys.argv.index("evaluate") + 1 :] if "evaluate" in sys.argv else sys.argv[1:]

@@ -93,6 +93,21 @@ SUBCOMMANDS: Final = (
         "Write one HTML page of a robot's run from its bag: timeline, joints, latency, refusals, pictures.",
     ),
     Subcommand(
+        "train",
+        "fetch_sim2real.cli.train",
+        "Train an actor: expert with HER, encoder, DAgger, fine-tuning on pictures, policy bundle.",
+    ),
+    Subcommand(
+        "measure",
+        "fetch_sim2real.cli.measure",
+        "Measure a policy's success in one process, without ROS.",
+    ),
+    Subcommand(
+        "compare",
+        "fetch_sim2real.cli.compare",
+        "Compare two measurements episode by episode.",
+    ),
+    Subcommand(
         "contact-sheet",
         "fetch_sim2real.cli.contact_sheet",
         "Write a picture of a world's episodes as camera and actor see them.",

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
-from rich.console import Console
 
+from fetch_sim2real.cli.entry import make_console
 from fetch_sim2real.common.outputs import require_file_place
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.operation.log import OUTCOMES, OperationLog
@@ -29,7 +29,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 DEFAULT_LOG: Final = Path("runs/operate.jsonl")
 MODES: Final = ("live", "shadow")
 _WAIT_S: Final = 15.0
-_FILE_WIDTH: Final = 120
 _HELP: Final = """Run a policy on a robot from one terminal: check list, goal, enable, start, stop, label, and again.
 
 The nodes have to run already. Without a subcommand it is a dialogue; the subcommands are its steps, for scripts. The
@@ -90,7 +89,7 @@ def operate(
     from fetch_sim2real.ros.operate.run_session import run_dialogue
 
     with _stoppable() as stop:
-        if not run_dialogue(choices, _console(), stop, trial, sim, seed):
+        if not run_dialogue(choices, make_console(), stop, trial, sim, seed):
             raise typer.Exit(1)
 
 
@@ -104,7 +103,7 @@ def check(context: typer.Context, as_json: Annotated[bool, typer.Option("--json"
         if as_json:
             typer.echo(json.dumps([asdict(item) for item in check_list.items], indent=2))
         else:
-            print_check_list(check_list, _console())
+            print_check_list(check_list, make_console())
         if check_list.failed:
             raise typer.Exit(1)
 
@@ -252,10 +251,3 @@ def _stoppable() -> Iterator[StopRequest]:
             yield stop
         except StopRequestedError as stopped:
             raise typer.Exit(128 + stopped.signal_number) from None
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_FILE_WIDTH)
-
-

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from fetch_sim2real import graph
+from fetch_sim2real.cli.entry import make_console
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.common.outputs import require_folder_place
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 _DEFAULTS: Final = ReplayOptions()
-_FILE_WIDTH: Final = 120
 _HELP: Final = """Play a bag to a policy in a live graph, to look at what it would do.
 
 There is no driver: nothing moves. Pictures, joint states, goals and the driver's recorded answers come from the bag, at
@@ -66,9 +66,7 @@ def play(
     record: Annotated[Path | None, typer.Option(help="Folder for a bag of what is played and commanded; new.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show it live, as a page in a browser.")] = False,
 ) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_FILE_WIDTH)
+    console = make_console()
     # Imported here, so that --help needs no ROS.
     from fetch_sim2real.bags.reading import open_bag
     from fetch_sim2real.bags.renames import renames_of

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from contextlib import nullcontext
 from datetime import datetime
@@ -11,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from fetch_sim2real import paths
+from fetch_sim2real.cli.entry import make_console, typed_command
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.robot_backends import ROSBRIDGE
 from fetch_sim2real.ros.namespaces import HELP as NAMESPACE_HELP
@@ -28,7 +26,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 DEFAULT_EPISODES: Final = 10
 _DEFAULTS: Final = SimGraphOptions()
 _WORLD_HELP: Final = f"{', '.join(paths.world_names())}, or a YAML file."
-_FILE_WIDTH: Final = 120  # characters in a line where there is no terminal to say
 _HELP: Final = """Run the whole stack in simulation: policy, arm driver, and MuJoCo in place of robot and camera.
 
 Policy and driver are the processes that run on a robot. The run ends with a table, a bag of everything, and a picture
@@ -110,9 +107,7 @@ def sim(
     view: Annotated[bool, typer.Option("--view", help="Show the run live, as a page in a browser.")] = False,
 ) -> None:
     started_s = time.monotonic()
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_FILE_WIDTH)
+    console = make_console()
     if no_record and record is not None:
         raise typer.BadParameter("--record and --no-record exclude each other")
     # Imported here, so that --help needs neither ROS nor the simulation.
@@ -142,7 +137,7 @@ def sim(
                 rosbridge_loss=rosbridge_loss,
             ),
             episodes=episodes,
-            command=shlex.join(["fetch-sim2real", "sim", *_arguments()]),
+            command=typed_command("sim"),
             folder=None
             if no_record or (attach and record is None)
             else (record or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"),
@@ -169,8 +164,3 @@ def sim(
         console.print(f"[bold]result  [/]{settings.folder / RESULT_FILE}", soft_wrap=True, highlight=False)
     if attempts.failed:
         raise typer.Exit(1)
-
-
-def _arguments() -> list[str]:
-    """The arguments as they were typed."""
-    return sys.argv[sys.argv.index("sim") + 1 :] if "sim" in sys.argv else sys.argv[1:]

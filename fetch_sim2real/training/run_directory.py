@@ -1,14 +1,49 @@
-"""A training run's folder: checkpoint, log, curve. Everything needed to go on after an interruption."""
+"""A training run's folder: checkpoint, log, curve, summary. Everything needed to go on after an interruption."""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from fetch_sim2real.common.outputs import write_text
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a stage has taken so far, interrupted calls included; ``updates`` are of its learner."""
+
+    env_steps: int
+    updates: int
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came out of a run, for programs that compare runs. None: not known.
+
+    ``success_rate`` is of ``episodes`` on evaluation seeds, none of which training draws; ``ci95`` its 95 % interval.
+    ``env_steps`` and ``updates`` are those of actor-critic learning. ``minutes`` are of the wall clock; unknown where
+    stages were finished by an earlier call. ``demonstrator``: whether a scripted demonstrator was asked.
+    """
+
+    task: str
+    stage: str
+    world: str
+    seed: int
+    demonstrator: bool
+    env_steps: int
+    updates: int
+    minutes: float | None
+    episodes: int
+    success_rate: float | None
+    ci95: tuple[float, float] | None
+    command: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +80,10 @@ class RunDirectory:
     def curve(self) -> Path:
         return self.path / "learning_curve.png"
 
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
     def images(self, stream: str) -> Path:
         return self.path / f"images_{stream}.npz"
 
@@ -58,6 +97,17 @@ class RunDirectory:
         """A checkpoint of one's own run; weights only, so a foreign file cannot run code."""
         state: dict[str, Any] = torch.load(path, weights_only=True)
         return state
+
+    def spent(self) -> Spent:
+        """Return what the last checkpoint had taken; nothing without one."""
+        if not self.last.exists():
+            return Spent(0, 0, 0.0)
+        stored = self.load(self.last)
+        return Spent(int(stored["steps"]), int(stored["learner"]["updates"]), float(stored["wall_s"]))
+
+    def write_summary(self, summary: Summary) -> None:
+        """Write ``summary`` as JSON."""
+        write_text(json.dumps(asdict(summary), indent=2) + "\n", self.summary)
 
     def append_log(self, row: dict[str, float]) -> None:
         """One line of progress; the header comes with the first."""
