@@ -16,13 +16,14 @@ from fetch_sim2real import graph
 from fetch_sim2real.common.stamp_sequence import StampVerdict
 from fetch_sim2real.control.target_box import box_text, common_box, target_box_of
 from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.messages.camera_info import camera_model_of
+from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.observe import MAX_JOINT_SKEW_NS, joint_skew_words
-from fetch_sim2real.policy.actor_step import ActorStep
-from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
 from fetch_sim2real.policy.goals import GoalVerdict, judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
-from fetch_sim2real.policy.look_rates import Look
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.policy.pairing import (
     MAX_DEPTH_OFFSET_NS,
     SYNC_ADVICE,
@@ -30,7 +31,7 @@ from fetch_sim2real.policy.pairing import (
     FramePairer,
     depth_offset_words,
 )
-from fetch_sim2real.policy.setpoints import SetpointTracker
+from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Policy, Sensed, SetpointTracker
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
 from fetch_sim2real.ros.joint_states import JointStateMerger, setpoint_of
 from fetch_sim2real.ros.latency import Latencies, Rate
@@ -42,7 +43,7 @@ from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
 from fetch_sim2real.ros.trajectories import command_message
 from fetch_sim2real.stack.graph_check import wrong_rate_words
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
-from fetch_sim2real.types import Goal, JointCommand
+from fetch_sim2real.types import Goal, JointCommand, RgbdFrame
 from fetch_sim2real.workcell import load_workcell
 from policy_node.camera_pose import CameraPose
 from policy_node.settings import TABLE
@@ -69,7 +70,8 @@ class PolicyNode(StackNode):
         if world := self.parameters.text("world"):
             world_box_m = target_box_of(load_workcell(world, worlds_dir()))
             target_box_m, self._world_box = common_box(target_box_m, world_box_m), box_text(world_box_m)
-        self._actor = ActorStep(bundle, cast(Look, self.parameters.text("look")), target_box_m)
+        policy = _policy_of(bundle, cast(LookRate, self.parameters.text("look")))
+        self._actor = CommandRuntime(self._manifest, policy, target_box_m)
         # What the bundle's observations do not hold need not come.
         self._joints = JointStateMerger(needs_fingers=self._manifest.observation.proprioception, needs_velocity=False)
         self._history = JointHistory()
@@ -79,7 +81,6 @@ class PolicyNode(StackNode):
         self._is_started = not self.parameters.flag("await_start")
         self._moves = Moves(self, lambda: "the policy acts: hold it first" if self._is_started else "")
         self._pending: tuple[FrameMessages, float] | None = None
-        self._is_acting = False
         self._last_frame_ns: int | None = None
         # A simulation that is reset jumps ahead: its stamps have nothing to do with when they come.
         self._is_simulated = bool(self.get_parameter(USE_SIM_TIME).value)
@@ -200,6 +201,8 @@ class PolicyNode(StackNode):
             return False, f"there is no goal: state one on {graph.GOAL.name} first"
         if self._moves.is_moving:
             return False, "the arm is being moved: wait until it has arrived, or end the move"
+        if not self._is_started:
+            self._actor.reset()
         self._is_started = True
         return True, "acting on the goal"
 
@@ -261,13 +264,14 @@ class PolicyNode(StackNode):
             return
         started_s = time.perf_counter()
         try:
-            command = self._actor.command(frame, joints, goal.position_m, setpoint)
+            pair = RgbdFrame(frame.stamp_ns, color_of(frame.color), depth_of(frame.depth))
+            sensed = Sensed(pair, camera_model_of(frame.info), joints, goal.position_m, setpoint)
+            command = self._actor.command(sensed)
         except (ObservationError, CommandError) as error:
             self._complain(str(error))
             self._answer_pending(self._hold(frame.stamp_ns), "hold:bad_observation")
             return
         self._inference.add((time.perf_counter() - started_s) * 1e3)
-        self._is_acting = True
         self._answer_pending(command, "command")
 
     def _several_cameras(self) -> str:
@@ -279,10 +283,7 @@ class PolicyNode(StackNode):
         return ""
 
     def _hold(self, stamp_ns: int) -> JointCommand:
-        if self._is_acting:
-            # The arm comes to rest: what was done before is no history of what follows.
-            self._actor.reset()
-            self._is_acting = False
+        self._actor.skip()
         return JointCommand(stamp_ns=stamp_ns, hold=True)
 
     def _answer_pending(self, command: JointCommand, kind: str) -> None:
@@ -373,6 +374,15 @@ class PolicyNode(StackNode):
         if self._complaint:
             return Report(Level.WARN, self._complaint, values)
         return Report(Level.OK, "no goal" if self._goal is None else "running", values)
+
+
+def _policy_of(bundle: PolicyBundle, look: LookRate) -> Policy:
+    """The bundle's actor, or an open-loop baseline of it where that is asked for."""
+    if look == EVERY_FRAME:
+        return ActorPolicy(bundle)
+    from fetch_sim2real.evaluation.open_loop import policy_at
+
+    return policy_at(bundle, look)
 
 
 def _jump_words(whose: str, jump_ns: int) -> str:

@@ -13,12 +13,10 @@ from rosbags.typesys import Stores, get_typestore
 from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
 from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
-from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.control.action import action_to_command
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.perception.observe import observe
 from fetch_sim2real.policy.bundle import PolicyBundle
-from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointCommand, JointSample, JointSetpoint, RgbdFrame
 
@@ -104,7 +102,7 @@ def messages(bundle: PolicyBundle, frames: int) -> Iterator[Message]:
         return Message(topic, received_ns, bytes(STORE.serialize_cdr(content, topic.type)))
 
     manifest, rng = bundle.manifest, np.random.default_rng(0)
-    policy, ik = Policy(bundle), DifferentialIk(manifest.torso_height_m)
+    runtime, ik = PolicyRuntime.of_bundle(bundle), DifferentialIk(manifest.torso_height_m)
     setpoint = JointSetpoint.at_rest(HOME_POSITION_RAD)
     yield message(graph.GOAL, 0, goal_message())
     activated = joint_state(START_NS - 1, ARM_JOINTS, setpoint.position, setpoint.velocity, "activated")
@@ -115,12 +113,9 @@ def messages(bundle: PolicyBundle, frames: int) -> Iterator[Message]:
         depth_mm = rng.integers(300, 2000, (CAMERA.height, CAMERA.width)).astype(np.uint16)
         joints = JointSample(stamp_ns, setpoint.position + 0.001, setpoint.velocity, _FINGER_M)
         measured = [*joints.position, _FINGER_M, _FINGER_M, manifest.torso_height_m]
-        observation = observe(
-            manifest.observation, RgbdFrame(stamp_ns, rgb, depth_mm), CAMERA, joints, setpoint.position,
-            np.array(GOAL_M), policy.last_actions, lambda position: grip_position(position, manifest.torso_height_m),
-        )  # fmt: skip
+        now = Sensed(RgbdFrame(stamp_ns, rgb, depth_mm), CAMERA, joints, np.array(GOAL_M), setpoint)
         command = action_to_command(
-            policy.act(observation), setpoint, ik, manifest.action.scale_m, manifest.action.gripper == "controlled",
+            runtime.act([now])[0], setpoint, ik, manifest.action.scale_m, manifest.action.gripper == "controlled",
             manifest.action.target_box_m, stamp_ns,
         )  # fmt: skip
         assert command.velocity is not None

@@ -38,7 +38,7 @@ from fetch_sim2real.policy.manifest import (
     TrainingRecord,
 )
 from fetch_sim2real.policy.network import Actor, ActorSpec, ConvLayer, build_actor
-from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.policy.runtime import ActorPolicy
 
 STEPS, RESETS = 9, (0, 5)
 FILES = ("manifest.json", "actor.safetensors", "golden.npz")
@@ -235,16 +235,14 @@ def test_a_saved_bundle_replaces_the_old_one_and_leaves_no_litter(folder: Path) 
 def test_policy_repeats_the_golden_actions(pristine: Path) -> None:
     bundle = load_bundle(pristine)
     golden = golden_from_bytes((pristine / "golden.npz").read_bytes(), bundle.manifest.observation)
-    policy = Policy(bundle)
+    policy = ActorPolicy(bundle)
     for step in range(STEPS):
         if golden.reset[step]:
             policy.reset()
-            np.testing.assert_array_equal(policy.last_actions, np.zeros((1, 4)))
         image = Image(golden.rgb[step], golden.depth_mm[step])
-        action = policy.act(Observation(image, golden.vector[step]))
+        (action,) = policy.act([Observation(image, golden.vector[step])])
         assert action.shape == (4,) and action.dtype == np.float64
         np.testing.assert_allclose(action, golden.action[step], atol=1e-5)
-        np.testing.assert_array_equal(policy.last_actions, action[None])
 
 
 # ------------------------------------------------------------------------------------------------ damaged files

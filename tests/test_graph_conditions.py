@@ -14,11 +14,11 @@ from rclpy.parameter import Parameter
 from benchmarks.rig.graph_harness import set_parameter, simulated_graph
 from fetch_sim2real import graph
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.paths import find_policy, worlds_dir
-from fetch_sim2real.perception.observe import observe
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.policy.look_rates import Look
-from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.policy.look_rate import LookRate
+from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.ros.operator import Operator
 from fetch_sim2real.sim.disturbances.conditions import Conditions, Faults
 from fetch_sim2real.sim.simulation import Outcome, SimWorld
@@ -47,19 +47,16 @@ def run_episode(operator: Operator, seed: int, conditions: Conditions) -> dict[s
     return outcome
 
 
-def in_one_process(world_file: str, seed: int, conditions: Conditions, look: Look) -> Outcome:
+def in_one_process(world_file: str, seed: int, conditions: Conditions, look: LookRate) -> Outcome:
     bundle = load_bundle(find_policy("push"))
     world = load_world(world_file, worlds_dir()).with_episode_s(EPISODE_S)
     loop = ClosedLoop(SimWorld(world, find_task("push"), (424, 240)), ActionSettings.of_bundle(bundle.manifest))
-    policy = Policy(bundle, look)
+    runtime = PolicyRuntime.of_bundle(bundle, policy_at(bundle, look))
     loop.reset(seed, conditions=conditions)
     while (captured := loop.next_frame()) is not None:
         assert captured.frame is not None
-        observation = observe(
-            bundle.manifest.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured),
-            loop.setpoint.position, loop.sim.goal_m, policy.last_actions, loop.grip_position_m,
-        )  # fmt: skip
-        loop.act(policy.act(observation), captured)
+        now = Sensed(captured.frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.goal_m, loop.setpoint)
+        loop.act(runtime.act([now])[0], captured)
     outcome = loop.sim.outcome()
     loop.sim.close()
     return outcome

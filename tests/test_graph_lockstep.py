@@ -24,9 +24,8 @@ from benchmarks.rig.graph_harness import (
 from fetch_sim2real import graph
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.perception.observe import observe
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.ros.joint_states import setpoint_of
 from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.sim.simulation import SimWorld
@@ -98,7 +97,7 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
     graph_run = answers(cell)
 
     manifest = load_bundle(bundle).manifest
-    policy = Policy(load_bundle(bundle))
+    runtime = PolicyRuntime.of_bundle(load_bundle(bundle))
     loop = ClosedLoop(
         SimWorld(world(), find_task("reach_block"), (424, 240)),
         ActionSettings.of_bundle(manifest),
@@ -109,11 +108,8 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
     decisions = []
     while (captured := loop.next_frame()) is not None:
         assert captured.frame is not None
-        observation = observe(
-            manifest.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured),
-            loop.setpoint.position, draw.goal_m, policy.last_actions, loop.grip_position_m,
-        )  # fmt: skip
-        decisions.append(loop.act(policy.act(observation), captured))
+        now = Sensed(captured.frame, loop.sim.camera_model, loop.joints_at(captured), draw.goal_m, loop.setpoint)
+        decisions.append(loop.act(runtime.act([now])[0], captured))
     assert [m.header.frame_id for m in graph_run] == [decision.outcome for decision in decisions]
     for message, decision in zip(graph_run, decisions, strict=True):
         setpoint = setpoint_of(message)

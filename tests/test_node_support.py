@@ -22,7 +22,7 @@ from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.distortion import LensDistortion
 from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.pairing import FramePairer
-from fetch_sim2real.policy.setpoints import SetpointTracker
+from fetch_sim2real.policy.runtime import SetpointTracker
 from fetch_sim2real.ros.camera_info import camera_info_message, camera_model_of
 from fetch_sim2real.ros.images import color_message, color_of, depth_message, depth_of
 from fetch_sim2real.ros.joint_states import JointStateMerger, joint_state_message, setpoint_message, setpoint_of

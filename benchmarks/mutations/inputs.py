@@ -49,18 +49,18 @@ from fetch_sim2real.control.target_box import box_told
 from fetch_sim2real.control.trajectory import held_until, stopping_trajectory
 from fetch_sim2real.errors import CommandError, MessageError, ObservationError
 from fetch_sim2real.evaluation.suite import SUITES, load_suite
+from fetch_sim2real.messages.camera_info import camera_model_of
+from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.messages.poses import position_of
 from fetch_sim2real.messages.statuses import goal_status_of, move_status_of
 from fetch_sim2real.operation.slow_move import MoveFollower
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.policy.actor_step import ActorStep
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.goals import judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
-from fetch_sim2real.policy.look_rates import EVERY_FRAME
 from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
-from fetch_sim2real.policy.setpoints import SetpointTracker
+from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Sensed, SetpointTracker
 from fetch_sim2real.ros.camera_info import camera_info_message
 from fetch_sim2real.ros.entering import enter_ros
 from fetch_sim2real.ros.images import color_message, depth_message
@@ -74,7 +74,7 @@ from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.sim.disturbances.conditions import Conditions
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.ros_arguments import check_ros_arguments
-from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint
+from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint, RgbdFrame
 from fetch_sim2real.workcell import load_workcell
 from policy_node.slow_moves import waypoints_of
 from sim_bridge.fetch_robot import FetchRobot
@@ -169,7 +169,7 @@ class _FrameReader:
     def __init__(self, color: Image, info: CameraInfo, depth: Image) -> None:
         bundle = load_bundle(find_policy(POLICY))
         self._parts = {"color": color, "info": info, "depth": depth}
-        self._actor = ActorStep(bundle, EVERY_FRAME, bundle.manifest.action.target_box_m)
+        self._actor = CommandRuntime(bundle.manifest, ActorPolicy(bundle), bundle.manifest.action.target_box_m)
         self._pairer = FramePairer()
         self._goal_m = (np.array(bundle.manifest.goal.lower_m) + np.array(bundle.manifest.goal.upper_m)) / 2
 
@@ -188,7 +188,9 @@ class _FrameReader:
         parts = {**self._parts, part: message}
         frame = FrameMessages(NOW_NS, parts["color"], parts["info"], parts["depth"])
         self._actor.reset()
-        self._actor.command(frame, _sample(), self._goal_m, JointSetpoint.at_rest(HOME_POSITION_RAD))
+        pair = RgbdFrame(frame.stamp_ns, color_of(frame.color), depth_of(frame.depth))
+        at_rest = JointSetpoint.at_rest(HOME_POSITION_RAD)
+        self._actor.command(Sensed(pair, camera_model_of(frame.info), _sample(), self._goal_m, at_rest))
 
 
 class _GoalReader:

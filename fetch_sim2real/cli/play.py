@@ -20,7 +20,7 @@ from fetch_sim2real.common.outputs import require_folder_place
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.common.supervision import Supervisor
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.policy.look_rates import LOOKS
+from fetch_sim2real.policy.look_rate import LOOK_RATES
 from fetch_sim2real.ros.own_domain import enter_domain
 from fetch_sim2real.stack.playback_processes import ReplayOptions, replay_graph
 
@@ -54,7 +54,7 @@ def play(
         _DEFAULTS.start_s
     ),
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = _DEFAULTS.loop,
-    look: Annotated[str, typer.Option(help=f"When the actor sees: {', '.join(LOOKS)}.")] = _DEFAULTS.look,
+    look: Annotated[str, typer.Option(help=f"When the actor sees: {', '.join(LOOK_RATES)}.")] = _DEFAULTS.look,
     rename: Annotated[
         list[str] | None,
         typer.Option(help="Topic that has another name in the bag: /joint_states:=/fetch/joint_states."),

@@ -18,7 +18,7 @@ from fetch_sim2real.errors import SetupError
 from fetch_sim2real.evaluation.rerun import replay_run
 from fetch_sim2real.paths import find_policy
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.policy.look_rates import EVERY_FRAME, LOOKS
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LOOK_RATES
 from fetch_sim2real.reports.rerun_comparison import comparison_picture, summary
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -33,7 +33,7 @@ def main(
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Largest difference of a command that is no difference [rad, m, rad/s].")
     ] = 0.0,
-    look: Annotated[str, typer.Option(help=f"When the actor looks, as the policy did: {', '.join(LOOKS)}.")] = (
+    look: Annotated[str, typer.Option(help=f"When the actor looks, as the policy did: {', '.join(LOOK_RATES)}.")] = (
         EVERY_FRAME
     ),
     rename: Annotated[
@@ -47,8 +47,8 @@ def main(
 
     Exit status 1 if commands differ by more than the tolerance, or none could be compared.
     """
-    if look not in LOOKS:
-        raise SetupError(f"look is '{look}', expected one of {', '.join(LOOKS)}")
+    if look not in LOOK_RATES:
+        raise SetupError(f"look is '{look}', expected one of {', '.join(LOOK_RATES)}")
     if picture is not None:
         require_picture_place(picture, "--picture")
     # As the policy's node: more threads round differently.

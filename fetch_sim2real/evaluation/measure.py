@@ -14,25 +14,26 @@ import numpy as np
 
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.evaluation.scripted import ScriptedPolicy
-from fetch_sim2real.perception.observe import ACTION_SIZE, Observation, observe
+from fetch_sim2real.perception.observe import ACTION_SIZE, Observation
 from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
-from fetch_sim2real.policy.look_rates import EVERY_FRAME, Look
-from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
+from fetch_sim2real.policy.runtime import Policy, PolicyRuntime, Sensed
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.randomization.sample import draw_episode
 from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.registry import Task, find_task
-from fetch_sim2real.types import RgbdFrame
+from fetch_sim2real.types import FloatArray, RgbdFrame
 
 Control = Literal[
     "none", "blank-image", "foreign-pictures", "do-nothing", "look-once", "look-each-second", "scripted"
 ]
 CONTROLS: Final[tuple[Control, ...]] = get_args(Control)
-_LOOKS: Final[dict[Control, Look]] = {"look-once": "once", "look-each-second": "each-second"}
+_LOOKS: Final[dict[Control, LookRate]] = {"look-once": "once", "look-each-second": "each-second"}
 _CAMERA_SIZE: Final = (424, 240)
 
 
@@ -42,7 +43,7 @@ class Case:
 
     Some controls replace what the actor sees or does, and must fail: black pictures without depth, the pictures of the
     episode before, no motion at all. The others are baselines: the actor looks once, or each second
-    (``policy.looking``), or the task's scripted demonstrator acts on the positions that the actor's encoder sees.
+    (``evaluation.open_loop``), or the task's scripted demonstrator acts on the positions that the actor's encoder sees.
     """
 
     world: World
@@ -80,26 +81,40 @@ def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:
 def _run(loop: ClosedLoop, bundle: PolicyBundle, case: Case, seed: int, foreign: deque[Image]) -> list[Image]:
     """Run an episode, on ``foreign`` pictures as long as there are some; returns its own pictures."""
     loop.reset(seed, case.move_block, case.conditions)
-    policy, spec = _actor(bundle, case.control), bundle.manifest.observation
-    own: list[Image] = []
+    policy = _SwappedPictures(_policy(bundle, case.control), foreign)
+    runtime = PolicyRuntime.of_bundle(bundle, policy)
     while (captured := loop.next_frame()) is not None:
         assert captured.frame is not None
         frame = _blank(captured.frame) if case.control == "blank-image" else captured.frame
-        observation = observe(
-            spec, frame, loop.sim.camera_model, loop.joints_at(captured), loop.setpoint.position, loop.sim.goal_m,
-            policy.last_actions, loop.grip_position_m,
-        )  # fmt: skip
-        own.append(observation.image)
-        if foreign:
-            observation = Observation(foreign.popleft(), observation.vector)
-        loop.act(policy.act(observation), captured)
-    return own
+        now = Sensed(frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.goal_m, loop.setpoint)
+        loop.act(runtime.act([now])[0], captured)
+    return policy.own
 
 
-def _actor(bundle: PolicyBundle, control: Control) -> Policy | ScriptedPolicy:
+class _SwappedPictures:
+    """Shows a policy ``foreign`` pictures as long as there are some; keeps its ``own``. One environment."""
+
+    def __init__(self, policy: Policy, foreign: deque[Image]) -> None:
+        self._policy, self._foreign = policy, foreign
+        self.own: list[Image] = []
+
+    def reset(self, environments: Sequence[int] | None = None) -> None:
+        """See Policy."""
+        self._policy.reset(environments)
+
+    def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
+        """See Policy."""
+        (observation,) = observations
+        self.own.append(observation.image)
+        if self._foreign:
+            observation = Observation(self._foreign.popleft(), observation.vector)
+        return self._policy.act([observation], environments)
+
+
+def _policy(bundle: PolicyBundle, control: Control) -> Policy:
     if control == "scripted":
         return ScriptedPolicy(bundle)
-    return Policy(bundle, _LOOKS.get(control, EVERY_FRAME))
+    return policy_at(bundle, _LOOKS.get(control, EVERY_FRAME))
 
 
 def _stand_still(loop: ClosedLoop, case: Case, seed: int) -> None:

@@ -2,9 +2,9 @@
 
 The state that the policy node had at each frame follows from the bag: the frame is whole when its three messages are
 there; its joints are the nearest sample; the setpoint is the driver's last answer before its answer to this frame; the
-actor forgets when the driver is activated and when the policy holds. Nothing depends on the order in which messages of
-different topics reached the recorder, but for the goal: the one in force is the last that was received before the
-command.
+actor forgets when the driver is activated and when the policy goes on holding. Nothing depends on the order in which
+messages of different topics reached the recorder, but for the goal: the one in force is the last that was received
+before the command.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.control.target_box import box_told, common_box
 from fetch_sim2real.errors import CommandError, FetchSim2RealError, ObservationError
+from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.graph import POLICY_NODE
+from fetch_sim2real.messages.camera_info import camera_model_of
+from fetch_sim2real.messages.images import color_of, depth_of
 from fetch_sim2real.messages.joint_states import ACTIVATED
-from fetch_sim2real.policy.actor_step import ActorStep
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.goals import judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
-from fetch_sim2real.policy.look_rates import EVERY_FRAME, Look
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
-from fetch_sim2real.policy.setpoints import SetpointTracker
-from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint
+from fetch_sim2real.policy.runtime import CommandRuntime, Sensed, SetpointTracker
+from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
 _PARTS: Final = dict(zip((topic.name for topic in CAMERA_TOPICS), ("color", "info", "depth"), strict=True))
 
@@ -92,7 +94,7 @@ def _numbers(command: JointCommand) -> FloatArray:
     return np.nan_to_num(np.concatenate([command.position, velocity, [finger]]), nan=1e9)
 
 
-def replay_run(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: Look = EVERY_FRAME) -> Replayed:
+def replay_run(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: LookRate = EVERY_FRAME) -> Replayed:
     """Replay ``run``, which was read from ``bag``. Raises ``SetupError`` if the bag cannot be read."""
     started_s, cpu_started_s = time.perf_counter(), time.process_time()
     state = _State(run, bundle, look)
@@ -140,15 +142,15 @@ def _all_answers(run: RecordedRun) -> list[Answer | Reply]:
 class _State:
     """What the policy node would know at each frame."""
 
-    def __init__(self, run: RecordedRun, bundle: PolicyBundle, look: Look) -> None:
+    def __init__(self, run: RecordedRun, bundle: PolicyBundle, look: LookRate) -> None:
         self._run, self._manifest = run, bundle.manifest
         own_box_m = bundle.manifest.action.target_box_m
         world_box_m = box_told(run.diagnostics.get(POLICY_NODE, {}).get("world_box_m", ""))
-        self._actor = ActorStep(bundle, look, own_box_m if world_box_m is None else common_box(own_box_m, world_box_m))
+        target_box_m = own_box_m if world_box_m is None else common_box(own_box_m, world_box_m)
+        self._actor = CommandRuntime(bundle.manifest, policy_at(bundle, look), target_box_m)
         self._history, self._joint_index = JointHistory(), 0
         self._setpoints, self._reply_index = SetpointTracker(), 0
         self._replied = {reply.stamp_ns for reply in run.replies if reply.decision != ACTIVATED}
-        self._is_acting = False
         actor, observation = bundle.manifest.actor, bundle.manifest.observation
         self._has_memory = observation.last_actions > 0 or actor.state_size > 0 or look != EVERY_FRAME
         self._is_known = True
@@ -187,7 +189,6 @@ class _State:
         self._setpoints.sent(answer.stamp_ns)
 
     def _act(self, answer: Answer | Reply, messages: FrameMessages, received_ns: int) -> None:
-        self._is_acting = True
         joints, goal_m, setpoint = self._joints_at(messages.stamp_ns), self._goal_at(answer), self._setpoints.setpoint
         if joints is None or goal_m is None or setpoint is None or self._setpoints.is_awaited:
             missing = "joints" if joints is None else "accepted goal" if goal_m is None else "setpoint"
@@ -195,11 +196,10 @@ class _State:
             self.left_out[f"no {missing} in the bag"] += 1
             return
         try:
-            whole = FrameMessages(
-                messages.stamp_ns, decoded(messages.color), decoded(messages.info), decoded(messages.depth)
-            )
+            color, info, depth = decoded(messages.color), decoded(messages.info), decoded(messages.depth)
             started_s = time.perf_counter()
-            now = self._actor.command(whole, joints, goal_m, setpoint)
+            frame = RgbdFrame(messages.stamp_ns, color_of(color), depth_of(depth))
+            now = self._actor.command(Sensed(frame, camera_model_of(info), joints, goal_m, setpoint))
         except (ObservationError, CommandError) as error:
             self._lost_step()
             self.left_out[f"no command now: {error}"] += 1
@@ -216,9 +216,8 @@ class _State:
             self.left_out["frame without a command in the bag"] += 1
 
     def _hold(self) -> None:
-        if self._is_acting:
-            self._forget()
-            self._is_acting = False
+        if self._actor.skip():
+            self._is_known = True
 
     def _forget(self) -> None:
         self._actor.reset()
@@ -226,7 +225,6 @@ class _State:
 
     def _lost_step(self) -> None:
         """The actor acted then and cannot now."""
-        self._is_acting = True
         self._is_known = not self._has_memory
 
     def _hear_driver(self, answer: Answer | Reply) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 
 from fetch_sim2real import graph
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.evaluation.recorded_episode import Moment
 from fetch_sim2real.evaluation.suite import Case
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.perception.observe import observe
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.policy.runner import Policy
+from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.sim.simulation import Captured, Outcome, SimWorld
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
@@ -42,16 +42,13 @@ def replay(case: Case, task_name: str, seed: int, keep_every: int) -> Replay:
     loop = ClosedLoop(SimWorld(world, task, CAMERA_SIZE), ActionSettings.of_bundle(bundle.manifest))
     try:
         draw = loop.reset(seed, conditions=case.conditions)
-        policy, count = Policy(bundle, case.look), 0
+        runtime, count = PolicyRuntime.of_bundle(bundle, policy_at(bundle, case.look)), 0
         moments: list[Moment] = []
         while (captured := loop.next_frame()) is not None:
             assert captured.frame is not None
             frame = _black(captured.frame) if case.blank_image else captured.frame
-            observation = observe(
-                bundle.manifest.observation, frame, loop.sim.camera_model, loop.joints_at(captured),
-                loop.setpoint.position, loop.sim.goal_m, policy.last_actions, loop.grip_position_m,
-            )  # fmt: skip
-            loop.act(policy.act(observation), captured)
+            now = Sensed(frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.goal_m, loop.setpoint)
+            loop.act(runtime.act([now])[0], captured)
             if count % keep_every == 0:
                 moments.append(_moment(loop, captured))
             count += 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
-from fetch_sim2real.perception.observe import ActionHistory, Observation
+from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.training.estimated_state import seen_situation
 from fetch_sim2real.training.learning_task import LEARNING_TASKS
@@ -18,24 +20,24 @@ class ScriptedPolicy:
     def __init__(self, bundle: PolicyBundle) -> None:
         self._actor = bundle.actor
         self._demonstrate = LEARNING_TASKS[bundle.manifest.task].demonstrate
-        spec = bundle.manifest.observation
-        self._history = ActionHistory(spec.last_actions)
-        goal = spec.vector[:3]
+        goal = bundle.manifest.observation.vector[:3]
         self._goal_centre_m = torch.tensor([value.centre for value in goal])
         self._goal_scale_m = torch.tensor([value.scale for value in goal])
 
-    @property
-    def last_actions(self) -> FloatArray:
-        """As ``Policy.last_actions``."""
-        return self._history.recent()
+    def reset(self, environments: Sequence[int] | None = None) -> None:
+        """Nothing is remembered."""
 
-    def act(self, observation: Observation) -> FloatArray:
-        """The demonstrator's action (4,) in [-1, 1]; fingers that the actor is not told of count as closed."""
-        image, vector = observation.image, torch.from_numpy(observation.vector)[None]
+    def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
+        """See Policy: the demonstrator's actions; fingers that the actor is not told of count as closed."""
+        images = [observation.image for observation in observations]
+        vectors = torch.stack([torch.from_numpy(observation.vector) for observation in observations])
         with torch.inference_mode():
-            bottleneck = self._actor.encode(torch.from_numpy(image.rgb)[None], torch.from_numpy(image.depth_mm)[None])
-            goal_m = vector[:, :3] * self._goal_scale_m + self._goal_centre_m
-            action = self._demonstrate(seen_situation(self._actor, bottleneck, vector, goal_m, torch.zeros(1)))
-        chosen: FloatArray = action[0].numpy().astype(np.float64)
-        self._history.push(chosen)
+            bottleneck = self._actor.encode(
+                torch.stack([torch.from_numpy(image.rgb) for image in images]),
+                torch.stack([torch.from_numpy(image.depth_mm) for image in images]),
+            )
+            goal_m = vectors[:, :3] * self._goal_scale_m + self._goal_centre_m
+            closed = torch.zeros(len(observations))
+            actions = self._demonstrate(seen_situation(self._actor, bottleneck, vectors, goal_m, closed))
+        chosen: FloatArray = actions.numpy().astype(np.float64)
         return chosen

@@ -18,7 +18,7 @@ from fetch_sim2real.common.validation import complaint_of, field_of, shortened
 from fetch_sim2real.common.yaml_files import YamlFileError, is_file, read_yaml
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import expanded
-from fetch_sim2real.policy.look_rates import EVERY_FRAME, Look
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.sim.disturbances.conditions import FAULTS, Conditions, Faults, Perturbation
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
 
@@ -46,7 +46,7 @@ class Case(Record):
     world: str = "randomized"
     episodes: Annotated[int, Field(ge=1, le=10_000)] = 10
     seed: Annotated[int, Field(ge=0)] = 10_000
-    look: Look = EVERY_FRAME
+    look: LookRate = EVERY_FRAME
     blank_image: bool = False
     perturb: tuple[Perturbation, ...] = ()
     faults: Faults = Faults()

@@ -6,7 +6,7 @@ from typing import Final
 
 from fetch_sim2real.evaluation.evidence import CaseResult, Evidence, SeedResult
 from fetch_sim2real.evaluation.resimulation import replay
-from fetch_sim2real.policy.look_rates import EVERY_FRAME
+from fetch_sim2real.policy.look_rate import EVERY_FRAME
 from fetch_sim2real.reports.clip import MAX_FRAMES, clip_html
 from fetch_sim2real.reports.evaluation_page import Clip
 from fetch_sim2real.timing import CONTROL_RATE_HZ

@@ -8,7 +8,7 @@ from typing import Final
 
 from fetch_sim2real import graph, paths
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.policy.look_rates import EVERY_FRAME, Look
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.stack.launch_arguments import BOOLEANS, Meaning, require_choices
 from fetch_sim2real.stack.processes import MEANINGS, NodeProcess, absolute_file, absolute_world, recorder_process
 
@@ -19,7 +19,7 @@ class ReplayOptions:
 
     bag: str = "bag"
     policy: str = "reach_block"
-    look: Look = EVERY_FRAME
+    look: LookRate = EVERY_FRAME
     rate: float = 1.0
     start_s: float = 0.0
     loop: bool = False

@@ -13,7 +13,7 @@ from typing import Final
 from fetch_sim2real import graph, paths
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.policy.look_rates import EVERY_FRAME, LOOKS, Look
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LOOK_RATES, LookRate
 from fetch_sim2real.robot_backends import BUILT_IN
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.stack.heartbeat import HEARTBEATS
@@ -100,7 +100,7 @@ class SimGraphOptions:
     seed: int = 0
     move_block: bool = False
     conditions: str = ""
-    look: Look = EVERY_FRAME
+    look: LookRate = EVERY_FRAME
     blank_image: bool = False
     episode_s: float = 0.0
     ack_timeout_s: float = 10.0
@@ -314,7 +314,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "seed": Meaning("Seed of the first episode."),
     "move_block": Meaning("Put the block elsewhere during the episode.", BOOLEANS),
     "conditions": Meaning("Unplanned changes and injected faults as JSON (docs/evaluation.md); empty for none."),
-    "look": Meaning("When the actor sees; all but every frame are baselines.", LOOKS),
+    "look": Meaning("When the actor sees; all but every frame are baselines.", LOOK_RATES),
     "blank_image": Meaning("Control experiment: publish black images without depth.", BOOLEANS),
     "episode_s": Meaning("Length of an episode [s]; 0 takes the world's own."),
     "ack_timeout_s": Meaning("Lockstep: how long [s] the world waits for the driver's answer before the run fails."),

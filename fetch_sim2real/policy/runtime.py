@@ -1,0 +1,248 @@
+"""From frames to actions and commands: the one place where that happens, on a robot, in simulation and in training.
+
+``Policy`` is anything that acts on observations. ``PolicyRuntime`` makes the observations of frames and asks a policy,
+for one environment or for many that are stepped together. ``CommandRuntime`` adds the inverse kinematics and is what
+a robot's node runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+
+from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
+from fetch_sim2real.arm.kinematics import grip_position
+from fetch_sim2real.control.action import action_to_command
+from fetch_sim2real.errors import ObservationError
+from fetch_sim2real.messages.joint_states import ACTIVATED
+from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.observe import ActionHistory, Observation, ObservationSpec, observe
+from fetch_sim2real.policy.bundle import PolicyBundle
+from fetch_sim2real.policy.manifest import Manifest
+from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
+
+# After so many holds in a row the arm has come to rest: what was done before is no history of what follows.
+HOLDS_TO_FORGET: Final = 10
+# Refusals after which the driver follows no more commands until it is activated again.
+_INACTIVE: Final = frozenset(
+    f"refused:{reason}"
+    for reason in ("not_active", "command_timeout", "stale_joints", "future_joints", "tracking_error")
+)
+
+
+class Policy(Protocol):
+    """Acts in one environment or in several, with a memory for each. Not for threads to share.
+
+    ``environments`` are their indices, in the order of what else is given; None: all of them.
+    """
+
+    def reset(self, environments: Sequence[int] | None = None) -> None:
+        """Forget the episodes of ``environments``: new ones begin there."""
+        ...
+
+    def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
+        """Return the actions (N, 4) in [-1, 1] on N observations, one of each of ``environments``.
+
+        An environment that is left out is not stepped: its memory stays as it is.
+        """
+        ...
+
+
+class ActorPolicy:
+    """Runs a bundle's actor. Several environments go through the network as one batch."""
+
+    def __init__(self, bundle: PolicyBundle, environments: int = 1) -> None:
+        self.actor = bundle.actor
+        self._state = self.actor.initial_state(environments)
+
+    def reset(self, environments: Sequence[int] | None = None) -> None:
+        """See Policy."""
+        rows = _rows(environments, len(self._state))
+        self._state[rows] = self.actor.initial_state(len(rows))
+
+    def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
+        """See Policy. ObservationError for an observation of other shapes than the actor's, or one with NaN."""
+        return self.act_on(self.encode(observations), observations, environments)
+
+    def encode(self, observations: Sequence[Observation]) -> torch.Tensor:
+        """Return the bottlenecks (N, b) that the actor's encoder makes of the images."""
+        side = self.actor.observation.image.size
+        for image in (observation.image for observation in observations):
+            if image.rgb.shape != (side, side, 3) or image.depth_mm.shape != (side, side):
+                raise ObservationError(
+                    f"the policy's image is {image.rgb.shape} with depth {image.depth_mm.shape}, expected size {side}"
+                )
+        with torch.inference_mode():
+            return self.actor.encode(
+                torch.stack([torch.from_numpy(observation.image.rgb) for observation in observations]),
+                torch.stack([torch.from_numpy(observation.image.depth_mm) for observation in observations]),
+            )
+
+    def act_on(
+        self, bottleneck: torch.Tensor, observations: Sequence[Observation], environments: Sequence[int] | None = None
+    ) -> FloatArray:
+        """Return the actions (N, 4) on bottlenecks (N, b) and the observations' vectors; steps the memory."""
+        size = self.actor.observation.vector_size
+        for vector in (observation.vector for observation in observations):
+            if vector.shape != (size,):
+                raise ObservationError(f"the policy's vector is {vector.shape}, expected ({size},)")
+        rows = _rows(environments, len(self._state))
+        if len(rows) != len(observations):
+            raise ObservationError(f"{len(observations)} observations came for {len(rows)} environments")
+        vectors = torch.stack([torch.from_numpy(observation.vector) for observation in observations])
+        with torch.inference_mode():
+            output, state = self.actor.act(bottleneck, vectors, self._state[rows])
+        actions: FloatArray = output.numpy().astype(np.float64)
+        if not np.all(np.isfinite(actions)):
+            raise ObservationError(f"the policy's action is {actions.tolist()}: its observation is not finite")
+        self._state[rows] = state
+        return actions
+
+
+def _rows(environments: Sequence[int] | None, count: int) -> list[int]:
+    return list(range(count)) if environments is None else list(environments)
+
+
+@dataclass(frozen=True)
+class Sensed:
+    """What an action is made of: a frame with its camera, the joints of its time, goal, and the commanded state.
+
+    ``goal_m`` (3,) is in the policy's own goal frame; ``setpoint`` is where the arm is commanded to when the actor
+    acts, as the driver reports it.
+    """
+
+    frame: RgbdFrame
+    camera: CameraModel
+    joints: JointSample
+    goal_m: FloatArray
+    setpoint: JointSetpoint
+
+
+class PolicyRuntime:
+    """A policy with the making of its observations, past actions included."""
+
+    def __init__(
+        self, spec: ObservationSpec, torso_height_m: float, policy: Policy, environments: int = 1
+    ) -> None:
+        self._spec, self._torso_height_m, self._policy = spec, torso_height_m, policy
+        self._histories = [ActionHistory(spec.last_actions) for _ in range(environments)]
+
+    @staticmethod
+    def of_bundle(bundle: PolicyBundle, policy: Policy | None = None, environments: int = 1) -> PolicyRuntime:
+        """Return the runtime of a bundle's own actor, or of another ``policy`` on what that actor observes."""
+        manifest = bundle.manifest
+        policy = ActorPolicy(bundle, environments) if policy is None else policy
+        return PolicyRuntime(manifest.observation, manifest.torso_height_m, policy, environments)
+
+    def reset(self, environments: Sequence[int] | None = None) -> None:
+        """Forget past observations and actions."""
+        for row in _rows(environments, len(self._histories)):
+            self._histories[row].reset()
+        self._policy.reset(environments)
+
+    def act(self, sensed: Sequence[Sensed], environments: Sequence[int] | None = None) -> FloatArray:
+        """Return the actions (N, 4) in [-1, 1], which are remembered; ``environments`` as in ``Policy``.
+
+        ObservationError if one cannot be observed; then nothing is remembered of any.
+        """
+        histories = [self._histories[row] for row in _rows(environments, len(self._histories))]
+        observations = [
+            observe(
+                self._spec, now.frame, now.camera, now.joints, now.setpoint.position, now.goal_m, history.recent(),
+                self._grip_position_m,
+            )
+            for now, history in zip(sensed, histories, strict=True)
+        ]  # fmt: skip
+        actions = self._policy.act(observations, environments)
+        for history, action in zip(histories, actions, strict=True):
+            history.push(action)
+        return actions
+
+    def _grip_position_m(self, position: FloatArray) -> FloatArray:
+        return grip_position(position, self._torso_height_m)
+
+
+class CommandRuntime:
+    """What a robot's policy node runs: frame, joints, goal and setpoint -> joint command.
+
+    A frame that cannot be acted on is skipped: what the policy remembers stays, as it does when a frame never comes.
+    Only ``HOLDS_TO_FORGET`` holds in a row, or ``reset``, wipe it.
+    """
+
+    def __init__(self, manifest: Manifest, policy: Policy, target_box_m: TargetBox) -> None:
+        """``target_box_m``, lower and upper corner (3,): where the gripper is aimed at most."""
+        self._action, self._target_box_m = manifest.action, target_box_m
+        self._runtime = PolicyRuntime(manifest.observation, manifest.torso_height_m, policy)
+        self._ik = DifferentialIk(manifest.torso_height_m)
+        self._holds = 0
+
+    def reset(self) -> None:
+        """Forget past observations and actions: an episode begins."""
+        self._runtime.reset()
+
+    def skip(self) -> bool:
+        """Note that a frame was answered with a hold; return whether the policy forgets for it."""
+        self._holds += 1
+        if self._holds != HOLDS_TO_FORGET:
+            return False
+        self._runtime.reset()
+        return True
+
+    def command(self, sensed: Sensed) -> JointCommand:
+        """Return the command for one period; ObservationError or CommandError if there is no sound one."""
+        action = self._runtime.act([sensed])[0]
+        self._holds = 0
+        return action_to_command(
+            action,
+            sensed.setpoint,
+            self._ik,
+            self._action.scale_m,
+            self._action.gripper == "controlled",
+            self._target_box_m,
+            sensed.frame.stamp_ns,
+        )
+
+
+class SetpointTracker:
+    """What the driver says its commanded state is: commands start from there.
+
+    Every answer to a frame has to be answered by the driver before the next one acts.
+    """
+
+    def __init__(self) -> None:
+        self._setpoint: JointSetpoint | None = None
+        self._awaited_ns: int | None = None
+        self._activated_ns: int | None = None
+        self.decision = "none yet"
+
+    def sent(self, stamp_ns: int) -> None:
+        """A frame of this stamp has been answered: the present setpoint is used up."""
+        self._awaited_ns = stamp_ns
+
+    def on_setpoint(self, stamp_ns: int, decision: str, setpoint: JointSetpoint | None) -> bool:
+        """Take in the driver's message; True if the driver has just been activated."""
+        activated = decision == ACTIVATED
+        if activated and stamp_ns == self._activated_ns:
+            return False  # told again
+        if not activated and stamp_ns != self._awaited_ns:
+            return False  # the answer to somebody else, or to what has been answered since
+        if activated:
+            self._activated_ns = stamp_ns
+        self._awaited_ns = None
+        self.decision = decision
+        self._setpoint = None if decision in _INACTIVE else setpoint
+        return activated
+
+    @property
+    def is_awaited(self) -> bool:
+        """The driver's answer to the last command is still on its way."""
+        return self._awaited_ns is not None
+
+    @property
+    def setpoint(self) -> JointSetpoint | None:
+        """Where the next command starts; None while the driver follows no commands."""
+        return self._setpoint

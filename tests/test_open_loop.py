@@ -1,0 +1,113 @@
+"""Open-loop baselines: what they keep, and what they predict between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fetch_sim2real.errors import BundleError
+from fetch_sim2real.evaluation.open_loop import OpenLoopPolicy, carried, policy_at
+from fetch_sim2real.paths import find_policy
+from fetch_sim2real.perception.observe import Observation
+from fetch_sim2real.perception.preprocess import Image
+from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
+from fetch_sim2real.policy.runtime import ActorPolicy
+
+
+@pytest.fixture(scope="module")
+def push() -> PolicyBundle:
+    return load_bundle(find_policy("push"))
+
+
+def observation(bundle: PolicyBundle, grip_m: list[float], finger_m: float = 0.0) -> Observation:
+    known = dict(zip(("grip_x", "grip_y", "grip_z"), grip_m, strict=True)) | {"finger": finger_m}
+    spec = bundle.manifest.observation
+    vector = np.array([(known.get(v.name, v.centre) - v.centre) / v.scale for v in spec.vector], np.float32)
+    return Observation(Image(np.zeros((84, 84, 3), np.uint8), np.zeros((84, 84), np.uint16)), vector)
+
+
+class Looks:
+    """In the place of the actor's encoder and head: sees the same each time, counts, and keeps what the head gets."""
+
+    def __init__(self, bundle: PolicyBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._bundle, self._act = bundle, bundle.actor.act
+        monkeypatch.setattr(bundle.actor, "encode", self._encode)
+        monkeypatch.setattr(bundle.actor, "act", self._acted)
+
+    def _encode(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
+        self.count += 1
+        return self._bundle.actor.normalize_auxiliary(torch.tensor([[0.65, 0.1, 0.745, 0.55, 0.0, 0.9]]))
+
+    def _acted(self, bottleneck: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.seen_m = self._bundle.actor.auxiliary(bottleneck).tolist()
+        return self._act(bottleneck, *rest)
+
+
+@pytest.fixture
+def looks(push: PolicyBundle, monkeypatch: pytest.MonkeyPatch) -> Looks:
+    return Looks(push, monkeypatch)
+
+
+def test_the_object_stays_where_it_was_seen_and_the_gripper_goes_on(push: PolicyBundle, looks: Looks) -> None:
+    policy = OpenLoopPolicy(push, None)
+    policy.act([observation(push, [0.56, 0.0, 0.9])])
+    policy.act([observation(push, [0.58, 0.01, 0.88])])
+    assert looks.count == 1
+    assert looks.seen_m[0] == pytest.approx([0.65, 0.1, 0.745, 0.57, 0.01, 0.88], abs=1e-5)
+
+
+def test_it_looks_again_when_it_is_time_and_after_a_reset(push: PolicyBundle, looks: Looks) -> None:
+    policy = OpenLoopPolicy(push, 30)
+    for _ in range(61):
+        policy.act([observation(push, [0.56, 0.0, 0.9])])
+    assert looks.count == 3
+    policy.reset()
+    policy.act([observation(push, [0.56, 0.0, 0.9])])
+    assert looks.count == 4
+
+
+def test_each_environment_has_its_own_looks(push: PolicyBundle, looks: Looks) -> None:
+    policy = OpenLoopPolicy(push, None, environments=2)
+    here, there = observation(push, [0.56, 0.0, 0.9]), observation(push, [0.58, 0.01, 0.88])
+    policy.act([here, here])
+    policy.act([there], [1])
+    policy.reset([0])
+    policy.act([there, there])
+    assert looks.count == 3, "one for each at first, one after the reset"
+    assert looks.seen_m[0] == pytest.approx([0.65, 0.1, 0.745, 0.55, 0.0, 0.9], abs=1e-5)
+    assert looks.seen_m[1] == pytest.approx([0.65, 0.1, 0.745, 0.57, 0.01, 0.88], abs=1e-5)
+
+
+def test_closed_fingers_push_the_object_ahead() -> None:
+    grip, here = np.array([0.60, 0.0, 0.757]), np.array([0.63, 0.0, 0.745])
+    pushed = carried(here, grip, np.array([0.01, 0.0, 0.0]), 0.0, True)
+    assert pushed == pytest.approx([0.644, 0.0, 0.745])
+    above = np.array([0.60, 0.0, 0.80])
+    assert np.array_equal(carried(here, above, np.zeros(3), 0.0, True), here)
+    assert np.array_equal(carried(here, grip, np.zeros(3), 0.045, True), here)  # open fingers go around it
+
+
+def test_fingers_that_have_stopped_on_it_carry_the_object() -> None:
+    grip, here, far = (np.array([0.63, y, z]) for y, z in ((0.0, 0.76), (0.01, 0.745), (0.21, 0.745)))
+    up = np.array([0.0, 0.0, 0.02])
+    assert carried(here, grip, up, 0.020, True) == pytest.approx(here + up)
+    assert np.array_equal(carried(here, grip, up, 0.020, False), here)  # still closing
+    assert np.array_equal(carried(far, grip, up, 0.020, True), far)
+
+
+def test_the_first_action_is_the_actors_own(push: PolicyBundle) -> None:
+    rng, spec = np.random.default_rng(0), push.manifest.observation
+    image = Image(
+        rng.integers(0, 255, (84, 84, 3), dtype=np.uint8), rng.integers(500, 1800, (84, 84)).astype(np.uint16)
+    )
+    first = [Observation(image, rng.standard_normal(spec.vector_size).astype(np.float32))]
+    assert np.array_equal(ActorPolicy(push).act(first), policy_at(push, "once").act(first))
+
+
+def test_an_actor_that_names_nothing_is_refused(tmp_path: object) -> None:
+    graph_harness = pytest.importorskip("benchmarks.rig.graph_harness")
+    bundle = graph_harness.write_untrained_bundle(tmp_path)
+    with pytest.raises(BundleError, match="seen_object_x"):
+        policy_at(bundle, "once")
