@@ -8,7 +8,7 @@ from fetch_sim2real.arm.limits import PROFILES, LimitProfile
 from fetch_sim2real.common.validation import shortened
 from fetch_sim2real.control.checks import Refusal
 from fetch_sim2real.errors import CommandError
-from fetch_sim2real.ros.trajectories import command_of
+from fetch_sim2real.messages.motion import decode_command, decode_limit_profile
 from fetch_sim2real.types import JointCommand
 
 
@@ -16,7 +16,7 @@ def open_command(message: JointTrajectory, commanders: int, profile: LimitProfil
     """The command in ``message``, or why it is not even judged."""
     if commanders > 1:
         return Refusal("second_commander", f"{commanders} nodes publish commands, expected one: end the others")
-    trained = message.header.frame_id
+    trained = decode_limit_profile(message)
     if trained:
         if trained not in PROFILES:
             known = ", ".join(PROFILES)
@@ -28,6 +28,6 @@ def open_command(message: JointTrajectory, commanders: int, profile: LimitProfil
                 f"'{profile.name}'",
             )
     try:
-        return command_of(message)
+        return decode_command(message)
     except CommandError as error:
         return Refusal("wrong_joints", str(error))

@@ -20,7 +20,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_system_default
 from rclpy.task import Future
 
-from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.messages.stamps import decode_stamp
 
 PARAMETER: Final = "interpolate_from_desired_state"
 DESIRED, MEASURED, UNKNOWN = "desired", "measured", "unknown"
@@ -95,7 +95,7 @@ class ControllerWatch:
     def _on_state(self, message: Any) -> None:
         reference = getattr(message, "reference", None)  # "desired" until Humble
         if reference is not None:
-            stamp_s = stamp_ns_of(message.header.stamp) * 1e-9
+            stamp_s = decode_stamp(message.header.stamp) * 1e-9
             self._reference.note(stamp_s, reference.positions, reference.velocities, is_ours=self._is_ours())
 
     def look(self) -> None:

@@ -12,8 +12,8 @@ from arm_driver.controller_watch import ControllerWatch
 from arm_driver.driver_interface import Driver
 from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import FINGER_TRAVEL_S, GRIPPER_JOINTS
+from fetch_sim2real.messages.motion import encode_trajectory
 from fetch_sim2real.ros.topics import publish_to
-from fetch_sim2real.ros.trajectories import trajectory_message
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 
 
@@ -33,12 +33,12 @@ class PublishedTrajectories(Backend):
     def send_arm(self, trajectory: JointTrajectory) -> None:
         """See Backend."""
         self._arm_count += 1
-        self._arm.publish(trajectory_message(trajectory, self._arm_count))
+        self._arm.publish(encode_trajectory(trajectory, self._arm_count))
 
     def send_gripper(self, opening_m: float) -> None:
         """See Backend."""
         self._gripper_count += 1
-        self._gripper.publish(trajectory_message(_gripper_trajectory(opening_m), self._gripper_count))
+        self._gripper.publish(encode_trajectory(_gripper_trajectory(opening_m), self._gripper_count))
 
     def close(self) -> None:
         """See Backend."""

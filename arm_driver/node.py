@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -35,14 +34,15 @@ from fetch_sim2real.control.filter import Decision, SafetyFilter
 from fetch_sim2real.control.readings import RobotReadings
 from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import FetchSim2RealError, ObservationError
+from fetch_sim2real.messages.motion import SentCounts, SetpointReport, encode_setpoint_report, is_refused
+from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp
+from fetch_sim2real.messages.statuses import EnableAnswer, encode_status
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.ros.bounded_log import BoundedLog
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
-from fetch_sim2real.ros.joint_states import setpoint_message
 from fetch_sim2real.ros.latency import Latencies, Rate
 from fetch_sim2real.ros.main_loop import StackNode
 from fetch_sim2real.ros.parameters import USE_SIM_TIME
-from fetch_sim2real.ros.stamps import stamp_message, stamp_ns_of
 from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
 from fetch_sim2real.timing import JOINT_STATE_PERIOD_NS
 from fetch_sim2real.types import BasePose, FloatArray
@@ -73,8 +73,9 @@ class ArmDriver(StackNode):
             send_periods=self._backend.send_periods,
         )
         self._filter = SafetyFilter(self._profile, self._scene, settings)
-        self._reanchor = Reanchor(self._filter) if mode == "shadow" else None
-        self._sent = [0, 0]
+        self._is_live = mode == "live"
+        self._reanchor = None if self._is_live else Reanchor(self._filter)
+        self._sent = SentCounts()
         self._readings = RobotReadings(
             self._scene.torso_height_m, simulated=self.is_simulated, lockstep=self._is_lockstep
         )
@@ -97,7 +98,7 @@ class ArmDriver(StackNode):
                 self._base_is_watched = False
                 self.get_logger().warning(f"the base is {missing}")
         if self.is_simulated and not self._backend.brings_joint_states:
-            subscribe_to(self, graph.CLOCK, lambda message: self.on_clock(stamp_ns_of(message.clock)))
+            subscribe_to(self, graph.CLOCK, lambda message: self.on_clock(decode_stamp(message.clock)))
         serve_trigger(self, graph.DRIVER_ENABLE, self._enable)
         serve_trigger(self, graph.DRIVER_DISABLE, self._disable)
         serve_trigger(self, graph.DRIVER_STOP, self._stop)
@@ -107,12 +108,12 @@ class ArmDriver(StackNode):
             self._commands,
             self._setpoints,
             self._backend.outputs,
-            is_live=mode == "live",
+            is_live=self._is_live,
             owns_joint_states=self._backend.brings_joint_states,
         )
         self._attendance = Attendance(
             parameters.text("heartbeat"),
-            is_live=mode == "live",
+            is_live=self._is_live,
             is_simulated=self.is_simulated,
             is_lockstep=self._is_lockstep,
         )
@@ -191,7 +192,7 @@ class ArmDriver(StackNode):
         self._announce(now_ns, decision)
         if warning := self._backend.complaint():
             self._log.warn("enabled", f"enabled, although {warning}")
-        return True, json.dumps({"state": self._filter.state.value, "now_ns": now_ns, "warning": warning})
+        return True, encode_status(EnableAnswer(state=self._filter.state.value, now_ns=now_ns, warning=warning))
 
     def _disable(self) -> tuple[bool, str]:
         self._go_on_no_more()
@@ -269,7 +270,7 @@ class ArmDriver(StackNode):
         if self._activation is not None:
             # Until somebody commands: results must not depend on whether the commander heard it in time.
             self._publish_setpoint(*self._activation)
-        self._ticks.publish(Clock(clock=stamp_message(due_ns)))
+        self._ticks.publish(Clock(clock=encode_stamp(due_ns)))
 
     def _on_command(self, message: JointTrajectory) -> None:
         started_s = time.perf_counter()
@@ -282,7 +283,7 @@ class ArmDriver(StackNode):
             decision = self._filter.on_command(now_ns, opened)
         self._activation = None
         self._carry_out(decision)
-        stamp_ns = stamp_ns_of(message.header.stamp)
+        stamp_ns = decode_stamp(message.header.stamp)
         self._publish_setpoint(stamp_ns, decision)
         self._decisions[decision.outcome] += 1
         self._held_back.note(now_ns, decision)
@@ -291,7 +292,7 @@ class ArmDriver(StackNode):
         self._command_rate.event()
         self._command_age.add((now_ns - stamp_ns) * 1e-6)
         self._answer_time.add((time.perf_counter() - started_s) * 1e3)
-        if decision.outcome.startswith("refused"):
+        if is_refused(decision.outcome):
             self._log.warn(decision.outcome, f"{decision.outcome}: {decision.detail}")
         self._go_on(now_ns)
 
@@ -363,16 +364,17 @@ class ArmDriver(StackNode):
     def _carry_out(self, decision: Decision) -> None:
         if decision.trajectory is not None:
             self._backend.send_arm(decision.trajectory)
-            self._sent[0] += self._reanchor is None
+            self._sent = self._sent._replace(arm=self._sent.arm + self._is_live)
         if decision.finger_position_m is not None:
             self._backend.send_gripper(decision.finger_position_m)
-            self._sent[1] += self._reanchor is None
+            self._sent = self._sent._replace(gripper=self._sent.gripper + self._is_live)
             if unheard := self._peers.need_gripper():
                 self.on_lost(unheard)
 
     def _publish_setpoint(self, stamp_ns: int, decision: Decision) -> None:
-        arm, gripper = self._sent
-        self._setpoints.publish(setpoint_message(decision.setpoint, stamp_ns, decision.outcome, (arm, gripper)))
+        setpoint = decision.setpoint if decision.setpoint.position.size else None
+        report = SetpointReport(stamp_ns, decision.outcome, setpoint)
+        self._setpoints.publish(encode_setpoint_report(report, self._sent))
 
     def _report(self) -> Report:
         state = self._filter.state

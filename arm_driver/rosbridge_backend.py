@@ -18,8 +18,8 @@ from fetch_sim2real import graph
 from fetch_sim2real.control.checks import CONTROLLER_TOLERANCE_FACTOR
 from fetch_sim2real.control.trajectory import held_until
 from fetch_sim2real.errors import MessageError
+from fetch_sim2real.messages.stamps import STAMPS_END_NS, encode_stamp
 from fetch_sim2real.ros.bounded_log import BoundedLog
-from fetch_sim2real.ros.stamps import STAMPS_END_NS, stamp_message
 from fetch_sim2real.ros.topics import publish_to
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import (
@@ -308,7 +308,7 @@ class RosbridgeBackend(Backend):
         joint_state = JointState(
             name=message.name, position=message.position, velocity=message.velocity, effort=message.effort
         )
-        joint_state.header.stamp = stamp_message(stamp_ns)
+        joint_state.header.stamp = encode_stamp(stamp_ns)
         self._joint_states.publish(joint_state)
         if self._measures_clock and not self._offset.is_known:
             return  # its age cannot be judged

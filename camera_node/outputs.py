@@ -7,8 +7,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from camera_node.source import CameraDescription
 from fetch_sim2real import graph
-from fetch_sim2real.ros.camera_info import camera_info_message
-from fetch_sim2real.ros.images import color_message, depth_message
+from fetch_sim2real.messages.camera_info import encode_camera_info
+from fetch_sim2real.messages.images import encode_color, encode_depth
 from fetch_sim2real.ros.topics import publish_to
 from fetch_sim2real.types import RgbdFrame
 
@@ -30,8 +30,8 @@ class Outputs:
 
     def frame(self, frame: RgbdFrame, camera: CameraDescription) -> None:
         """A pair and its intrinsics, all of one stamp; the pixels are copied once."""
-        color = color_message(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
-        depth = depth_message(frame.depth_mm, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
+        color = encode_color(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
+        depth = encode_depth(frame.depth_mm, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
         self._last = frame.stamp_ns, color, depth, info_message(camera, frame.stamp_ns)
         self._publish(*self._last)
 
@@ -52,7 +52,7 @@ class Outputs:
 
 def info_message(camera: CameraDescription, stamp_ns: int) -> CameraInfo:
     """The colour camera's intrinsics as the device knows them; the images are not rectified."""
-    info = camera_info_message(camera.camera, stamp_ns, graph.COLOR_OPTICAL_FRAME)
+    info = encode_camera_info(camera.camera, stamp_ns, graph.COLOR_OPTICAL_FRAME)
     info.distortion_model = camera.distortion.model
     info.d = list(camera.distortion.coefficients)
     return info

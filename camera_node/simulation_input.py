@@ -10,9 +10,9 @@ from rclpy.node import Node
 
 from camera_node.simulated_source import SimulatedPicture
 from fetch_sim2real import graph
-from fetch_sim2real.ros.camera_info import camera_model_of
-from fetch_sim2real.ros.images import color_of, depth_of
-from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.messages.camera_info import decode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.ros.topics import subscribe_to
 
 # Messages of one publisher on several topics overtake each other by less than this many frames.
@@ -29,7 +29,7 @@ class SimulationInput:
             subscribe_to(node, topic, partial(self._add, topic.name))
 
     def _add(self, name: str, message: Any) -> None:
-        stamp_ns = stamp_ns_of(message.header.stamp)
+        stamp_ns = decode_stamp(message.header.stamp)
         parts = self._parts.setdefault(stamp_ns, {})
         parts[name] = message
         if len(parts) == len(graph.SIM_CAMERA):
@@ -43,5 +43,9 @@ class SimulationInput:
 def _picture(stamp_ns: int, parts: dict[str, Any]) -> SimulatedPicture:
     color, color_info, depth, depth_info = (parts[topic.name] for topic in graph.SIM_CAMERA)
     return SimulatedPicture(
-        stamp_ns, color_of(color), depth_of(depth), camera_model_of(color_info), camera_model_of(depth_info)
+        stamp_ns,
+        decode_color(color),
+        decode_depth(depth),
+        decode_camera_info(color_info),
+        decode_camera_info(depth_info),
     )

@@ -131,15 +131,13 @@ MOVE: Final = Topic(
 MOVE_STATUS: Final = Topic(
     "/policy/move_status", "std_msgs/msg/String", POLICY_NODE, (OPERATOR,), RELIABLE_5, RELIABLE_5
 )
-# One point, or none at all for "hold". The stamp is the observation's; frame_id may name the limit profile that the
-# commander was trained with, and a driver with slower limits refuses it.
+# What the fields of commands, setpoints and trajectories mean: messages/motion.py.
 JOINT_COMMAND: Final = Topic(
     "/joint_command", "trajectory_msgs/msg/JointTrajectory", POLICY_NODE, (ARM_DRIVER,), RELIABLE_1, RELIABLE_1,
     None, CONTROL_RATE_HZ,
 )  # fmt: skip
-# The driver's answer to every command: stamp of the command's observation, decision in header.frame_id,
-# and the commanded state of the arm at the end of the period. The policy integrates from it. effort holds two counts:
-# trajectories sent so far to arm and gripper, which number them in frame_id.
+# The driver's answer to every command: what became of it, and the commanded state of the arm at the end of the period,
+# from which the policy integrates.
 SETPOINT: Final = Topic(
     "/arm_driver/setpoint", "sensor_msgs/msg/JointState", ARM_DRIVER, (POLICY_NODE,), RELIABLE_5, RELIABLE_5,
     None, CONTROL_RATE_HZ,

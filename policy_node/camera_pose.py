@@ -7,7 +7,7 @@ from typing import Any
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.errors import CalibrationError, ObservationError
-from fetch_sim2real.messages.camera_info import camera_model_of
+from fetch_sim2real.messages.camera_info import decode_camera_info
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.manifest import CameraRecord
 
@@ -46,7 +46,7 @@ class CameraPose:
         if self._is_checked or self._in_force is None:
             return
         try:
-            self._in_force.require_lens_of(camera_model_of(message))
+            self._in_force.require_lens_of(decode_camera_info(message))
         except ObservationError:
             return  # no command is made of such a frame either
         except CalibrationError as error:

@@ -16,8 +16,12 @@ from fetch_sim2real import graph
 from fetch_sim2real.common.stamp_sequence import StampVerdict
 from fetch_sim2real.control.target_box import box_text, common_box, target_box_of
 from fetch_sim2real.errors import CommandError, ObservationError
-from fetch_sim2real.messages.camera_info import camera_model_of
-from fetch_sim2real.messages.images import color_of, depth_of
+from fetch_sim2real.messages.camera_info import decode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth
+from fetch_sim2real.messages.joint_states import JointStateMerger
+from fetch_sim2real.messages.motion import decode_setpoint_report, encode_command
+from fetch_sim2real.messages.poses import decode_goal
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.observe import MAX_JOINT_SKEW_NS, joint_skew_words
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
@@ -33,17 +37,13 @@ from fetch_sim2real.policy.pairing import (
 )
 from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Policy, Sensed, SetpointTracker
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
-from fetch_sim2real.ros.joint_states import JointStateMerger, setpoint_of
 from fetch_sim2real.ros.latency import Latencies, Rate
 from fetch_sim2real.ros.main_loop import StackNode
 from fetch_sim2real.ros.parameters import USE_SIM_TIME
-from fetch_sim2real.ros.poses import position_of
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
-from fetch_sim2real.ros.trajectories import command_message
 from fetch_sim2real.stack.graph_check import wrong_rate_words
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
-from fetch_sim2real.types import Goal, JointCommand, RgbdFrame
+from fetch_sim2real.types import JointCommand, RgbdFrame
 from fetch_sim2real.workcell import load_workcell
 from policy_node.camera_pose import CameraPose
 from policy_node.settings import TABLE
@@ -125,7 +125,7 @@ class PolicyNode(StackNode):
             self._camera.on_info(message)
         stamps = self._pairer.stamps
         strays = stamps.strays
-        frame = self._pairer.add(part, stamp_ns_of(message.header.stamp), message, self._arrived_ns())
+        frame = self._pairer.add(part, decode_stamp(message.header.stamp), message, self._arrived_ns())
         if stamps.strays > strays:
             self.get_logger().warning(
                 f"a frame is dropped: {_jump_words('the camera', stamps.odd_ns)}", throttle_duration_sec=1.0
@@ -177,16 +177,16 @@ class PolicyNode(StackNode):
 
     def _on_setpoint(self, message: JointState) -> None:
         try:
-            setpoint = setpoint_of(message)
+            report = decode_setpoint_report(message)
         except ObservationError as error:
             self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
             return
-        if self._setpoints.on_setpoint(stamp_ns_of(message.header.stamp), message.header.frame_id, setpoint):
+        if self._setpoints.on_report(report):
             self._actor.reset()
         self._try_to_answer()
 
     def _on_goal(self, message: PoseStamped) -> None:
-        goal = Goal(message.header.frame_id, position_of(message))
+        goal = decode_goal(message)
         verdict = judge_goal(goal, self._manifest.goal, self._camera.base_T_camera)
         if verdict.position_m is None:
             # What was accepted before stays in force.
@@ -264,8 +264,8 @@ class PolicyNode(StackNode):
             return
         started_s = time.perf_counter()
         try:
-            pair = RgbdFrame(frame.stamp_ns, color_of(frame.color), depth_of(frame.depth))
-            sensed = Sensed(pair, camera_model_of(frame.info), joints, goal.position_m, setpoint)
+            pair = RgbdFrame(frame.stamp_ns, decode_color(frame.color), decode_depth(frame.depth))
+            sensed = Sensed(pair, decode_camera_info(frame.info), joints, goal.position_m, setpoint)
             command = self._actor.command(sensed)
         except (ObservationError, CommandError) as error:
             self._complain(str(error))
@@ -288,10 +288,8 @@ class PolicyNode(StackNode):
 
     def _answer_pending(self, command: JointCommand, kind: str) -> None:
         assert self._pending is not None
-        message = command_message(command)
-        # So that a driver with slower limits than those of the training can refuse.
-        message.header.frame_id = self._manifest.limit_profile
-        self._commands.publish(message)
+        # The profile lets a driver with slower limits than those of the training refuse.
+        self._commands.publish(encode_command(command, self._manifest.limit_profile))
         self._setpoints.sent(command.stamp_ns)
         self._answer_time.add((time.perf_counter() - self._pending[1]) * 1e3)
         self._age.add((self.get_clock().now().nanoseconds - command.stamp_ns) * 1e-6)
@@ -347,7 +345,7 @@ class PolicyNode(StackNode):
             "calibration": self._camera.text(),
             "world_box_m": self._world_box,
             "goal": "none" if self._goal is None else self._goal.text(),
-            "driver_decision": self._setpoints.decision,
+            "driver_decision": self._setpoints.outcome,
             "answer_rate_hz": rate_hz,
             "frame_rate_hz": self._frames_hz(),
             **self._inference.summary("inference"),

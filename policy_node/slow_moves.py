@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +14,7 @@ from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.common.validation import shortened
 from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.messages.statuses import MoveStatus, encode_status
 from fetch_sim2real.operation.slow_move import MoveFollower
 from fetch_sim2real.ros.topics import publish_to, subscribe_to
 from fetch_sim2real.types import FloatArray, JointCommand, JointSetpoint
@@ -85,7 +85,7 @@ class Moves:
 
     def _tell(self, state: str, reason: str) -> None:
         self._node.get_logger().info(f"move: {state}" + (f": {reason}" if reason else ""))
-        self._status.publish(String(data=json.dumps({"state": state, "reason": reason})))
+        self._status.publish(String(data=encode_status(MoveStatus(state=state, reason=reason))))
 
 
 def waypoints_of(message: JointTrajectory) -> list[FloatArray]:

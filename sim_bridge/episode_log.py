@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fetch_sim2real.messages.motion import SetpointReport
 from fetch_sim2real.sim.outcome import Outcome
-from fetch_sim2real.types import JointSetpoint
 
 
 @dataclass
@@ -56,8 +56,9 @@ class EpisodeLog:
         sent = self._frames.get(stamp_ns)
         return sent is not None and sent.commanded
 
-    def setpoint(self, stamp_ns: int, decision: str, setpoint: JointSetpoint | None) -> None:
-        """The driver's answer for the frame of this stamp has arrived."""
+    def report(self, report: SetpointReport) -> None:
+        """The driver's answer for a frame has arrived."""
+        stamp_ns, setpoint = report.stamp_ns, report.setpoint
         sent = self._frames.get(stamp_ns)
         if sent is None or sent.answered:
             return
@@ -66,9 +67,9 @@ class EpisodeLog:
         sent.answered = True
         # Rendering ran ahead, by up to the camera's simulated latency: its cost counts, its head start does not.
         self._total_ms.append((time.perf_counter() - sent.published_s + sent.render_s) * 1e3)
-        self._decisions[decision] += 1
+        self._decisions[report.outcome] += 1
         self._trace.update(np.int64(stamp_ns - self._first_ns).tobytes())
-        self._trace.update(decision.encode())
+        self._trace.update(report.outcome.encode())
         if setpoint is not None:
             self._trace.update(setpoint.position.tobytes() + setpoint.velocity.tobytes())
 

@@ -16,6 +16,7 @@ from enum import Enum, auto
 from typing import Final
 
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.messages.motion import SentCounts
 from sim_bridge.cell import Cell
 
 _IDLE_S: Final = 0.05
@@ -40,9 +41,9 @@ class Lockstep:
         self._waiting = _Waiting.NOTHING
         self._tick_ns = -1
         self._frame_ns = -1
-        self._answer: tuple[int, tuple[int, int]] | None = None
+        self._answer: tuple[int, SentCounts] | None = None
         self._received = [0, 0]
-        self._activation = (0, 0)
+        self._activation = SentCounts()
 
     def start(self) -> None:
         """Time begins to run."""
@@ -57,11 +58,11 @@ class Lockstep:
         """A trajectory for the arm (0) or the gripper (1) has arrived."""
         self._received[group] = number
 
-    def on_activation(self, sent: tuple[int, int]) -> None:
+    def on_activation(self, sent: SentCounts) -> None:
         """The driver has been enabled, having sent this many trajectories: they belong to the time before the first."""
         self._activation = sent
 
-    def on_setpoint(self, stamp_ns: int, sent: tuple[int, int]) -> None:
+    def on_setpoint(self, stamp_ns: int, sent: SentCounts) -> None:
         """The driver's answer to the frame of this stamp, and how many trajectories it has sent in all."""
         self._answer = (stamp_ns, sent)
 
@@ -111,7 +112,7 @@ class Lockstep:
             return False
         return self._has(self._answer[1])
 
-    def _has(self, counts: tuple[int, int]) -> bool:
+    def _has(self, counts: SentCounts) -> bool:
         """Whether that many trajectories are here: two topics of one publisher need not arrive in order."""
         return all(here >= sent for here, sent in zip(self._received, counts, strict=True))
 
@@ -138,8 +139,8 @@ class Lockstep:
         now_ns = self._cell.sim.now_ns
         if self._waiting is _Waiting.START:
             return (
-                f"lockstep: the driver was enabled after {self._activation} trajectories to arm and gripper, and "
-                f"number {tuple(self._received)} were the last to arrive within {waited_s:.1f} s"
+                f"lockstep: the driver was enabled after {tuple(self._activation)} trajectories to arm and gripper, "
+                f"and number {tuple(self._received)} were the last to arrive within {waited_s:.1f} s"
             )
         if self._waiting is _Waiting.TICK:
             return (
@@ -157,6 +158,6 @@ class Lockstep:
             )
             return f"lockstep: {waited_s:.1f} s after the frame of {self._frame_ns} ns {missing}"
         return (
-            f"lockstep: the driver has sent {self._answer[1]} trajectories to arm and gripper, and number "
+            f"lockstep: the driver has sent {tuple(self._answer[1])} trajectories to arm and gripper, and number "
             f"{tuple(self._received)} were the last to arrive within {waited_s:.1f} s"
         )

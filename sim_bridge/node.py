@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Final
 
@@ -13,14 +12,19 @@ from trajectory_msgs.msg import JointTrajectory
 from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.messages.motion import (
+    decode_sent_counts,
+    decode_setpoint_report,
+    decode_trajectory,
+    decode_trajectory_number,
+)
+from fetch_sim2real.messages.stamps import decode_stamp
+from fetch_sim2real.messages.statuses import EpisodeGoal, ResetAnswer, encode_status
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.robot_backends import ROSBRIDGE
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
-from fetch_sim2real.ros.joint_states import ACTIVATED, sent_of, setpoint_of
 from fetch_sim2real.ros.main_loop import StackNode
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import serve_trigger, subscribe_to
-from fetch_sim2real.ros.trajectories import number_of, trajectory_of
 from fetch_sim2real.sim.disturbances.conditions import Conditions
 from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
@@ -121,14 +125,14 @@ class SimBridge(StackNode):
         self._start_episode()
         driver_is_ready = self._wait_for_driver() if self._is_lockstep else None
         sim = self._cell.sim
-        answer = {
-            "episode": self._cell.log.episode,
-            "seed": sim.episode.seed,
-            "goal": {"frame_id": sim.task.goal_frame, "position_m": sim.episode.goal_m.tolist()},
-            "now_ns": sim.now_ns,
-            "driver_is_ready": driver_is_ready,
-        }
-        return True, json.dumps(answer)
+        answer = ResetAnswer(
+            episode=self._cell.log.episode,
+            seed=sim.episode.seed,
+            goal=EpisodeGoal(frame_id=sim.task.goal_frame, position_m=tuple(sim.episode.goal_m.tolist())),
+            now_ns=sim.now_ns,
+            driver_is_ready=driver_is_ready,
+        )
+        return True, encode_status(answer)
 
     def _start_episode(self) -> None:
         self._running = False
@@ -153,7 +157,7 @@ class SimBridge(StackNode):
                 time.sleep(0.0005)
                 continue
             self._on_tick(taken[0])
-            if stamp_ns_of(taken[0].clock) == self._cell.sim.now_ns:
+            if decode_stamp(taken[0].clock) == self._cell.sim.now_ns:
                 return True
         return False
 
@@ -190,43 +194,42 @@ class SimBridge(StackNode):
         if self._running:
             self._pace.catch_up()
         try:
-            self._cell.sim.send_arm(trajectory_of(message, ARM_JOINTS))
+            self._cell.sim.send_arm(decode_trajectory(message, ARM_JOINTS))
         except CommandError as error:
             self._refuse(error)
-        self._pace.on_trajectory(_ARM, number_of(message))
+        self._pace.on_trajectory(_ARM, decode_trajectory_number(message))
 
     def _on_gripper_trajectory(self, message: JointTrajectory) -> None:
         if self._running:
             self._pace.catch_up()
         try:
-            trajectory = trajectory_of(message, GRIPPER_JOINTS)
+            trajectory = decode_trajectory(message, GRIPPER_JOINTS)
             self._cell.sim.send_fingers(float(trajectory.points[-1].position.mean()))
         except CommandError as error:
             self._refuse(error)
-        self._pace.on_trajectory(_GRIPPER, number_of(message))
+        self._pace.on_trajectory(_GRIPPER, decode_trajectory_number(message))
 
     def _refuse(self, error: CommandError) -> None:
         self._refused_trajectories += 1
         self.get_logger().warning(f"refused: {error}", throttle_duration_sec=1.0)
 
     def _on_command(self, message: JointTrajectory) -> None:
-        self._cell.log.command(stamp_ns_of(message.header.stamp))
+        self._cell.log.command(decode_stamp(message.header.stamp))
 
     def _on_setpoint(self, message: JointState) -> None:
         try:
-            sent, setpoint = sent_of(message), setpoint_of(message)
+            sent, report = decode_sent_counts(message), decode_setpoint_report(message)
         except ObservationError as error:
             self.get_logger().warning(f"ignored: {error}", throttle_duration_sec=1.0)
             return
-        if message.header.frame_id == ACTIVATED:
+        if report.is_activation:
             self._pace.on_activation(sent)
             return  # answers no frame, though it may carry the first one's stamp
-        stamp_ns = stamp_ns_of(message.header.stamp)
-        self._cell.log.setpoint(stamp_ns, message.header.frame_id, setpoint)
-        self._pace.on_setpoint(stamp_ns, sent)
+        self._cell.log.report(report)
+        self._pace.on_setpoint(report.stamp_ns, sent)
 
     def _on_tick(self, message: Clock) -> None:
-        self._pace.on_tick(stamp_ns_of(message.clock))
+        self._pace.on_tick(decode_stamp(message.clock))
 
     def _report(self) -> Report:
         log = self._cell.log

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
 from fetch_sim2real import graph
+from fetch_sim2real.messages.camera_info import encode_camera_info
+from fetch_sim2real.messages.images import encode_color, encode_depth
+from fetch_sim2real.messages.joint_states import encode_joint_state
+from fetch_sim2real.messages.poses import encode_goal, encode_pose
+from fetch_sim2real.messages.stamps import encode_stamp
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.ros.camera_info import camera_info_message
-from fetch_sim2real.ros.images import color_message, depth_message
-from fetch_sim2real.ros.joint_states import joint_state_message
-from fetch_sim2real.ros.stamps import stamp_message
 from fetch_sim2real.ros.topics import publish_to
-from fetch_sim2real.types import FloatArray, JointSample, RgbdFrame
+from fetch_sim2real.types import FloatArray, Goal, JointSample, RgbdFrame
 
 
 class Outputs:
@@ -41,42 +41,31 @@ class Outputs:
 
     def clock(self, now_ns: int) -> None:
         """Simulated time."""
-        self._clock.publish(Clock(clock=stamp_message(now_ns)))
+        self._clock.publish(Clock(clock=encode_stamp(now_ns)))
 
     def joint_states(self, samples: Iterable[JointSample]) -> None:
         """Measured joints."""
         if self._joint_states is None:
             return
         for sample in samples:
-            self._joint_states.publish(joint_state_message(sample, self._torso_height_m))
+            self._joint_states.publish(encode_joint_state(sample, self._torso_height_m))
 
     def frame(self, frame: RgbdFrame, camera: CameraModel, depth_camera: CameraModel) -> None:
         """An RGB-D pair and the intrinsics of both, all of one stamp."""
-        color = color_message(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
-        depth = depth_message(frame.depth_mm, frame.stamp_ns, self._depth_frame_id)
-        self._color_info.publish(camera_info_message(camera, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME))
-        self._depth_info.publish(camera_info_message(depth_camera, frame.stamp_ns, self._depth_frame_id))
+        color = encode_color(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
+        depth = encode_depth(frame.depth_mm, frame.stamp_ns, self._depth_frame_id)
+        self._color_info.publish(encode_camera_info(camera, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME))
+        self._depth_info.publish(encode_camera_info(depth_camera, frame.stamp_ns, self._depth_frame_id))
         self._color.publish(color)
         self._depth.publish(depth)
 
     def block(self, position_m: FloatArray, quaternion_wxyz: FloatArray, now_ns: int) -> None:
         """Where the block truly is: for tests and evaluation."""
-        message = PoseStamped()
-        message.header.stamp = stamp_message(now_ns)
-        message.header.frame_id = graph.BASE_FRAME
-        point, turn = message.pose.position, message.pose.orientation
-        point.x, point.y, point.z = position_m.tolist()
-        turn.w, turn.x, turn.y, turn.z = quaternion_wxyz.tolist()
-        self._block_pose.publish(message)
+        self._block_pose.publish(encode_pose(position_m, quaternion_wxyz, graph.BASE_FRAME, now_ns))
 
     def goal(self, position_m: FloatArray, frame_id: str, now_ns: int) -> None:
         """The goal that the operator is to state now."""
-        message = PoseStamped()
-        message.header.stamp = stamp_message(now_ns)
-        message.header.frame_id = frame_id
-        message.pose.position.x, message.pose.position.y, message.pose.position.z = position_m.tolist()
-        message.pose.orientation.w = 1.0
-        self._goal.publish(message)
+        self._goal.publish(encode_goal(Goal(frame_id, position_m), now_ns))
 
     def outcome(self, text: str) -> None:
         """The result of an episode."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from fetch_sim2real.messages.motion import SentCounts
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 from sim_bridge.cell import Cell
 
@@ -32,10 +33,10 @@ class RealTime:
     def on_trajectory(self, group: int, number: int) -> None:
         """Nobody is waited for."""
 
-    def on_activation(self, sent: tuple[int, int]) -> None:
+    def on_activation(self, sent: SentCounts) -> None:
         """Nobody is waited for."""
 
-    def on_setpoint(self, stamp_ns: int, sent: tuple[int, int]) -> None:
+    def on_setpoint(self, stamp_ns: int, sent: SentCounts) -> None:
         """Nobody is waited for."""
 
     def resume(self) -> None:

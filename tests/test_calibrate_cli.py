@@ -127,9 +127,9 @@ def test_the_board_is_written_for_printing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth_offset_ns", [0, 5_000_000])
 def test_snapshots_of_a_running_graph(depth_offset_ns: int) -> None:
     pytest.importorskip("rclpy")
-    from fetch_sim2real.ros.camera_info import camera_info_message
-    from fetch_sim2real.ros.images import color_message, depth_message
-    from fetch_sim2real.ros.joint_states import joint_state_message
+    from fetch_sim2real.messages.camera_info import encode_camera_info
+    from fetch_sim2real.messages.images import encode_color, encode_depth
+    from fetch_sim2real.messages.joint_states import encode_joint_state
     from fetch_sim2real.ros.live_snapshot import live_snapshots
     from fetch_sim2real.ros.session import RosSession
     from fetch_sim2real.ros.topics import publish_to
@@ -150,8 +150,8 @@ def test_snapshots_of_a_running_graph(depth_offset_ns: int) -> None:
             frame = graph.COLOR_OPTICAL_FRAME
             for publisher, message in zip(
                 publishers,
-                (color_message(rgb, stamp_ns, frame), depth_message(depth_mm, stamp_ns + depth_offset_ns, frame),
-                 camera_info_message(camera, stamp_ns, frame), joint_state_message(sample, 0.21)),
+                (encode_color(rgb, stamp_ns, frame), encode_depth(depth_mm, stamp_ns + depth_offset_ns, frame),
+                 encode_camera_info(camera, stamp_ns, frame), encode_joint_state(sample, 0.21)),
                 strict=True,
             ):  # fmt: skip
                 publisher.publish(message)

@@ -406,8 +406,8 @@ def test_a_node_that_cannot_do_its_work_says_why_and_ends(tmp_path: Path) -> Non
 @pytest.mark.ros
 def test_the_node_publishes_what_the_contract_says(tmp_path: Path, recording: Path) -> None:
     rclpy = pytest.importorskip("rclpy")
-    from fetch_sim2real.ros.images import color_of, depth_of
-    from fetch_sim2real.ros.stamps import stamp_ns_of
+    from fetch_sim2real.messages.images import decode_color, decode_depth
+    from fetch_sim2real.messages.stamps import decode_stamp
     from fetch_sim2real.ros.topics import subscribe_to
 
     came: dict[str, dict[int, Any]] = {}
@@ -415,7 +415,7 @@ def test_the_node_publishes_what_the_contract_says(tmp_path: Path, recording: Pa
 
     def keep(topic: graph.Topic) -> Callable[[Any], None]:
         stamped = came.setdefault(topic.name, {})
-        return lambda message: stamped.__setitem__(stamp_ns_of(message.header.stamp), message)
+        return lambda message: stamped.__setitem__(decode_stamp(message.header.stamp), message)
 
     def read_report(message: Any) -> None:
         for status in message.status:
@@ -447,8 +447,8 @@ def test_the_node_publishes_what_the_contract_says(tmp_path: Path, recording: Pa
     stamp_ns = min(shared)
     color, info, depth, depth_info = (came[topic.name][stamp_ns] for topic in topics)
     assert {m.header.frame_id for m in (color, info, depth, depth_info)} == {graph.COLOR_OPTICAL_FRAME}
-    assert np.array_equal(color_of(color), RGB)
-    assert np.median(depth_of(depth)) == 1000
+    assert np.array_equal(decode_color(color), RGB)
+    assert np.median(decode_depth(depth)) == 1000
     assert info == depth_info
     assert (info.width, info.height, info.distortion_model) == (424, 240, "plumb_bob")
     assert list(info.k) == pytest.approx([307.0, 0.0, 213.0, 0.0, 307.0, 117.5, 0.0, 0.0, 1.0])

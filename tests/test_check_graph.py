@@ -211,7 +211,7 @@ def test_the_contract_is_printed_without_ros() -> None:
 def camera(change: Callable[[Any], None] = lambda message: None, rate_hz: float = 30.0) -> Iterator[None]:
     """A node that publishes colour images, changed by ``change``."""
     rclpy = pytest.importorskip("rclpy")
-    from fetch_sim2real.ros.images import color_message
+    from fetch_sim2real.messages.images import encode_color
     from fetch_sim2real.ros.topics import publish_to
 
     context = rclpy.Context()
@@ -223,7 +223,7 @@ def camera(change: Callable[[Any], None] = lambda message: None, rate_hz: float 
     def publish() -> None:
         pixels = np.zeros((4, 4, 3), np.uint8)
         for i in range(10**6):
-            message = color_message(pixels, 10**9 + round(i * 1e9 / rate_hz), graph.COLOR_OPTICAL_FRAME)
+            message = encode_color(pixels, 10**9 + round(i * 1e9 / rate_hz), graph.COLOR_OPTICAL_FRAME)
             change(message)
             publisher.publish(message)
             if ended.wait(1 / rate_hz):
@@ -285,8 +285,8 @@ def stock_robot() -> Iterator[None]:
     from sensor_msgs.msg import JointState
 
     from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
-    from fetch_sim2real.ros.images import color_message, depth_message
-    from fetch_sim2real.ros.stamps import stamp_message
+    from fetch_sim2real.messages.images import encode_color, encode_depth
+    from fetch_sim2real.messages.stamps import encode_stamp
     from fetch_sim2real.ros.topics import publish_to
 
     context = rclpy.Context()
@@ -301,11 +301,11 @@ def stock_robot() -> Iterator[None]:
             now_ns = 10**9 + i * 10_000_000
             for names, late_ns in ((ARM_JOINTS, 0), (GRIPPER_JOINTS, 4_000_000)):
                 message = JointState(name=list(names), position=[0.0] * len(names), velocity=[0.0] * len(names))
-                message.header.stamp = stamp_message(now_ns + late_ns)
+                message.header.stamp = encode_stamp(now_ns + late_ns)
                 publishers[graph.JOINT_STATES].publish(message)
             if i % 3 == 0:
-                publishers[graph.COLOR].publish(color_message(np.zeros((4, 4, 3), np.uint8), now_ns, frame))
-                depth = depth_message(np.zeros((4, 4), np.uint16), now_ns + 5_000_000, frame)
+                publishers[graph.COLOR].publish(encode_color(np.zeros((4, 4, 3), np.uint8), now_ns, frame))
+                depth = encode_depth(np.zeros((4, 4), np.uint16), now_ns + 5_000_000, frame)
                 publishers[graph.DEPTH].publish(depth)
             if ended.wait(0.01):
                 return

@@ -10,7 +10,7 @@ import pytest
 
 from fetch_sim2real.calibration.camera_file import intrinsics_of_camera_info
 from fetch_sim2real.errors import CalibrationError, ObservationError
-from fetch_sim2real.messages.camera_info import camera_model_of
+from fetch_sim2real.messages.camera_info import decode_camera_info
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.distortion import NO_DISTORTION, LensDistortion
 from fetch_sim2real.perception.preprocess import MAX_DISTORTION_PX, ImageSpec, crop_distortion_px, preprocess
@@ -143,7 +143,7 @@ def test_a_message_and_a_calibration_take_the_same_lenses(name: str) -> None:
     model, numbers = LENSES[name]
     k = [WIDE.fx, 0.0, WIDE.cx, 0.0, WIDE.fy, WIDE.cy, 0.0, 0.0, 1.0]
     message = SimpleNamespace(width=424, height=240, k=k, d=list(numbers), distortion_model=model)
-    assert camera_model_of(message).distortion == lens(name)
+    assert decode_camera_info(message).distortion == lens(name)
     record = intrinsics_of_camera_info((424, 240), k, numbers, model, "test")
     assert record.distortion == lens(name).coefficients
 

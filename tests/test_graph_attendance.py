@@ -22,8 +22,8 @@ from rclpy.node import Node
 from benchmarks.rig.driver_stage import PAN, TORSO_M, IdealArm, Stage, TopicRobot
 from benchmarks.rig.graph_harness import STAGE, Tap, call, running
 from fetch_sim2real import graph
+from fetch_sim2real.messages.joint_states import encode_joint_state
 from fetch_sim2real.ros.heartbeat import Heartbeat
-from fetch_sim2real.ros.joint_states import joint_state_message
 from fetch_sim2real.ros.topics import publish_to, subscribe_to
 from fetch_sim2real.stack.heartbeat import HEARTBEAT_TIMEOUT_S
 from fetch_sim2real.stack.processes import NodeProcess
@@ -39,7 +39,7 @@ def test_nobody_to_move_nobody_there(tmp_path: Path) -> None:
     """A driver alone with joint states: no robot listens, somebody only records, nobody says that they are there."""
     with running([DRIVER], tmp_path, STAGE) as (_, session):
         joint_states, arm = publish_to(session.node, graph.JOINT_STATES), IdealArm()
-        session.node.create_timer(0.01, lambda: joint_states.publish(joint_state_message(arm.note(), TORSO_M)))
+        session.node.create_timer(0.01, lambda: joint_states.publish(encode_joint_state(arm.note(), TORSO_M)))
         recorder = Node(graph.RECORDER, context=session.node.context)
         subscribe_to(recorder, graph.ARM_TRAJECTORY, lambda message: None)
 

@@ -11,10 +11,10 @@ pytest.importorskip("rclpy")
 
 from benchmarks.rig.graph_harness import run_episode, simulated_graph, write_untrained_bundle
 from fetch_sim2real import graph
+from fetch_sim2real.messages.camera_info import decode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.ros.camera_info import camera_model_of
-from fetch_sim2real.ros.images import color_of, depth_of
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.processes import SimGraphOptions
 
@@ -38,8 +38,8 @@ def test_the_block_is_where_the_images_show_it(tmp_path: Path) -> None:
             assert color.header.frame_id == graph.COLOR_OPTICAL_FRAME and pose.header.frame_id == graph.BASE_FRAME
             point = pose.pose.position
             center_m = camera_T_base.apply([point.x, point.y, point.z])
-            u, v = np.rint(camera_model_of(info).project(center_m)).astype(int)
-            red, green, blue = (int(c) for c in color_of(color)[v, u])
+            u, v = np.rint(decode_camera_info(info).project(center_m)).astype(int)
+            red, green, blue = (int(c) for c in decode_color(color)[v, u])
             assert red > 2 * max(green, blue), (seed, red, green, blue)
-            depth_m = depth_of(depth)[v, u] * 1e-3
+            depth_m = decode_depth(depth)[v, u] * 1e-3
             assert center_m[2] - half_diagonal_m - 0.01 < depth_m < center_m[2], (seed, depth_m, center_m[2])

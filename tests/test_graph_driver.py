@@ -20,11 +20,11 @@ from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, runnin
 from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.ik import HOME_POSITION_RAD
-from fetch_sim2real.ros.joint_states import joint_state_message, setpoint_of
+from fetch_sim2real.messages.joint_states import encode_joint_state
+from fetch_sim2real.messages.motion import decode_setpoint_report, decode_trajectory, encode_command
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.ros.session import RosSession
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import publish_to
-from fetch_sim2real.ros.trajectories import command_message, trajectory_of
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
@@ -60,13 +60,13 @@ class Stage:
     def _report(self) -> None:
         now_ns = time.time_ns()
         for message in self.sent.messages[self._followed :]:
-            self._arm.accept(trajectory_of(message, ARM_JOINTS), now_ns * 1e-9)
+            self._arm.accept(decode_trajectory(message, ARM_JOINTS), now_ns * 1e-9)
         self._followed = len(self.sent.messages)
         position, velocity = self._arm.desired(np.array([now_ns * 1e-9]))
         self._at_rest = not np.any(velocity)
         sample = JointSample(now_ns, position[0] + self.offset_rad, velocity[0], 0.0)
         if not self.silent:
-            self._joint_states.publish(joint_state_message(sample, self.torso_m))
+            self._joint_states.publish(encode_joint_state(sample, self.torso_m))
 
     def settle(self) -> None:
         """Forget everything, with the driver disabled and the arm at rest."""
@@ -175,7 +175,7 @@ def faster_training(message: JointTrajectory) -> None:
 )
 def test_a_spoilt_command_never_reaches_the_robot(stage: Stage, spoil: object, reason: str) -> None:
     stage.enable()
-    message = command_message(stage.command(SLOW_RAD_S))
+    message = encode_command(stage.command(SLOW_RAD_S))
     spoil(message)  # type: ignore[operator]
     assert stage.send(message) == f"refused:{reason}"
     assert len(stage.sent.messages) == 1, "only the hold of the activation"
@@ -185,44 +185,42 @@ def test_old_and_repeated_observations_are_refused(stage: Stage) -> None:
     stage.enable()
     stage.session.spin(0.35)
     now_ns = time.time_ns()
-    assert stage.send(command_message(stage.command(0.0 * SLOW_RAD_S, now_ns - 300_000_000))) == "refused:stale"
-    assert stage.send(command_message(stage.command(0.0 * SLOW_RAD_S))) == "command"
-    assert stage.send(command_message(stage.command(0.0 * SLOW_RAD_S, now_ns))) == "refused:out_of_order"
+    assert stage.send(encode_command(stage.command(0.0 * SLOW_RAD_S, now_ns - 300_000_000))) == "refused:stale"
+    assert stage.send(encode_command(stage.command(0.0 * SLOW_RAD_S))) == "command"
+    assert stage.send(encode_command(stage.command(0.0 * SLOW_RAD_S, now_ns))) == "refused:out_of_order"
 
 
 def test_a_good_command_moves_the_arm_and_a_bad_one_after_it_brakes(stage: Stage) -> None:
     stage.enable()
-    assert stage.send(command_message(stage.command(SLOW_RAD_S))) in ("command", "limited")
+    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) in ("command", "limited")
     assert len(stage.sent.messages) == 2
-    bad = command_message(stage.command(SLOW_RAD_S))
+    bad = encode_command(stage.command(SLOW_RAD_S))
     not_a_number(bad)
     assert stage.send(bad) == "refused:non_finite"
     stage.session.spin(0.5)
     for message in stage.sent.messages:
-        trajectory = trajectory_of(message, ARM_JOINTS)  # finite and in order, or this raises
-        assert stamp_ns_of(message.header.stamp) == 0
+        trajectory = decode_trajectory(message, ARM_JOINTS)  # finite and in order, or this raises
+        assert decode_stamp(message.header.stamp) == 0
         assert not np.any(trajectory.points[-1].velocity), "every trajectory ends at rest"
     assert max(np.abs(m.points[0].velocities).max() for m in stage.sent.messages[2:] or stage.sent.messages[:1]) <= 0.05
     assert call(stage.session, graph.DRIVER_ENABLE)[0], "silence has led to hold, which needs an enable"
 
 
 def test_commands_are_ignored_until_enabled(stage: Stage) -> None:
-    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
     assert not stage.sent.messages
-    assert setpoint_of(stage.setpoints.messages[-1]) is None or np.allclose(
-        setpoint_of(stage.setpoints.messages[-1]).velocity,
-        0.0,  # type: ignore[union-attr]
-    )
+    setpoint = decode_setpoint_report(stage.setpoints.messages[-1]).setpoint
+    assert setpoint is None or np.allclose(setpoint.velocity, 0.0)
 
 
 def test_stop_latches_until_reset(stage: Stage) -> None:
     stage.enable()
     assert call(stage.session, graph.DRIVER_STOP)[0]
-    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
     refused, why = call(stage.session, graph.DRIVER_ENABLE)
     assert not refused and "reset" in why
     assert call(stage.session, graph.DRIVER_RESET)[0]
-    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
     assert len(stage.sent.messages) == 1
 
 
@@ -230,7 +228,7 @@ def test_an_arm_that_does_not_follow_stops_the_driver(stage: Stage) -> None:
     stage.enable()
     stage.offset_rad = 0.5
     stage.session.spin(0.1)
-    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
     refused, why = call(stage.session, graph.DRIVER_ENABLE)
     assert not refused and "stopped" in why
 
@@ -239,7 +237,7 @@ def test_no_joint_states_no_motion(stage: Stage) -> None:
     stage.enable()
     stage.silent = True
     stage.session.spin(0.2)
-    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:not_active"
+    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
     refused, why = call(stage.session, graph.DRIVER_ENABLE)
     assert not refused and "old" in why
 
@@ -257,7 +255,7 @@ def test_a_second_commander_stops_both(stage: Stage) -> None:
     count = stage.session.node.count_publishers
     stage.session.wait_until(lambda: count(graph.JOINT_COMMAND.name) == 2, 5.0, lambda: "second commander")
     stage.session.spin(0.2)
-    assert stage.send(command_message(stage.command(SLOW_RAD_S))) == "refused:second_commander"
+    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:second_commander"
     assert len(stage.sent.messages) == 1
     stage.session.node.destroy_publisher(other)
     stage.session.wait_until(lambda: count(graph.JOINT_COMMAND.name) == 1, 5.0, lambda: "one commander")
@@ -268,13 +266,13 @@ def test_the_gripper_is_commanded_on_change_only(stage: Stage) -> None:
     stage.enable()
     for opening_m in (0.03, 0.03, 0.03, 0.01):
         command = replace(stage.command(0.0 * SLOW_RAD_S), finger_position_m=opening_m)
-        assert stage.send(command_message(command)) == "command"
+        assert stage.send(encode_command(command)) == "command"
     assert [m.points[0].positions[0] for m in stage.fingers.messages] == [0.03, 0.01]
 
 
 def test_refusals_are_counted_in_diagnostics(stage: Stage) -> None:
     stage.enable()
-    bad = command_message(stage.command(SLOW_RAD_S))
+    bad = encode_command(stage.command(SLOW_RAD_S))
     jumping(bad)
     stage.send(bad)
     stage.diagnostics.messages.clear()

@@ -23,11 +23,11 @@ from benchmarks.rig.graph_harness import (
 )
 from fetch_sim2real import graph
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.messages.motion import decode_setpoint_report
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
-from fetch_sim2real.ros.joint_states import setpoint_of
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.sim.simulation import SimWorld
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.processes import SimGraphOptions
@@ -76,10 +76,10 @@ def test_an_episode_is_answered_frame_by_frame(cell: SimulatedGraph) -> None:
     outcome = run_episode(cell.operator, SEED)
     cell.session.wait_until(lambda: len(answers(cell)) == outcome["steps"], 5.0, lambda: "setpoint for each frame")
     assert outcome["steps"] > 30
-    stamps = [stamp_ns_of(message.header.stamp) for message in cell.taps[graph.JOINT_COMMAND].messages]
+    stamps = [decode_stamp(message.header.stamp) for message in cell.taps[graph.JOINT_COMMAND].messages]
     assert len(set(stamps)) == len(stamps) == outcome["steps"] == sum(outcome["decisions"].values())
     assert stamps == sorted(stamps)
-    assert [stamp_ns_of(m.header.stamp) for m in answers(cell)] == stamps
+    assert [decode_stamp(m.header.stamp) for m in answers(cell)] == stamps
     assert outcome["missed"] == 0 and len(outcome["frame_to_command_ms"]) == outcome["steps"]
     assert set(outcome["decisions"]) <= {"command", "limited"}
 
@@ -112,7 +112,7 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
         decisions.append(loop.act(runtime.act([now])[0], captured))
     assert [m.header.frame_id for m in graph_run] == [decision.outcome for decision in decisions]
     for message, decision in zip(graph_run, decisions, strict=True):
-        setpoint = setpoint_of(message)
+        setpoint = decode_setpoint_report(message).setpoint
         assert setpoint is not None
         assert np.array_equal(setpoint.position, decision.setpoint.position)
         assert np.array_equal(setpoint.velocity, decision.setpoint.velocity)
@@ -126,7 +126,7 @@ def test_driver_that_is_not_enabled_does_not_stop_the_world_and_moves_nothing(ce
     cell.operator.state_goal(start)
     outcome = cell.operator.run_to_outcome(30.0)
     assert set(outcome["decisions"]) == {"refused:not_active"}
-    states = [m for m in cell.taps[graph.JOINT_STATES].messages if stamp_ns_of(m.header.stamp) >= start.now_ns]
+    states = [m for m in cell.taps[graph.JOINT_STATES].messages if decode_stamp(m.header.stamp) >= start.now_ns]
     assert len(states) > 100
     positions = np.array([message.position[:7] for message in states])
     assert np.abs(positions - positions[0]).max() < 1e-3

@@ -21,7 +21,7 @@ from fetch_sim2real.bags.reading import decoded, open_bag
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.evaluation.rerun import replay_run
-from fetch_sim2real.messages.commands import command_of
+from fetch_sim2real.messages.motion import decode_command
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.ros.topics import publish_to
 from fetch_sim2real.stack.playback_processes import ReplayOptions, replay_graph
@@ -57,9 +57,9 @@ def expect_the_same(bag: Path, episode: list[Message], policy: Path) -> None:
         if topic != graph.CLOCK:
             assert of_topic(bag, topic) == [canonical(m.data, topic) for m in episode if m.topic == topic], topic.name
     then = [
-        command_of(STORE.deserialize_cdr(m.data, m.topic.type)) for m in episode if m.topic == graph.JOINT_COMMAND
+        decode_command(STORE.deserialize_cdr(m.data, m.topic.type)) for m in episode if m.topic == graph.JOINT_COMMAND
     ]
-    now = [command_of(decoded(message)) for message in open_bag(bag).messages([graph.JOINT_COMMAND.name])]
+    now = [decode_command(decoded(message)) for message in open_bag(bag).messages([graph.JOINT_COMMAND.name])]
     assert len(now) == len(then) == FRAMES
     recorded = read_run(open_bag(bag))
     for command, answer in zip(now, then, strict=True):

@@ -19,13 +19,14 @@ from rclpy.node import Node
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of, write_untrained_bundle
 from fetch_sim2real import graph
 from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.messages.camera_info import encode_camera_info
+from fetch_sim2real.messages.images import encode_color, encode_depth
+from fetch_sim2real.messages.joint_states import encode_joint_state
+from fetch_sim2real.messages.motion import SentCounts, SetpointReport, encode_setpoint_report
+from fetch_sim2real.messages.poses import encode_goal
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.ros.camera_info import camera_info_message
-from fetch_sim2real.ros.images import color_message, depth_message
-from fetch_sim2real.ros.joint_states import joint_state_message, setpoint_message
-from fetch_sim2real.ros.poses import goal_message
 from fetch_sim2real.ros.session import RosSession
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import publish_to
 from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -70,27 +71,28 @@ class Stage:
 
     def state_goal(self, goal: Goal = GOOD_GOAL) -> dict[str, object]:
         self.status.messages.clear()
-        self._publishers[graph.GOAL].publish(goal_message(goal))
+        self._publishers[graph.GOAL].publish(encode_goal(goal))
         self.session.wait_until(lambda: bool(self.status.messages), 5.0, lambda: "goal status")
         answer: dict[str, object] = json.loads(self.status.messages[-1].data)
         return answer
 
-    def setpoint(self, stamp_ns: int, decision: str) -> None:
+    def setpoint(self, stamp_ns: int, outcome: str) -> None:
         setpoint = JointSetpoint.at_rest(HOME_POSITION_RAD)
-        self._publishers[graph.SETPOINT].publish(setpoint_message(setpoint, stamp_ns, decision, (1, 0)))
+        report = SetpointReport(stamp_ns, outcome, setpoint)
+        self._publishers[graph.SETPOINT].publish(encode_setpoint_report(report, SentCounts(1)))
 
     def joints(self, stamp_ns: int, torso_m: float = TORSO_M) -> None:
         sample = JointSample(stamp_ns, np.array(HOME_POSITION_RAD), np.zeros(7), 0.0)
-        self._publishers[graph.JOINT_STATES].publish(joint_state_message(sample, torso_m))
+        self._publishers[graph.JOINT_STATES].publish(encode_joint_state(sample, torso_m))
 
     def frame(self, stamp_ns: int, width: int = 424, parts: tuple[str, ...] = ("info", "color", "depth")) -> None:
         rgb = self._rng.integers(0, 255, (240, width, 3), dtype=np.uint8)
         depth = self._rng.integers(500, 1800, (240, width)).astype(np.uint16)
         frame_id = graph.COLOR_OPTICAL_FRAME
         messages = {
-            "info": (graph.COLOR_INFO, camera_info_message(CAMERA, stamp_ns, frame_id)),
-            "color": (graph.COLOR, color_message(rgb, stamp_ns, frame_id)),
-            "depth": (graph.DEPTH, depth_message(depth, stamp_ns, frame_id)),
+            "info": (graph.COLOR_INFO, encode_camera_info(CAMERA, stamp_ns, frame_id)),
+            "color": (graph.COLOR, encode_color(rgb, stamp_ns, frame_id)),
+            "depth": (graph.DEPTH, encode_depth(depth, stamp_ns, frame_id)),
         }
         for part in parts:
             topic, message = messages[part]
@@ -159,7 +161,7 @@ def test_goals_are_accepted_or_refused_with_a_reason(stage: Stage) -> None:
 def test_a_command_carries_its_observations_stamp_and_the_training_limits(stage: Stage) -> None:
     stamp_ns = act_once(stage)
     (message,) = stage.commands.messages
-    assert stamp_ns_of(message.header.stamp) == stamp_ns
+    assert decode_stamp(message.header.stamp) == stamp_ns
     assert message.header.frame_id == "default"
 
 
@@ -246,7 +248,7 @@ def test_a_frame_that_is_overtaken_is_answered_with_a_hold(stage: Stage) -> None
     stage.joints(newest_ns)
     stage.frame(newest_ns)
     assert stage.answers(2) == [True, False]
-    assert stamp_ns_of(stage.commands.messages[-1].header.stamp) == overtaken_ns
+    assert decode_stamp(stage.commands.messages[-1].header.stamp) == overtaken_ns
 
 
 @pytest.mark.parametrize("fault", ["image_size", "old_joints", "torso"])
@@ -281,7 +283,7 @@ def answer_to(stage: Stage, stamp_ns: int, tries: int = 20) -> bool:
     """Whether the frame is answered; it is sent again as long as it is not, since a busy machine may lose pictures."""
 
     def is_answered() -> bool:
-        return any(stamp_ns_of(message.header.stamp) == stamp_ns for message in stage.commands.messages)
+        return any(decode_stamp(message.header.stamp) == stamp_ns for message in stage.commands.messages)
 
     for _ in range(tries):
         stage.frame(stamp_ns)

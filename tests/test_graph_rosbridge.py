@@ -19,7 +19,7 @@ from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.control.trajectory import stopping_trajectory
-from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import ArmActionGoal, GripperActionGoal, GripperCommand, read
 from fetch_sim2real.rosbridge.topics import Json
@@ -102,7 +102,7 @@ def test_joint_states_come_out_in_this_machines_time(stage: Stage) -> None:
     values = stage.state()
     assert float(values["clock_offset_ms"]) == pytest.approx(1e3 * CLOCK_AHEAD_S, abs=25.0)
     assert float(values["clock_uncertainty_ms"]) < 25.0
-    age_s = time.time() - stamp_ns_of(stage.joint_states.messages[-1].header.stamp) * 1e-9
+    age_s = time.time() - decode_stamp(stage.joint_states.messages[-1].header.stamp) * 1e-9
     assert abs(age_s) < 1.5
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("websockets")
 
 from benchmarks.rig.graph_harness import run_episode, simulated_graph, write_untrained_bundle
 from fetch_sim2real import graph
-from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.stack.processes import SimGraphOptions
 from fetch_sim2real.stack.ros_domain import free_port
 
@@ -36,5 +36,5 @@ def test_the_same_seed_gives_the_same_motion(tmp_path: Path) -> None:
         assert first["setpoints_sha256"] != other["setpoints_sha256"]
         assert set(first["decisions"]) <= {"command", "limited", "paced"}
         assert first["decisions"]["paced"] == pytest.approx(first["steps"] / 2, abs=2), "15 trajectories a second"
-        gaps = np.diff([stamp_ns_of(m.header.stamp) for m in cell.taps[graph.JOINT_STATES].messages])
+        gaps = np.diff([decode_stamp(m.header.stamp) for m in cell.taps[graph.JOINT_STATES].messages])
         assert np.all(gaps >= 0), "joint states come in order"

@@ -13,9 +13,8 @@ from arm_driver.backends import MODES
 from benchmarks.rig.graph_harness import run_episode, simulated_graph, values_of, write_untrained_bundle
 from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
-from fetch_sim2real.ros.joint_states import ACTIVATED
-from fetch_sim2real.ros.stamps import stamp_ns_of
-from fetch_sim2real.ros.trajectories import trajectory_of
+from fetch_sim2real.messages.motion import ACTIVATED, decode_trajectory
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.stack import processes
 from fetch_sim2real.stack.processes import SimGraphOptions
 
@@ -48,8 +47,8 @@ def test_a_shadow_moves_nothing_and_says_what_it_would_have_sent(tmp_path: Path)
     assert taken[graph.SHADOW_GRIPPER]
     assert decisions.count("command") + decisions.count("limited") > outcome["steps"] / 2
     answers = taken[graph.SETPOINT]
-    assert len({stamp_ns_of(m.header.stamp) for m in answers if m.header.frame_id == ACTIVATED}) > 1, "put back"
+    assert len({decode_stamp(m.header.stamp) for m in answers if m.header.frame_id == ACTIVATED}) > 1, "put back"
     positions = np.array([m.position for m in taken[graph.JOINT_STATES] if ARM_JOINTS[0] in m.name])
     assert np.ptp(positions, axis=0).max() < 0.02, "the arm stays where it is"
-    ends = [trajectory_of(message, ARM_JOINTS).points[-1].position for message in taken[graph.SHADOW_ARM]]
+    ends = [decode_trajectory(message, ARM_JOINTS).points[-1].position for message in taken[graph.SHADOW_ARM]]
     assert np.ptp(ends, axis=0).max() > 0.1, "and its shadow moves"

@@ -35,11 +35,11 @@ from benchmarks.rig.graph_motion import (
     wait_until_moving,
 )
 from fetch_sim2real import graph
+from fetch_sim2real.messages.camera_info import decode_camera_info, encode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth, encode_color, encode_depth
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.ros.camera_info import camera_info_message, camera_model_of
-from fetch_sim2real.ros.images import color_message, color_of, depth_message, depth_of
 from fetch_sim2real.ros.operator import Operator
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import publish_to, subscribe_to
 from fetch_sim2real.sim.sensors.depth_sensor import depth_sensor_model
 from fetch_sim2real.stack.processes import CAMERA_SOFTWARE, SimGraphOptions, camera_processes, sim_graph
@@ -69,7 +69,7 @@ def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_moti
         assert set(first["decisions"]) <= {"command", "limited"}
 
         steps = sum(outcome["steps"] for outcome in (first, other, again))
-        stamps = {topic.name: {stamp_ns_of(m.header.stamp): m for m in cell.taps[topic].messages} for topic in taps}
+        stamps = {topic.name: {decode_stamp(m.header.stamp): m for m in cell.taps[topic].messages} for topic in taps}
         commanded = list(stamps[graph.JOINT_COMMAND.name])
         assert len(commanded) == steps
         shared = set.intersection(*(set(stamps[topic.name]) for topic in (*graph.SIM_CAMERA, *CAMERA)))
@@ -77,14 +77,14 @@ def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_moti
         for stamp_ns in shared:
             raw, raw_depth = (stamps[topic.name][stamp_ns] for topic in (graph.SIM_COLOR, graph.SIM_DEPTH))
             color, info, depth, depth_info = (stamps[topic.name][stamp_ns] for topic in CAMERA)
-            assert np.array_equal(color_of(color), color_of(raw))
+            assert np.array_equal(decode_color(color), decode_color(raw))
             assert {m.header.frame_id for m in (color, info, depth, depth_info)} == {graph.COLOR_OPTICAL_FRAME}
             assert raw_depth.header.frame_id == graph.DEPTH_OPTICAL_FRAME
-            assert not np.array_equal(depth_of(depth), depth_of(raw_depth))
+            assert not np.array_equal(decode_depth(depth), decode_depth(raw_depth))
             assert info == depth_info
             # The SDK keeps intrinsics as float32.
-            rendered = camera_model_of(stamps[graph.SIM_COLOR_INFO.name][stamp_ns])
-            assert camera_model_of(info).fx == pytest.approx(rendered.fx, rel=1e-6)
+            rendered = decode_camera_info(stamps[graph.SIM_COLOR_INFO.name][stamp_ns])
+            assert decode_camera_info(info).fx == pytest.approx(rendered.fx, rel=1e-6)
         models = {m.k[0] for m in cell.taps[graph.COLOR_INFO].messages}
         assert len(models) == 2, "one for each of two seeds"
 
@@ -102,16 +102,17 @@ def test_a_picture_that_is_published_again_is_answered_again(tmp_path: Path) -> 
 
         def show(stamp_ns: int, times: int) -> None:
             messages = (
-                color_message(np.full((240, 424, 3), 7, np.uint8), stamp_ns, graph.COLOR_OPTICAL_FRAME),
-                camera_info_message(color, stamp_ns, graph.COLOR_OPTICAL_FRAME),
-                depth_message(np.full((240, 424), 1000, np.uint16), stamp_ns, graph.DEPTH_OPTICAL_FRAME),
-                camera_info_message(depth, stamp_ns, graph.DEPTH_OPTICAL_FRAME),
+                encode_color(np.full((240, 424, 3), 7, np.uint8), stamp_ns, graph.COLOR_OPTICAL_FRAME),
+                encode_camera_info(color, stamp_ns, graph.COLOR_OPTICAL_FRAME),
+                encode_depth(np.full((240, 424), 1000, np.uint16), stamp_ns, graph.DEPTH_OPTICAL_FRAME),
+                encode_camera_info(depth, stamp_ns, graph.DEPTH_OPTICAL_FRAME),
             )
             for publisher, message in zip(publishers, messages, strict=True):
                 publisher.publish(message)
 
             def came() -> bool:
-                return all([stamp_ns_of(m.header.stamp) for m in tap.messages].count(stamp_ns) == times for tap in taps)
+                heard = ([decode_stamp(message.header.stamp) for message in tap.messages] for tap in taps)
+                return all(stamps_ns.count(stamp_ns) == times for stamps_ns in heard)
 
             session.wait_until(came, 10.0, lambda: f"answer to {stamp_ns}")
 

@@ -12,23 +12,38 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 
 from arm_driver import clocks
 from arm_driver.clocks import LockstepClock, RobotClock, SimulatedClock
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
 from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.messages.camera_info import decode_camera_info, encode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth, encode_color, encode_depth
+from fetch_sim2real.messages.joint_states import JointStateMerger, encode_joint_state
+from fetch_sim2real.messages.motion import (
+    HOLD,
+    LIMITED,
+    SentCounts,
+    SetpointReport,
+    decode_command,
+    decode_outcome,
+    decode_sent_counts,
+    decode_setpoint_report,
+    decode_trajectory,
+    decode_trajectory_number,
+    encode_command,
+    encode_setpoint_report,
+    encode_trajectory,
+)
+from fetch_sim2real.messages.stamps import decode_duration, decode_stamp, encode_duration, encode_stamp
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.distortion import LensDistortion
 from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.pairing import FramePairer
 from fetch_sim2real.policy.runtime import SetpointTracker
-from fetch_sim2real.ros.camera_info import camera_info_message, camera_model_of
-from fetch_sim2real.ros.images import color_message, color_of, depth_message, depth_of
-from fetch_sim2real.ros.joint_states import JointStateMerger, joint_state_message, setpoint_message, setpoint_of
 from fetch_sim2real.ros.parameters import Parameter, ParameterError
-from fetch_sim2real.ros.stamps import duration_message, duration_s_of, stamp_message, stamp_ns_of
-from fetch_sim2real.ros.trajectories import command_message, command_of, number_of, trajectory_message, trajectory_of
 from fetch_sim2real.types import JointCommand, JointSample, JointSetpoint, JointTrajectory, TrajectoryPoint
 
 pytestmark = pytest.mark.ros
@@ -45,50 +60,50 @@ def sample(stamp_ns: int) -> JointSample:
 
 @pytest.mark.parametrize("stamp_ns", [0, 1, 999_999_999, 1_000_000_000, 1_764_000_000_123_456_789])
 def test_stamps_keep_every_nanosecond(stamp_ns: int) -> None:
-    assert stamp_ns_of(stamp_message(stamp_ns)) == stamp_ns
+    assert decode_stamp(encode_stamp(stamp_ns)) == stamp_ns
 
 
 def test_durations_are_whole_nanoseconds() -> None:
-    assert duration_s_of(duration_message(1 / 30)) == pytest.approx(1 / 30, abs=5e-10)
-    assert duration_message(0.9999999999).sec == 1
+    assert decode_duration(encode_duration(1 / 30)) == pytest.approx(1 / 30, abs=5e-10)
+    assert encode_duration(0.9999999999).sec == 1
 
 
 def test_images_come_back_as_they_were() -> None:
     rgb = RNG.integers(0, 256, (24, 42, 3), dtype=np.uint8)
     depth = RNG.integers(0, 65536, (24, 42)).astype(np.uint16)
-    message = color_message(rgb, 5, "camera")
-    assert (message.header.frame_id, stamp_ns_of(message.header.stamp), message.step) == ("camera", 5, 126)
-    assert np.array_equal(color_of(message), rgb)
-    assert np.array_equal(depth_of(depth_message(depth, 5, "camera")), depth)
+    message = encode_color(rgb, 5, "camera")
+    assert (message.header.frame_id, decode_stamp(message.header.stamp), message.step) == ("camera", 5, 126)
+    assert np.array_equal(decode_color(message), rgb)
+    assert np.array_equal(decode_depth(encode_depth(depth, 5, "camera")), depth)
 
 
 def test_padded_rows_and_other_byte_orders_are_understood() -> None:
     depth = RNG.integers(0, 65536, (3, 4)).astype(np.uint16)
-    message = depth_message(depth, 0, "")
+    message = encode_depth(depth, 0, "")
     padded = np.zeros((3, 12), np.uint8)
     padded[:, :8] = depth.astype(">u2").view(np.uint8).reshape(3, 8)
     message.step, message.is_bigendian, message.data = 12, 1, array.array("B", padded.tobytes())
-    assert np.array_equal(depth_of(message), depth)
+    assert np.array_equal(decode_depth(message), depth)
 
 
 def test_images_of_another_kind_are_refused() -> None:
-    message = color_message(np.zeros((4, 4, 3), np.uint8), 0, "")
+    message = encode_color(np.zeros((4, 4, 3), np.uint8), 0, "")
     with pytest.raises(ObservationError, match="16UC1"):
-        depth_of(message)
+        decode_depth(message)
     message.data = message.data[:-1]
     with pytest.raises(ObservationError, match="47 bytes"):
-        color_of(message)
+        decode_color(message)
 
 
 def test_camera_info_carries_the_camera_model() -> None:
     camera = CameraModel(424, 240, 300.0, 301.0, 211.0, 119.0)
-    message = camera_info_message(camera, 7, "camera")
-    assert camera_model_of(message) == camera
+    message = encode_camera_info(camera, 7, "camera")
+    assert decode_camera_info(message) == camera
     message.d = [-0.2, 0.1, 0.0, 0.0, 0.0]
-    assert camera_model_of(message) == replace(camera, distortion=LensDistortion.named("plumb_bob", message.d))
+    assert decode_camera_info(message) == replace(camera, distortion=LensDistortion.named("plumb_bob", message.d))
     message.distortion_model = "ftheta"
     with pytest.raises(ObservationError, match="ftheta"):
-        camera_model_of(message)
+        decode_camera_info(message)
 
 
 # -- joints ------------------------------------------------------------------------------------------------------
@@ -96,7 +111,7 @@ def test_camera_info_carries_the_camera_model() -> None:
 
 def test_joint_states_of_a_whole_robot_come_back() -> None:
     given, merger = sample(9), JointStateMerger()
-    merged = merger.merge(joint_state_message(given, 0.3))
+    merged = merger.merge(encode_joint_state(given, 0.3))
     assert merged is not None and merged.stamp_ns == 9 and merged.finger_position_m == given.finger_position_m
     assert np.array_equal(merged.position, given.position) and np.array_equal(merged.velocity, given.velocity)
     assert merger.torso_height_m == 0.3
@@ -104,7 +119,7 @@ def test_joint_states_of_a_whole_robot_come_back() -> None:
 
 def part(names: tuple[str, ...], values: np.ndarray, stamp_ns: int) -> JointState:
     message = JointState(name=list(names), position=values.tolist(), velocity=(values * 2).tolist())
-    message.header.stamp = stamp_message(stamp_ns)
+    message.header.stamp = encode_stamp(stamp_ns)
     return message
 
 
@@ -132,7 +147,7 @@ def test_fingers_of_another_time_are_none_until_they_come_again() -> None:
 
 def test_what_a_reader_does_not_need_may_be_missing() -> None:
     arm = JointState(name=list(ARM_JOINTS), position=np.arange(7.0).tolist())
-    arm.header.stamp = stamp_message(5)
+    arm.header.stamp = encode_stamp(5)
     bare = JointStateMerger(needs_fingers=False, needs_velocity=False).merge(arm)
     assert bare is not None and np.array_equal(bare.position, np.arange(7.0))
     assert np.all(np.isnan(bare.velocity)) and np.isnan(bare.finger_position_m)
@@ -173,15 +188,19 @@ def test_malformed_joint_states_change_nothing(fault: str) -> None:
 
 def test_setpoints_come_back_exactly_or_as_none() -> None:
     setpoint = JointSetpoint(RNG.standard_normal(7), RNG.standard_normal(7))
-    message = setpoint_message(setpoint, 3, "limited", (4, 1))
-    back = setpoint_of(message)
+    message = encode_setpoint_report(SetpointReport(3, LIMITED, setpoint), SentCounts(4, 1))
+    assert (message.header.frame_id, list(message.effort)) == ("limited", [4.0, 1.0]), "as it always was: bags have it"
+    report, back = decode_setpoint_report(message), decode_setpoint_report(message).setpoint
+    assert (report.stamp_ns, report.outcome, report.is_activation) == (3, LIMITED, False)
+    assert decode_sent_counts(message) == SentCounts(arm=4, gripper=1)
+    assert decode_outcome(serialize_message(message)) == LIMITED
     assert back is not None
     assert np.array_equal(back.position, setpoint.position) and np.array_equal(back.velocity, setpoint.velocity)
-    assert (message.header.frame_id, list(message.effort)) == ("limited", [4.0, 1.0])
-    assert setpoint_of(setpoint_message(JointSetpoint(np.zeros(0), np.zeros(0)), 3, "hold", (0, 0))) is None
+    none = encode_setpoint_report(SetpointReport(3, HOLD, None), SentCounts())
+    assert decode_setpoint_report(none) == SetpointReport(3, HOLD, None)
     message.position[0] = float("nan")
     with pytest.raises(ObservationError, match="finite"):
-        setpoint_of(message)
+        decode_setpoint_report(message)
 
 
 # -- commands and trajectories -----------------------------------------------------------------------------------
@@ -190,48 +209,48 @@ def test_setpoints_come_back_exactly_or_as_none() -> None:
 def test_commands_come_back_exactly() -> None:
     for finger in (None, 0.02):
         given = JointCommand(8, RNG.standard_normal(7), RNG.standard_normal(7), finger)
-        back = command_of(command_message(given))
+        back = decode_command(encode_command(given))
         assert back.velocity is not None and given.velocity is not None
         assert np.array_equal(back.position, given.position) and np.array_equal(back.velocity, given.velocity)
         assert (back.stamp_ns, back.finger_position_m, back.hold) == (8, finger, False)
-    hold = command_of(command_message(JointCommand(8, hold=True)))
+    hold = decode_command(encode_command(JointCommand(8, hold=True)))
     assert hold.hold and hold.stamp_ns == 8
-    without = command_of(command_message(JointCommand(8, np.zeros(7), None, 0.02)))
+    without = decode_command(encode_command(JointCommand(8, np.zeros(7), None, 0.02)))
     assert without.velocity is None and without.finger_position_m == 0.02
 
 
 def test_joints_of_a_command_may_come_in_any_order() -> None:
-    message = command_message(JointCommand(8, np.arange(7.0), np.arange(7.0), 0.02))
+    message = encode_command(JointCommand(8, np.arange(7.0), np.arange(7.0), 0.02))
     order = RNG.permutation(9)
     message.joint_names = [message.joint_names[i] for i in order]
     message.points[0].positions = [message.points[0].positions[i] for i in order]
     message.points[0].velocities = [message.points[0].velocities[i] for i in order]
-    assert np.array_equal(command_of(message).position, np.arange(7.0))
+    assert np.array_equal(decode_command(message).position, np.arange(7.0))
 
 
 def test_fingers_that_disagree_are_refused() -> None:
-    message = command_message(JointCommand(8, np.zeros(7), np.zeros(7), 0.02))
+    message = encode_command(JointCommand(8, np.zeros(7), np.zeros(7), 0.02))
     message.points[0].positions[8] = 0.04
     with pytest.raises(CommandError, match="coupled"):
-        command_of(message)
+        decode_command(message)
 
 
 def test_trajectories_come_back_and_start_now() -> None:
     points = tuple(TrajectoryPoint(t, RNG.standard_normal(7), RNG.standard_normal(7)) for t in (1 / 30, 2 / 30, 1.5))
-    message = trajectory_message(JointTrajectory(ARM_JOINTS, points), 17)
-    assert stamp_ns_of(message.header.stamp) == 0 and number_of(message) == 17
-    for point, given in zip(trajectory_of(message, ARM_JOINTS).points, points, strict=True):
+    message = encode_trajectory(JointTrajectory(ARM_JOINTS, points), 17)
+    assert decode_stamp(message.header.stamp) == 0 and decode_trajectory_number(message) == 17
+    for point, given in zip(decode_trajectory(message, ARM_JOINTS).points, points, strict=True):
         assert point.time_from_start_s == pytest.approx(given.time_from_start_s, abs=1e-9)
         assert np.array_equal(point.position, given.position) and np.array_equal(point.velocity, given.velocity)
     with pytest.raises(CommandError, match="expected"):
-        trajectory_of(message, GRIPPER_JOINTS)
+        decode_trajectory(message, GRIPPER_JOINTS)
     message.points[1], message.points[2] = message.points[2], message.points[1]
     with pytest.raises(CommandError, match="increasing"):
-        trajectory_of(message, ARM_JOINTS)
+        decode_trajectory(message, ARM_JOINTS)
     message.header.stamp.sec, message.header.frame_id = 4, "base_link"
-    assert number_of(message) == 0
+    assert decode_trajectory_number(message) == 0
     with pytest.raises(CommandError, match="start now"):
-        trajectory_of(message, ARM_JOINTS)
+        decode_trajectory(message, ARM_JOINTS)
 
 
 # -- parameters --------------------------------------------------------------------------------------------------
@@ -378,16 +397,16 @@ def test_the_nearest_joint_state_is_found_once_it_cannot_be_another() -> None:
 def test_a_setpoint_is_used_once() -> None:
     tracker, setpoint = SetpointTracker(), JointSetpoint.at_rest(np.zeros(7))
     assert tracker.setpoint is None and not tracker.is_awaited
-    assert tracker.on_setpoint(5, "activated", setpoint)
+    assert tracker.on_report(SetpointReport(5, "activated", setpoint))
     assert tracker.setpoint is setpoint and not tracker.is_awaited
     tracker.sent(10)
-    assert not tracker.on_setpoint(5, "activated", setpoint), "told again"
+    assert not tracker.on_report(SetpointReport(5, "activated", setpoint)), "told again"
     assert tracker.is_awaited
-    assert not tracker.on_setpoint(9, "command", setpoint) and tracker.is_awaited, "an older command's"
-    assert not tracker.on_setpoint(10, "limited", setpoint) and not tracker.is_awaited
+    assert not tracker.on_report(SetpointReport(9, "command", setpoint)) and tracker.is_awaited, "an older command's"
+    assert not tracker.on_report(SetpointReport(10, "limited", setpoint)) and not tracker.is_awaited
     tracker.sent(11)
-    tracker.on_setpoint(11, "refused:jump", setpoint)
+    tracker.on_report(SetpointReport(11, "refused:jump", setpoint))
     assert tracker.setpoint is setpoint, "the driver is still active"
     tracker.sent(12)
-    tracker.on_setpoint(12, "refused:not_active", setpoint)
+    tracker.on_report(SetpointReport(12, "refused:not_active", setpoint))
     assert tracker.setpoint is None

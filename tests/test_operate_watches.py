@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from fetch_sim2real.ros.joint_states import joint_state_message
+from fetch_sim2real.messages.joint_states import encode_joint_state
 from fetch_sim2real.ros.operate.topic_monitors import FrameWatch, JointWatch
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointSample
@@ -38,7 +38,7 @@ def test_one_odd_joint_state_is_left_out(jump_s: int) -> None:
         now_ns = 5000 * S_NS + i * 10_000_000
         odd_ns = jump_s * S_NS if i == 5 else 0
         sample = JointSample(now_ns - 2_000_000 + odd_ns, np.zeros(7), np.zeros(7), 0.0)
-        watch.on_message(joint_state_message(sample, 0.35), i * 10_000_000)
+        watch.on_message(encode_joint_state(sample, 0.35), i * 10_000_000)
         watch.note_age(now_ns)
     assert list(watch.ages_s) == pytest.approx([0.002] * 29)
     assert watch.rate_hz == pytest.approx(100.0)
@@ -51,6 +51,6 @@ def test_watches_follow_a_clock_that_was_set_back() -> None:
         for i in range(20):
             now_ns = start_s * S_NS + i * CONTROL_PERIOD_NS
             frames.note(image(now_ns - 40_000_000), now_ns, i * CONTROL_PERIOD_NS)
-            joints.on_message(joint_state_message(JointSample(now_ns, np.zeros(7), np.zeros(7), 0.0), 0.35), None)
+            joints.on_message(encode_joint_state(JointSample(now_ns, np.zeros(7), np.zeros(7), 0.0), 0.35), None)
             joints.note_age(now_ns)
     assert frames.ages_s == pytest.approx([0.04] * 18) and list(joints.ages_s) == [0.0] * 18

@@ -15,11 +15,11 @@ pytest.importorskip("rclpy")
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap
 from fetch_sim2real import graph
-from fetch_sim2real.ros.camera_info import camera_model_of
-from fetch_sim2real.ros.images import color_of, depth_of
+from fetch_sim2real.messages.camera_info import decode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.ros.live_graph import observe
 from fetch_sim2real.ros.session import RosSession
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.stack.graph_check import compare, violations
 
 pytestmark = pytest.mark.ros
@@ -40,12 +40,12 @@ def test_the_example_keeps_the_contract(tmp_path: Path) -> None:
             session.wait_until(
                 lambda: all(len(tap.messages) > 5 for tap in taps.values()), START_LIMIT_S, lambda: "pictures"
             )
-            stamps = [{stamp_ns_of(m.header.stamp): m for m in tap.messages} for tap in taps.values()]
+            stamps = [{decode_stamp(m.header.stamp): m for m in tap.messages} for tap in taps.values()]
         shared = set.intersection(*(set(by_stamp) for by_stamp in stamps))
         color, info, depth, depth_info = (by_stamp[min(shared)] for by_stamp in stamps)
-        assert color_of(color).shape == (240, 424, 3)
-        assert np.all(depth_of(depth) == 1200)
-        assert info == depth_info and camera_model_of(info).fx == pytest.approx(308.6)
+        assert decode_color(color).shape == (240, 424, 3)
+        assert np.all(decode_depth(depth) == 1200)
+        assert info == depth_info and decode_camera_info(info).fx == pytest.approx(308.6)
         live = observe(CAMERA, 1.0, lambda: None).live
         faults = [fault for fault in violations(compare(live, CAMERA)) if fault.kind not in NOT_THE_CAMERAS]
         assert not faults

@@ -223,8 +223,8 @@ def publish_frames(
     import rclpy
     from rclpy.node import Node
 
-    from fetch_sim2real.ros.images import color_message, depth_message
-    from fetch_sim2real.ros.stamps import stamp_message
+    from fetch_sim2real.messages.images import encode_color, encode_depth
+    from fetch_sim2real.messages.stamps import encode_stamp
     from fetch_sim2real.ros.topics import message_class, publish_to
 
     context = rclpy.Context()
@@ -241,10 +241,10 @@ def publish_frames(
         depth = np.full((480, 640), 1234, np.uint16)
         for i in range(count):
             stamp_ns = 10**9 + i * PERIOD_NS
-            publishers[graph.COLOR.name].publish(color_message(rgb, stamp_ns, graph.COLOR_OPTICAL_FRAME))
-            publishers[graph.DEPTH.name].publish(depth_message(depth, stamp_ns, graph.COLOR_OPTICAL_FRAME))
+            publishers[graph.COLOR.name].publish(encode_color(rgb, stamp_ns, graph.COLOR_OPTICAL_FRAME))
+            publishers[graph.DEPTH.name].publish(encode_depth(depth, stamp_ns, graph.COLOR_OPTICAL_FRAME))
             joints = message_class(graph.JOINT_STATES.type)(name=["elbow_flex_joint"], position=[1.0])
-            joints.header.stamp = stamp_message(stamp_ns)
+            joints.header.stamp = encode_stamp(stamp_ns)
             publishers[graph.JOINT_STATES.name].publish(joints)
             time.sleep(1 / 30)
         time.sleep(0.5)  # the last ones are on their way; nothing tells when they have arrived

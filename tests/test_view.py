@@ -14,6 +14,7 @@ import pytest
 
 from fetch_sim2real.arm.fetch.joints import POSITION_LOWER_RAD, POSITION_UPPER_RAD
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.messages.motion import SetpointReport
 from fetch_sim2real.paths import find_policy
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.ros.view.address import is_loopback
@@ -96,11 +97,12 @@ def test_latency_is_between_the_senders_times(state: LiveState) -> None:
     for stamp in range(4):
         state.on_picture(COLOR, np.zeros((2, 2, 3), np.uint8), stamp, 1_000_000_000 + stamp)
     state.on_picture(COLOR, np.zeros((2, 2, 3), np.uint8), 2, 1_500_000_000)  # sent again: the first time counts
-    state.on_setpoint(2, 1_000_000_002 + 7_000_000, "command", None)
+    state.on_setpoint_report(SetpointReport(2, "command", None), 1_000_000_002 + 7_000_000)
     state.on_picture(COLOR, np.zeros((2, 2, 3), np.uint8), 2, 1_600_000_000)  # and is answered once
-    state.on_setpoint(2, 2_000_000_000, "command", None)
-    state.on_setpoint(99, 1_500_000_000, "refused:stale", None)  # of a frame that was not seen
-    state.on_setpoint(3, 1_000_000_000, "command", None)  # sent before the only sending of its frame that was seen
+    state.on_setpoint_report(SetpointReport(2, "command", None), 2_000_000_000)
+    state.on_setpoint_report(SetpointReport(99, "refused:stale", None), 1_500_000_000)  # of a frame that was not seen
+    # Sent before the only sending of its frame that was seen.
+    state.on_setpoint_report(SetpointReport(3, "command", None), 1_000_000_000)
     said = state.snapshot()
     assert said["latency"]["trace_ms"] == [7.0]
     assert said["driver"]["decisions"] == {"command": 3, "refused:stale": 1}
@@ -110,7 +112,7 @@ def test_latency_is_between_the_senders_times(state: LiveState) -> None:
 def test_joints_come_with_their_limits(state: LiveState) -> None:
     position = np.linspace(-1.0, 1.0, 7)
     state.on_joints(JointSample(1, position, 0.1 * position, 0.02), 0.35)
-    state.on_setpoint(1, 1, "command", JointSetpoint(position + 0.01, position))
+    state.on_setpoint_report(SetpointReport(1, "command", JointSetpoint(position + 0.01, position)), 1)
     joints = state.snapshot()["joints"]
     assert [j["name"] for j in joints[-2:]] == ["finger", "torso_lift"]
     arm = joints[:7]

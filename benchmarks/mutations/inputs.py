@@ -49,10 +49,25 @@ from fetch_sim2real.control.target_box import box_told
 from fetch_sim2real.control.trajectory import held_until, stopping_trajectory
 from fetch_sim2real.errors import CommandError, MessageError, ObservationError
 from fetch_sim2real.evaluation.suite import SUITES, load_suite
-from fetch_sim2real.messages.camera_info import camera_model_of
-from fetch_sim2real.messages.images import color_of, depth_of
-from fetch_sim2real.messages.poses import position_of
-from fetch_sim2real.messages.statuses import goal_status_of, move_status_of
+from fetch_sim2real.messages.camera_info import decode_camera_info, encode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth, encode_color, encode_depth
+from fetch_sim2real.messages.joint_states import encode_joint_state
+from fetch_sim2real.messages.motion import (
+    COMMAND,
+    SentCounts,
+    SetpointReport,
+    decode_sent_counts,
+    decode_setpoint_report,
+    decode_trajectory,
+    decode_trajectory_number,
+    encode_command,
+    encode_setpoint_report,
+    encode_trajectory,
+    is_refused,
+)
+from fetch_sim2real.messages.poses import decode_goal, encode_goal
+from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp
+from fetch_sim2real.messages.statuses import decode_goal_status, decode_move_status
 from fetch_sim2real.operation.slow_move import MoveFollower
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.camera import CameraModel
@@ -61,14 +76,8 @@ from fetch_sim2real.policy.goals import judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
 from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Sensed, SetpointTracker
-from fetch_sim2real.ros.camera_info import camera_info_message
 from fetch_sim2real.ros.entering import enter_ros
-from fetch_sim2real.ros.images import color_message, depth_message
-from fetch_sim2real.ros.joint_states import joint_state_message, sent_of, setpoint_message, setpoint_of
 from fetch_sim2real.ros.parameters import Parameters
-from fetch_sim2real.ros.poses import goal_message
-from fetch_sim2real.ros.stamps import stamp_message, stamp_ns_of
-from fetch_sim2real.ros.trajectories import command_message, number_of, trajectory_message, trajectory_of
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.sim.disturbances.conditions import Conditions
@@ -109,9 +118,9 @@ def _sample() -> JointSample:
 def _messages() -> Iterator[Input]:
     rng = np.random.default_rng(0)
     rest = JointSetpoint.at_rest(HOME_POSITION_RAD)
-    color = color_message(rng.integers(0, 256, (240, 424, 3), dtype=np.uint8), NOW_NS, graph.COLOR_OPTICAL_FRAME)
-    depth = depth_message(rng.integers(300, 2000, (240, 424)).astype(np.uint16), NOW_NS, graph.COLOR_OPTICAL_FRAME)
-    info = camera_info_message(_CAMERA, NOW_NS, graph.COLOR_OPTICAL_FRAME)
+    color = encode_color(rng.integers(0, 256, (240, 424, 3), dtype=np.uint8), NOW_NS, graph.COLOR_OPTICAL_FRAME)
+    depth = encode_depth(rng.integers(300, 2000, (240, 424)).astype(np.uint16), NOW_NS, graph.COLOR_OPTICAL_FRAME)
+    info = encode_camera_info(_CAMERA, NOW_NS, graph.COLOR_OPTICAL_FRAME)
     trajectory = held_until(stopping_trajectory(JointSetpoint(HOME_POSITION_RAD, np.full(7, 0.1)), np.ones(7)), 0.3)
     command = JointCommand(NOW_NS, HOME_POSITION_RAD + 1e-4, np.full(7, 0.003), 0.02)
     frame = _FrameReader(color, info, depth)
@@ -119,16 +128,17 @@ def _messages() -> Iterator[Input]:
     def message(name: str, example: Any, consume: Callable[[Any], None]) -> Input:
         return Input(name, example, lambda rng: broken_message(example, rng), consume, _field_names(example))
 
-    yield message("joint_state", joint_state_message(_sample(), TORSO_M), _JointReader().read)
+    yield message("joint_state", encode_joint_state(_sample(), TORSO_M), _JointReader().read)
     yield message("color", color, frame.read_color)
     yield message("depth", depth, frame.read_depth)
     yield message("camera_info", info, frame.read_info)
     goals = _GoalReader()
-    yield message("goal", goal_message(goals.good), goals.read)
-    yield message("command", command_message(command), _CommandReader().read)
-    yield message("setpoint", setpoint_message(rest, NOW_NS, "command", (3, 1)), _read_setpoint)
-    yield message("trajectory", trajectory_message(trajectory, 7), _read_trajectory)
-    yield message("move", trajectory_message(trajectory, 0), _read_move)
+    yield message("goal", encode_goal(goals.good), goals.read)
+    yield message("command", encode_command(command), _CommandReader().read)
+    report = encode_setpoint_report(SetpointReport(NOW_NS, COMMAND, rest), SentCounts(3, 1))
+    yield message("setpoint", report, _read_setpoint)
+    yield message("trajectory", encode_trajectory(trajectory, 7), _read_trajectory)
+    yield message("move", encode_trajectory(trajectory, 0), _read_move)
 
 
 def _field_names(message: Any) -> tuple[str, ...]:
@@ -149,9 +159,9 @@ class _JointReader:
 
     def read(self, message: JointState) -> None:
         self._now_ns += 10_000_000
-        if stamp_ns_of(message.header.stamp) == NOW_NS:  # not broken
+        if decode_stamp(message.header.stamp) == NOW_NS:  # not broken
             message = deepcopy(message)
-            message.header.stamp = stamp_message(self._now_ns)
+            message.header.stamp = encode_stamp(self._now_ns)
         try:
             sample = self._readings.take(message, self._now_ns)
             if sample is not None:
@@ -183,14 +193,14 @@ class _FrameReader:
         self._read("info", message)
 
     def _read(self, part: str, message: Any) -> None:
-        self._pairer.add(part, stamp_ns_of(message.header.stamp), message)
+        self._pairer.add(part, decode_stamp(message.header.stamp), message)
         self._pairer.trouble()
         parts = {**self._parts, part: message}
         frame = FrameMessages(NOW_NS, parts["color"], parts["info"], parts["depth"])
         self._actor.reset()
-        pair = RgbdFrame(frame.stamp_ns, color_of(frame.color), depth_of(frame.depth))
+        pair = RgbdFrame(frame.stamp_ns, decode_color(frame.color), decode_depth(frame.depth))
         at_rest = JointSetpoint.at_rest(HOME_POSITION_RAD)
-        self._actor.command(Sensed(pair, camera_model_of(frame.info), _sample(), self._goal_m, at_rest))
+        self._actor.command(Sensed(pair, decode_camera_info(frame.info), _sample(), self._goal_m, at_rest))
 
 
 class _GoalReader:
@@ -203,7 +213,7 @@ class _GoalReader:
         self.good = Goal(self._goal.accepted_frames[0], middle_m)
 
     def read(self, message: PoseStamped) -> None:
-        verdict = judge_goal(Goal(message.header.frame_id, position_of(message)), self._goal, self._pose)
+        verdict = judge_goal(decode_goal(message), self._goal, self._pose)
         json.loads(verdict.text())
         if verdict.position_m is None:
             raise ObservationError(verdict.reason)
@@ -234,20 +244,20 @@ class _CommandReader:
             for point in decision.trajectory.points:
                 if not (np.all(np.isfinite(point.position)) and np.all(np.isfinite(point.velocity))):
                     raise AssertionError("the filter sends what is not finite")
-        if decision.outcome.startswith("refused"):
+        if is_refused(decision.outcome):
             raise CommandError(decision.detail)
 
 
 def _read_setpoint(message: JointState) -> None:
-    setpoint = setpoint_of(message)
-    sent_of(message)
-    SetpointTracker().on_setpoint(stamp_ns_of(message.header.stamp), message.header.frame_id, setpoint)
+    report = decode_setpoint_report(message)
+    decode_sent_counts(message)
+    SetpointTracker().on_report(report)
 
 
 def _read_trajectory(message: JointTrajectory) -> None:
-    number_of(message)
+    decode_trajectory_number(message)
     follower = TrajectoryFollower(HOME_POSITION_RAD, 0.0)
-    follower.accept(trajectory_of(message, ARM_JOINTS), 0.0)
+    follower.accept(decode_trajectory(message, ARM_JOINTS), 0.0)
     if not np.all(np.isfinite(follower.desired(np.array([0.1])))):
         raise AssertionError("the controller follows what is not finite")
 
@@ -515,15 +525,15 @@ def _bag_messages() -> Iterator[tuple[graph.Topic, int, bytes]]:
     for index in range(6):
         stamp_ns = NOW_NS + index * 33_000_000
         pixels = np.full((12, 16, 3), index, np.uint8)
-        yield graph.COLOR, stamp_ns, serialize_message(color_message(pixels, stamp_ns, graph.COLOR_OPTICAL_FRAME))
+        yield graph.COLOR, stamp_ns, serialize_message(encode_color(pixels, stamp_ns, graph.COLOR_OPTICAL_FRAME))
         depth_mm = np.full((12, 16), 700, np.uint16)
-        yield graph.DEPTH, stamp_ns, serialize_message(depth_message(depth_mm, stamp_ns, graph.COLOR_OPTICAL_FRAME))
-        yield graph.COLOR_INFO, stamp_ns, serialize_message(camera_info_message(_CAMERA, stamp_ns, "camera"))
-        yield graph.JOINT_STATES, stamp_ns, serialize_message(joint_state_message(_sample(), TORSO_M))
+        yield graph.DEPTH, stamp_ns, serialize_message(encode_depth(depth_mm, stamp_ns, graph.COLOR_OPTICAL_FRAME))
+        yield graph.COLOR_INFO, stamp_ns, serialize_message(encode_camera_info(_CAMERA, stamp_ns, "camera"))
+        yield graph.JOINT_STATES, stamp_ns, serialize_message(encode_joint_state(_sample(), TORSO_M))
         command = JointCommand(stamp_ns, HOME_POSITION_RAD, np.zeros(7), 0.02)
-        yield graph.JOINT_COMMAND, stamp_ns, serialize_message(command_message(command))
-        setpoint = setpoint_message(JointSetpoint.at_rest(HOME_POSITION_RAD), stamp_ns, "command", (1, 0))
-        yield graph.SETPOINT, stamp_ns, serialize_message(setpoint)
+        yield graph.JOINT_COMMAND, stamp_ns, serialize_message(encode_command(command))
+        report = SetpointReport(stamp_ns, COMMAND, JointSetpoint.at_rest(HOME_POSITION_RAD))
+        yield graph.SETPOINT, stamp_ns, serialize_message(encode_setpoint_report(report, SentCounts(1)))
 
 
 def _write_mcap(folder: Path) -> None:
@@ -570,8 +580,8 @@ def _texts() -> Iterator[Input]:
     yield text("told_calibration", told, CalibrationInForce.told)
     yield text("told_box", [[0.5, -0.2, 0.7], [0.7, 0.2, 0.9]], box_told)
     verdict = {"accepted": True, "reason": "", "frame_id": "base_link", "position_m": [0.6, 0.0, 0.8]}
-    yield text("goal_status", verdict, goal_status_of)
-    yield text("move_status", {"state": "moving", "reason": ""}, move_status_of)
+    yield text("goal_status", verdict, decode_goal_status)
+    yield text("move_status", {"state": "moving", "reason": ""}, decode_move_status)
 
 
 def _parameters() -> Input:

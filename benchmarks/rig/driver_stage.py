@@ -19,10 +19,17 @@ from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.ik import HOME_POSITION_RAD
 from fetch_sim2real.control.trajectory import position_after_step
-from fetch_sim2real.ros.joint_states import joint_state_message, setpoint_of
+from fetch_sim2real.messages.joint_states import encode_joint_state
+from fetch_sim2real.messages.motion import (
+    COMMAND,
+    LIMITED,
+    PACED,
+    decode_setpoint_report,
+    decode_trajectory,
+    encode_command,
+)
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import message_class, publish_to
-from fetch_sim2real.ros.trajectories import command_message, trajectory_of
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.stack.processes import NodeProcess, ParameterValue
 from fetch_sim2real.timing import CONTROL_PERIOD_S
@@ -121,14 +128,14 @@ class TopicRobot:
 
     def work(self) -> None:
         for message in self._sent.messages[self._followed :]:
-            self.arm.start(trajectory_of(message, ARM_JOINTS), False)
+            self.arm.start(decode_trajectory(message, ARM_JOINTS), False)
         self._followed = len(self._sent.messages)
         sample = self.arm.note()
         if self.base is not None:
             self._say_where(self.base)
         ahead_ns = round((self.clock_ahead_s + self.stray_s) * 1e9)
         if not self.silent or self.stray_s:
-            report = joint_state_message(replace(sample, stamp_ns=sample.stamp_ns + ahead_ns), self.torso_m)
+            report = encode_joint_state(replace(sample, stamp_ns=sample.stamp_ns + ahead_ns), self.torso_m)
             self.spoil(report)
             self._joint_states.publish(report)
         self.stray_s = 0.0
@@ -219,8 +226,9 @@ class Stage:
 
     def setpoint(self) -> JointSetpoint:
         """The driver's last one that says where the arm is commanded to be."""
-        known = [setpoint_of(message) for message in reversed(self.setpoints.messages) if message.position]
-        return known[0] if known and known[0] is not None else JointSetpoint.at_rest(self.arm.measured())
+        reports = (decode_setpoint_report(message) for message in reversed(self.setpoints.messages))
+        known = next((report.setpoint for report in reports if report.setpoint is not None), None)
+        return known or JointSetpoint.at_rest(self.arm.measured())
 
     def drive(self, velocity: FloatArray, duration_s: float, finger_m: float | None = None) -> list[str]:
         """Command ``velocity`` at the control rate, each time from the driver's setpoint; the driver's decisions."""
@@ -232,9 +240,9 @@ class Stage:
             position = position_after_step(start.position, start.velocity, velocity)
             command = JointCommand(time.time_ns(), position, velocity, finger_m)
             seen = len(self.setpoints.messages)
-            self._commands.publish(command_message(command))
+            self._commands.publish(encode_command(command))
             self.session.wait_until(lambda: len(self.setpoints.messages) > seen, 5.0, lambda: "setpoint")  # noqa: B023
-            if self.setpoints.messages[-1].header.frame_id in ("command", "limited", "paced"):
+            if self.setpoints.messages[-1].header.frame_id in (COMMAND, LIMITED, PACED):
                 self.last_valid_s = time.time()
             due = max(due + CONTROL_PERIOD_S, time.monotonic() - CONTROL_PERIOD_S)
             self.session.spin(max(0.001, due - time.monotonic()))

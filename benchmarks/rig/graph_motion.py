@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.rig.graph_harness import SimulatedGraph
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.ros.stamps import stamp_ns_of
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.types import FloatArray
 
 MOVING_RAD_S, AT_REST_RAD_S = 0.15, 0.01
@@ -24,7 +24,7 @@ SETTLED_AFTER_S = 0.05
 
 def motion(cell: SimulatedGraph, since_ns: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Stamps [s] (n,), the fastest joint's speed (n,) and positions (n, 7), of joint states from ``since_ns`` on."""
-    states = {stamp_ns_of(m.header.stamp): m for m in cell.taps[graph.JOINT_STATES].messages}
+    states = {decode_stamp(m.header.stamp): m for m in cell.taps[graph.JOINT_STATES].messages}
     chosen = sorted(stamp for stamp in states if stamp >= since_ns)
     velocity = np.array([states[stamp].velocity[:7] for stamp in chosen]).reshape(-1, 7)
     position = np.array([states[stamp].position[:7] for stamp in chosen]).reshape(-1, 7)
@@ -32,7 +32,7 @@ def motion(cell: SimulatedGraph, since_ns: int = 0) -> tuple[FloatArray, FloatAr
 
 
 def newest_ns(cell: SimulatedGraph) -> int:
-    return stamp_ns_of(cell.taps[graph.JOINT_STATES].messages[-1].header.stamp)
+    return decode_stamp(cell.taps[graph.JOINT_STATES].messages[-1].header.stamp)
 
 
 def wait_until_moving(cell: SimulatedGraph) -> None:

@@ -19,9 +19,10 @@ from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.bags.reading import RecordedBag, decoded
 from fetch_sim2real.bags.run import CAMERA_TOPICS
 from fetch_sim2real.bags.times import SAME_CLOCK_NS
-from fetch_sim2real.common.raw_header import frame_id_in, stamp_ns_in
+from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
-from fetch_sim2real.messages.joint_states import ACTIVATED, JointStateMerger
+from fetch_sim2real.messages.joint_states import JointStateMerger
+from fetch_sim2real.messages.motion import ACTIVATED, decode_outcome
 from fetch_sim2real.policy.pairing import FramePairer
 
 # What a policy hears, and the time of it. No commands: those are the live policy's own.
@@ -304,4 +305,4 @@ class Playback:
 
 
 def _is_activation(message: RawMessage) -> bool:
-    return message.topic == graph.SETPOINT.name and frame_id_in(message.data) == ACTIVATED
+    return message.topic == graph.SETPOINT.name and decode_outcome(message.data) == ACTIVATED

@@ -12,12 +12,11 @@ from fetch_sim2real.bags.reading import RecordedBag, decoded
 from fetch_sim2real.bags.statistics import StampStatistics, statistics_of
 from fetch_sim2real.common.raw_header import STAMPED_TYPES, stamp_ns_in
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.messages.commands import command_of
-from fetch_sim2real.messages.joint_states import JointStateMerger, setpoint_of
-from fetch_sim2real.messages.poses import position_of
-from fetch_sim2real.messages.stamps import stamp_ns_of
-from fetch_sim2real.messages.statuses import object_of
-from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint
+from fetch_sim2real.messages.joint_states import JointStateMerger
+from fetch_sim2real.messages.motion import SetpointReport, decode_command, decode_setpoint_report, is_refused
+from fetch_sim2real.messages.poses import decode_goal
+from fetch_sim2real.messages.statuses import decode_object
+from fetch_sim2real.types import Goal, JointCommand, JointSample
 
 CAMERA_TOPICS: Final = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH)
 _LIGHT: Final = (
@@ -40,12 +39,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the driver made of the command of ``stamp_ns``: its decision, and the commanded state that came of it."""
+    """The driver's report about the command of a frame, received at ``received_ns`` (the recorder's clock)."""
 
-    stamp_ns: int
+    report: SetpointReport
     received_ns: int
-    decision: str
-    setpoint: JointSetpoint | None
+
+    @property
+    def stamp_ns(self) -> int:
+        """Stamp of the command, which is the frame's."""
+        return self.report.stamp_ns
 
 
 @dataclass
@@ -65,8 +67,8 @@ class RecordedRun:
 
     @property
     def refusals(self) -> Counter[str]:
-        """The driver's decisions that were refusals, with their numbers."""
-        return Counter(reply.decision for reply in self.replies if reply.decision.startswith("refused"))
+        """How many commands the driver refused, by outcome."""
+        return Counter(reply.report.outcome for reply in self.replies if is_refused(reply.report.outcome))
 
 
 def read_run(bag: RecordedBag) -> RecordedRun:
@@ -83,19 +85,18 @@ def read_run(bag: RecordedBag) -> RecordedRun:
             run.joints.append(sample)
 
     def on_goal(message: Any, received_ns: int) -> None:
-        run.goals.append((received_ns, Goal(message.header.frame_id, position_of(message))))
+        run.goals.append((received_ns, decode_goal(message)))
 
     def on_command(message: Any, received_ns: int) -> None:
-        command = command_of(message)
+        command = decode_command(message)
         run.answers.append(Answer(command.stamp_ns, received_ns, command, is_moving and not command.hold))
 
     def on_setpoint(message: Any, received_ns: int) -> None:
-        stamp_ns, decision = stamp_ns_of(message.header.stamp), message.header.frame_id
-        run.replies.append(Reply(stamp_ns, received_ns, decision, setpoint_of(message)))
+        run.replies.append(Reply(decode_setpoint_report(message), received_ns))
 
     def on_move(message: Any, _: int) -> None:
         nonlocal is_moving
-        is_moving = object_of(message.data, graph.MOVE_STATUS.name).get("state") == "moving"
+        is_moving = decode_object(message.data, graph.MOVE_STATUS.name).get("state") == "moving"
 
     def on_diagnostics(message: Any, _: int) -> None:
         for status in message.status:

@@ -21,7 +21,7 @@ from fetch_sim2real.calibration.snapshot import (
 )
 from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import CalibrationError
-from fetch_sim2real.messages.images import color_of, depth_of
+from fetch_sim2real.messages.images import decode_color, decode_depth
 from fetch_sim2real.policy.pairing import FramePairer
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 
@@ -130,4 +130,5 @@ def _pairs(
         nearest = int(np.argmin(np.abs(stamps - frame.stamp_ns))) if len(stamps) else -1
         if nearest < 0 or abs(int(stamps[nearest]) - frame.stamp_ns) > CONTROL_PERIOD_NS:
             continue
-        yield frame.stamp_ns, Snapshot(color_of(frame.color), depth_of(frame.depth), intrinsics, samples[nearest])
+        rgb, depth_mm = decode_color(frame.color), decode_depth(frame.depth)
+        yield frame.stamp_ns, Snapshot(rgb, depth_mm, intrinsics, samples[nearest])

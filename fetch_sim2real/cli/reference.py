@@ -15,6 +15,7 @@ from fetch_sim2real.cli.world_reference import world_page
 from fetch_sim2real.common.outputs import require_folder_place, write_text
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.graph import Qos, Topic
+from fetch_sim2real.messages.motion import FIELD_MEANINGS
 from fetch_sim2real.ros.parameters import Parameter
 from fetch_sim2real.stack import playback_processes as replay_processes
 from fetch_sim2real.stack import processes, robot_processes
@@ -84,6 +85,16 @@ def _topics() -> Iterator[str]:
         "it when it is renamed. All can be remapped.\n"
     )
     yield from _table_of(graph.CONTRACT)
+    yield (
+        "\n## What fields mean\n\nThe messages are standard ones. Where a meaning has no field of its own, this one "
+        "carries it; `fetch_sim2real/messages/motion.py` is the only place that reads and writes them.\n\n"
+        "| topic | field | meaning |\n|---|---|---|"
+    )
+    yield from (f"| `{topic.name}` | `{field}` | {meaning} |" for topic, field, meaning in FIELD_MEANINGS)
+    yield (
+        "\nGoal status, move status and outcome are JSON objects in a `std_msgs/msg/String` "
+        "(`fetch_sim2real/messages/statuses.py`), and so are the answers of `/arm_driver/enable` and `/sim/reset`."
+    )
     yield "\n## In shadow mode\n\nWhat a driver with `mode:=shadow` would have sent. Recorded, not in the contract.\n"
     yield from _table_of((graph.SHADOW_ARM, graph.SHADOW_GRIPPER))
     yield "\n## Between simulation and camera node\n\nOnly with `software-device`.\n"

@@ -35,6 +35,7 @@ from fetch_sim2real.control.trajectory import (
     time_to_rest_s,
 )
 from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.messages.motion import ACTIVATED, COMMAND, HOLD, LIMITED, PACED, refused
 from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
 
@@ -43,11 +44,10 @@ from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSet
 class Decision:
     """What the filter made of a command or of silence.
 
-    ``outcome``: "command" (passed unchanged), "limited", "paced" (valid, but the next trajectory is not due yet: the
-    last one goes on), "hold", "refused:<reason>" or "activated". ``setpoint`` is the commanded state one control period
-    from now; its arrays are empty while there is none (never active, fault). ``trajectory`` and ``finger_position_m``
-    are to be sent to the robot, None where nothing new is to be sent. ``rules`` says what limited it, ``detail`` why
-    for people.
+    ``outcome`` is one of those of ``messages.motion``. ``setpoint`` is the commanded state one control period from
+    now; its arrays are empty while there is none (never active, fault). ``trajectory`` and ``finger_position_m`` are to
+    be sent to the robot, None where nothing new is to be sent. ``rules`` says what limited it, ``detail`` why for
+    people.
     """
 
     outcome: str
@@ -143,17 +143,17 @@ class SafetyFilter:
         hold = resting_trajectory(setpoint.position, ACTIVATION_HOLD_S)
         self._running = self._before = None
         self._start(RunningTrajectory(now_ns, setpoint, hold))
-        return Decision("activated", setpoint, hold)
+        return Decision(ACTIVATED, setpoint, hold)
 
     def disable(self, now_ns: int, reason: str) -> Decision:
         """Brake if moving and follow no more commands."""
         self._machine.handle(Event.DISABLE, reason)
-        return self._brake(now_ns, "hold", reason)
+        return self._brake(now_ns, HOLD, reason)
 
     def stop(self, now_ns: int, reason: str) -> Decision:
         """Brake if moving and latch STOPPED."""
         self._machine.handle(Event.STOP, reason)
-        return self._brake(now_ns, "hold", reason)
+        return self._brake(now_ns, HOLD, reason)
 
     def lose(self, now_ns: int, reason: str, *, then_disabled: bool = False) -> Decision | None:
         """The robot, or what is known of it, is gone: leave ACTIVE, where only ``activate`` leads back to.
@@ -164,7 +164,7 @@ class SafetyFilter:
         if self.state is not State.ACTIVE:
             return None
         self._machine.handle(Event.SILENCE, reason)
-        return self._brake(now_ns, "hold", reason)
+        return self._brake(now_ns, HOLD, reason)
 
     def fault(self, reason: str) -> None:
         """The robot faulted or lost power: latch FAULT. Nothing is sent, the commanded state is forgotten."""
@@ -212,7 +212,7 @@ class SafetyFilter:
             self._machine.handle(Event.DISABLE, self.state_reason)
             self._ends_disabled = False
         lapse = self._supervise(now_ns)
-        return self._brake(now_ns, "hold", lapse.detail) if lapse else None
+        return self._brake(now_ns, HOLD, lapse.detail) if lapse else None
 
     def on_command(self, now_ns: int, command: JointCommand) -> Decision:
         """Judge and limit ``command``; the decision says what to send and what the commanded state becomes."""
@@ -229,7 +229,7 @@ class SafetyFilter:
         if command.hold:
             self._last_valid_ns = now_ns
             return replace(
-                self._brake(now_ns, "hold", "nothing to do"), finger_position_m=self._fingers.take_due(now_ns)
+                self._brake(now_ns, HOLD, "nothing to do"), finger_position_m=self._fingers.take_due(now_ns)
             )
 
         refusal = content_refusal(command)
@@ -243,7 +243,7 @@ class SafetyFilter:
         self._fingers.want(command.finger_position_m)
         finger_position_m = self._fingers.take_due(now_ns)
         if now_ns - self._running.sent_ns < self._least_gap_ns:
-            return Decision("paced", self._running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m)
+            return Decision(PACED, self._running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m)
         return self._follow(now_ns, reference, wanted, finger_position_m)
 
     def refuse(self, now_ns: int, refusal: Refusal) -> Decision:
@@ -263,7 +263,7 @@ class SafetyFilter:
             speed_scale=self._soft_start_scale(now_ns),
         )
         rules = Rule(int(result.rules))
-        outcome = "limited" if rules else "command"
+        outcome = LIMITED if rules else COMMAND
         if not result.viable or not (any_true(reference.velocity) or any_true(result.velocity)):
             # Keep what runs: its own braking tail, or the hold it has come to.
             return Decision(outcome, running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m, rules)
@@ -325,7 +325,7 @@ class SafetyFilter:
 
     def _refuse(self, now_ns: int, refusal: Refusal) -> Decision:
         self.refusals[refusal.reason] += 1
-        return self._brake(now_ns, f"refused:{refusal.reason}", refusal.detail)
+        return self._brake(now_ns, refused(refusal.reason), refusal.detail)
 
     def _brake(self, now_ns: int, outcome: str, detail: str) -> Decision:
         """Come to rest: by what runs, or by braking now where that is sooner."""

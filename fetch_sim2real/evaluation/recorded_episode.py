@@ -17,8 +17,8 @@ from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.evaluation.result import EpisodeResult
-from fetch_sim2real.messages.camera_info import camera_model_of
-from fetch_sim2real.messages.images import color_of, depth_of
+from fetch_sim2real.messages.camera_info import decode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.tasks.registry import Target
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -93,8 +93,8 @@ def _moment(
     grip_m = grip_position(_arm(_nearest(light[graph.JOINT_STATES.name], stamp_ns)), torso_height_m)
     return Moment(
         time_s=(stamp_ns - episode.start_ns) * 1e-9,
-        frame=RgbdFrame(stamp_ns, color_of(color), depth_of(depth)),
-        camera=camera_model_of(light[graph.COLOR_INFO.name][stamp_ns]),
+        frame=RgbdFrame(stamp_ns, decode_color(color), decode_depth(depth)),
+        camera=decode_camera_info(light[graph.COLOR_INFO.name][stamp_ns]),
         target_m=block_m if target == "object" else grip_m,
         goal_m=goal_m,
     )

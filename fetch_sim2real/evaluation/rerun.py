@@ -26,9 +26,9 @@ from fetch_sim2real.control.target_box import box_told, common_box
 from fetch_sim2real.errors import CommandError, FetchSim2RealError, ObservationError
 from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.graph import POLICY_NODE
-from fetch_sim2real.messages.camera_info import camera_model_of
-from fetch_sim2real.messages.images import color_of, depth_of
-from fetch_sim2real.messages.joint_states import ACTIVATED
+from fetch_sim2real.messages.camera_info import decode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth
+from fetch_sim2real.messages.motion import HOLD
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.goals import judge_goal
 from fetch_sim2real.policy.joint_history import JointHistory
@@ -134,7 +134,7 @@ def _all_answers(run: RecordedRun) -> list[Answer | Reply]:
     """
     answers: dict[int, Answer | Reply] = {answer.stamp_ns: answer for answer in run.answers}
     for reply in run.replies:
-        if reply.decision != ACTIVATED:
+        if not reply.report.is_activation:
             answers.setdefault(reply.stamp_ns, reply)
     return [answers[stamp_ns] for stamp_ns in sorted(answers)]
 
@@ -150,7 +150,7 @@ class _State:
         self._actor = CommandRuntime(bundle.manifest, policy_at(bundle, look), target_box_m)
         self._history, self._joint_index = JointHistory(), 0
         self._setpoints, self._reply_index = SetpointTracker(), 0
-        self._replied = {reply.stamp_ns for reply in run.replies if reply.decision != ACTIVATED}
+        self._replied = {reply.stamp_ns for reply in run.replies if not reply.report.is_activation}
         actor, observation = bundle.manifest.actor, bundle.manifest.observation
         self._has_memory = observation.last_actions > 0 or actor.state_size > 0 or look != EVERY_FRAME
         self._is_known = True
@@ -198,8 +198,8 @@ class _State:
         try:
             color, info, depth = decoded(messages.color), decoded(messages.info), decoded(messages.depth)
             started_s = time.perf_counter()
-            frame = RgbdFrame(messages.stamp_ns, color_of(color), depth_of(depth))
-            now = self._actor.command(Sensed(frame, camera_model_of(info), joints, goal_m, setpoint))
+            frame = RgbdFrame(messages.stamp_ns, decode_color(color), decode_depth(depth))
+            now = self._actor.command(Sensed(frame, decode_camera_info(info), joints, goal_m, setpoint))
         except (ObservationError, CommandError) as error:
             self._lost_step()
             self.left_out[f"no command now: {error}"] += 1
@@ -232,13 +232,13 @@ class _State:
         replies, is_replied = self._run.replies, answer.stamp_ns in self._replied
         while self._reply_index < len(replies):
             reply = replies[self._reply_index]
-            if reply.decision == ACTIVATED:
+            if reply.report.is_activation:
                 if not is_replied and reply.received_ns > answer.received_ns:
                     return
             elif reply.stamp_ns >= answer.stamp_ns:
                 return
             self._reply_index += 1
-            if self._setpoints.on_setpoint(reply.stamp_ns, reply.decision, reply.setpoint):
+            if self._setpoints.on_report(reply.report):
                 self._forget()
 
     def _joints_at(self, stamp_ns: int) -> JointSample | None:
@@ -254,4 +254,4 @@ class _State:
 
 
 def _is_hold(answer: Answer | Reply) -> bool:
-    return answer.command.hold if isinstance(answer, Answer) else answer.decision == "hold"
+    return answer.command.hold if isinstance(answer, Answer) else answer.report.outcome == HOLD

@@ -1,4 +1,4 @@
-"""JointState messages to samples and setpoints.
+"""Measured joints as sensor_msgs/JointState.
 
 A Fetch publishes the arm (with torso and head) and the gripper in separate messages, and a message may hold joints of
 no interest here: they are merged joint by joint.
@@ -7,30 +7,42 @@ no interest here: they are merged joint by joint.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
-from fetch_sim2real.common.validation import NAMES_SHOWN, shortened
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.messages.stamps import stamp_ns_of
+from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
-from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
+from fetch_sim2real.types import FloatArray, JointSample
 
-# The decision of a setpoint that answers no command: the driver has just been enabled.
-ACTIVATED: Final = "activated"
+if TYPE_CHECKING:
+    from sensor_msgs.msg import JointState
+
 _ARM: Final = len(ARM_JOINTS)
-# Whole numbers up to here are exact in a double.
-_MOST_SENT: Final = 2.0**53
 _INDEX: Final = {name: index for index, name in enumerate(COMMAND_JOINTS)}
+# What a robot reports, in one message.
+_ROBOT_JOINTS: Final = [*COMMAND_JOINTS, TORSO_JOINT]
 _NEVER: Final = int(np.iinfo(np.int64).min)
 # An opening this old says nothing about the gripper any more, nor does one that is as far ahead: by another clock.
 MAX_FINGER_AGE_NS: Final = 1_000_000_000
 
 
+def encode_joint_state(sample: JointSample, torso_height_m: float) -> JointState:
+    """Return what a robot reports: arm, fingers and torso in one message."""
+    from sensor_msgs.msg import JointState
+
+    message = JointState(name=_ROBOT_JOINTS)
+    message.header.stamp = encode_stamp(sample.stamp_ns)
+    fingers = [sample.finger_position_m] * 2
+    message.position = [*sample.position.tolist(), *fingers, torso_height_m]
+    message.velocity = [*sample.velocity.tolist(), 0.0, 0.0, 0.0]
+    return message
+
+
 class JointStateMerger:
-    """Collects joint states until they make a sample of the arm and, if ``needs_fingers``, of the gripper.
+    """Collect joint states until they make a sample of the arm and, if ``needs_fingers``, of the gripper.
 
     Only what is needed is judged: other joints may be listed twice, be NaN or lack a velocity, and fingers need no
     velocity. One finger stands for both, where the other one only mimics it. Without ``needs_fingers`` the opening is
@@ -49,7 +61,7 @@ class JointStateMerger:
         self.torso_stamp_ns = 0
 
     def merge(self, message: Any) -> JointSample | None:
-        """The sample that ``message`` completes, if it does; stamped as the oldest of the arm's joints in it.
+        """Return the sample that ``message`` completes, if it does; stamped as the oldest of the arm's joints in it.
 
         ObservationError for a message that cannot be read, which changes nothing of the arm and the fingers.
         """
@@ -61,7 +73,7 @@ class JointStateMerger:
         position = np.array(message.position, dtype=np.float64)
         if len(position) != len(places.names):
             raise ObservationError(f"joint state with {len(places.names)} names and {len(position)} positions")
-        stamp_ns = stamp_ns_of(message.header.stamp)
+        stamp_ns = decode_stamp(message.header.stamp)
         if places.torso is not None:
             self.torso_height_m, self.torso_stamp_ns = float(position[places.torso]), stamp_ns
         arm = position[places.arm_from]
@@ -76,7 +88,7 @@ class JointStateMerger:
         return self._sample() if len(arm) else None
 
     def missing(self) -> str:
-        """What keeps the joint states that came from making a sample; empty if nothing does."""
+        """Return what keeps the joint states that came from making a sample; empty if nothing does."""
         if not self._names:
             return "no joint state has come"
         arm = self._stamp_ns[:_ARM]
@@ -176,32 +188,3 @@ def _require_finite(quantity: str, values: FloatArray, joints: list[int]) -> Non
         value = float(values[[ARM_JOINTS[joint] for joint in joints].index(bad[0])])
         word = "NaN" if np.isnan(value) else "infinite"
         raise ObservationError(f"the {quantity} of {', '.join(bad)} is {word}")
-
-
-def sent_of(message: Any) -> tuple[int, int]:
-    """How many trajectories the driver has sent to arm and gripper, as its setpoint tells; zeros if it does not.
-
-    ObservationError for counts that are none.
-    """
-    if len(message.effort) == 0:
-        return 0, 0
-    counts = np.array(message.effort, dtype=np.float64)
-    if counts.shape != (2,) or not np.all((counts >= 0.0) & (counts < _MOST_SENT)):
-        raise ObservationError(f"setpoint with {counts.tolist()} trajectories sent, expected two counts")
-    return int(counts[0]), int(counts[1])
-
-
-def setpoint_of(message: Any) -> JointSetpoint | None:
-    """The setpoint of a message, None if the driver has none; ObservationError if it is not one of the arm."""
-    if not (len(message.name) or len(message.position) or len(message.velocity)):
-        return None
-    position, velocity = np.array(message.position), np.array(message.velocity)
-    if tuple(message.name) != ARM_JOINTS or position.shape != (_ARM,) or velocity.shape != (_ARM,):
-        names = shortened(list(message.name), NAMES_SHOWN)
-        raise ObservationError(
-            f"setpoint for joints {names} with {len(position)} positions and {len(velocity)} velocities, expected "
-            f"{list(ARM_JOINTS)}"
-        )
-    if not (np.all(np.isfinite(position)) and np.all(np.isfinite(velocity))):
-        raise ObservationError(f"setpoint that is not finite: {position.tolist()}, {velocity.tolist()}")
-    return JointSetpoint(position, velocity)

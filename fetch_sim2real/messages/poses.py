@@ -1,15 +1,42 @@
-"""Pose messages to arrays."""
+"""Goals and poses as geometry_msgs/PoseStamped."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fetch_sim2real.types import FloatArray
+from fetch_sim2real.messages.stamps import encode_stamp
+from fetch_sim2real.types import FloatArray, Goal
+
+if TYPE_CHECKING:
+    from geometry_msgs.msg import PoseStamped
 
 
-def position_of(message: Any) -> FloatArray:
-    """Position (3,) [m] of a pose."""
+def decode_position(message: Any) -> FloatArray:
+    """Return the position (3,) [m] of a pose."""
     point = message.pose.position
     return np.array([point.x, point.y, point.z])
+
+
+def decode_goal(message: Any) -> Goal:
+    """Return the goal: the position of a pose, in its frame. Its numbers may be anything."""
+    return Goal(str(message.header.frame_id), decode_position(message))
+
+
+def encode_goal(goal: Goal, stamp_ns: int = 0) -> PoseStamped:
+    """Return the goal as a pose without a turn."""
+    return encode_pose(goal.position_m, np.array([1.0, 0.0, 0.0, 0.0]), goal.frame_id, stamp_ns)
+
+
+def encode_pose(position_m: FloatArray, quaternion_wxyz: FloatArray, frame_id: str, stamp_ns: int) -> PoseStamped:
+    """Return a pose: position (3,) [m] and unit quaternion (4,), w first."""
+    from geometry_msgs.msg import PoseStamped
+
+    message = PoseStamped()
+    message.header.stamp = encode_stamp(stamp_ns)
+    message.header.frame_id = frame_id
+    point, turn = message.pose.position, message.pose.orientation
+    point.x, point.y, point.z = (float(value) for value in position_m)
+    turn.w, turn.x, turn.y, turn.z = (float(value) for value in quaternion_wxyz)
+    return message

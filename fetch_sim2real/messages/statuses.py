@@ -1,4 +1,4 @@
-"""What nodes tell people and each other as JSON in a text message."""
+"""What nodes tell people and each other as a JSON object in a text message, or in a service's answer."""
 
 from __future__ import annotations
 
@@ -18,34 +18,81 @@ class Status(BaseModel):
 
 
 class GoalStatus(Status):
-    """/policy/goal_status: what the policy makes of a goal."""
+    """/policy/goal_status: whether the policy takes a goal, and why not.
+
+    The goal is repeated: its frame, and its position (3,) [m], in which a number that is not finite is a text.
+    """
 
     accepted: bool
     reason: str
+    frame_id: str = ""
+    position_m: tuple[float | str, ...] = ()
 
 
 class MoveStatus(Status):
-    """/policy/move_status: how a move goes."""
+    """/policy/move_status: how a slow move of the arm goes: moving, done, or ended or refused for ``reason``."""
 
     state: str
     reason: str = ""
 
 
+class EnableAnswer(Status):
+    """The answer of /arm_driver/enable: the driver's state, its time, and what it warns of although it is enabled."""
+
+    state: str
+    now_ns: int
+    warning: str = ""
+
+
+class EpisodeGoal(Status):
+    """A goal that goes with a seed, position (3,) [m] in ``frame_id``."""
+
+    frame_id: str
+    position_m: tuple[float, float, float]
+
+
+class ResetAnswer(Status):
+    """The answer of /sim/reset: the episode that can begin, its goal, and the simulated time.
+
+    ``driver_is_ready``: whether the driver has dealt with that time, None where nobody waits for it.
+    """
+
+    episode: int
+    seed: int
+    goal: EpisodeGoal
+    now_ns: int
+    driver_is_ready: bool | None
+
+
 Kind = TypeVar("Kind", bound=Status)
 
 
-def goal_status_of(text: str) -> GoalStatus:
-    """What the policy makes of a goal; MessageError if ``text`` does not say so."""
-    return _read(GoalStatus, text, "goal status")
+def encode_status(status: Status) -> str:
+    """Return the JSON of a status."""
+    return json.dumps(status.model_dump(mode="json"))
 
 
-def move_status_of(text: str) -> MoveStatus:
-    """How a move goes; MessageError if ``text`` does not say so."""
-    return _read(MoveStatus, text, "move status")
+def decode_status(kind: type[Kind], text: str, what: str) -> Kind:
+    """Return the status of this ``kind`` in ``text``; MessageError, which calls it ``what``, if there is none."""
+    try:
+        return kind.model_validate(decode_object(text, what))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise MessageError(f"{what}: field '{field_of(first, what)}': {complaint_of(first)}") from None
 
 
-def object_of(text: str, what: str) -> dict[str, Any]:
-    """The JSON object that ``text`` is; MessageError if it is none."""
+def decode_goal_status(text: str) -> GoalStatus:
+    """Return what the policy makes of a goal; MessageError if ``text`` does not say so."""
+    return decode_status(GoalStatus, text, "goal status")
+
+
+def decode_move_status(text: str) -> MoveStatus:
+    """Return how a move goes; MessageError if ``text`` does not say so."""
+    return decode_status(MoveStatus, text, "move status")
+
+
+def decode_object(text: str, what: str) -> dict[str, Any]:
+    """Return the JSON object that ``text`` is; MessageError if it is none."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -53,11 +100,3 @@ def object_of(text: str, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise MessageError(f"{what} is {shortened(repr(text))}, expected a JSON object")
     return content
-
-
-def _read(kind: type[Kind], text: str, what: str) -> Kind:
-    try:
-        return kind.model_validate(object_of(text, what))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise MessageError(f"{what}: field '{field_of(first, what)}': {complaint_of(first)}") from None

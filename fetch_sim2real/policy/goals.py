@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
 from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
+from fetch_sim2real.messages.statuses import GoalStatus, encode_status
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.manifest import GoalRecord
 from fetch_sim2real.types import FloatArray, Goal
@@ -23,13 +23,13 @@ class GoalVerdict:
 
     def text(self) -> str:
         """JSON for the goal status topic."""
-        return json.dumps(
-            {
-                "accepted": self.position_m is not None,
-                "reason": self.reason,
-                "frame_id": self.goal.frame_id,
-                "position_m": [float(x) if np.isfinite(x) else str(x) for x in self.goal.position_m],
-            }
+        return encode_status(
+            GoalStatus(
+                accepted=self.position_m is not None,
+                reason=self.reason,
+                frame_id=self.goal.frame_id,
+                position_m=tuple(float(x) if np.isfinite(x) else str(x) for x in self.goal.position_m),
+            )
         )
 
 

@@ -18,7 +18,7 @@ from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
 from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.control.action import action_to_command
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.messages.joint_states import ACTIVATED
+from fetch_sim2real.messages.motion import ENDS_ACTIVITY, SetpointReport
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.observe import ActionHistory, Observation, ObservationSpec, observe
 from fetch_sim2real.policy.bundle import PolicyBundle
@@ -27,11 +27,6 @@ from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSet
 
 # After so many holds in a row the arm has come to rest: what was done before is no history of what follows.
 HOLDS_TO_FORGET: Final = 10
-# Refusals after which the driver follows no more commands until it is activated again.
-_INACTIVE: Final = frozenset(
-    f"refused:{reason}"
-    for reason in ("not_active", "command_timeout", "stale_joints", "future_joints", "tracking_error")
-)
 
 
 class Policy(Protocol):
@@ -217,25 +212,24 @@ class SetpointTracker:
         self._setpoint: JointSetpoint | None = None
         self._awaited_ns: int | None = None
         self._activated_ns: int | None = None
-        self.decision = "none yet"
+        self.outcome = "none yet"
 
     def sent(self, stamp_ns: int) -> None:
         """A frame of this stamp has been answered: the present setpoint is used up."""
         self._awaited_ns = stamp_ns
 
-    def on_setpoint(self, stamp_ns: int, decision: str, setpoint: JointSetpoint | None) -> bool:
-        """Take in the driver's message; True if the driver has just been activated."""
-        activated = decision == ACTIVATED
-        if activated and stamp_ns == self._activated_ns:
+    def on_report(self, report: SetpointReport) -> bool:
+        """Take in the driver's report; return whether the driver has just been enabled."""
+        if report.is_activation and report.stamp_ns == self._activated_ns:
             return False  # told again
-        if not activated and stamp_ns != self._awaited_ns:
+        if not report.is_activation and report.stamp_ns != self._awaited_ns:
             return False  # the answer to somebody else, or to what has been answered since
-        if activated:
-            self._activated_ns = stamp_ns
+        if report.is_activation:
+            self._activated_ns = report.stamp_ns
         self._awaited_ns = None
-        self.decision = decision
-        self._setpoint = None if decision in _INACTIVE else setpoint
-        return activated
+        self.outcome = report.outcome
+        self._setpoint = None if report.outcome in ENDS_ACTIVITY else report.setpoint
+        return report.is_activation
 
     @property
     def is_awaited(self) -> bool:

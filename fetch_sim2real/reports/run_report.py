@@ -17,8 +17,8 @@ from fetch_sim2real.bags.run import RecordedRun
 from fetch_sim2real.bags.times import TimeAxis, latency_s, recorded_s, spread_ms
 from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.messages.images import color_of, depth_of
-from fetch_sim2real.messages.joint_states import ACTIVATED
+from fetch_sim2real.messages.images import decode_color, decode_depth
+from fetch_sim2real.messages.motion import COMMAND, HOLD, LIMITED, is_refused, reason_of
 from fetch_sim2real.reports.charts import Spread, spread_rows
 from fetch_sim2real.reports.film_strip import Picture, depth_picture
 from fetch_sim2real.reports.page import page_html
@@ -26,12 +26,15 @@ from fetch_sim2real.reports.time_charts import TIMELINE_CSS, line, timeline
 
 _PICTURES: Final = 8
 _PICTURE_PX: Final = 260
+# What became of a frame, beside the driver's outcomes.
+_REFUSED: Final = "refused"
+_NONE: Final = "none"
 _KINDS: Final = {
-    "command": "followed as it was",
-    "limited": "slowed down by the safety filter",
-    "hold": "the policy held",
-    "refused": "refused by the driver",
-    "none": "no answer in the bag",
+    COMMAND: "followed as it was",
+    LIMITED: "slowed down by the safety filter",
+    HOLD: "the policy held",
+    _REFUSED: "refused by the driver",
+    _NONE: "no answer in the bag",
 }
 
 
@@ -77,17 +80,18 @@ def _timeline(run: RecordedRun, stamps_ns: Any, axis: TimeAxis) -> str:
 
 
 _COLORS: Final = {
-    "command": "var(--bar)", "limited": "#c9a227", "hold": "var(--track)", "refused": "var(--bad)", "none": "#8250df"
+    COMMAND: "var(--bar)", LIMITED: "#c9a227", HOLD: "var(--track)", _REFUSED: "var(--bad)", _NONE: "#8250df"
 }  # fmt: skip
 
 
 def _kinds(run: RecordedRun) -> dict[int, str]:
     """What became of the frame of each stamp: the driver's word, or the policy's where the driver said nothing."""
-    kinds = {answer.stamp_ns: "hold" if answer.command.hold else "command" for answer in run.answers}
+    kinds = {answer.stamp_ns: HOLD if answer.command.hold else COMMAND for answer in run.answers}
     for reply in run.replies:
-        if reply.decision != ACTIVATED:
-            known = reply.decision if reply.decision in ("hold", "limited") else "command"
-            kinds[reply.stamp_ns] = "refused" if reply.decision.startswith("refused") else known
+        outcome = reply.report.outcome
+        if not reply.report.is_activation:
+            known = outcome if outcome in (HOLD, LIMITED) else COMMAND
+            kinds[reply.stamp_ns] = _REFUSED if is_refused(outcome) else known
     return kinds
 
 
@@ -103,7 +107,7 @@ def _pictures(bag: RecordedBag, stamps_ns: Any, axis: TimeAxis) -> str:
         try:
             message = decoded(raw)
             is_color = raw.topic == graph.COLOR.name
-            parts[raw.topic] = np.asarray(color_of(message)) if is_color else depth_picture(depth_of(message))
+            parts[raw.topic] = np.asarray(decode_color(message)) if is_color else depth_picture(decode_depth(message))
         except FetchSim2RealError:
             continue
     figures = [
@@ -131,10 +135,10 @@ def _image(picture: Picture) -> str:
 
 def _refusals(run: RecordedRun, axis: TimeAxis) -> str:
     rows = []
-    for decision, count in run.refusals.most_common():
-        stamps_ns = np.array([reply.stamp_ns for reply in run.replies if reply.decision == decision], dtype=np.int64)
+    for outcome, count in run.refusals.most_common():
+        stamps_ns = np.array([one.stamp_ns for one in run.replies if one.report.outcome == outcome], dtype=np.int64)
         first_s, last_s = axis.at(stamps_ns[[0, -1]])
-        rows.append((decision.removeprefix("refused:"), str(count), f"{first_s:.2f} s", f"{last_s:.2f} s"))
+        rows.append((reason_of(outcome), str(count), f"{first_s:.2f} s", f"{last_s:.2f} s"))
     if not rows:
         return "<h2>Refusals</h2><p>The driver refused no command.</p>"
     return f"<h2>Refusals</h2>{_table(('reason', 'commands', 'first at', 'last at'), rows)}"

@@ -12,13 +12,13 @@ from sensor_msgs.msg import CameraInfo, JointState
 from fetch_sim2real import graph
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
 from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot
+from fetch_sim2real.messages.images import decode_color, decode_depth
+from fetch_sim2real.messages.joint_states import JointStateMerger
+from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.perception.observe import MAX_JOINT_SKEW_NS
 from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
-from fetch_sim2real.ros.images import color_of, depth_of
-from fetch_sim2real.ros.joint_states import JointStateMerger
 from fetch_sim2real.ros.session import RosSession
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import message_class, qos_profile, subscribe_to
 
 NODE_NAME: Final = "camera_calibration"
@@ -49,7 +49,7 @@ class _Collector:
     def on_part(self, topic: graph.Topic, message: Any) -> None:
         """Take in colour, depth or intrinsics."""
         self.heard.add(topic.name)
-        frame = self._pairer.add(_PARTS[topic], stamp_ns_of(message.header.stamp), message)
+        frame = self._pairer.add(_PARTS[topic], decode_stamp(message.header.stamp), message)
         if frame is not None:
             self._frames.append(frame)
 
@@ -62,7 +62,7 @@ class _Collector:
             self._frames.remove(frame)
             joints = MeasuredJoints(sample.position, sample.finger_position_m, self._merger.torso_height_m)
             self.snapshots.append(
-                Snapshot(color_of(frame.color), depth_of(frame.depth), _intrinsics_of(frame.info), joints)
+                Snapshot(decode_color(frame.color), decode_depth(frame.depth), _intrinsics_of(frame.info), joints)
             )
 
     def missing(self) -> str:

@@ -17,12 +17,12 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.messages.statuses import GoalStatus, goal_status_of, object_of
+from fetch_sim2real.messages.stamps import decode_stamp
+from fetch_sim2real.messages.statuses import GoalStatus, ResetAnswer, decode_goal_status, decode_object, decode_status
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
 from fetch_sim2real.ros.heartbeat import Heartbeat
 from fetch_sim2real.ros.node_parameters import parameter_messages, read_parameters
 from fetch_sim2real.ros.session import RosSession
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import local_name, publish_to, resolved_name, subscribe_to
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.stack.processes import CAMERA_SIM, CAMERA_SOFTWARE
@@ -151,16 +151,14 @@ class Operator:
         self.disarm()
         answer = self._reset_world()
         self.call(graph.POLICY_RESET)
-        goal = answer["goal"]
-        x, y, z = (float(value) for value in goal["position_m"])
-        return Start(int(answer["seed"]), int(answer["now_ns"]), str(goal["frame_id"]), (x, y, z))
+        return Start(answer.seed, answer.now_ns, answer.goal.frame_id, answer.goal.position_m)
 
-    def _reset_world(self) -> dict[str, Any]:
+    def _reset_world(self) -> ResetAnswer:
         # In lockstep the driver must have seen the new time; one that was not connected yet gets another chance.
         deadline = time.monotonic() + _ANSWER_LIMIT_S
         while True:
-            answer = object_of(self.call(graph.SIM_RESET), f"the answer of {graph.SIM_RESET}")
-            if answer.get("driver_is_ready") is not False:
+            answer = decode_status(ResetAnswer, self.call(graph.SIM_RESET), f"the answer of {graph.SIM_RESET}")
+            if answer.driver_is_ready is not False:
                 return answer
             if time.monotonic() > deadline:
                 raise GraphError(
@@ -242,7 +240,8 @@ class Operator:
         wanted = self._new_goals[-1]
         self._new_goals.clear()
         point = wanted.pose.position
-        self._state(wanted.header.frame_id, (point.x, point.y, point.z), stamp_ns_of(wanted.header.stamp), "the change")
+        now_ns = decode_stamp(wanted.header.stamp)
+        self._state(wanted.header.frame_id, (point.x, point.y, point.z), now_ns, "the change")
         self._new_goals.clear()  # repeated while the policy was asked
         self.call(graph.SIM_RESUME)
 
@@ -276,17 +275,17 @@ class Operator:
     # -- messages ------------------------------------------------------------------------------------------------
 
     def _on_goal_status(self, message: String) -> None:
-        self._goal_answers.append(goal_status_of(message.data))
+        self._goal_answers.append(decode_goal_status(message.data))
 
     def _on_new_goal(self, message: PoseStamped) -> None:
         self._new_goals.append(message)
 
     def _on_outcome(self, message: String) -> None:
-        self._outcomes.append(object_of(message.data, graph.SIM_OUTCOME.name))
+        self._outcomes.append(decode_object(message.data, graph.SIM_OUTCOME.name))
 
     def _on_setpoint(self, message: JointState) -> None:
         if message.header.frame_id != _ACTIVATED:
-            self._answered_ns.add(stamp_ns_of(message.header.stamp))
+            self._answered_ns.add(decode_stamp(message.header.stamp))
         if self.first_command_s is None and message.header.frame_id in _COMMANDED:
             self.first_command_s = time.monotonic()
 

@@ -23,11 +23,11 @@ from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.renames import renames_of
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp
 from fetch_sim2real.ros.bag_player.settings import TABLE
 from fetch_sim2real.ros.bag_player.surroundings import Surroundings
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
 from fetch_sim2real.ros.main_loop import IDLE_S, StackNode
-from fetch_sim2real.ros.stamps import stamp_message, stamp_ns_of
 from fetch_sim2real.ros.topics import local_name, publish_to, subscribe_to
 
 EVERY_S: Final = 1.0
@@ -136,14 +136,14 @@ class BagPlayerNode(StackNode):
             now_ns = message.received_ns + self._survey.clock_offset_ns
             if now_ns >= self._clock_ns + _CLOCK_STEP_NS:
                 self._clock_ns = now_ns
-                self._outputs[graph.CLOCK.name].publish(Clock(clock=stamp_message(now_ns)))
+                self._outputs[graph.CLOCK.name].publish(Clock(clock=encode_stamp(now_ns)))
         self._outputs[message.topic].publish(message.data)
 
     # -- what the policy says ------------------------------------------------------------------------------------
 
     def _on_command(self, message: JointTrajectory) -> None:
         if self._is_playing:
-            self._play.answered(stamp_ns_of(message.header.stamp), hold=not message.points)
+            self._play.answered(decode_stamp(message.header.stamp), hold=not message.points)
 
     def _on_goal_status(self, _: String) -> None:
         self._play.goal_answered()

@@ -17,16 +17,16 @@ from std_srvs.srv import Trigger
 from fetch_sim2real import graph
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.messages.statuses import GoalStatus, MoveStatus, goal_status_of, move_status_of
+from fetch_sim2real.messages.motion import encode_trajectory
+from fetch_sim2real.messages.poses import encode_goal
+from fetch_sim2real.messages.stamps import decode_stamp
+from fetch_sim2real.messages.statuses import GoalStatus, MoveStatus, decode_goal_status, decode_move_status
 from fetch_sim2real.operation.slow_move import SlowMove
 from fetch_sim2real.ros.heartbeat import Heartbeat
 from fetch_sim2real.ros.namespaces import local_node_name
 from fetch_sim2real.ros.operate.topic_monitors import JointWatch, ShadowWatch
-from fetch_sim2real.ros.poses import goal_message
 from fetch_sim2real.ros.session import RosSession
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import local_name, publish_to, resolved_name, subscribe_to
-from fetch_sim2real.ros.trajectories import trajectory_message
 from fetch_sim2real.types import Goal, JointTrajectory, TrajectoryPoint
 
 ANSWER_LIMIT_S: Final = 10.0
@@ -57,7 +57,7 @@ class RobotLink:
         self._move_answers: list[MoveStatus] = []
         self._diagnostics: dict[str, dict[str, str]] = {}
         self._reports: dict[str, int] = {}
-        subscribe_to(node, graph.GOAL_STATUS, lambda message: self._goal_answers.append(goal_status_of(message.data)))
+        subscribe_to(node, graph.GOAL_STATUS, self._on_goal_status)
         subscribe_to(node, graph.MOVE_STATUS, self._on_move_status)
         subscribe_to(node, graph.DIAGNOSTICS, self._on_diagnostics)
         subscribe_to(node, graph.JOINT_STATES, self._on_joint_state)
@@ -155,7 +155,7 @@ class RobotLink:
     def state_goal(self, goal: Goal) -> tuple[bool, str]:
         """Whether the policy accepts ``goal``, and the reason."""
         self._goal_answers.clear()
-        message = goal_message(goal)
+        message = encode_goal(goal)
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(self.now_ns(), 1_000_000_000)
         self._goal.publish(message)
         self.session.wait_until(
@@ -170,7 +170,7 @@ class RobotLink:
         Ends it after ``limit_s`` or when ``aborted()``; the caller disables the driver.
         """
         points = [TrajectoryPoint(float(i), q, q * 0.0) for i, q in enumerate(move.waypoints)]
-        message = trajectory_message(JointTrajectory(ARM_JOINTS, tuple(points)), 0)
+        message = encode_trajectory(JointTrajectory(ARM_JOINTS, tuple(points)), 0)
         self._move_answers.clear()
         self._move.publish(message)
         self.session.wait_until(lambda: bool(self._move_answers), ANSWER_LIMIT_S, lambda: "answer to the move")
@@ -190,8 +190,11 @@ class RobotLink:
 
     # -- messages ------------------------------------------------------------------------------------------------
 
+    def _on_goal_status(self, message: String) -> None:
+        self._goal_answers.append(decode_goal_status(message.data))
+
     def _on_move_status(self, message: String) -> None:
-        self._move_answers.append(move_status_of(message.data))
+        self._move_answers.append(decode_move_status(message.data))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -211,5 +214,5 @@ class RobotLink:
 
     def _on_clock(self, message: Clock) -> None:
         # The simulation publishes joint states first and then their time.
-        self._clock_ns = stamp_ns_of(message.clock)
+        self._clock_ns = decode_stamp(message.clock)
         self.joints.note_age(self._clock_ns)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.messages.statuses import object_of
+from fetch_sim2real.messages.statuses import decode_object
 from fetch_sim2real.operation.log import OperationLog, run_summary
 from fetch_sim2real.operation.slow_move import SlowMove, plan_move
 from fetch_sim2real.operation.start_region import start_position
@@ -128,7 +128,7 @@ class Steps:
         self.link.demand(graph.POLICY_START)
         self.log.append(
             "start",
-            goal=None if policy.get("goal") in (None, "none") else object_of(policy["goal"], "the policy's goal"),
+            goal=None if policy.get("goal") in (None, "none") else decode_object(policy["goal"], "the policy's goal"),
             task=policy.get("task", ""),
             policy=read_parameters(self.link.session, graph.POLICY_NODE, ("policy",))["policy"],
             policy_sha256=policy.get("bundle_sha256", ""),

@@ -15,7 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.common.stamp_sequence import StampSequence, StampVerdict
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.ros.joint_states import JointStateMerger
+from fetch_sim2real.messages.joint_states import JointStateMerger
 from fetch_sim2real.types import FloatArray, JointSample
 
 _KEPT: Final = 240

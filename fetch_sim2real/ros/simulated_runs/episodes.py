@@ -6,14 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from fetch_sim2real.evaluation.result import EpisodeResult
+from fetch_sim2real.messages.motion import LIMITED, is_refused, reason_of
 from fetch_sim2real.ros.operator import Operator, Start
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
-
-_REFUSED: Final = "refused:"
-_LIMITED: Final = "limited"
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,12 @@ class Run:
     @property
     def refusals(self) -> dict[str, int]:
         """Refused commands by reason."""
-        return {name[len(_REFUSED) :]: count for name, count in self.decisions.items() if name.startswith(_REFUSED)}
+        return {reason_of(name): count for name, count in self.decisions.items() if is_refused(name)}
 
     @property
     def limited(self) -> int:
         """Commands that the safety filter slowed down."""
-        return self.decisions[_LIMITED]
+        return self.decisions[LIMITED]
 
     @property
     def frames_lost(self) -> int:

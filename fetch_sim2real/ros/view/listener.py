@@ -18,13 +18,14 @@ from std_msgs.msg import String
 from fetch_sim2real import graph
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.graph import BEST_EFFORT_1, Qos, Topic
-from fetch_sim2real.messages.statuses import object_of
-from fetch_sim2real.ros.camera_info import camera_model_of
-from fetch_sim2real.ros.images import color_of, depth_of
-from fetch_sim2real.ros.joint_states import JointStateMerger, setpoint_of
+from fetch_sim2real.messages.camera_info import decode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth
+from fetch_sim2real.messages.joint_states import JointStateMerger
+from fetch_sim2real.messages.motion import decode_setpoint_report
+from fetch_sim2real.messages.poses import decode_position
+from fetch_sim2real.messages.stamps import decode_stamp
+from fetch_sim2real.messages.statuses import decode_object
 from fetch_sim2real.ros.namespaces import local_node_name
-from fetch_sim2real.ros.poses import position_of
-from fetch_sim2real.ros.stamps import stamp_ns_of
 from fetch_sim2real.ros.topics import subscribe_to
 from fetch_sim2real.ros.view.goal_mark import trained_camera_pose
 from fetch_sim2real.ros.view.live_state import COLOR, DEPTH, LiveState
@@ -97,13 +98,13 @@ class Listener:
         return call
 
     def _on_color(self, message: Image, published_ns: int) -> None:
-        self._state.on_picture(COLOR, color_of(message), stamp_ns_of(message.header.stamp), published_ns)
+        self._state.on_picture(COLOR, decode_color(message), decode_stamp(message.header.stamp), published_ns)
 
     def _on_depth(self, message: Image, published_ns: int) -> None:
-        self._state.on_picture(DEPTH, depth_of(message), stamp_ns_of(message.header.stamp), published_ns)
+        self._state.on_picture(DEPTH, decode_depth(message), decode_stamp(message.header.stamp), published_ns)
 
     def _on_info(self, message: CameraInfo, _: int) -> None:
-        self._state.on_camera(camera_model_of(message))
+        self._state.on_camera(decode_camera_info(message))
 
     def _on_joints(self, message: JointState, _: int) -> None:
         sample = self._merger.merge(message)
@@ -111,20 +112,19 @@ class Listener:
             self._state.on_joints(sample, self._merger.torso_height_m)
 
     def _on_setpoint(self, message: JointState, published_ns: int) -> None:
-        stamp_ns = stamp_ns_of(message.header.stamp)
-        self._state.on_setpoint(stamp_ns, published_ns, message.header.frame_id, setpoint_of(message))
+        self._state.on_setpoint_report(decode_setpoint_report(message), published_ns)
 
     def _on_goal_status(self, message: String, _: int) -> None:
-        self._state.on_goal_status(object_of(message.data, "status"))
+        self._state.on_goal_status(decode_object(message.data, "status"))
 
     def _on_move_status(self, message: String, _: int) -> None:
-        self._state.on_move_status(object_of(message.data, "status"))
+        self._state.on_move_status(decode_object(message.data, "status"))
 
     def _on_block(self, message: PoseStamped, _: int) -> None:
-        self._state.on_block(position_of(message))
+        self._state.on_block(decode_position(message))
 
     def _on_outcome(self, message: String, _: int) -> None:
-        self._state.on_outcome(object_of(message.data, "status"))
+        self._state.on_outcome(decode_object(message.data, "status"))
 
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:
@@ -136,5 +136,5 @@ class Listener:
             if name.endswith(graph.POLICY_NODE) and "goal" in values:
                 # For a view that was not there when the goal was stated, and after a reset, which takes it back.
                 goal = values["goal"]
-                self._state.on_policy_goal(None if goal == "none" else object_of(goal, "the policy's goal"))
+                self._state.on_policy_goal(None if goal == "none" else decode_object(goal, "the policy's goal"))
             self._state.on_diagnostics(name, int.from_bytes(status.level, "little"), status.message, values)

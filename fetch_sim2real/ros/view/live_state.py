@@ -21,6 +21,7 @@ from fetch_sim2real.arm.fetch.joints import (
     TORSO_RANGE_M,
     VELOCITY_RAD_S,
 )
+from fetch_sim2real.messages.motion import SetpointReport, is_refused
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.ros.view.goal_mark import GoalMark, mark_goal
 from fetch_sim2real.types import Goal, JointSample, JointSetpoint
@@ -101,22 +102,22 @@ class LiveState:
             self._joints, self._torso_m = sample, torso_m
             self._note("joints")
 
-    def on_setpoint(self, stamp_ns: int, published_ns: int, decision: str, setpoint: JointSetpoint | None) -> None:
-        """The driver's answer to the frame with this stamp.
+    def on_setpoint_report(self, report: SetpointReport, published_ns: int) -> None:
+        """Take in the driver's answer to a frame.
 
         The times at which both were sent tell the latency, however late this process gets to them.
         """
         with self._lock:
             now_s = self._note("setpoint")
-            self._commanded = setpoint
-            self._decision = decision
-            self._decisions[decision] += 1
-            if decision.startswith("refused"):
-                self._last_refusal = (now_s, decision)
-            sent_ns = self._sent_ns.get(stamp_ns)
+            self._commanded = report.setpoint
+            self._decision = report.outcome
+            self._decisions[report.outcome] += 1
+            if is_refused(report.outcome):
+                self._last_refusal = (now_s, report.outcome)
+            sent_ns = self._sent_ns.get(report.stamp_ns)
             # A frame seen only when it was sent again, after its answer, tells nothing.
             if sent_ns is not None and published_ns > sent_ns:
-                self._sent_ns[stamp_ns] = None
+                self._sent_ns[report.stamp_ns] = None
                 self._answer_ms.append(1e-6 * (published_ns - sent_ns))
 
     def on_goal_status(self, status: Mapping[str, Any]) -> None:
