@@ -24,7 +24,7 @@ from fetch_sim2real.control.target_box import target_box_of
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import CameraModel, Pose
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.training_setup import ACTION_SCALE_M
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
@@ -59,7 +59,7 @@ def long_world(name: str) -> World:
 def make_loop(world: World) -> ClosedLoop:
     """The world behind the driver's limits, with a picture wherever the arm rests."""
     settings = ActionSettings(ACTION_SCALE_M, False, target_box_of(world.workcell), limit_profile(DEFAULT_PROFILE))
-    return ClosedLoop(SimWorld(world, find_task(_TASK), _SIZE, picture_every=_WAY_FRAMES), settings)
+    return ClosedLoop(Simulation(world, find_task(_TASK), _SIZE, picture_every=_WAY_FRAMES), settings)
 
 
 def show(loop: ClosedLoop, seed: int) -> Scene:

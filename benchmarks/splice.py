@@ -29,7 +29,7 @@ from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.evaluation.measure import Case, measure
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_S
@@ -68,7 +68,7 @@ def world_that_starts_from(start: Start, name: str, feedforward: float) -> World
 def cross(world: World, speed_m_s: float) -> Crossing:
     """Send the gripper 0.3 m sideways at ``speed_m_s``."""
     settings = ActionSettings(_ACTION_SCALE_M, False, target_box_of(world.workcell), limit_profile("default"))
-    loop = ClosedLoop(SimWorld(world.with_episode_s(60.0), find_task("reach"), None), settings)
+    loop = ClosedLoop(Simulation(world.with_episode_s(60.0), find_task("reach"), None), settings)
     loop.reset(_SEED)
     side = -1.0 if loop.grip_position_m(loop.setpoint.position)[1] > 0.0 else 1.0
     action = np.array([0.0, side * speed_m_s * CONTROL_PERIOD_S / _ACTION_SCALE_M, 0.0, 0.0])

@@ -18,7 +18,7 @@ from fetch_sim2real.policy.manifest import Manifest
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.randomization.sample import EpisodeDraw
 from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
 
 
@@ -44,7 +44,7 @@ class ActionSettings:
 class ClosedLoop:
     """Steps one simulated cell by actions. Frames come with the camera's delay, commands act with theirs."""
 
-    def __init__(self, sim: SimWorld, settings: ActionSettings) -> None:
+    def __init__(self, sim: Simulation, settings: ActionSettings) -> None:
         self.sim = sim
         self._settings = settings
         self._target_box_m = common_box(settings.target_box_m, target_box_of(sim.world.workcell))
@@ -77,7 +77,7 @@ class ClosedLoop:
         return captured
 
     def frame_after_end(self) -> Captured:
-        """After the last frame, the one that would have come if the episode went on (``SimWorld.frame_after_end``)."""
+        """After the last frame, the one that would have come if the episode went on."""
         captured = self.sim.frame_after_end()
         self._notice()
         return captured

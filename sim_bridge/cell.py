@@ -6,7 +6,7 @@ import math
 import time
 
 from fetch_sim2real.sim.disturbances.conditions import Conditions
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 from fetch_sim2real.types import RgbdFrame
 from sim_bridge.episode_log import EpisodeLog
@@ -20,7 +20,7 @@ class Cell:
     With a ``port`` the robot is behind rosbridge, and its joint states go there instead of to their topic.
     """
 
-    def __init__(self, sim: SimWorld, outputs: Outputs, port: RosbridgePort | None = None) -> None:
+    def __init__(self, sim: Simulation, outputs: Outputs, port: RosbridgePort | None = None) -> None:
         self.sim = sim
         self._outputs = outputs
         self._port = port

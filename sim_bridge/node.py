@@ -26,7 +26,7 @@ from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
 from fetch_sim2real.ros.main_loop import StackNode
 from fetch_sim2real.ros.topics import serve_trigger, subscribe_to
 from fetch_sim2real.sim.disturbances.conditions import Conditions
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.processes import CAMERA_SIM
 from fetch_sim2real.tasks.registry import find_task
@@ -55,7 +55,7 @@ class SimBridge(StackNode):
         task = find_task(self.parameters.text("task"))
         is_camera = self.parameters.text("camera_source") == CAMERA_SIM
         size = CAMERA_PROFILES[self.parameters.text("camera")]
-        sim = SimWorld(world, task, size, render_in_background=True, separate_depth=not is_camera)
+        sim = Simulation(world, task, size, render_in_background=True, separate_depth=not is_camera)
         self._port = self._rosbridge(sim) if self.parameters.text("backend") == ROSBRIDGE else None
         outputs = Outputs(self, world.workcell.torso_height_m, is_camera, self._port is None)
         self._cell = Cell(sim, outputs, self._port)
@@ -84,7 +84,7 @@ class SimBridge(StackNode):
         episode_s = self.parameters.number("episode_s")
         return world.with_episode_s(episode_s) if episode_s > 0.0 else world
 
-    def _rosbridge(self, sim: SimWorld) -> RosbridgePort:
+    def _rosbridge(self, sim: Simulation) -> RosbridgePort:
         # Imported here: it needs a package that nothing else does.
         from sim_bridge.rosbridge_server import RosbridgeServer
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.types import FloatArray, JointTrajectory
 
 
 class SimulatedArm:
     """See fetch_actions.Arm. The delays of the way here are the network's and the action server's, not the world's."""
 
-    def __init__(self, sim: SimWorld) -> None:
+    def __init__(self, sim: Simulation) -> None:
         self._sim = sim
 
     def start(self, trajectory: JointTrajectory, from_measured: bool) -> None:

@@ -36,7 +36,7 @@ from fetch_sim2real.cli import align_camera
 from fetch_sim2real.errors import CalibrationError, ObservationError, SetupError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import CameraModel, Pose
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 
@@ -81,7 +81,7 @@ def test_an_offset_is_recovered_from_depth_without_noise(seed: int, block_known:
 @pytest.mark.parametrize(("world", "most_m", "most_deg"), [("nominal", 0.002, 0.15), ("randomized", 0.015, 0.8)])
 def test_an_offset_is_recovered_from_a_depth_cameras_picture(world: str, most_m: float, most_deg: float) -> None:
     """``randomized`` also has other looks, clutter, joints with zero errors and depth beside the colour."""
-    sim = SimWorld(load_world(world, worlds_dir()), find_task("push"), (CAMERA.width, CAMERA.height))
+    sim = Simulation(load_world(world, worlds_dir()), find_task("push"), (CAMERA.width, CAMERA.height))
     try:
         for seed in (3, 4):
             draw = sim.reset(seed)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mujoco_simulation import mujoco_of
 
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.limits import limit_profile
@@ -15,7 +16,7 @@ from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.states import State
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 
@@ -30,17 +31,17 @@ def test_blocked_in_the_simulated_world() -> None:
     world = load_world("nominal", worlds_dir())
     box_m = (np.array([0.47, -0.31, 0.755]), np.array([0.81, 0.31, 0.99]))
     settings = ActionSettings(0.02, False, box_m, limit_profile("default"))
-    sim = SimWorld(world, find_task("reach_block"), None)
+    sim = Simulation(world, find_task("reach_block"), None)
     loop = ClosedLoop(sim, settings)
     loop.reset(3)
-    arm_dof = [sim.model.joint(name).dofadr[0] for name in ARM_JOINTS]
+    arm_dof = [mujoco_of(sim).model.joint(name).dofadr[0] for name in ARM_JOINTS]
     furthest = np.zeros(7)
     for step in range(90):
         captured = loop.next_frame()
         assert captured is not None
         decision = loop.act(np.array([-1.0, 1.0, 0.5, 0.0]), captured)
         if step == 15:
-            sim.model.dof_damping[arm_dof] = 1e5  # as in concrete
+            mujoco_of(sim).model.dof_damping[arm_dof] = 1e5  # as in concrete
         if decision.setpoint.position.size:
             furthest = np.maximum(furthest, np.abs(decision.setpoint.position - sim.measured().position))
     assert loop._filter.state is State.STOPPED

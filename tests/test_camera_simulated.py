@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from camera_scenes import away_from_edges
+from mujoco_simulation import mujoco_of
 from test_camera_session import Heard, wait_for
 
 from camera_node.faults import Fault
@@ -21,7 +22,7 @@ from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
 from fetch_sim2real.sim.mujoco.scene import CAMERA
 from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH, depth_sensor_model
-from fetch_sim2real.sim.simulation import SimWorld, stamp_of_step
+from fetch_sim2real.sim.simulation import Simulation, stamp_of_step
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_S, PHYSICS_STEPS_PER_PERIOD
@@ -157,10 +158,10 @@ def test_a_simulated_fault_gives_no_frames_until_it_is_over(fault: SimulatedFaul
 @pytest.mark.parametrize("size", [(424, 240), (640, 480)])
 def test_aligned_depth_is_what_mujoco_sees_from_the_colour_camera(size: tuple[int, int]) -> None:
     """Within 2 % on 95 % of the valid pixels away from edges, with the nominal world's depth errors on top."""
-    sim = SimWorld(load_world("nominal", worlds_dir()), find_task("push"), size, separate_depth=True)
+    sim = Simulation(load_world("nominal", worlds_dir()), find_task("push"), size, separate_depth=True)
     sim.reset(3)
-    renderer = RgbdRenderer(sim.model, CAMERA, *size)
-    _, truth_m = renderer.render(sim.data)
+    renderer = RgbdRenderer(mujoco_of(sim).model, CAMERA, *size)
+    _, truth_m = renderer.render(mujoco_of(sim).data)
     captured = sim.advance_to_next_frame()
     assert captured is not None and captured.frame is not None
     frame = captured.frame

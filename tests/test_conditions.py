@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from mujoco_simulation import mujoco_of
 
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.sim.disturbances.changes import draw_goal_change
 from fetch_sim2real.sim.disturbances.conditions import (
     FAULTS,
     NO_CONDITIONS,
@@ -22,11 +24,10 @@ from fetch_sim2real.sim.disturbances.conditions import (
     faults_of,
 )
 from fetch_sim2real.sim.disturbances.faults import FrameFaults, with_faults
-from fetch_sim2real.sim.disturbances.physical import draw_goal_change
 from fetch_sim2real.sim.mujoco.scene import CAMERA, PASSERS
 from fetch_sim2real.sim.randomization.sample import draw_episode
 from fetch_sim2real.sim.sensors.frame_times import FrameTimes
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import PHYSICS_STEPS_PER_PERIOD
@@ -41,13 +42,13 @@ def world() -> World:
 
 
 @pytest.fixture(scope="module")
-def sim(world: World) -> Iterator[SimWorld]:
-    made = SimWorld(world, find_task("push"), None)
+def sim(world: World) -> Iterator[Simulation]:
+    made = Simulation(world, find_task("push"), None)
     yield made
     made.close()
 
 
-def block_path(sim: SimWorld, seed: int, *perturb: Perturbation) -> FloatArray:
+def block_path(sim: Simulation, seed: int, *perturb: Perturbation) -> FloatArray:
     """Block positions (n, 3) frame by frame, with the arm at rest."""
     sim.reset(seed, conditions=Conditions(perturb=perturb))
     path = []
@@ -83,7 +84,7 @@ def test_a_fault_on_the_command_line() -> None:
         faults_of(["extra_latency_ms"])
 
 
-def test_a_shove_moves_the_block_within_reach_and_once(sim: SimWorld, world: World) -> None:
+def test_a_shove_moves_the_block_within_reach_and_once(sim: Simulation, world: World) -> None:
     part = world.task("push")
     for seed in range(6):
         path = block_path(sim, seed, "shove")
@@ -98,12 +99,12 @@ def test_a_shove_moves_the_block_within_reach_and_once(sim: SimWorld, world: Wor
             assert low - 0.01 <= path[-1, axis] <= high + 0.01
 
 
-def test_without_a_shove_the_block_lies_still(sim: SimWorld) -> None:
+def test_without_a_shove_the_block_lies_still(sim: Simulation) -> None:
     path = block_path(sim, 0, "push_arm", "switch_light", "bump_camera", "occlude")
     assert np.ptp(path, axis=0).max() < 5e-4  # it settles
 
 
-def test_a_push_moves_the_arm_and_lets_go(sim: SimWorld) -> None:
+def test_a_push_moves_the_arm_and_lets_go(sim: Simulation) -> None:
     def grips(*perturb: Perturbation) -> FloatArray:
         sim.reset(3, conditions=Conditions(perturb=perturb))
         path = []
@@ -116,35 +117,35 @@ def test_a_push_moves_the_arm_and_lets_go(sim: SimWorld) -> None:
     assert off_m[-1] < 0.002 and off_m[5] < 1e-9
 
 
-def test_a_bump_moves_the_camera_once_and_stays_within_the_episode(sim: SimWorld) -> None:
+def test_a_bump_moves_the_camera_once_and_stays_within_the_episode(sim: Simulation) -> None:
     draw = sim.reset(2, conditions=Conditions(perturb=("bump_camera",)))
-    camera = sim.model.camera(CAMERA).id
-    positions = [sim.model.cam_pos[camera].copy()]
+    camera = mujoco_of(sim).model.camera(CAMERA).id
+    positions = [mujoco_of(sim).model.cam_pos[camera].copy()]
     while sim.advance_to_next_frame() is not None:
-        positions.append(sim.model.cam_pos[camera].copy())
+        positions.append(mujoco_of(sim).model.cam_pos[camera].copy())
     shifts_m = np.linalg.norm(np.diff(positions, axis=0), axis=1)
     assert np.count_nonzero(shifts_m) == 1 and 0.005 <= shifts_m.max() <= 0.010
     assert np.allclose(positions[0], draw.camera.position_m)
     sim.reset(2)
-    assert np.allclose(sim.model.cam_pos[camera], positions[0])
+    assert np.allclose(mujoco_of(sim).model.cam_pos[camera], positions[0])
 
 
-def test_a_hand_crosses_the_line_of_sight_and_goes(sim: SimWorld) -> None:
+def test_a_hand_crosses_the_line_of_sight_and_goes(sim: Simulation) -> None:
     draw = sim.reset(4, conditions=Conditions(perturb=("occlude",)))
-    hand = sim.model.geom(PASSERS[0]).id
+    hand = mujoco_of(sim).model.geom(PASSERS[0]).id
     sight_m = draw.camera.position_m - draw.object_position_m
     unit = sight_m / np.linalg.norm(sight_m)
     off_sight_m = []
     while sim.advance_to_next_frame() is not None:
-        if sim.model.geom_rgba[hand, 3] > 0.0:
-            offset = sim.model.geom_pos[hand] - draw.object_position_m
+        if mujoco_of(sim).model.geom_rgba[hand, 3] > 0.0:
+            offset = mujoco_of(sim).model.geom_pos[hand] - draw.object_position_m
             off_sight_m.append(float(np.linalg.norm(offset - (offset @ unit) * unit)))
     assert 20 < len(off_sight_m) < 90
     assert min(off_sight_m) < 0.02 < 0.3 < off_sight_m[0]
-    assert sim.model.geom_rgba[hand, 3] == 0.0
+    assert mujoco_of(sim).model.geom_rgba[hand, 3] == 0.0
 
 
-def test_a_goal_moves_at_its_frame_far_enough(sim: SimWorld, world: World) -> None:
+def test_a_goal_moves_at_its_frame_far_enough(sim: Simulation, world: World) -> None:
     draw = sim.reset(7, conditions=Conditions(perturb=("move_goal",)))
     change = draw_goal_change(world, draw, DifferentialIk(world.workcell.torso_height_m))
     goals = []
@@ -161,7 +162,7 @@ def test_a_goal_moves_at_its_frame_far_enough(sim: SimWorld, world: World) -> No
     assert sim.distance_m() == pytest.approx(np.linalg.norm(sim.block_position_m - change.goal_m))
 
 
-def test_what_is_not_asked_for_does_not_change(sim: SimWorld) -> None:
+def test_what_is_not_asked_for_does_not_change(sim: Simulation) -> None:
     """Each use has a generator of its own: the same shove comes with or without the others."""
     alone, beside = block_path(sim, 1, "shove"), block_path(sim, 1, "push_arm", "switch_light", "shove")
     assert np.abs(alone - beside).max() < 0.02  # the arm's push is not near the block
@@ -204,7 +205,7 @@ def test_shares_of_lost_and_frozen_frames() -> None:
     assert not schedule.is_lost(0) and not schedule.is_repeated(0)
 
 
-def test_lost_frames_never_come(sim: SimWorld, world: World) -> None:
+def test_lost_frames_never_come(sim: Simulation, world: World) -> None:
     sim.reset(0, conditions=Conditions(faults=Faults(drop_share=0.5)))
     stamps = []
     while (captured := sim.advance_to_next_frame()) is not None:
@@ -217,7 +218,7 @@ def test_lost_frames_never_come(sim: SimWorld, world: World) -> None:
 
 @pytest.mark.gl
 def test_a_frozen_camera_gives_old_pictures_new_stamps(world: World) -> None:
-    sim = SimWorld(world.with_episode_s(1.5), find_task("push"), (64, 48))
+    sim = Simulation(world.with_episode_s(1.5), find_task("push"), (64, 48))
     sim.reset(0, conditions=Conditions(faults=Faults(freeze_share=0.5)))
     frames = []
     while (captured := sim.advance_to_next_frame()) is not None:

@@ -21,7 +21,7 @@ from fetch_sim2real.policy.look_rate import LookRate
 from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.ros.operator import Operator
 from fetch_sim2real.sim.disturbances.conditions import Conditions, Faults
-from fetch_sim2real.sim.simulation import Outcome, SimWorld
+from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.processes import SimGraphOptions
 from fetch_sim2real.tasks.registry import find_task
@@ -50,7 +50,7 @@ def run_episode(operator: Operator, seed: int, conditions: Conditions) -> dict[s
 def in_one_process(world_file: str, seed: int, conditions: Conditions, look: LookRate) -> Outcome:
     bundle = load_bundle(find_policy("push"))
     world = load_world(world_file, worlds_dir()).with_episode_s(EPISODE_S)
-    loop = ClosedLoop(SimWorld(world, find_task("push"), (424, 240)), ActionSettings.of_bundle(bundle.manifest))
+    loop = ClosedLoop(Simulation(world, find_task("push"), (424, 240)), ActionSettings.of_bundle(bundle.manifest))
     runtime = PolicyRuntime.of_bundle(bundle, policy_at(bundle, look))
     loop.reset(seed, conditions=conditions)
     while (captured := loop.next_frame()) is not None:

@@ -28,7 +28,7 @@ from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.processes import SimGraphOptions
 from fetch_sim2real.tasks.registry import find_task
@@ -99,7 +99,7 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
     manifest = load_bundle(bundle).manifest
     runtime = PolicyRuntime.of_bundle(load_bundle(bundle))
     loop = ClosedLoop(
-        SimWorld(world(), find_task("reach_block"), (424, 240)),
+        Simulation(world(), find_task("reach_block"), (424, 240)),
         ActionSettings.of_bundle(manifest),
     )
     draw = loop.reset(SEED)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import mujoco
 import numpy as np
 import pytest
 import yaml
+from mujoco_simulation import mujoco_of
 
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.mujoco.frames import FrameMaker, Picture
+from fetch_sim2real.sim.engine import Truth
 from fetch_sim2real.sim.mujoco.scene import BLOCK
-from fetch_sim2real.sim.mujoco.state import Truth
 from fetch_sim2real.sim.randomization.sample import draw_episode
-from fetch_sim2real.sim.sensors.camera_timing import Shutter
+from fetch_sim2real.sim.sensors.camera_timing import Picture, Shutter
 from fetch_sim2real.sim.sensors.frame_times import FrameTimes
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.steps import stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
@@ -38,13 +39,13 @@ def own_world(folder: Path, change: dict[str, object], base: str = "nominal") ->
 
 
 class _Asked:
-    """Stands in for a FrameMaker: notes of which moments pictures are asked for."""
+    """Stands in for an engine: notes of which moments pictures are asked for."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, int, int | None]] = []
 
-    def request(self, qpos: FloatArray, stamp_ns: int, depth_qpos: FloatArray | None) -> Future[Picture]:
-        self.requests.append((stamp_ns, int(qpos[0]), None if depth_qpos is None else int(depth_qpos[0])))
+    def take(self, color: FloatArray, stamp_ns: int, depth: FloatArray | None) -> Future[Picture]:
+        self.requests.append((stamp_ns, int(color[0]), None if depth is None else int(depth[0])))
         done: Future[Picture] = Future()
         done.set_result(Picture(RgbdFrame(stamp_ns, np.zeros(0, np.uint8), np.zeros(0, np.uint16)), 0.0, 0.0))
         return done
@@ -53,11 +54,11 @@ class _Asked:
 def _run(times: FrameTimes, picture_every: int = 1) -> tuple[list[tuple[int, int, int | None]], list[int]]:
     """What is asked for, and the steps at which frames come, in six periods whose positions are the step."""
     asked, came = _Asked(), []
-    shutter = Shutter(times, cast(FrameMaker, asked), picture_every)
+    shutter = Shutter(times, asked.take, picture_every)
     truth = Truth(np.zeros(3), np.zeros(3))
     for step in range(FIRST, FIRST + 6 * PHYSICS_STEPS_PER_PERIOD):
         if shutter.is_due(step):
-            shutter.take(step, np.array([step]), truth)
+            shutter.take(step, partial(np.array, [step]), truth)
         if step == shutter.next_publication_step():
             came.append(step)
             shutter.publish()
@@ -88,7 +89,7 @@ def test_a_frame_does_not_come_before_its_depth() -> None:
 def test_skew_changes_the_depth_of_what_moves_and_nothing_else(tmp_path: Path) -> None:
     pictures = []
     for skew_s in (0.0, 0.0125):
-        sim = SimWorld(own_world(tmp_path, {"timing": {"depth_skew_s": skew_s}}), find_task("reach"), (84, 84))
+        sim = Simulation(own_world(tmp_path, {"timing": {"depth_skew_s": skew_s}}), find_task("reach"), (84, 84))
         sim.reset(2)
         target = sim.measured().position + np.array([0.4, 0, 0, 0, 0, 0, 0])
         sim.send_arm(JointTrajectory(ARM_JOINTS, (TrajectoryPoint(0.4, target, np.zeros(7)),)))
@@ -105,7 +106,7 @@ def test_skew_changes_the_depth_of_what_moves_and_nothing_else(tmp_path: Path) -
 
 def test_frames_come_unevenly_by_what_the_world_says_and_the_seed_decides(tmp_path: Path) -> None:
     world = own_world(tmp_path, {"timing": {"publication_jitter_s": 0.004}})
-    sim = SimWorld(world, find_task("push"), None)
+    sim = Simulation(world, find_task("push"), None)
     runs: list[FloatArray] = []
     for seed in (1, 1, 2):
         draw = sim.reset(seed)
@@ -123,7 +124,7 @@ def test_frames_come_unevenly_by_what_the_world_says_and_the_seed_decides(tmp_pa
 
 def test_encoders_report_steps_with_noise_that_asking_does_not_change(tmp_path: Path) -> None:
     errors = {"encoder_step_deg": 0.1, "encoder_noise_deg": 0.2, "velocity_noise_deg_s": 0.5}
-    sim = SimWorld(own_world(tmp_path, {"robot": errors}), find_task("push"), None)
+    sim = Simulation(own_world(tmp_path, {"robot": errors}), find_task("push"), None)
     runs: list[list[Any]] = []
     for asks in (0, 3):
         sim.reset(4)
@@ -165,11 +166,11 @@ def test_gap_has_blocks_of_three_shapes_that_change_nothing_else(task: str, tmp_
 
 
 def test_every_shape_lies_still_where_it_is_put() -> None:
-    sim = SimWorld(load_world("gap", worlds_dir()), find_task("push"), None)
+    sim = Simulation(load_world("gap", worlds_dir()), find_task("push"), None)
     shapes = set()
     for seed in range(6):
         draw = sim.reset(seed)
-        shapes.add(int(sim.model.geom_type[sim.model.geom(BLOCK).id]))
+        shapes.add(int(mujoco_of(sim).model.geom_type[mujoco_of(sim).model.geom(BLOCK).id]))
         sim.advance_to(sim.step + 480)
         np.testing.assert_allclose(sim.block_position_m, draw.object_position_m, atol=2e-3)
     assert shapes == {int(mujoco.mjtGeom.mjGEOM_BOX), int(mujoco.mjtGeom.mjGEOM_CYLINDER)}

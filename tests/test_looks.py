@@ -14,7 +14,7 @@ from fetch_sim2real.common.ranges import rgb_of
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.randomization.textures import FAMILIES, SurfaceDraw, SurfacePart, draw_surface, texture_pixels
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
 
@@ -57,7 +57,7 @@ def test_unknown_family_and_unknown_shape_are_answered_with_what_there_is(tmp_pa
 def test_an_image_beside_the_world_file_becomes_the_table(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "green.png"), np.full((40, 40, 3), (0, 200, 0), np.uint8))
     world = _world(tmp_path, {"table": {"families": [], "images": ["green.png"]}})
-    sim = SimWorld(world, find_task("reach"), (168, 168))
+    sim = Simulation(world, find_task("reach"), (168, 168))
     sim.reset(0)
     captured = sim.advance_to_next_frame()
     sim.close()
@@ -82,7 +82,7 @@ def test_all_choices_are_drawn() -> None:
 
 
 def test_distractors_leave_the_way_free_and_are_never_red() -> None:
-    sim = SimWorld(load_world("randomized", worlds_dir()), find_task("push"), None)
+    sim = Simulation(load_world("randomized", worlds_dir()), find_task("push"), None)
     clearance, seen = sim.world.distractors.clearance_m, 0
     for seed in range(60):
         draw = sim.reset(seed)
@@ -100,7 +100,7 @@ def test_distractors_leave_the_way_free_and_are_never_red() -> None:
 def test_rendering_in_the_background_gives_the_same_pixels_over_episodes() -> None:
     pictures = []
     for background in (False, True):
-        sim = SimWorld(load_world("randomized", worlds_dir()), find_task("reach_block"), (168, 168), background)
+        sim = Simulation(load_world("randomized", worlds_dir()), find_task("reach_block"), (168, 168), background)
         frames = []
         for seed in (1, 2):
             sim.reset(seed)
@@ -114,7 +114,7 @@ def test_rendering_in_the_background_gives_the_same_pixels_over_episodes() -> No
 
 
 def test_the_order_of_episodes_leaves_no_trace() -> None:
-    sim = SimWorld(load_world("randomized", worlds_dir()), find_task("reach_block"), (168, 168))
+    sim = Simulation(load_world("randomized", worlds_dir()), find_task("reach_block"), (168, 168))
     frames = []
     for seed in (5, 3, 4, 5):
         sim.reset(seed)
@@ -128,7 +128,7 @@ def test_the_order_of_episodes_leaves_no_trace() -> None:
 
 def test_a_distractor_is_seen_and_a_snapshot_hides_it_where_the_block_is_put(tmp_path: Path) -> None:
     things = {"count": [1, 1], "half_size_m": 0.04, "saturation": 1.0, "value": 1.0, "x_m": 0.62, "y_m": -0.1}
-    sim = SimWorld(_world(tmp_path, {"distractors": things}), find_task("reach_block"), (168, 168))
+    sim = Simulation(_world(tmp_path, {"distractors": things}), find_task("reach_block"), (168, 168))
     seed = next(seed for seed in range(50) if sim.reset(seed).looks.distractors)
     thing = sim.reset(seed).looks.distractors[0]
     place = np.array([*thing.xy_m, 0.75])
@@ -147,7 +147,7 @@ def test_a_distractor_is_seen_and_a_snapshot_hides_it_where_the_block_is_put(tmp
 
 def test_shadows_and_the_second_light_change_the_picture(tmp_path: Path) -> None:
     def picture(**light: object) -> np.ndarray:
-        sim = SimWorld(_world(tmp_path, {"light": light}), find_task("reach_block"), (168, 168))
+        sim = Simulation(_world(tmp_path, {"light": light}), find_task("reach_block"), (168, 168))
         sim.reset(2)
         captured = sim.advance_to_next_frame()
         sim.close()

@@ -9,7 +9,7 @@ import pytest
 
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.steps import stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
@@ -18,24 +18,24 @@ from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 
 
 @pytest.fixture(scope="module")
-def seeing() -> Iterator[SimWorld]:
-    sim = SimWorld(load_world("randomized", worlds_dir()), find_task("reach_block"), (424, 240))
+def seeing() -> Iterator[Simulation]:
+    sim = Simulation(load_world("randomized", worlds_dir()), find_task("reach_block"), (424, 240))
     yield sim
     sim.close()
 
 
 @pytest.fixture
-def blind() -> SimWorld:
-    return SimWorld(load_world("nominal", worlds_dir()), find_task("reach_block"), None)
+def blind() -> Simulation:
+    return Simulation(load_world("nominal", worlds_dir()), find_task("reach_block"), None)
 
 
-def _to(sim: SimWorld, joint: int, change: float) -> JointTrajectory:
+def _to(sim: Simulation, joint: int, change: float) -> JointTrajectory:
     target = sim.measured().position
     target[joint] += change
     return JointTrajectory(ARM_JOINTS, (TrajectoryPoint(0.5, target, np.zeros(7)),))
 
 
-def test_frames_come_at_the_control_rate_and_as_late_as_the_camera_is(blind: SimWorld) -> None:
+def test_frames_come_at_the_control_rate_and_as_late_as_the_camera_is(blind: Simulation) -> None:
     draw = blind.reset(1)
     stamps, arrivals = [], []
     while (captured := blind.advance_to_next_frame()) is not None:
@@ -50,7 +50,7 @@ def test_frames_come_at_the_control_rate_and_as_late_as_the_camera_is(blind: Sim
     assert len(stamps) == -(-room // PHYSICS_STEPS_PER_PERIOD)
 
 
-def test_a_command_takes_effect_after_its_latency(blind: SimWorld) -> None:
+def test_a_command_takes_effect_after_its_latency(blind: Simulation) -> None:
     draw = blind.reset(1)
     blind.advance_to_next_frame()
     sent = blind.step
@@ -63,7 +63,7 @@ def test_a_command_takes_effect_after_its_latency(blind: SimWorld) -> None:
     assert blind.true_arm_position()[6] > start + 0.02
 
 
-def test_time_never_goes_back_over_a_reset(blind: SimWorld) -> None:
+def test_time_never_goes_back_over_a_reset(blind: Simulation) -> None:
     blind.reset(1)
     blind.advance_to_next_frame()
     before = blind.now_ns
@@ -71,7 +71,7 @@ def test_time_never_goes_back_over_a_reset(blind: SimWorld) -> None:
     assert blind.now_ns > before + 1e9 * 0.9
 
 
-def test_the_same_seed_is_the_same_episode_pixel_by_pixel(seeing: SimWorld) -> None:
+def test_the_same_seed_is_the_same_episode_pixel_by_pixel(seeing: Simulation) -> None:
     pictures = []
     for _ in range(2):
         seeing.reset(7)
@@ -85,7 +85,7 @@ def test_the_same_seed_is_the_same_episode_pixel_by_pixel(seeing: SimWorld) -> N
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_block_is_where_the_camera_model_says(seeing: SimWorld, seed: int) -> None:
+def test_the_block_is_where_the_camera_model_says(seeing: Simulation, seed: int) -> None:
     draw = seeing.reset(seed)
     captured = seeing.advance_to_next_frame()
     assert captured is not None and captured.frame is not None
@@ -101,7 +101,7 @@ def test_the_block_is_where_the_camera_model_says(seeing: SimWorld, seed: int) -
     assert in_camera[2] - half_diagonal - 0.01 < depth_m < in_camera[2] + 0.01
 
 
-def test_moving_the_block_moves_it_once_and_far_enough(blind: SimWorld) -> None:
+def test_moving_the_block_moves_it_once_and_far_enough(blind: Simulation) -> None:
     still = blind.reset(3)
     while blind.advance_to_next_frame() is not None:
         pass
@@ -113,7 +113,7 @@ def test_moving_the_block_moves_it_once_and_far_enough(blind: SimWorld) -> None:
     assert np.linalg.norm(draw.move_to_xy_m - draw.object_xy_m) >= blind.world.perturbation.move_block_min_distance_m
 
 
-def test_doing_nothing_is_no_success(blind: SimWorld) -> None:
+def test_doing_nothing_is_no_success(blind: Simulation) -> None:
     for seed in range(10):
         blind.reset(seed)
         assert blind.distance_m() >= blind.task_part.min_start_distance_m - 1e-6
@@ -122,7 +122,7 @@ def test_doing_nothing_is_no_success(blind: SimWorld) -> None:
         assert not blind.outcome().success
 
 
-def test_joint_zero_errors_show_in_what_is_measured_and_not_in_the_motion(seeing: SimWorld) -> None:
+def test_joint_zero_errors_show_in_what_is_measured_and_not_in_the_motion(seeing: Simulation) -> None:
     draw = seeing.reset(11)
     assert np.abs(draw.dynamics.joint_offset_rad).max() > 0.0
     # To within the encoders' steps and noise.

@@ -12,7 +12,7 @@ from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
 
@@ -26,7 +26,7 @@ def world_with(tmp_path: Path, text: str) -> World:
 def swept_m(world: World) -> float:
     """How far the gripper comes in half a second to the side while the actor also wants it down on the table."""
     manifest = load_bundle(find_policy("push")).manifest
-    loop = ClosedLoop(SimWorld(world, find_task("reach_block"), None), ActionSettings.of_bundle(manifest))
+    loop = ClosedLoop(Simulation(world, find_task("reach_block"), None), ActionSettings.of_bundle(manifest))
     loop.reset(3)
     places = []
     for step in range(60):

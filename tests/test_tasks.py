@@ -7,18 +7,19 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+from mujoco_simulation import mujoco_of
 
 from fetch_sim2real.errors import FetchSim2RealError, WorldFileError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import TASKS, find_task
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_starts_repeat_are_unsolved_and_goals_lie_in_their_box(name: str) -> None:
-    sim = SimWorld(load_world("randomized", worlds_dir()), find_task(name), None)
+    sim = Simulation(load_world("randomized", worlds_dir()), find_task(name), None)
     part = sim.task_part
     seen = set()
     for seed in range(12):
@@ -34,13 +35,13 @@ def test_starts_repeat_are_unsolved_and_goals_lie_in_their_box(name: str) -> Non
 
 
 def test_half_of_the_goals_of_pick_and_place_are_in_the_air_or_more() -> None:
-    sim = SimWorld(load_world("nominal", worlds_dir()), find_task("pick_and_place"), None)
+    sim = Simulation(load_world("nominal", worlds_dir()), find_task("pick_and_place"), None)
     heights = [sim.reset(seed).goal_m[2] for seed in range(40)]
     assert 0.3 < np.mean(np.array(heights) > 0.79) < 0.9
 
 
 def test_in_reach_the_object_is_out_of_the_way() -> None:
-    sim = SimWorld(load_world("nominal", worlds_dir()), find_task("reach"), None)
+    sim = Simulation(load_world("nominal", worlds_dir()), find_task("reach"), None)
     sim.reset(0)
     assert sim.block_position_m[0] < -1.0
 
@@ -48,12 +49,12 @@ def test_in_reach_the_object_is_out_of_the_way() -> None:
 def _slide_m(tmp_path: Path, friction: float) -> float:
     path = tmp_path / f"slippery_{friction}.yaml"
     path.write_text(f"extends: nominal\nname: slippery\nblock: {{friction: {friction}, drag: 0.0}}\n")
-    sim = SimWorld(load_world(str(path), worlds_dir()), find_task("push"), None)
+    sim = Simulation(load_world(str(path), worlds_dir()), find_task("push"), None)
     sim.reset(1)
     start = sim.block_position_m
-    sim.data.qvel[sim.model.joint(BLOCK_JOINT).dofadr[0]] = 0.3
+    mujoco_of(sim).data.qvel[mujoco_of(sim).model.joint(BLOCK_JOINT).dofadr[0]] = 0.3
     for _ in range(240):
-        mujoco.mj_step(sim.model, sim.data)
+        mujoco.mj_step(mujoco_of(sim).model, mujoco_of(sim).data)
     return float(np.linalg.norm(sim.block_position_m - start))
 
 
@@ -65,9 +66,9 @@ def test_the_objects_own_friction_decides_how_far_it_slides(tmp_path: Path) -> N
 
 
 def test_the_puck_is_a_cylinder_with_its_inertia() -> None:
-    sim = SimWorld(load_world("nominal", worlds_dir()), find_task("slide"), None)
+    sim = Simulation(load_world("nominal", worlds_dir()), find_task("slide"), None)
     draw = sim.reset(0)
-    thing, model = draw.dynamics.object, sim.model
+    thing, model = draw.dynamics.object, mujoco_of(sim).model
     assert model.geom_type[model.geom(BLOCK).id] == mujoco.mjtGeom.mjGEOM_CYLINDER
     about_axis = 0.5 * thing.mass_kg * thing.half_extents_m[0] ** 2
     assert model.body_inertia[model.body(BLOCK).id][2] == pytest.approx(about_axis)

@@ -8,38 +8,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.sim.mujoco.render import RgbdRenderer
-from fetch_sim2real.sim.mujoco.scene import CAMERA
-from fetch_sim2real.sim.randomization.sample import EpisodeDraw
 from fetch_sim2real.sim.randomization.start import target_goal_m
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 
 _WIDTH, _HEIGHT = 424, 240
 _MARK_COLOR: Final = (255, 220, 0)
 
 
 class GoalView:
-    """Draws one world. ``close`` when done."""
+    """Draws one simulation. ``close`` when done."""
 
-    def __init__(self, sim: SimWorld) -> None:
+    def __init__(self, sim: Simulation) -> None:
         self._sim = sim
-        self._renderer = RgbdRenderer(sim.model, CAMERA, _WIDTH, _HEIGHT)
-        # Its own: drawing must not change what physics goes on from.
-        self._data = mujoco.MjData(sim.model)
-        self._painted: EpisodeDraw | None = None
+        self._view = sim.engine.view(_WIDTH, _HEIGHT)
 
     def draw(self) -> NDArray[np.uint8]:
         """RGB (240, 424, 3) of the true state, without noise and latency."""
         sim = self._sim
-        if sim.episode is not self._painted:
-            self._renderer.upload_textures(sim.paint_textures())
-            self._painted = sim.episode
-        self._data.qpos[:] = sim.data.qpos
-        mujoco.mj_kinematics(sim.model, self._data)
-        mujoco.mj_camlight(sim.model, self._data)
-        picture, _ = self._renderer.render(self._data)
+        picture = self._view.picture()
         true = sim.episode.camera
         goal_m = target_goal_m(sim.task, sim.block_position_m, sim.episode.goal_m)
         u, v = true.intrinsics(_WIDTH, _HEIGHT).project(Pose(true.position_m, true.rotation).inverse().apply(goal_m))
@@ -49,4 +36,4 @@ class GoalView:
 
     def close(self) -> None:
         """Free the OpenGL context."""
-        self._renderer.close()
+        self._view.close()

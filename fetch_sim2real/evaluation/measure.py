@@ -24,7 +24,7 @@ from fetch_sim2real.policy.runtime import Policy, PolicyRuntime, Sensed
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.randomization.sample import draw_episode
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.registry import Task, find_task
 from fetch_sim2real.types import FloatArray, RgbdFrame
@@ -56,7 +56,7 @@ def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int]) -> Iterator[
     """The outcome of each seed's episode, as it ends."""
     settings = ActionSettings.of_bundle(bundle.manifest)
     size = None if case.control == "do-nothing" else _CAMERA_SIZE
-    loop = ClosedLoop(SimWorld(case.world, find_task(bundle.manifest.task), size), settings)
+    loop = ClosedLoop(Simulation(case.world, find_task(bundle.manifest.task), size), settings)
     pictures: list[Image] = []
     if case.control == "foreign-pictures":
         pictures = _run(loop, bundle, case, seeds[0] - 1, deque())

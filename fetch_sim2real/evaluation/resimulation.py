@@ -18,7 +18,7 @@ from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
-from fetch_sim2real.sim.simulation import Captured, Outcome, SimWorld
+from fetch_sim2real.sim.simulation import Captured, Outcome, Simulation
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.types import RgbdFrame
@@ -39,7 +39,7 @@ def replay(case: Case, task_name: str, seed: int, keep_every: int) -> Replay:
     """Run one episode of ``case``, keeping every ``keep_every``-th frame."""
     bundle = load_bundle(find_policy(case.policy))
     world, task = load_world(case.world, worlds_dir()), find_task(task_name)
-    loop = ClosedLoop(SimWorld(world, task, CAMERA_SIZE), ActionSettings.of_bundle(bundle.manifest))
+    loop = ClosedLoop(Simulation(world, task, CAMERA_SIZE), ActionSettings.of_bundle(bundle.manifest))
     try:
         draw = loop.reset(seed, conditions=case.conditions)
         runtime, count = PolicyRuntime.of_bundle(bundle, policy_at(bundle, case.look)), 0

@@ -180,3 +180,12 @@ class Pose:
 
     def __matmul__(self, other: Pose) -> Pose:
         return self.compose(other)
+
+
+def camera_rotation(position_m: FloatArray, look_at_m: FloatArray) -> FloatArray:
+    """Rotation (3, 3) of the optical frame (x right, y down, z forward) in base_link of a level camera."""
+    forward = np.asarray(look_at_m, float) - np.asarray(position_m, float)
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right = right / np.linalg.norm(right)
+    return np.column_stack([right, np.cross(forward, right), forward])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.common.picture_file import drawable
 from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.registry import Task
 
@@ -38,14 +38,14 @@ def contact_sheet(
 
 
 def _tiles(world: World, task: Task, image: ImageSpec, seeds: list[int] | range, name: str) -> list[NDArray[np.uint8]]:
-    sim = SimWorld(world, task, CAMERA_SIZE)
+    sim = Simulation(world, task, CAMERA_SIZE)
     try:
         return [_tile(sim, image, seed, name) for seed in seeds]
     finally:
         sim.close()
 
 
-def _tile(sim: SimWorld, image: ImageSpec, seed: int, name: str) -> NDArray[np.uint8]:
+def _tile(sim: Simulation, image: ImageSpec, seed: int, name: str) -> NDArray[np.uint8]:
     sim.reset(seed)
     captured = sim.advance_to_next_frame()
     if captured is None or captured.frame is None:

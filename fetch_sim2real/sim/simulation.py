@@ -1,24 +1,25 @@
-"""The simulated world in time: physics, joint states, RGB-D frames and commands, each with its delay."""
+"""The simulated workcell in time: physics, joint states, RGB-D frames and commands, each with its delay.
+
+What is here is the same for every engine (``sim.engine``): latencies, sensor models, the arm's controller, unplanned
+changes, and whether the goal was reached.
+"""
 
 from __future__ import annotations
+
+import time
+from concurrent.futures import Future
 
 import numpy as np
 
 from fetch_sim2real.arm.ik import DifferentialIk
-from fetch_sim2real.arm.mjcf import NOMINAL_GAINS
-from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.sim.disturbances.changes import DisturbanceContext, draw_goal_change, make_disturbances
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
-from fetch_sim2real.sim.disturbances.context import make_happenings
 from fetch_sim2real.sim.disturbances.faults import with_faults
-from fetch_sim2real.sim.disturbances.physical import Stage, draw_goal_change
-from fetch_sim2real.sim.mujoco.appearance import Dressing
-from fetch_sim2real.sim.mujoco.frames import FrameMaker
-from fetch_sim2real.sim.mujoco.model_edit import apply_camera, apply_dynamics
-from fetch_sim2real.sim.mujoco.state import SimState
+from fetch_sim2real.sim.engine import DEFAULT_ENGINE, OBJECT, EngineSettings, Rendering, Truth, find_engine
 from fetch_sim2real.sim.outcome import HOLD_S, Outcome
 from fetch_sim2real.sim.randomization.sample import EpisodeDraw, draw_episode, ground_to_keep_clear
-from fetch_sim2real.sim.sensors.camera_timing import Captured, Shutter
+from fetch_sim2real.sim.sensors.camera_timing import Captured, Picture, Shutter
 from fetch_sim2real.sim.sensors.depth_sensor import depth_sensor_model
 from fetch_sim2real.sim.sensors.frame_times import frame_times
 from fetch_sim2real.sim.sensors.joint_readings import JointReadings
@@ -31,8 +32,8 @@ from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSI
 from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdFrame
 
 
-class SimWorld(SimState):
-    """One simulated cell. Time advances only by ``advance_to`` and ``advance_to_next_frame``; nothing here reads a
+class Simulation:
+    """One simulated workcell. Time advances only by ``advance_to`` and ``advance_to_next_frame``; nothing here reads a
     wall clock except to time rendering."""
 
     def __init__(
@@ -43,29 +44,32 @@ class SimWorld(SimState):
         render_in_background: bool = False,
         picture_every: int = 1,
         separate_depth: bool = False,
+        engine: str = DEFAULT_ENGINE,
     ) -> None:
         """``camera_size`` is (width, height) of the frames, None for a world without pictures (frames are empty); with
         ``picture_every`` n only every n-th frame has one.
 
         ``render_in_background`` lets a thread render while physics goes on; results are the same. With
-        ``separate_depth`` the frames' depth is the depth sensor's own picture, not aligned to colour.
+        ``separate_depth`` the frames' depth is the depth sensor's own picture, not aligned to colour. ``engine`` is
+        the name of what does physics and pictures.
         """
-        super().__init__(world, task)
-        self._picture_every = picture_every
+        self.world = world
+        self.task = task
         self.task_part = world.task(task.name)
         self.ik = DifferentialIk(world.workcell.torso_height_m)
-        self._separate_depth = separate_depth
-        self._frames = (
-            None
-            if camera_size is None
-            else FrameMaker(self.model, camera_size, render_in_background, separate_depth)
+        self.engine = find_engine(engine)(
+            EngineSettings(world, task, camera_size, render_in_background, separate_depth)
         )
-        self._dressing = Dressing(self.model)
+        self._picture_every = picture_every
+        self._separate_depth = separate_depth
+        self._has_camera = camera_size is not None
         width, height = camera_size or (0, 0)
         self.camera_size = (width, height)
         self.step = 0
         # Where joint states take longer than pictures: a frame is of use only with the joints of its time.
         self.least_camera_latency_s = 0.0
+        self._episode: EpisodeDraw | None = None
+        self._goal_m: FloatArray = np.zeros(3)
 
     # -- episodes ------------------------------------------------------------------------------------------------
 
@@ -74,59 +78,61 @@ class SimWorld(SimState):
     ) -> EpisodeDraw:
         """Start the episode of ``seed`` under ``conditions``; ``move_block`` is short for the change of that name."""
         draw = with_faults(draw_episode(self.world, self.task, seed, self.ik), conditions.faults)
-        if self._frames is not None:
-            depth_camera = depth_sensor_model(*self.camera_size) if self._separate_depth else None
-            camera = draw.camera.intrinsics(*self.camera_size)
-            self._frames.start_episode(SensorModel(draw.sensor, camera, depth_camera))
-        apply_dynamics(self.model, self.data, draw.dynamics)
-        apply_camera(self.model, draw.camera)
-        self._dressing.apply(draw.looks, draw.dynamics.table_height_m)
-        if self._frames is not None:
-            self._frames.upload_textures(self._dressing.paint_textures())
-        mujoco.mj_resetData(self.model, self.data)
-        self._place_robot(draw)
-        self._place_block(self._object_start_m(draw), draw.object_yaw_rad)
-        mujoco.mj_forward(self.model, self.data)
-        self._is_stale = False
+        self.engine.reset(draw)
         self._episode = draw
         self.step = self._first_step = first_step_after(self.step)
         self._hold_distance_m = 0.0
-        moves_block = move_block or "move_block" in conditions.perturb
-        self._move_step = self._first_step + steps_of(draw.move_at_s) if moves_block else None
-        self._start_happenings(draw, conditions)
+        if move_block and "move_block" not in conditions.perturb:
+            conditions = conditions.model_copy(update={"perturb": (*conditions.perturb, "move_block")})
+        self._disturbances = make_disturbances(conditions, DisturbanceContext(self.world, draw, self.engine))
+        self._goal_m = draw.goal_m
+        moves_goal = "move_goal" in conditions.perturb
+        self._goal_change = draw_goal_change(self.world, draw, self.ik) if moves_goal else None
         # Another goal has as much time as the first had: its time begins anew.
         anew = 0 if self._goal_change is None else self._goal_change.frame * PHYSICS_STEPS_PER_PERIOD
         self._end_step = self._first_step + anew + steps_of(self.task_part.episode_s)
         self._hold_step = self._end_step - steps_of(HOLD_S)
         self._start_arm(draw)
-        times = frame_times(draw, self._first_step, self._end_step, steps_of(self.least_camera_latency_s))
-        self._shutter = Shutter(times, self._frames, self._picture_every, conditions.faults, seed)
-        self._shutter.take(self.step, self.data.qpos, self.truth())
+        self._start_camera(draw, conditions)
         return draw
-
-    def _start_happenings(self, draw: EpisodeDraw, conditions: Conditions) -> None:
-        finish = (lambda: None) if self._frames is None else self._frames.finish
-        stage = Stage(self.world, draw, self.model, self.data, finish, self.truth)
-        self._happenings = make_happenings(conditions, stage)
-        self._goal_m = draw.goal_m
-        moves_goal = "move_goal" in conditions.perturb
-        self._goal_change = draw_goal_change(self.world, draw, self.ik) if moves_goal else None
 
     def _start_arm(self, draw: EpisodeDraw) -> None:
         zero_error_rad = draw.dynamics.joint_offset_rad
         self._servos = ArmServos(
             self.true_arm_position() + zero_error_rad,
             zero_error_rad,
-            self.world.robot.servo_feedforward * NOMINAL_GAINS.kv / self.model.actuator_gainprm[self._arm_servo, 0],
+            self.world.robot.servo_feedforward * self.engine.velocity_lead_s(),
             max(0, steps_of(draw.command_latency_s)),
             self.measured if self.world.robot.trajectories_start_from == "measured" else None,
         )
-        qpos, qvel = self.data.qpos, self.data.qvel
-        arm_rad, arm_rad_s, fingers_m = qpos[self._arm_qpos], qvel[self._arm_dof], qpos[self._finger_qpos]
-        self._readings = JointReadings(
-            arm_rad, arm_rad_s, fingers_m, zero_error_rad, draw.encoders, self._first_step
-        )
+        self._readings = JointReadings(zero_error_rad, draw.encoders, self._first_step)
         self._joint_samples = [self.measured()]
+
+    def _start_camera(self, draw: EpisodeDraw, conditions: Conditions) -> None:
+        if self._has_camera:
+            depth_camera = depth_sensor_model(*self.camera_size) if self._separate_depth else None
+            self._sensor = SensorModel(draw.sensor, draw.camera.intrinsics(*self.camera_size), depth_camera)
+        times = frame_times(draw, self._first_step, self._end_step, steps_of(self.least_camera_latency_s))
+        take_picture = self._take_picture if self._has_camera else None
+        self._shutter = Shutter(times, take_picture, self._picture_every, conditions.faults, draw.seed)
+        self._shutter.take(self.step, self.engine.configuration, self.truth())
+
+    def _take_picture(self, color: FloatArray, stamp_ns: int, depth: FloatArray | None = None) -> Future[Picture]:
+        """A frame of the engine's configurations, through the sensor's imperfections."""
+        sensor = self._sensor
+
+        def develop(seen: Rendering) -> Picture:
+            frame = RgbdFrame(stamp_ns, *sensor.capture(seen.rgb, seen.depth_m, seen.depth_rgb))
+            return Picture(frame, time.perf_counter() - seen.started_s, seen.started_s)
+
+        return self.engine.render(color, depth, develop)
+
+    @property
+    def episode(self) -> EpisodeDraw:
+        """The episode that was started last."""
+        if self._episode is None:
+            raise RuntimeError("Simulation.reset has not been called")
+        return self._episode
 
     # -- what a robot and a camera give --------------------------------------------------------------------------
 
@@ -137,7 +143,7 @@ class SimWorld(SimState):
 
     def measured(self) -> JointSample:
         """Joints as the robot reports them, errors included."""
-        return self._readings.at(self.step)
+        return self._readings.at(self.step, self.engine.joints())
 
     def take_joint_samples(self) -> list[JointSample]:
         """Joint states (120 Hz) since the last call."""
@@ -175,7 +181,7 @@ class SimWorld(SimState):
 
     def send_fingers(self, opening_m: float) -> None:
         """Wanted opening of each finger [m]."""
-        self.data.ctrl[self._finger_servo] = opening_m
+        self.engine.set_finger_target(opening_m)
 
     # -- pictures outside of time --------------------------------------------------------------------------------
 
@@ -184,19 +190,64 @@ class SimWorld(SimState):
 
         For collecting images: the episode cannot be continued afterwards.
         """
-        if self._frames is None:
-            raise RuntimeError("this SimWorld was made without a camera")
-        self._frames.finish()
-        self._dressing.hide_distractors(ground_to_keep_clear(self.world, self.task, block_m, self.episode.goal_m))
-        self.data.qpos[self._arm_qpos] = arm_rad
-        self.data.qpos[self._finger_qpos] = finger_m
-        self._place_block(block_m, block_yaw_rad)
-        self._locate()
-        return self._frames.request(self.data.qpos.copy(), self.now_ns).result().frame
+        if not self._has_camera:
+            raise RuntimeError("this Simulation was made without a camera")
+        keep_clear = ground_to_keep_clear(self.world, self.task, block_m, self.episode.goal_m)
+        self.engine.show_distractors(
+            [all(way.is_clear_of(thing) for way in keep_clear) for thing in self.episode.looks.distractors]
+        )
+        self.engine.place_arm(arm_rad, finger_m)
+        self.engine.place_object(OBJECT, block_m, block_yaw_rad)
+        return self._take_picture(self.engine.configuration(), self.now_ns).result().frame
 
-    def paint_textures(self) -> tuple[int, ...]:
-        """Paint the episode's surfaces into the model and return the textures' ids: for a renderer of one's own."""
-        return self._dressing.paint_textures()
+    # -- ground truth: for critics, evaluation and tests, never for an actor -------------------------------------
+
+    def true_arm_position(self) -> FloatArray:
+        """True joint positions (7,), without zero errors."""
+        return self.engine.joints().arm_rad
+
+    def truth(self) -> Truth:
+        """What is true now."""
+        return Truth(self.grip_position_m, self.block_position_m)
+
+    @property
+    def grip_position_m(self) -> FloatArray:
+        """True position (3,) of the grip site in base_link."""
+        return self.engine.grip_position_m()
+
+    @property
+    def block_position_m(self) -> FloatArray:
+        """True centre (3,) of the block in base_link."""
+        return self.engine.object_state(OBJECT).position_m
+
+    @property
+    def block_quaternion_wxyz(self) -> FloatArray:
+        """True orientation (4,) of the block in base_link, w first."""
+        return self.engine.object_state(OBJECT).quaternion_wxyz
+
+    @property
+    def object_rotation(self) -> FloatArray:
+        """True rotation (3, 3) of the object in base_link."""
+        return self.engine.object_state(OBJECT).rotation
+
+    @property
+    def object_velocity(self) -> FloatArray:
+        """True linear [m/s] and angular [rad/s] velocity (6,) of the object."""
+        return self.engine.object_velocity(OBJECT)
+
+    @property
+    def achieved_goal_m(self) -> FloatArray:
+        """What a goal is compared with (3,), in the task's goal frame: the goal that has been reached."""
+        return self.task.achieved_goal(self.grip_position_m, self.block_position_m)
+
+    @property
+    def goal_m(self) -> FloatArray:
+        """The goal in force (3,), in the task's goal frame: the episode's, until it changes."""
+        return self._goal_m
+
+    def distance_m(self) -> float:
+        """What is to be at the goal, from there [m]."""
+        return float(np.linalg.norm(self.achieved_goal_m - self._goal_m))
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -242,30 +293,17 @@ class SimWorld(SimState):
             stop = min(step, self.step - self.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS)
             stop = self._shutter.stop_before(stop)
             stop = first + self._servos.accept_due(self.step - first, stop - first)
-            self._run(stop - self.step)
-            if self._is_stale:
+            self.engine.advance(self._servos.targets(self.step - first, stop - self.step))
+            self.step = stop
+            if stop % JOINT_STATE_EVERY_STEPS == 0:
+                self.engine.update_poses()
                 self._after_joint_state_step()
             if self._shutter.is_due(self.step):
-                self._shutter.take(self.step, self.data.qpos, self.truth())
-
-    def _run(self, steps: int) -> None:
-        model, data, mj_step = self.model, self.data, mujoco.mj_step
-        servo_targets = data.ctrl[self._arm_servo]
-        for target in self._servos.targets(self.step - self._first_step, steps):
-            servo_targets[:] = target
-            mj_step(model, data)
-        self.step += steps
-        # Between joint states bodies are left where the last physics step began.
-        self._is_stale = self.step % JOINT_STATE_EVERY_STEPS == 0
+                self._shutter.take(self.step, self.engine.configuration, self.truth())
 
     def _after_joint_state_step(self) -> None:
-        if self._move_step is not None and self.step >= self._move_step:
-            self._move_step = None
-            height = self.block_position_m[2]
-            self._place_block(np.array([*self.episode.move_to_xy_m, height]), self.episode.object_yaw_rad)
-            self._is_stale = True
-        for happening in self._happenings:
-            happening.act((self.step - self._first_step) * PHYSICS_STEP_S)
+        for disturbance in self._disturbances:
+            disturbance.act((self.step - self._first_step) * PHYSICS_STEP_S)
         self._joint_samples.append(self.measured())
         if self.step >= self._hold_step:
             self._hold_distance_m = max(self._hold_distance_m, self.distance_m())
@@ -283,5 +321,4 @@ class SimWorld(SimState):
 
     def close(self) -> None:
         """Free the renderer."""
-        if self._frames is not None:
-            self._frames.close()
+        self.engine.close()

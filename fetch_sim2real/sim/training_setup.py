@@ -9,7 +9,7 @@ from fetch_sim2real.control.target_box import target_box_of
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.perception.observe import ObservationSpec, make_observation_spec
 from fetch_sim2real.perception.preprocess import ImageSpec
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.registry import Task
 
@@ -49,4 +49,4 @@ def make_loop(world: World, task: Task, picture_every: int, profile: LimitProfil
         ACTION_SCALE_M, task.controls_gripper, target_box_of(world.workcell), profile or limit_profile(DEFAULT_PROFILE)
     )
     size = RENDER_SIZE if picture_every else None
-    return ClosedLoop(SimWorld(world, task, size, picture_every=max(1, picture_every)), settings)
+    return ClosedLoop(Simulation(world, task, size, picture_every=max(1, picture_every)), settings)

@@ -12,7 +12,7 @@ from fetch_sim2real.arm.ik import HOME_POSITION_RAD
 from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.training_setup import IMAGE, RENDER_SIZE
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
@@ -38,7 +38,7 @@ def scattered_pictures(
 ) -> PoseImages:
     """``count`` pictures of random arm and object poses; the same arguments give the same pictures."""
     world, learning = load_world(world_name, worlds_dir()), LEARNING_TASKS["reach_block"]
-    sim = SimWorld(world, learning.task, RENDER_SIZE)
+    sim = Simulation(world, learning.task, RENDER_SIZE)
     album, part = ImageAlbum(sim, IMAGE), sim.task_part
     rng = np.random.default_rng([run_seed, *stream.encode(), 1])
     seeds = training_seeds(run_seed, stream)

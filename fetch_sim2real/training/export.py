@@ -13,7 +13,7 @@ from fetch_sim2real.common.ranges import Range, box_of
 from fetch_sim2real.control.target_box import target_box_of
 from fetch_sim2real.episode import ClosedLoop
 from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
-from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.perception.camera import Pose, camera_rotation
 from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.policy.bundle import save_bundle
 from fetch_sim2real.policy.golden import record_golden
@@ -28,7 +28,6 @@ from fetch_sim2real.policy.manifest import (
     TrainingRecord,
 )
 from fetch_sim2real.policy.network import Actor
-from fetch_sim2real.sim.mujoco.scene import camera_rotation
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.registry import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ

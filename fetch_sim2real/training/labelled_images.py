@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
 from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.types import FloatArray
 
 
@@ -62,7 +62,7 @@ class PoseImages:
 class ImageAlbum:
     """Gathers labelled images from frames of one world."""
 
-    def __init__(self, sim: SimWorld, image: ImageSpec) -> None:
+    def __init__(self, sim: Simulation, image: ImageSpec) -> None:
         self._sim = sim
         self._image = image
         self._ideal = image.camera()

@@ -11,7 +11,7 @@ import torch
 from fetch_sim2real.perception.preprocess import preprocess
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.sim.simulation import SimWorld
+from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.types import FloatArray
 
 
@@ -22,7 +22,7 @@ class Eye(Protocol):
         """A new episode begins."""
         ...
 
-    def see(self, captured: Captured, sim: SimWorld) -> torch.Tensor:
+    def see(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         """Bottleneck (1, b)."""
         ...
 
@@ -77,7 +77,7 @@ class EncoderEye:
     def start(self, rng: np.random.Generator) -> None:
         self._errors = None if self._added == NO_ERRORS else _Errors(self._added, rng)
 
-    def see(self, captured: Captured, sim: SimWorld) -> torch.Tensor:
+    def see(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         assert captured.frame is not None, "the world was made without a camera"
         actor = self._actor
         image = preprocess(captured.frame, sim.camera_model, actor.observation.image)
@@ -100,5 +100,5 @@ class TruthEye:
     def start(self, rng: np.random.Generator) -> None:
         self._errors = _Errors(self._sizes, rng)
 
-    def see(self, captured: Captured, sim: SimWorld) -> torch.Tensor:
+    def see(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         return perfect_bottleneck(self._actor, captured, self._errors.next_m())

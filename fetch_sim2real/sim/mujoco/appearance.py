@@ -1,4 +1,4 @@
-"""Writes an episode's looks into a compiled MuJoCo model."""
+"""Writes an episode's appearance into a compiled MuJoCo model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.sim.engine import VisualShape
 from fetch_sim2real.sim.mujoco.scene import BLOCK, DISTRACTORS, FLOOR, LIGHTS, PASSERS, TABLE, WALL
 from fetch_sim2real.sim.randomization.appearance import LightDraw, LooksDraw
-from fetch_sim2real.sim.randomization.distractors import Corridor, DistractorDraw
+from fetch_sim2real.sim.randomization.distractors import DistractorDraw
 from fetch_sim2real.sim.randomization.textures import SurfaceDraw, texture_pixels
 from fetch_sim2real.types import FloatArray
 
@@ -25,8 +26,8 @@ _SHADOWS_AROUND_M: Final = np.array([0.65, 0.0, 0.75])
 _LIGHT_DISTANCE_M: Final = 2.0
 
 
-class Dressing:
-    """Changes the looks of one model. Textures that were changed must be uploaded before the next picture."""
+class Appearance:
+    """Changes the appearance of one model. Textures that were changed must be uploaded before the next picture."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model = model
@@ -62,17 +63,32 @@ class Dressing:
     def paint_textures(self) -> tuple[int, ...]:
         """Paint the textures of what was applied last and return their ids."""
         if self._draw is None:
-            raise RuntimeError("Dressing.apply has not been called")
+            raise RuntimeError("Appearance.apply has not been called")
         surfaces = {TABLE: self._draw.table, FLOOR: self._draw.floor, WALL: self._draw.wall}
         return tuple(self._paint(name, surface) for name, surface in surfaces.items())
 
-    def hide_distractors(self, keep_clear: Sequence[Corridor]) -> None:
-        """Show only those that leave ``keep_clear`` free."""
-        if self._draw is None:
-            raise RuntimeError("Dressing.apply has not been called")
-        for name, distractor in zip(DISTRACTORS, self._draw.distractors, strict=False):
-            clear = all(corridor.is_clear_of(distractor) for corridor in keep_clear)
-            self._model.geom_rgba[self._model.geom(name).id, 3] = 1.0 if clear else 0.0
+    def show_distractors(self, visible: Sequence[bool]) -> None:
+        """Show or hide each of those that were applied last."""
+        for name, is_visible in zip(DISTRACTORS, visible, strict=False):
+            self._model.geom_rgba[self._model.geom(name).id, 3] = 1.0 if is_visible else 0.0
+
+    def set_light(self, index: int, light: LightDraw | None) -> None:
+        """Switch a light to ``light``, None: off."""
+        number = self._model.light(LIGHTS[index]).id
+        self._model.light_active[number] = False
+        if light is not None:
+            self._apply_light(number, light)
+
+    def set_visual_shape(self, index: int, shape: VisualShape | None) -> None:
+        """Show what passes, None: nothing."""
+        model, geom = self._model, self._model.geom(PASSERS[index]).id
+        if shape is None:
+            model.geom_rgba[geom, 3] = 0.0
+            return
+        self._apply_shape(geom, shape.shape, np.array(shape.half_extents_m))
+        model.geom_pos[geom] = shape.position_m
+        model.geom_quat[geom] = shape.quaternion_wxyz
+        model.geom_rgba[geom] = [*shape.rgb, 1.0]
 
     def _apply_light(self, light: int, draw: LightDraw) -> None:
         model = self._model
@@ -86,14 +102,18 @@ class Dressing:
         model.light_specular[light] = draw.specular
         model.light_castshadow[light] = draw.shadows
 
+    def _apply_shape(self, geom: int, shape: str, half_extent_m: FloatArray) -> None:
+        model = self._model
+        a, b, c = half_extent_m
+        model.geom_type[geom] = _GEOM_TYPES[shape]
+        # MuJoCo's cylinders and capsules have radius and half length, the length without the caps.
+        model.geom_size[geom] = {"cylinder": [a, c, 0.0], "capsule": [a, c - a, 0.0]}.get(shape, [a, b, c])
+        model.geom_rbound[geom] = np.linalg.norm(half_extent_m)
+
     def _apply_distractor(self, geom: int, draw: DistractorDraw, table_height_m: float) -> None:
         model = self._model
-        a, b, c = draw.half_extent_m
-        model.geom_type[geom] = _GEOM_TYPES[draw.shape]
-        # MuJoCo's cylinders and capsules have radius and half length, the length without the caps.
-        model.geom_size[geom] = {"cylinder": [a, c, 0.0], "capsule": [a, c - a, 0.0]}.get(draw.shape, [a, b, c])
-        model.geom_rbound[geom] = np.linalg.norm(draw.half_extent_m)
-        model.geom_pos[geom] = [*draw.xy_m, table_height_m + c]
+        self._apply_shape(geom, draw.shape, draw.half_extent_m)
+        model.geom_pos[geom] = [*draw.xy_m, table_height_m + draw.half_extent_m[2]]
         model.geom_quat[geom] = [np.cos(draw.yaw_rad / 2), 0.0, 0.0, np.sin(draw.yaw_rad / 2)]
         model.geom_rgba[geom] = [*draw.rgb, 1.0]
 

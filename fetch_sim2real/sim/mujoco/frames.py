@@ -2,7 +2,7 @@
 
 A frame is needed only when the camera's latency is over, so whoever runs physics against a wall clock lets a thread
 render meanwhile. Both ways give the same pixels: a picture follows from the positions at its time, the episode, and
-its place in the order of frames.
+its place in the order of jobs.
 """
 
 from __future__ import annotations
@@ -10,29 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.sim.engine import Rendering
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
 from fetch_sim2real.sim.mujoco.scene import CAMERA, DEPTH_CAMERA
-from fetch_sim2real.sim.sensors.rgbd import SensorModel
-from fetch_sim2real.types import FloatArray, RgbdFrame
+from fetch_sim2real.types import FloatArray
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A frame, and what it cost to render [s] and when that began [s, ``time.perf_counter``]."""
-
-    frame: RgbdFrame
-    render_s: float
-    started_s: float
-
-
-class FrameMaker:
+class RenderThread:
     """Renders one model's camera. The model may be edited only between ``finish`` and the next ``request``.
 
-    OpenGL is opened by the first ``start_episode``: until then the process may still be forked.
+    OpenGL is opened by the first ``open``: until then the process may still be forked.
 
     With ``separate_depth`` depth is what the depth sensor sees from its own place: nobody has aligned it to colour.
     """
@@ -42,7 +34,6 @@ class FrameMaker:
     ) -> None:
         self._model = model
         self._data = mujoco.MjData(model)
-        self._sensor: SensorModel | None = None
         self._separate_depth = separate_depth
         self._size = size
         self._renderer: RgbdRenderer | None = None
@@ -50,23 +41,24 @@ class FrameMaker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="render") if background else None
         self._last: Future[Any] | None = None
 
-    def start_episode(self, sensor: SensorModel) -> None:
-        """Pictures from now on are seen through ``sensor``. ``SetupError`` where none can be made."""
+    def open(self) -> None:
+        """Finish what was asked for, and be ready for more. ``SetupError`` where no pictures can be made."""
         self.finish()
         if self._renderer is None:
             self._renderer = self._do(RgbdRenderer, self._model, CAMERA, *self._size).result()
-        self._sensor = sensor
 
     def upload_textures(self, textures: Iterable[int]) -> None:
         """Show the model's present pixels of these textures in the pictures from now on."""
         self._do(self._opened().upload_textures, textures)
 
-    def request(self, qpos: FloatArray, stamp_ns: int, depth_qpos: FloatArray | None = None) -> Future[Picture]:
-        """The picture of the generalised positions ``qpos``, its depth that of ``depth_qpos`` if given.
+    def request(
+        self, qpos: FloatArray, depth_qpos: FloatArray | None, develop: Callable[[Rendering], T]
+    ) -> Future[T]:
+        """``develop`` of the picture of the generalised positions ``qpos``, its depth that of ``depth_qpos`` if given.
 
-        The order of requests decides the sensor's random pixels. The arrays must not be changed afterwards.
+        The arrays must not be changed afterwards.
         """
-        return self._do(self._make, qpos, stamp_ns, depth_qpos)
+        return self._do(self._make, qpos, depth_qpos, develop)
 
     def finish(self) -> None:
         """Wait until every picture asked for is made."""
@@ -84,28 +76,26 @@ class FrameMaker:
 
     def _opened(self) -> RgbdRenderer:
         if self._renderer is None:
-            raise RuntimeError("FrameMaker.start_episode has not been called, or close has")
+            raise RuntimeError("RenderThread.open has not been called, or close has")
         return self._renderer
 
-    def _make(self, qpos: FloatArray, stamp_ns: int, depth_qpos: FloatArray | None) -> Picture:
+    def _make(self, qpos: FloatArray, depth_qpos: FloatArray | None, develop: Callable[[Rendering], T]) -> T:
         renderer = self._opened()
-        assert self._sensor is not None, "opened by the start of an episode"
-        started = time.perf_counter()
+        started_s = time.perf_counter()
         self._place(qpos)
-        seen_by_depth = None
+        depth_rgb = None
         if self._separate_depth:
             rgb = renderer.render_color(self._data)
             if depth_qpos is not None:
                 self._place(depth_qpos)
-            seen_by_depth, depth_m = renderer.render(self._data, DEPTH_CAMERA)
+            depth_rgb, depth_m = renderer.render(self._data, DEPTH_CAMERA)
         elif depth_qpos is not None:
             rgb = renderer.render_color(self._data)
             self._place(depth_qpos)
             depth_m = renderer.render_depth(self._data)
         else:
             rgb, depth_m = renderer.render(self._data)
-        frame = RgbdFrame(stamp_ns, *self._sensor.capture(rgb, depth_m, seen_by_depth))
-        return Picture(frame, time.perf_counter() - started, started)
+        return develop(Rendering(rgb, depth_m, depth_rgb, started_s))
 
     def _place(self, qpos: FloatArray) -> None:
         self._data.qpos[:] = qpos

@@ -9,7 +9,7 @@ from fetch_sim2real.arm.mjcf import NOMINAL_GAINS
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT, CAMERA, DEPTH_CAMERA, TABLE
-from fetch_sim2real.sim.randomization.sample import CameraDraw, DynamicsDraw, ObjectDraw
+from fetch_sim2real.sim.randomization.sample import DynamicsDraw, ObjectDraw
 from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH
 from fetch_sim2real.types import FloatArray
 
@@ -17,12 +17,10 @@ from fetch_sim2real.types import FloatArray
 _OPTICAL_TO_MUJOCO = np.diag([1.0, -1.0, -1.0])
 
 
-def apply_camera(model: mujoco.MjModel, draw: CameraDraw) -> None:
-    """Pose and field of view of the true camera; its depth sensor goes with it."""
-    base_T_color = Pose(draw.position_m, draw.rotation)
+def place_cameras(model: mujoco.MjModel, base_T_color: Pose) -> None:
+    """Put the colour camera there; its depth sensor goes with it."""
     _place_camera(model, CAMERA, base_T_color)
     _place_camera(model, DEPTH_CAMERA, base_T_color @ COLOR_T_DEPTH)
-    model.cam_fovy[model.camera(CAMERA).id] = draw.vertical_fov_deg
 
 
 def _place_camera(model: mujoco.MjModel, name: str, base_T_optical: Pose) -> None:

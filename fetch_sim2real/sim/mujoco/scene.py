@@ -17,12 +17,11 @@ from fetch_sim2real.sim.randomization.textures import TEXTURE_SIZE
 from fetch_sim2real.sim.sensors.depth_sensor import VERTICAL_FOV_DEG
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.timing import PHYSICS_STEP_S
-from fetch_sim2real.types import FloatArray
 
 FLOOR, TABLE, WALL, BLOCK, CAMERA = "floor", "table", "wall", "block", "camera"
 DEPTH_CAMERA: Final = "depth_camera"  # the depth sensor beside the colour camera
 LIGHTS: Final = ("light", "second_light")
-# A hand and its forearm, which may pass through the picture (``sim.visual_perturbations``).
+# A hand and its forearm, which may pass through the picture (``sim.disturbances.changes``).
 PASSERS: Final = ("passing_hand", "passing_arm")
 DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
 BLOCK_JOINT: Final = "block_joint"
@@ -37,15 +36,6 @@ _OFFSCREEN_WIDTH, _OFFSCREEN_HEIGHT = 1280, 720
 _SHADOW_MAP_SIZE, _SHADOW_REACH_M = 512, 0.7
 # Clip planes as shares of the scene's extent, which is set to 1 m so that they are metres.
 _EXTENT_M, _NEAR_M, _FAR_M = 1.0, 0.05, 10.0
-
-
-def camera_rotation(position_m: FloatArray, look_at_m: FloatArray) -> FloatArray:
-    """Rotation (3, 3) of the optical frame (x right, y down, z forward) in base_link of a level camera."""
-    forward = np.asarray(look_at_m, float) - np.asarray(position_m, float)
-    forward = forward / np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right = right / np.linalg.norm(right)
-    return np.column_stack([right, np.cross(forward, right), forward])
 
 
 def scene_spec(world: World) -> mujoco.MjSpec:

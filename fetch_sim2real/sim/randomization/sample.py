@@ -11,8 +11,7 @@ import numpy as np
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.ranges import draw3
-from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.sim.mujoco.scene import camera_rotation
+from fetch_sim2real.perception.camera import CameraModel, camera_rotation
 from fetch_sim2real.sim.randomization.appearance import LooksDraw, draw_looks
 from fetch_sim2real.sim.randomization.distractors import Corridor, corridors, draw_distractors
 from fetch_sim2real.sim.randomization.start import draw_move, draw_start, target_goal_m

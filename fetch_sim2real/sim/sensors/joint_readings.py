@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.sim.engine import JointState
 from fetch_sim2real.sim.randomization.sample import EncoderDraw
 from fetch_sim2real.sim.steps import stamp_of_step
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS
@@ -17,24 +18,16 @@ _NOISY_SAMPLES: Final = 3600
 
 
 class JointReadings:
-    """Reads one episode's joints. ``arm_rad`` (7,), ``arm_rad_s`` (7,) and ``fingers_m`` (2,) are views of the present
-    state.
+    """Reports one episode's joints.
 
     Noise follows from the time since ``first_step`` alone: to ask twice, or more often in one run than in another,
     changes nothing.
     """
 
     def __init__(
-        self,
-        arm_rad: FloatArray,
-        arm_rad_s: FloatArray,
-        fingers_m: FloatArray,
-        zero_error_rad: FloatArray,
-        encoders: EncoderDraw,
-        first_step: int,
+        self, zero_error_rad: FloatArray, encoders: EncoderDraw, first_step: int
     ) -> None:
         self._first_step = first_step
-        self._arm_rad, self._arm_rad_s, self._fingers_m = arm_rad, arm_rad_s, fingers_m
         self._zero_error_rad = zero_error_rad
         self._step_rad = encoders.step_rad
         self._noise: FloatArray | None = None
@@ -44,10 +37,10 @@ class JointReadings:
             # Position and velocity (n, 2, 7).
             self._noise = rng.standard_normal((_NOISY_SAMPLES, 2, len(ARM_JOINTS))) * sigma
 
-    def at(self, step: int) -> JointSample:
-        """What is reported now, at the physics step ``step``."""
-        left_m, right_m = self._fingers_m.tolist()
-        position, velocity = self._arm_rad + self._zero_error_rad, self._arm_rad_s.copy()
+    def at(self, step: int, true: JointState) -> JointSample:
+        """Return what is reported of the ``true`` state at the physics step ``step``."""
+        left_m, right_m = true.fingers_m.tolist()
+        position, velocity = true.arm_rad + self._zero_error_rad, true.arm_rad_s.copy()
         if self._noise is not None:
             noise = self._noise[(step - self._first_step) // JOINT_STATE_EVERY_STEPS % _NOISY_SAMPLES]
             position += noise[0]

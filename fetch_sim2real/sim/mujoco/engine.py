@@ -1,0 +1,266 @@
+"""MuJoCo as the simulation's engine: one compiled model, whose fields each episode changes, and its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.arm.mjcf import GRIP_SITE, NOMINAL_GAINS
+from fetch_sim2real.common.physics import mujoco
+from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.sim.engine import EngineSettings, JointState, ObjectState, Rendering, VisualShape
+from fetch_sim2real.sim.mujoco.appearance import Appearance
+from fetch_sim2real.sim.mujoco.frames import RenderThread
+from fetch_sim2real.sim.mujoco.model_edit import apply_dynamics, place_cameras
+from fetch_sim2real.sim.mujoco.render import RgbdRenderer
+from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT, CAMERA, scene_spec
+from fetch_sim2real.sim.randomization.appearance import LightDraw
+from fetch_sim2real.sim.randomization.sample import EpisodeDraw
+from fetch_sim2real.types import FloatArray
+
+T = TypeVar("T")
+# Where the object lies in tasks without one.
+_ASIDE_XY_M: Final = (-2.0, 0.0)
+
+
+class MujocoEngine:
+    """See ``sim.engine.Engine``.
+
+    Looking things up by name takes longer than reading them, so that places in MuJoCo's arrays are looked up once.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._task = settings.task
+        self.model = scene_spec(settings.world).compile()
+        self.data = data = mujoco.MjData(self.model)
+        joint, actuator = self.model.joint, self.model.actuator
+        self._arm_qpos = _span([joint(name).qposadr[0] for name in ARM_JOINTS])
+        self._arm_dof = _span([joint(name).dofadr[0] for name in ARM_JOINTS])
+        self._arm_servo = _span([actuator(name).id for name in ARM_JOINTS])
+        self._finger_qpos = _span([joint(name).qposadr[0] for name in GRIPPER_JOINTS])
+        self._finger_servo = _span([actuator(name).id for name in GRIPPER_JOINTS])
+        block_qpos, block_dof = joint(BLOCK_JOINT).qposadr[0], joint(BLOCK_JOINT).dofadr[0]
+        self._block_qpos = data.qpos[block_qpos : block_qpos + 7]
+        self._block_qvel = data.qvel[block_dof : block_dof + 6]
+        block = self.model.body(BLOCK).id
+        self._grip_xpos = data.site_xpos[self.model.site(GRIP_SITE).id]
+        self._block_xpos, self._block_xquat = data.xpos[block], data.xquat[block]
+        self._block_xmat = data.xmat[block].reshape(3, 3)
+        # Set where bodies' places no longer follow from the joints; they are made when somebody asks.
+        self._is_stale = False
+        self._appearance = Appearance(self.model)
+        self._textures_version = 0
+        self._pictures = (
+            None
+            if settings.camera_size is None
+            else RenderThread(
+                self.model, settings.camera_size, settings.render_in_background, settings.separate_depth
+            )
+        )
+
+    # -- episodes and time ---------------------------------------------------------------------------------------
+
+    def reset(self, sample: EpisodeDraw) -> None:
+        """See Engine."""
+        if self._pictures is not None:
+            self._pictures.open()
+        apply_dynamics(self.model, self.data, sample.dynamics)
+        place_cameras(self.model, Pose(sample.camera.position_m, sample.camera.rotation))
+        self.model.cam_fovy[self.model.camera(CAMERA).id] = sample.camera.vertical_fov_deg
+        self._appearance.apply(sample.looks, sample.dynamics.table_height_m)
+        self._textures_version += 1
+        if self._pictures is not None:
+            self._pictures.upload_textures(self._appearance.paint_textures())
+        mujoco.mj_resetData(self.model, self.data)
+        self.place_arm(sample.arm_start_rad, 0.0)
+        self.data.ctrl[self._arm_servo] = sample.arm_start_rad
+        self.place_object(BLOCK, self._object_start_m(sample), sample.object_yaw_rad)
+        mujoco.mj_forward(self.model, self.data)
+        self._is_stale = False
+
+    def _object_start_m(self, sample: EpisodeDraw) -> FloatArray:
+        if self._task.object is not None:
+            return sample.object_position_m
+        # Nothing on the table: the object lies on the floor, out of reach and out of sight.
+        return np.array([*_ASIDE_XY_M, sample.dynamics.object.half_extents_m[2]])
+
+    def advance(self, arm_targets_rad: FloatArray) -> None:
+        """See Engine."""
+        model, data, mj_step = self.model, self.data, mujoco.mj_step
+        servo_targets = data.ctrl[self._arm_servo]
+        for target in arm_targets_rad:
+            servo_targets[:] = target
+            mj_step(model, data)
+        # Bodies are left where the last physics step began.
+        self._is_stale = False
+
+    def update_poses(self) -> None:
+        """See Engine."""
+        self._is_stale = True
+
+    def close(self) -> None:
+        """See Engine."""
+        if self._pictures is not None:
+            self._pictures.close()
+
+    # -- robot ---------------------------------------------------------------------------------------------------
+
+    def joints(self) -> JointState:
+        """See Engine."""
+        qpos, qvel = self.data.qpos, self.data.qvel
+        return JointState(
+            qpos[self._arm_qpos].copy(), qvel[self._arm_dof].copy(), qpos[self._finger_qpos].copy()
+        )
+
+    def set_finger_target(self, opening_m: float) -> None:
+        """See Engine."""
+        self.data.ctrl[self._finger_servo] = opening_m
+
+    def velocity_lead_s(self) -> FloatArray:
+        """See Engine."""
+        lead_s: FloatArray = NOMINAL_GAINS.kv / self.model.actuator_gainprm[self._arm_servo, 0]
+        return lead_s
+
+    def place_arm(self, arm_rad: FloatArray, finger_m: float) -> None:
+        """See Engine."""
+        self.data.qpos[self._arm_qpos] = arm_rad
+        self.data.qpos[self._finger_qpos] = finger_m
+        self._is_stale = True
+
+    # -- truth ---------------------------------------------------------------------------------------------------
+
+    def grip_position_m(self) -> FloatArray:
+        """See Engine."""
+        self._locate()
+        position: FloatArray = self._grip_xpos.copy()
+        return position
+
+    def object_state(self, name: str) -> ObjectState:
+        """See Engine."""
+        self._locate()
+        return ObjectState(self._block_xpos.copy(), self._block_xquat.copy(), self._block_xmat.copy())
+
+    def object_velocity(self, name: str) -> FloatArray:
+        """See Engine."""
+        velocity: FloatArray = self._block_qvel.copy()
+        return velocity
+
+    def _locate(self) -> None:
+        """Make the bodies' places follow from the joints."""
+        if self._is_stale:
+            self._is_stale = False
+            mujoco.mj_kinematics(self.model, self.data)
+
+    # -- disturbances --------------------------------------------------------------------------------------------
+
+    def place_object(self, name: str, position_m: FloatArray, yaw_rad: float) -> None:
+        """See Engine."""
+        self._block_qpos[:3] = position_m
+        self._block_qpos[3:] = [np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
+        self._block_qvel[:] = 0.0
+        self._is_stale = True
+
+    def set_object_velocity(self, name: str, velocity: FloatArray) -> None:
+        """See Engine."""
+        self._block_qvel[:] = velocity
+
+    def push_link(self, link: str, force_n: FloatArray) -> None:
+        """See Engine."""
+        self.data.xfrc_applied[self.model.body(link).id, :3] = force_n
+
+    def set_camera_pose(self, base_T_camera: Pose) -> None:
+        """See Engine."""
+        self._finish_pictures()
+        place_cameras(self.model, base_T_camera)
+
+    def set_light(self, index: int, light: LightDraw | None) -> None:
+        """See Engine."""
+        self._finish_pictures()
+        self._appearance.set_light(index, light)
+
+    def set_visual_shape(self, index: int, shape: VisualShape | None) -> None:
+        """See Engine."""
+        self._finish_pictures()
+        self._appearance.set_visual_shape(index, shape)
+
+    def show_distractors(self, visible: Sequence[bool]) -> None:
+        """See Engine."""
+        self._finish_pictures()
+        self._appearance.show_distractors(visible)
+
+    def _finish_pictures(self) -> None:
+        """Pictures asked for earlier are of the model as it was."""
+        if self._pictures is not None:
+            self._pictures.finish()
+
+    # -- pictures ------------------------------------------------------------------------------------------------
+
+    def configuration(self) -> FloatArray:
+        """See Engine."""
+        qpos: FloatArray = self.data.qpos.copy()
+        return qpos
+
+    def render(
+        self, color: FloatArray, depth: FloatArray | None, develop: Callable[[Rendering], T]
+    ) -> Future[T]:
+        """See Engine."""
+        if self._pictures is None:
+            raise RuntimeError("this engine was made without a camera")
+        return self._pictures.request(color, depth, develop)
+
+    def view(self, width: int, height: int) -> MujocoView:
+        """See Engine."""
+        return MujocoView(self, width, height)
+
+    @property
+    def textures_version(self) -> int:
+        """A number that changes with the surfaces of an episode."""
+        return self._textures_version
+
+    def paint_textures(self) -> tuple[int, ...]:
+        """Paint the episode's surfaces into the model and return the textures' ids: for a renderer of one's own."""
+        return self._appearance.paint_textures()
+
+
+class MujocoView:
+    """See ``sim.engine.View``."""
+
+    def __init__(self, engine: MujocoEngine, width: int, height: int) -> None:
+        self._engine = engine
+        self._renderer = RgbdRenderer(engine.model, CAMERA, width, height)
+        # Its own: drawing must not change what physics goes on from.
+        self._data = mujoco.MjData(engine.model)
+        self._painted = -1
+
+    def picture(self) -> NDArray[np.uint8]:
+        """See View."""
+        engine = self._engine
+        if engine.textures_version != self._painted:
+            self._renderer.upload_textures(engine.paint_textures())
+            self._painted = engine.textures_version
+        self._data.qpos[:] = engine.data.qpos
+        mujoco.mj_kinematics(engine.model, self._data)
+        mujoco.mj_camlight(engine.model, self._data)
+        return self._renderer.render(self._data)[0]
+
+    def close(self) -> None:
+        """See View."""
+        self._renderer.close()
+
+
+def make_engine(settings: EngineSettings) -> MujocoEngine:
+    """Return a MuJoCo engine: an ``EngineFactory``."""
+    return MujocoEngine(settings)
+
+
+def _span(indices: Sequence[int]) -> slice:
+    """Neighbouring indices as a slice: reading and writing through it is several times faster."""
+    first, count = int(indices[0]), len(indices)
+    if list(indices) != list(range(first, first + count)):
+        raise RuntimeError(f"the robot's joints are at {list(indices)}, expected one after the other")
+    return slice(first, first + count)
