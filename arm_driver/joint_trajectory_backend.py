@@ -11,7 +11,7 @@ from arm_driver.backend import Backend
 from arm_driver.controller_watch import ControllerWatch
 from arm_driver.driver_interface import Driver
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import FINGER_TRAVEL_S, GRIPPER_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.messages.motion import encode_trajectory
 from fetch_sim2real.ros.topics import publish_to
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
@@ -19,8 +19,8 @@ from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 
 def _gripper_trajectory(opening_m: float) -> JointTrajectory:
     """Both fingers to ``opening_m``. It cannot say with which force: that is the controller's own limit."""
-    opening = np.full(len(GRIPPER_JOINTS), opening_m)
-    return JointTrajectory(GRIPPER_JOINTS, (TrajectoryPoint(FINGER_TRAVEL_S, opening, np.zeros_like(opening)),))
+    opening = np.full(len(ARM.gripper_joints), opening_m)
+    return JointTrajectory(ARM.gripper_joints, (TrajectoryPoint(ARM.finger_travel_s, opening, np.zeros_like(opening)),))
 
 
 class PublishedTrajectories(Backend):

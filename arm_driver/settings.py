@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from arm_driver.backends import MODES
-from fetch_sim2real.arm.fetch.joints import FINGER_FORCE_N
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.control.checks import FINGER_EFFORT_LOW_N, FINGER_REOPEN_HIGH_S, FilterSettings
 from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, backend_names
@@ -29,7 +29,7 @@ TABLE: Final = (
         "greatest force of the gripper; goals by rosbridge carry it, a joint trajectory has no place for it",
         "N",
         low=FINGER_EFFORT_LOW_N,
-        high=FINGER_FORCE_N,
+        high=ARM.finger_force_n,
     ),
     Parameter(
         "gripper_reopen_time",

@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import LimitProfile, limit_profile
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.filter import Decision, SafetyFilter
@@ -231,7 +231,7 @@ def run(case: Case) -> Smoothness:
     joint, stop = JOINTS[case.joint], STOPS[case.stop]
     wanted = np.zeros(7)
     wanted[joint] = SPEED_RAD_S
-    start = HOME_POSITION_RAD - 0.5 * wanted
+    start = ARM.home_rad - 0.5 * wanted
     controller = CONTROLLERS[case.controller](start, _START_NS * 1e-9)
     settings = FilterSettings(soft_start_s=0.0, send_periods=controller.send_periods)
     safety = SafetyFilter(PROFILE, load_workcell("nominal", worlds_dir()).scene(), settings)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, model_validator
 
 from fetch_sim2real.arm.collision import Scene
-from fetch_sim2real.arm.fetch.spheres import Box
+from fetch_sim2real.arm.spec import Box
 from fetch_sim2real.common.ranges import Range, Varies, Vector3, box_of
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.common.validation import shortened

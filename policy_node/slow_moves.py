@@ -11,7 +11,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.validation import shortened
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.messages.statuses import MoveStatus, encode_status
@@ -91,13 +91,13 @@ class Moves:
 def waypoints_of(message: JointTrajectory) -> list[FloatArray]:
     """Positions (7,) [rad] of a move's points; FetchSim2RealError if it is not one of the arm."""
     names = list(message.joint_names)
-    if names != list(ARM_JOINTS) or not 2 <= len(message.points) <= _MAX_WAYPOINTS:
+    if names != list(ARM.joint_names) or not 2 <= len(message.points) <= _MAX_WAYPOINTS:
         raise FetchSim2RealError(
-            f"a move of joints {names} by {len(message.points)} points, expected {list(ARM_JOINTS)} and 2 to "
+            f"a move of joints {names} by {len(message.points)} points, expected {list(ARM.joint_names)} and 2 to "
             f"{_MAX_WAYPOINTS} points"
         )
     waypoints = [np.array(point.positions, dtype=np.float64) for point in message.points]
-    if any(waypoint.shape != (len(ARM_JOINTS),) or not np.all(np.isfinite(waypoint)) for waypoint in waypoints):
+    if any(waypoint.shape != (len(ARM.joint_names),) or not np.all(np.isfinite(waypoint)) for waypoint in waypoints):
         given = shortened(repr([waypoint.tolist() for waypoint in waypoints]))
         raise FetchSim2RealError(f"a move by {given} rad, expected seven finite numbers for each point")
     return waypoints

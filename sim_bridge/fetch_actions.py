@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import CommandError
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import ArmActionGoal, JointTolerance
@@ -92,7 +92,7 @@ class ArmAction:
             self._finish(goal_id, ros1.ABORTED, ros1.GOAL_TOLERANCE_VIOLATED, _NO_POWER)
             return
         try:
-            trajectory = ros1.trajectory_of_goal(goal, ARM_JOINTS)
+            trajectory = ros1.trajectory_of_goal(goal, ARM.joint_names)
             path_tolerance = _tolerances(goal.path_tolerance, 0.0)
             goal_tolerance = _tolerances(goal.goal_tolerance, _DEFAULT_GOAL_TOLERANCE_RAD)
         except CommandError as error:
@@ -157,11 +157,11 @@ class ArmAction:
 def _tolerances(given: list[JointTolerance], default: float) -> FloatArray:
     """Tolerances (7,) [rad]; CommandError if they are for other joints. Without any, ``default`` for all."""
     if not given:
-        return np.full(len(ARM_JOINTS), default)
+        return np.full(len(ARM.joint_names), default)
     by_name = {tolerance.name: tolerance.position for tolerance in given}
-    if sorted(by_name) != sorted(ARM_JOINTS):
-        raise CommandError(f"goal with tolerances for {sorted(by_name)}, expected {list(ARM_JOINTS)}")
-    return np.array([by_name[name] for name in ARM_JOINTS])
+    if sorted(by_name) != sorted(ARM.joint_names):
+        raise CommandError(f"goal with tolerances for {sorted(by_name)}, expected {list(ARM.joint_names)}")
+    return np.array([by_name[name] for name in ARM.joint_names])
 
 
 def _exceeds(error: FloatArray, tolerance: FloatArray) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import ArmActionGoal, GripperActionGoal
 from fetch_sim2real.rosbridge.topics import Json
@@ -14,7 +14,7 @@ from fetch_sim2real.types import BasePose, JointSample
 from sim_bridge.fetch_actions import ROUNDING_S, Arm, ArmAction
 
 _STATE_PERIOD_S: Final = 0.1
-_NAMES: Final = [*ARM_JOINTS, TORSO_JOINT]
+_NAMES: Final = [*ARM.joint_names, ARM.torso_joint]
 
 
 class FetchRobot:
@@ -80,7 +80,13 @@ class FetchRobot:
         fingers = [sample.finger_position_m] * 2
         self._publish(
             ros1.JOINT_STATES.name,
-            {"header": header, "name": list(GRIPPER_JOINTS), "position": fingers, "velocity": [0.0, 0.0], "effort": []},
+            {
+                "header": header,
+                "name": list(ARM.gripper_joints),
+                "position": fingers,
+                "velocity": [0.0] * len(fingers),
+                "effort": [],
+            },
         )
         position = [*sample.position.tolist(), self.torso_height_m]
         velocity = [*sample.velocity.tolist(), 0.0]
@@ -123,7 +129,7 @@ class FetchRobot:
     def _on_gripper_goal(self, message: GripperActionGoal) -> None:
         opening_m = message.goal.command.position / 2.0
         if not self._runstopped and math.isfinite(opening_m):
-            self._move_fingers(min(max(opening_m, 0.0), FINGER_MAX_M))
+            self._move_fingers(min(max(opening_m, 0.0), ARM.finger_max_m))
         # Ends at once: nobody waits for it, and how long fingers take is the simulation's affair.
         status = ros1.ABORTED if self._runstopped else ros1.SUCCEEDED
         result = {"position": 2 * opening_m, "effort": 0.0, "stalled": False, "reached_goal": True}

@@ -10,7 +10,7 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.messages.motion import (
     decode_sent_counts,
@@ -194,7 +194,7 @@ class SimBridge(StackNode):
         if self._running:
             self._pace.catch_up()
         try:
-            self._cell.sim.send_arm(decode_trajectory(message, ARM_JOINTS))
+            self._cell.sim.send_arm(decode_trajectory(message, ARM.joint_names))
         except CommandError as error:
             self._refuse(error)
         self._pace.on_trajectory(_ARM, decode_trajectory_number(message))
@@ -203,7 +203,7 @@ class SimBridge(StackNode):
         if self._running:
             self._pace.catch_up()
         try:
-            trajectory = decode_trajectory(message, GRIPPER_JOINTS)
+            trajectory = decode_trajectory(message, ARM.gripper_joints)
             self._cell.sim.send_fingers(float(trajectory.points[-1].position.mean()))
         except CommandError as error:
             self._refuse(error)

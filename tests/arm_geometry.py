@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from fetch_sim2real.arm.collision import Clearance, Scene
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.fetch.spheres import (
     FINGER_SPHERES,
     FOREARM_SPHERES,
@@ -15,11 +16,9 @@ from fetch_sim2real.arm.fetch.spheres import (
     SHOULDER_SPHERES,
     UPPERARM_SPHERES,
     WRIST_SPHERES,
-    Box,
-    LinkSphere,
-    body_boxes,
 )
-from fetch_sim2real.arm.kinematics import ARM_LINKS, ArmPose, forward_kinematics
+from fetch_sim2real.arm.kinematics import ArmPose, forward_kinematics
+from fetch_sim2real.arm.spec import Box, LinkSphere
 from fetch_sim2real.types import FloatArray
 
 TABLE_SCENE = Scene(
@@ -39,7 +38,7 @@ OPEN_SCENE = Scene(
 
 def sphere_centers(pose: ArmPose, spheres: tuple[LinkSphere, ...]) -> FloatArray:
     """Centres (B, N, 3) of the spheres."""
-    links = [ARM_LINKS.index(sphere.link) for sphere in spheres]
+    links = [ARM.links.index(sphere.link) for sphere in spheres]
     offsets = np.array([sphere.center_m for sphere in spheres])
     return pose.position[:, links] + np.einsum("bnij,nj->bni", pose.rotation[:, links], offsets)
 
@@ -67,7 +66,7 @@ def euclidean_clearance(positions: FloatArray, scene: Scene) -> Clearance:
         return np.min([(box_distance(centers, box) - radius).min(axis=-1) for box in boxes], axis=0)
 
     table = clear_of(scene.tables, (*SHOULDER_SPHERES, *arm, *FINGER_SPHERES))
-    body = clear_of(body_boxes(scene.torso_height_m), (*arm, HAND_SPHERE))
+    body = clear_of(ARM.body_boxes(scene.torso_height_m), (*arm, HAND_SPHERE))
     inner, outer = (*SHOULDER_SPHERES, *UPPERARM_SPHERES), (*WRIST_SPHERES, HAND_SPHERE)
     between = sphere_centers(pose, inner)[:, :, None] - sphere_centers(pose, outer)[:, None]
     itself = np.linalg.norm(between, axis=-1) - radii(inner)[:, None] - radii(outer)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord
 from fetch_sim2real.calibration.expected_view import ExpectedView, Setting
 from fetch_sim2real.calibration.rotations import pose_of_vector
@@ -26,7 +25,7 @@ from fetch_sim2real.ros.recorder.bag import Bag
 from fetch_sim2real.sim.world_file import World, load_world
 
 CAMERA = CameraModel.from_fovy(424, 240, float(np.deg2rad(42.5)))
-SETTING = Setting(HOME_POSITION_RAD, 0.02, 0.35, (0.62, 0.12), 0.3)
+SETTING = Setting(ARM.home_rad, 0.02, 0.35, (0.62, 0.12), 0.3)
 TABLE_M = 0.72
 TOPICS = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH, graph.JOINT_STATES)
 
@@ -70,7 +69,8 @@ def write_files(snapshot: Snapshot, folder: Path) -> list[str]:
     joints, lens = snapshot.joints, snapshot.intrinsics
     cv2.imwrite(str(folder / "color.png"), snapshot.rgb[..., ::-1])
     cv2.imwrite(str(folder / "depth.png"), snapshot.depth_mm)
-    content = {**dict(zip(ARM_JOINTS, joints.arm_rad.tolist(), strict=True)), TORSO_JOINT: joints.torso_height_m}
+    arm = dict(zip(ARM.joint_names, joints.arm_rad.tolist(), strict=True))
+    content = {**arm, ARM.torso_joint: joints.torso_height_m}
     (folder / "joints.yaml").write_text(yaml.safe_dump(content))
     (folder / "lens.yaml").write_text(yaml.safe_dump(lens.model_dump(mode="json")))
     names = {"--color": "color.png", "--depth": "depth.png", "--joints": "joints.yaml", "--intrinsics": "lens.yaml"}
@@ -93,7 +93,7 @@ def write_bag(snapshots: list[Snapshot], folder: Path) -> Path:
             height, width = snapshot.depth_mm.shape
             image, joint_state = types["sensor_msgs/msg/Image"], types["sensor_msgs/msg/JointState"]
             positions = np.array([*snapshot.joints.arm_rad, *[snapshot.joints.finger_m] * 2], dtype=np.float64)
-            for names, values in ((COMMAND_JOINTS[7:], positions[7:]), (COMMAND_JOINTS[:7], positions[:7])):
+            for names, values in ((ARM.command_joints[7:], positions[7:]), (ARM.command_joints[:7], positions[:7])):
                 write(graph.JOINT_STATES, joint_state(header, list(names), values, values * 0, values * 0), stamp_ns)
             rgb, depth = snapshot.rgb.ravel(), np.ascontiguousarray(snapshot.depth_mm).view(np.uint8).ravel()
             write(graph.COLOR, image(header, height, width, "rgb8", 0, 3 * width, rgb), stamp_ns)

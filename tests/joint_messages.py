@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fetch_sim2real.arm.fetch.joints import COMMAND_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.types import FloatArray
 
 
@@ -33,6 +33,6 @@ class JointMessage:
 def joint_message(stamp_ns: int, arm_rad: FloatArray, torso_m: float | None) -> JointMessage:
     """Arm at rest at ``arm_rad`` (7,), fingers closed, and the torso unless its height is None."""
     torso = [] if torso_m is None else [torso_m]
-    names = [*COMMAND_JOINTS, TORSO_JOINT][: len(COMMAND_JOINTS) + len(torso)]
+    names = [*ARM.command_joints, ARM.torso_joint][: len(ARM.command_joints) + len(torso)]
     position = [*arm_rad.tolist(), 0.0, 0.0, *torso]
     return JointMessage(Header(Stamp(*divmod(stamp_ns, 10**9))), names, position, [0.0] * len(names))

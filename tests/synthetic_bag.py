@@ -11,8 +11,8 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, TORSO_JOINT
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.control.action import action_to_command
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.policy.bundle import PolicyBundle
@@ -74,7 +74,7 @@ def joint_state(stamp_ns: int, names: tuple[str, ...], position: Any, velocity: 
 
 
 def command_message(command: JointCommand) -> Any:
-    names = ARM_JOINTS if command.finger_position_m is None else COMMAND_JOINTS
+    names = ARM.joint_names if command.finger_position_m is None else ARM.command_joints
     fingers = [] if command.finger_position_m is None else [command.finger_position_m] * 2
     assert command.velocity is not None
     point = make(
@@ -103,9 +103,9 @@ def messages(bundle: PolicyBundle, frames: int) -> Iterator[Message]:
 
     manifest, rng = bundle.manifest, np.random.default_rng(0)
     runtime, ik = PolicyRuntime.of_bundle(bundle), DifferentialIk(manifest.torso_height_m)
-    setpoint = JointSetpoint.at_rest(HOME_POSITION_RAD)
+    setpoint = JointSetpoint.at_rest(ARM.home_rad)
     yield message(graph.GOAL, 0, goal_message())
-    activated = joint_state(START_NS - 1, ARM_JOINTS, setpoint.position, setpoint.velocity, "activated")
+    activated = joint_state(START_NS - 1, ARM.joint_names, setpoint.position, setpoint.velocity, "activated")
     yield message(graph.SETPOINT, 1, activated)
     for index in range(frames):
         stamp_ns, at_ms = START_NS + index * CONTROL_PERIOD_NS, 10 + 33 * index
@@ -123,10 +123,10 @@ def messages(bundle: PolicyBundle, frames: int) -> Iterator[Message]:
         yield message(graph.COLOR, at_ms, image(stamp_ns, rgb, "rgb8"))
         yield message(graph.COLOR_INFO, at_ms + 1, camera_info(stamp_ns))
         yield message(graph.DEPTH, at_ms + 2, image(stamp_ns, depth_mm, "16UC1"))
-        names, still = (*COMMAND_JOINTS, TORSO_JOINT), [*joints.velocity, 0.0, 0.0, 0.0]
+        names, still = (*ARM.command_joints, ARM.torso_joint), [*joints.velocity, 0.0, 0.0, 0.0]
         yield message(graph.JOINT_STATES, at_ms + 3, joint_state(stamp_ns, names, measured, still))
         yield message(graph.JOINT_COMMAND, at_ms + 8, command_message(command))
-        reply = joint_state(stamp_ns, ARM_JOINTS, setpoint.position, setpoint.velocity, "command")
+        reply = joint_state(stamp_ns, ARM.joint_names, setpoint.position, setpoint.velocity, "command")
         yield message(graph.SETPOINT, at_ms + 9, reply)
 
 

@@ -24,7 +24,7 @@ from calibration_scenes import (
 )
 from typer.testing import CliRunner
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.calibration.align import Alignment, Sight, align
 from fetch_sim2real.calibration.camera_file import load_calibration
@@ -201,12 +201,12 @@ def test_frames_are_combined_by_the_median_and_motion_is_refused() -> None:
 def test_joints_from_lines_and_from_a_printed_message(tmp_path: Path) -> None:
     path = tmp_path / "joints.yaml"
     values = np.linspace(-0.3, 0.3, 7).tolist()
-    path.write_text(yaml.safe_dump(dict(zip(reversed(ARM_JOINTS), reversed(values), strict=True))))
+    path.write_text(yaml.safe_dump(dict(zip(reversed(ARM.joint_names), reversed(values), strict=True))))
     np.testing.assert_allclose(load_joints(path).arm_rad, values)
-    names, positions = ["torso_lift_joint", *ARM_JOINTS], [0.2, *values]
+    names, positions = ["torso_lift_joint", *ARM.joint_names], [0.2, *values]
     path.write_text(yaml.safe_dump({"header": {}, "name": names, "position": positions}) + "---\n")
     assert load_joints(path).torso_height_m == 0.2
-    path.write_text(yaml.safe_dump(dict(zip(ARM_JOINTS[1:], values[1:], strict=True))))
+    path.write_text(yaml.safe_dump(dict(zip(ARM.joint_names[1:], values[1:], strict=True))))
     with pytest.raises(CalibrationError, match="shoulder_pan_joint"):
         load_joints(path)
 

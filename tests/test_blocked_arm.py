@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mujoco_simulation import mujoco_of
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.states import State
@@ -34,7 +34,7 @@ def test_blocked_in_the_simulated_world() -> None:
     sim = Simulation(world, find_task("reach_block"), None)
     loop = ClosedLoop(sim, settings)
     loop.reset(3)
-    arm_dof = [mujoco_of(sim).model.joint(name).dofadr[0] for name in ARM_JOINTS]
+    arm_dof = [mujoco_of(sim).model.joint(name).dofadr[0] for name in ARM.joint_names]
     furthest = np.zeros(7)
     for step in range(90):
         captured = loop.next_frame()
@@ -45,7 +45,7 @@ def test_blocked_in_the_simulated_world() -> None:
         if decision.setpoint.position.size:
             furthest = np.maximum(furthest, np.abs(decision.setpoint.position - sim.measured().position))
     assert loop._filter.state is State.STOPPED
-    assert any(name in loop._filter.state_reason for name in ARM_JOINTS)
+    assert any(name in loop._filter.state_reason for name in ARM.joint_names)
     assert np.all(furthest < BOUND_RAD + NOTICED_S * limit_profile("default").velocity)
     assert furthest.max() > 0.1, "it was blocked"
 
@@ -77,5 +77,5 @@ def test_blocked_behind_the_driver(backend: str, tmp_path: Path) -> None:
         most = BOUND_RAD[0] + NOTICED_S * SPEED_RAD_S
         assert max(commanded) < most and max(desired) < most
         reason = stage.wait_for_state("stopped")["reason"]
-        assert ARM_JOINTS[0] in reason and "allowed difference" in reason
+        assert ARM.joint_names[0] in reason and "allowed difference" in reason
         assert stage.refusal() and stage.state()["state"] == "stopped", "latched until reset"

@@ -8,7 +8,7 @@ import pytest
 from calibration_bundle import NOMINAL
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.calibration.board import BoardSpec, SeenBoard, board_picture, find_board
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord
 from fetch_sim2real.calibration.rotations import pose_of_vector
@@ -71,7 +71,7 @@ def assert_close(found: Pose, true: Pose, position_m: float, angle_deg: float) -
 
 
 def arm_poses(count: int, turn_rad: float, rng: np.random.Generator) -> list[FloatArray]:
-    return [HOME_POSITION_RAD + turn_rad * rng.uniform(-1.0, 1.0, 7) for _ in range(count)]
+    return [ARM.home_rad + turn_rad * rng.uniform(-1.0, 1.0, 7) for _ in range(count)]
 
 
 @pytest.mark.parametrize("intrinsics", [INTRINSICS, BENT])

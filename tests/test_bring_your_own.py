@@ -18,13 +18,13 @@ pytest.importorskip("rclpy")
 
 from arm_driver.backend import Backend
 from arm_driver.shadow import ShadowBackend
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.cli import import_policy
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bring_your_own.md"
-TRAJECTORY = JointTrajectory(ARM_JOINTS, (TrajectoryPoint(0.1, np.arange(7.0), np.zeros(7)),))
+TRAJECTORY = JointTrajectory(ARM.joint_names, (TrajectoryPoint(0.1, np.arange(7.0), np.zeros(7)),))
 
 
 def examples() -> list[str]:
@@ -45,7 +45,7 @@ def test_the_back_end_of_the_page_sends_and_reports() -> None:
             backend.send_arm(TRAJECTORY)
             backend.send_gripper(0.03)
             sent = json.loads(lines.readline())
-            assert sent["joints"] == list(ARM_JOINTS) and sent["points"] == [[0.1, list(range(7)), [0.0] * 7]]
+            assert sent["joints"] == list(ARM.joint_names) and sent["points"] == [[0.1, list(range(7)), [0.0] * 7]]
             assert json.loads(lines.readline()) == {"finger_m": 0.03}
         assert not faults
         backend.close()

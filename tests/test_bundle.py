@@ -19,7 +19,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import BundleError
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.perception.observe import Observation, ScaledValue, make_observation_spec
@@ -73,7 +73,7 @@ def make_content() -> ManifestContent:
         goal=GoalRecord(
             frame="block", accepted_frames=("block",), lower_m=(-0.15, -0.15, 0.0), upper_m=(0.15, 0.15, 0.0)
         ),
-        joint_order=ARM_JOINTS,
+        joint_order=ARM.joint_names,
         action=ActionRecord(
             scale_m=0.02, gripper="blocked", lower_m=(0.4, -0.3, 0.7), upper_m=(0.8, 0.3, 1.0)
         ),
@@ -361,7 +361,7 @@ def test_other_versions_are_refused_before_all_else(folder: Path, version: objec
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("joint_order", list(ARM_JOINTS[::-1])),
+        ("joint_order", list(ARM.joint_names[::-1])),
         ("control_rate_hz", 25),
         ("limit_profile", "reckless"),
         ("torso_height_m", 0.5),

@@ -15,7 +15,7 @@ from test_board import BOARD, GRIPPER_T_BOARD, INTRINSICS, ON_TABLE, TORSO_M, ar
 from typer.testing import CliRunner
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.calibration.camera_file import load_calibration
 from fetch_sim2real.calibration.snapshot import MeasuredJoints, Snapshot
 from fetch_sim2real.calibration.solve import gripper_pose
@@ -74,7 +74,7 @@ def test_pictures_of_a_board_on_the_table(tmp_path: Path) -> None:
 def test_a_folder_with_joints_beside_the_pictures(tmp_path: Path) -> None:
     for i, arm in enumerate(arms_that_show_the_board(12)):
         cv2.imwrite(str(tmp_path / f"{i}.png"), view_of_board(arm).rgb)
-        (tmp_path / f"{i}.yaml").write_text(yaml.safe_dump(dict(zip(ARM_JOINTS, arm.tolist(), strict=True))))
+        (tmp_path / f"{i}.yaml").write_text(yaml.safe_dump(dict(zip(ARM.joint_names, arm.tolist(), strict=True))))
     file, lens = tmp_path / "result.yaml", write_lens(tmp_path)
     arguments = ["--pictures", str(tmp_path), "--intrinsics", lens, "--output", str(file)]
     without_torso = CliRunner().invoke(calibrate_camera.app, arguments)

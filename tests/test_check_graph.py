@@ -284,7 +284,7 @@ def stock_robot() -> Iterator[None]:
     rclpy = pytest.importorskip("rclpy")
     from sensor_msgs.msg import JointState
 
-    from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
+    from fetch_sim2real.arm.default import ARM
     from fetch_sim2real.messages.images import encode_color, encode_depth
     from fetch_sim2real.messages.stamps import encode_stamp
     from fetch_sim2real.ros.topics import publish_to
@@ -299,7 +299,7 @@ def stock_robot() -> Iterator[None]:
         frame = graph.COLOR_OPTICAL_FRAME
         for i in range(10**6):
             now_ns = 10**9 + i * 10_000_000
-            for names, late_ns in ((ARM_JOINTS, 0), (GRIPPER_JOINTS, 4_000_000)):
+            for names, late_ns in ((ARM.joint_names, 0), (ARM.gripper_joints, 4_000_000)):
                 message = JointState(name=list(names), position=[0.0] * len(names), velocity=[0.0] * len(names))
                 message.header.stamp = encode_stamp(now_ns + late_ns)
                 publishers[graph.JOINT_STATES].publish(message)

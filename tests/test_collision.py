@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from arm_geometry import OPEN_SCENE, TABLE_SCENE, euclidean_clearance, radii, sphere_centers
 
-from fetch_sim2real.arm.collision import CollisionModel, Scene, center_coefficients
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, FINGER_MAX_M, GRIPPER_JOINTS
+from fetch_sim2real.arm.collision import CollisionModel, Scene
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.fetch.spheres import (
     FINGER_SPHERES,
     FOREARM_SPHERES,
@@ -18,20 +18,18 @@ from fetch_sim2real.arm.fetch.spheres import (
     SHOULDER_SPHERES,
     UPPERARM_SPHERES,
     WRIST_SPHERES,
-    Box,
-    LinkSphere,
-    body_boxes,
 )
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
-from fetch_sim2real.arm.kinematics import ARM_LINKS, forward_kinematics
+from fetch_sim2real.arm.ik import DifferentialIk
+from fetch_sim2real.arm.kinematics import forward_kinematics, kinematics_of
 from fetch_sim2real.arm.limits import PROFILES
-from fetch_sim2real.arm.mjcf import fetch_spec
+from fetch_sim2real.arm.mjcf import arm_model
+from fetch_sim2real.arm.spec import Box
 from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M
-from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.errors import FetchSim2RealError, RobotModelError
 from fetch_sim2real.types import FloatArray
 
 TORSO_M = 0.3
-ARM = (*SHOULDER_SPHERES, *UPPERARM_SPHERES, *FOREARM_SPHERES, *WRIST_SPHERES)
+LINK_SPHERES = (*SHOULDER_SPHERES, *UPPERARM_SPHERES, *FOREARM_SPHERES, *WRIST_SPHERES)
 MODEL = CollisionModel(TABLE_SCENE)
 LOWER = np.maximum(PROFILES["default"].position_lower, -3.2)
 UPPER = np.minimum(PROFILES["default"].position_upper, 3.2)
@@ -40,7 +38,7 @@ UPPER = np.minimum(PROFILES["default"].position_upper, 3.2)
 @pytest.fixture(scope="module")
 def robot() -> mujoco.MjModel:
     """The meshes, as the simulation uses them, with a table to measure distances to."""
-    spec = fetch_spec(TORSO_M)
+    spec = arm_model(TORSO_M)
     spec.worldbody.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.35, 0.6, 0.36], pos=[0.80, 0.0, 0.36])
     return spec.compile()
 
@@ -55,10 +53,10 @@ def vertices(robot: mujoco.MjModel, geom: str) -> FloatArray:
     return robot.mesh_vert[first : first + count] @ rotation.reshape(3, 3).T + robot.geom_pos[g]
 
 
-@pytest.mark.parametrize("link", ARM_LINKS)
+@pytest.mark.parametrize("link", ARM.links)
 def test_spheres_cover_each_link(robot: mujoco.MjModel, link: str) -> None:
     points = vertices(robot, link)
-    spheres = [sphere for sphere in ARM if sphere.link == link]
+    spheres = [sphere for sphere in LINK_SPHERES if sphere.link == link]
     outside = [np.linalg.norm(points - sphere.center_m, axis=1) - sphere.radius_m for sphere in spheres]
     assert np.min(outside, axis=0).max() < 0.002
     # Not at the price of balloons: no sphere reaches more than 6 cm beyond the mesh's extent.
@@ -68,7 +66,7 @@ def test_spheres_cover_each_link(robot: mujoco.MjModel, link: str) -> None:
         assert np.all(center + sphere.radius_m < points.max(axis=0) + 0.06)
 
 
-@pytest.mark.parametrize("opening_m", [0.0, 0.02, FINGER_MAX_M])
+@pytest.mark.parametrize("opening_m", [0.0, 0.02, ARM.finger_max_m])
 def test_spheres_cover_the_fingers_at_any_opening(robot: mujoco.MjModel, opening_m: float) -> None:
     corners = []
     for name, side in (("r_gripper_finger_link", 1), ("l_gripper_finger_link", -1)):
@@ -93,10 +91,10 @@ def test_spheres_cover_the_fingers_at_any_opening(robot: mujoco.MjModel, opening
 
 @pytest.mark.parametrize("torso_height_m", [0.0, TORSO_M])
 def test_boxes_hold_the_body(torso_height_m: float) -> None:
-    model = fetch_spec(torso_height_m).compile()
+    model = arm_model(torso_height_m).compile()
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    boxes = body_boxes(torso_height_m)
+    boxes = ARM.body_boxes(torso_height_m)
     names = ("base_link", "torso_lift_link", "torso_fixed_link", "head_pan_link", "head_tilt_link", "estop_link")
     for name in names:
         body = data.body(name)
@@ -108,10 +106,10 @@ def test_boxes_hold_the_body(torso_height_m: float) -> None:
 
 
 def place(robot: mujoco.MjModel, data: mujoco.MjData, position: FloatArray) -> None:
-    for name, angle in zip(ARM_JOINTS, position, strict=True):
+    for name, angle in zip(ARM.joint_names, position, strict=True):
         data.joint(name).qpos[0] = angle
-    for name in GRIPPER_JOINTS:
-        data.joint(name).qpos[0] = FINGER_MAX_M
+    for name in ARM.gripper_joints:
+        data.joint(name).qpos[0] = ARM.finger_max_m
     mujoco.mj_forward(robot, data)
 
 
@@ -189,11 +187,9 @@ def test_leading_dimensions_and_paths() -> None:
 
 def test_an_obstacle_between_two_samples_is_seen() -> None:
     """The arm swings past a post: clear of it on both sides, not on the way."""
-    ends = np.stack([HOME_POSITION_RAD, HOME_POSITION_RAD])
+    ends = np.stack([ARM.home_rad, ARM.home_rad])
     ends[:, 0] = [-0.35, 0.35]
-    x, _, z = forward_kinematics(HOME_POSITION_RAD, TABLE_SCENE.torso_height_m).position[
-        ARM_LINKS.index("wrist_flex_link")
-    ]
+    x, _, z = forward_kinematics(ARM.home_rad, TABLE_SCENE.torso_height_m).position[ARM.links.index("wrist_flex_link")]
     post = Box("post", (x - 0.01, -0.01, 0.0), (x + 0.01, 0.01, z))
     model = CollisionModel(replace(TABLE_SCENE, tables=(post,)))
     assert np.all(model.clearance(ends).table > 0.03)
@@ -226,7 +222,7 @@ def test_no_false_alarm_in_the_working_posture(torso_height_m: float) -> None:
     checked = 0
     for x in np.linspace(0.50, 0.85, 6):
         for y in np.linspace(-0.3, 0.3, 5):
-            position: FloatArray | None = HOME_POSITION_RAD
+            position: FloatArray | None = ARM.home_rad
             for height in (0.08, 0.005):
                 position = ik.reach(np.asarray(position), np.array([x, y, 0.72 + tip_below_grip_m + height]))
                 if position is None:
@@ -258,6 +254,5 @@ def test_bad_scenes_are_named() -> None:
 
 
 def test_a_sphere_that_the_coefficients_cannot_express_is_refused() -> None:
-    odd = LinkSphere("elbow_flex_link", (0.0, 0.0, 0.01), 0.05)
-    with pytest.raises(ValueError, match="off the xy plane"):
-        center_coefficients((odd,))
+    with pytest.raises(RobotModelError, match="elbow_flex_link is off its xy plane"):
+        kinematics_of(ARM).point("elbow_flex_link", (0.0, 0.0, 0.01))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fetch_sim2real import graph, paths
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.control.checks import CONTROLLER_TOLERANCE_FACTOR, FilterSettings
 
 
@@ -21,7 +21,7 @@ def parameters() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("topic", "joints"), [(graph.ARM_TRAJECTORY, ARM_JOINTS), (graph.GRIPPER_TRAJECTORY, GRIPPER_JOINTS)]
+    ("topic", "joints"), [(graph.ARM_TRAJECTORY, ARM.joint_names), (graph.GRIPPER_TRAJECTORY, ARM.gripper_joints)]
 )
 def test_trajectories_on_the_graphs_topics_go_on_from_the_desired_state(
     parameters: dict[str, Any], topic: graph.Topic, joints: tuple[str, ...]
@@ -43,7 +43,7 @@ def test_trajectories_on_the_graphs_topics_go_on_from_the_desired_state(
 
 def test_the_driver_stops_before_the_controller_does(parameters: dict[str, Any]) -> None:
     constraints = parameters["arm_controller"]["constraints"]
-    tolerances = [constraints[joint]["trajectory"] for joint in ARM_JOINTS]
+    tolerances = [constraints[joint]["trajectory"] for joint in ARM.joint_names]
     bounds = np.array(FilterSettings().tracking_error_rad)
     np.testing.assert_allclose(tolerances, CONTROLLER_TOLERANCE_FACTOR * bounds)
 

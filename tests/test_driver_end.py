@@ -19,7 +19,7 @@ import time
 import numpy as np
 from arm_driver.backend import Backend
 from arm_driver.node import ArmDriver
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.control.trajectory import position_after_step
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import JointCommand, JointSample
@@ -43,7 +43,7 @@ def make():
     driver = ArmDriver()
     driver._backend = Recording()
     safety, clock = driver._filter, driver._clock_source
-    sample = JointSample(clock.now_ns(), HOME_POSITION_RAD, np.zeros(7), 0.0)
+    sample = JointSample(clock.now_ns(), ARM.home_rad, np.zeros(7), 0.0)
     setpoint = safety.activate(clock.now_ns(), sample).setpoint
     wanted = np.array([0.3, 0, 0, 0, 0, 0, 0])
     for _ in range(8):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.common.picture_file import write_picture
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
@@ -71,7 +71,7 @@ def camera_info(stamp_ns: int) -> Any:
 
 
 def joint_state(stamp_ns: int) -> Any:
-    names = ["torso_lift_joint", *reversed(ARM_JOINTS)]
+    names = ["torso_lift_joint", *reversed(ARM.joint_names)]
     position = np.array([TORSO_M, *reversed(ARM_RAD)])
     return TYPES["sensor_msgs/msg/JointState"](
         header=header(stamp_ns), name=names, position=position, velocity=np.zeros(8), effort=np.zeros(0)

@@ -16,7 +16,7 @@ from rclpy.node import Node
 from arm_driver.controller_watch import ReferenceWatch
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, running, values_of
 from fetch_sim2real import graph
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.trajectory import position_after_step, stopping_trajectory
 from fetch_sim2real.ros.session import RosSession
@@ -76,8 +76,8 @@ def test_a_reference_that_is_set_back_is_noticed(is_measured: bool) -> None:
     """Trajectories as the driver sends them, reported at 50 Hz; the arm is 40 ms behind its reference."""
     acceleration = limit_profile("default").acceleration
     velocity = np.array([0.6, 0.0, 0.0, 0.0, 0.0, 0.3, -0.8])
-    follower, watch = TrajectoryFollower(HOME_POSITION_RAD, 0.0), ReferenceWatch()
-    setpoint = JointSetpoint.at_rest(HOME_POSITION_RAD)
+    follower, watch = TrajectoryFollower(ARM.home_rad, 0.0), ReferenceWatch()
+    setpoint = JointSetpoint.at_rest(ARM.home_rad)
     sent = 0
     for step in range(120):
         now_s = 0.01 * step

@@ -18,8 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, running, set_parameter, values_of
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.messages.joint_states import encode_joint_state
 from fetch_sim2real.messages.motion import decode_setpoint_report, decode_trajectory, encode_command
 from fetch_sim2real.messages.stamps import decode_stamp
@@ -46,7 +45,7 @@ class Stage:
         self.setpoints, self.sent = Tap(session, graph.SETPOINT), Tap(session, graph.ARM_TRAJECTORY)
         self.fingers = Tap(session, graph.GRIPPER_TRAJECTORY)
         self.diagnostics = Tap(session, graph.DIAGNOSTICS)
-        self._arm = TrajectoryFollower(HOME_POSITION_RAD, time.time())
+        self._arm = TrajectoryFollower(ARM.home_rad, time.time())
         self._followed = 0
         self._at_rest = False
         self.torso_m, self.offset_rad, self.silent = TORSO_M, 0.0, False
@@ -60,7 +59,7 @@ class Stage:
     def _report(self) -> None:
         now_ns = time.time_ns()
         for message in self.sent.messages[self._followed :]:
-            self._arm.accept(decode_trajectory(message, ARM_JOINTS), now_ns * 1e-9)
+            self._arm.accept(decode_trajectory(message, ARM.joint_names), now_ns * 1e-9)
         self._followed = len(self.sent.messages)
         position, velocity = self._arm.desired(np.array([now_ns * 1e-9]))
         self._at_rest = not np.any(velocity)
@@ -93,7 +92,7 @@ class Stage:
         """A command that fits the driver's setpoint at rest."""
         return JointCommand(
             stamp_ns=time.time_ns() if stamp_ns is None else stamp_ns,
-            position=HOME_POSITION_RAD + 0.5 * velocity * CONTROL_PERIOD_S,
+            position=ARM.home_rad + 0.5 * velocity * CONTROL_PERIOD_S,
             velocity=velocity,
         )
 
@@ -199,7 +198,7 @@ def test_a_good_command_moves_the_arm_and_a_bad_one_after_it_brakes(stage: Stage
     assert stage.send(bad) == "refused:non_finite"
     stage.session.spin(0.5)
     for message in stage.sent.messages:
-        trajectory = decode_trajectory(message, ARM_JOINTS)  # finite and in order, or this raises
+        trajectory = decode_trajectory(message, ARM.joint_names)  # finite and in order, or this raises
         assert decode_stamp(message.header.stamp) == 0
         assert not np.any(trajectory.points[-1].velocity), "every trajectory ends at rest"
     assert max(np.abs(m.points[0].velocities).max() for m in stage.sent.messages[2:] or stage.sent.messages[:1]) <= 0.05

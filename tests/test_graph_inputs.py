@@ -17,7 +17,7 @@ from sensor_msgs.msg import JointState
 from benchmarks.rig.driver_stage import PAN, TORSO_M, Stage, TopicRobot, topic_stage
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.control.base_watch import BASE_TIMEOUT_S
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.readings import TORSO_TIMEOUT_S
@@ -107,7 +107,7 @@ def test_a_stamp_a_minute_ahead_does_not_hide_a_blocked_arm(stage: Stage) -> Non
         stage.enable()
     furthest = max(np.abs(np.array(m.position) - at)[0] for m in stage.setpoints.messages if m.position)
     assert furthest < 0.2 + 0.3 * QUICK_RAD_S
-    assert ARM_JOINTS[0] in stage.state()["reason"]
+    assert ARM.joint_names[0] in stage.state()["reason"]
 
 
 @pytest.mark.parametrize("offset_s", [5.0, -5.0, 0.05])
@@ -181,7 +181,7 @@ def drop(*joints: str) -> Callable[[JointState], None]:
 
 
 @BRAKES_IN_TIME
-@pytest.mark.parametrize(("joint", "timeout_s"), [(TORSO_JOINT, TORSO_TIMEOUT_S), ("wrist_roll_joint", JOINTS_S)])
+@pytest.mark.parametrize(("joint", "timeout_s"), [(ARM.torso_joint, TORSO_TIMEOUT_S), ("wrist_roll_joint", JOINTS_S)])
 def test_a_joint_that_ceases_is_named(stage: Stage, joint: str, timeout_s: float) -> None:
     def fail(robot: TopicRobot) -> None:
         robot.spoil = drop(joint)
@@ -195,10 +195,10 @@ def test_a_joint_that_ceases_is_named(stage: Stage, joint: str, timeout_s: float
 
 def test_what_is_not_needed_of_the_joint_states_is_not_judged(stage: Stage) -> None:
     def odd(message: JointState) -> None:
-        drop(GRIPPER_JOINTS[0])(message)
+        drop(ARM.gripper_joints[0])(message)
         message.name = [*message.name, "r_wheel_joint", "r_wheel_joint"]
         message.position, message.velocity = [*message.position, 0.0, float("nan")], [*message.velocity, 0.0, 0.0]
-        message.velocity[list(message.name).index(GRIPPER_JOINTS[1])] = float("nan")
+        message.velocity[list(message.name).index(ARM.gripper_joints[1])] = float("nan")
         message.effort = [1.0]
 
     before = stage.state()["bad_joint_states"]

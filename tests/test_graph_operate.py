@@ -19,7 +19,7 @@ from std_srvs.srv import Trigger
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, running, write_untrained_bundle
 from fetch_sim2real import graph
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.cli.operate import app
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.operation.log import OperationLog
@@ -133,7 +133,7 @@ def go_outside(stage: Stage) -> None:
     """Bring the arm to where no episode starts."""
     known, newest = stage.steps.known, stage.steps.link.joints.newest
     assert known.ik is not None and known.model is not None and newest is not None
-    target = known.ik.reach(HOME_POSITION_RAD, np.array(OUTSIDE_M))
+    target = known.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
     assert target is not None
     arrived, reason = stage.steps.move(plan_move(known.model, known.ik, newest.position, target), lambda: False)
     assert arrived, reason
@@ -165,7 +165,7 @@ def test_a_run_from_outside_the_start_region_to_its_label(standing: Stage) -> No
 def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: Stage) -> None:
     known, link = standing.steps.known, standing.steps.link
     assert known.ik is not None and known.model is not None and link.joints.newest is not None
-    target = known.ik.reach(HOME_POSITION_RAD, np.array(OUTSIDE_M))
+    target = known.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
     assert target is not None
     move = plan_move(known.model, known.ik, link.joints.newest.position, target)
     began_s = time.monotonic()

@@ -18,7 +18,7 @@ from rclpy.node import Node
 
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, call, running, values_of, write_untrained_bundle
 from fetch_sim2real import graph
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.messages.camera_info import encode_camera_info
 from fetch_sim2real.messages.images import encode_color, encode_depth
 from fetch_sim2real.messages.joint_states import encode_joint_state
@@ -77,12 +77,12 @@ class Stage:
         return answer
 
     def setpoint(self, stamp_ns: int, outcome: str) -> None:
-        setpoint = JointSetpoint.at_rest(HOME_POSITION_RAD)
+        setpoint = JointSetpoint.at_rest(ARM.home_rad)
         report = SetpointReport(stamp_ns, outcome, setpoint)
         self._publishers[graph.SETPOINT].publish(encode_setpoint_report(report, SentCounts(1)))
 
     def joints(self, stamp_ns: int, torso_m: float = TORSO_M) -> None:
-        sample = JointSample(stamp_ns, np.array(HOME_POSITION_RAD), np.zeros(7), 0.0)
+        sample = JointSample(stamp_ns, np.array(ARM.home_rad), np.zeros(7), 0.0)
         self._publishers[graph.JOINT_STATES].publish(encode_joint_state(sample, torso_m))
 
     def frame(self, stamp_ns: int, width: int = 424, parts: tuple[str, ...] = ("info", "color", "depth")) -> None:

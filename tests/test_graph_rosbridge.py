@@ -17,7 +17,7 @@ from deadlines import BRAKES_IN_TIME, DRIVES_IN_TIME
 from benchmarks.rig.driver_stage import PAN, RosbridgeRobot, Stage, rosbridge_stage
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.control.trajectory import stopping_trajectory
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.rosbridge import topics as ros1
@@ -88,7 +88,7 @@ def test_goals_stream_with_horizon_and_braking_tail(stage: Stage, monkeypatch: p
     seconds = goals[-1][0] - goals[1][0]
     assert (len(goals) - 2) / seconds < 17.0, "goals a second"
     for _, goal in goals:
-        trajectory = ros1.trajectory_of_goal(goal.goal, ARM_JOINTS)
+        trajectory = ros1.trajectory_of_goal(goal.goal, ARM.joint_names)
         assert trajectory.points[-1].time_from_start_s >= 0.3
         assert not np.any(trajectory.points[-1].velocity)
         assert goal.goal.trajectory.header.stamp.ns == 0, "start when it arrives"

@@ -12,7 +12,7 @@ pytest.importorskip("rclpy")
 from arm_driver.backends import MODES
 from benchmarks.rig.graph_harness import run_episode, simulated_graph, values_of, write_untrained_bundle
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.messages.motion import ACTIVATED, decode_trajectory
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.stack import processes
@@ -48,7 +48,7 @@ def test_a_shadow_moves_nothing_and_says_what_it_would_have_sent(tmp_path: Path)
     assert decisions.count("command") + decisions.count("limited") > outcome["steps"] / 2
     answers = taken[graph.SETPOINT]
     assert len({decode_stamp(m.header.stamp) for m in answers if m.header.frame_id == ACTIVATED}) > 1, "put back"
-    positions = np.array([m.position for m in taken[graph.JOINT_STATES] if ARM_JOINTS[0] in m.name])
+    positions = np.array([m.position for m in taken[graph.JOINT_STATES] if ARM.joint_names[0] in m.name])
     assert np.ptp(positions, axis=0).max() < 0.02, "the arm stays where it is"
-    ends = [decode_trajectory(message, ARM_JOINTS).points[-1].position for message in taken[graph.SHADOW_ARM]]
+    ends = [decode_trajectory(message, ARM.joint_names).points[-1].position for message in taken[graph.SHADOW_ARM]]
     assert np.ptp(ends, axis=0).max() > 0.1, "and its shadow moves"

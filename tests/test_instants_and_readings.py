@@ -14,7 +14,7 @@ import pytest
 import yaml
 from mujoco_simulation import mujoco_of
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.engine import Truth
@@ -92,7 +92,7 @@ def test_skew_changes_the_depth_of_what_moves_and_nothing_else(tmp_path: Path) -
         sim = Simulation(own_world(tmp_path, {"timing": {"depth_skew_s": skew_s}}), find_task("reach"), (84, 84))
         sim.reset(2)
         target = sim.measured().position + np.array([0.4, 0, 0, 0, 0, 0, 0])
-        sim.send_arm(JointTrajectory(ARM_JOINTS, (TrajectoryPoint(0.4, target, np.zeros(7)),)))
+        sim.send_arm(JointTrajectory(ARM.joint_names, (TrajectoryPoint(0.4, target, np.zeros(7)),)))
         frames = [sim.advance_to_next_frame() for _ in range(8)]
         pictures.append([captured.frame for captured in frames if captured and captured.frame])
         sim.close()

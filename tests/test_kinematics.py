@@ -10,8 +10,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, POSITION_LOWER_RAD, POSITION_UPPER_RAD
-from fetch_sim2real.arm.kinematics import ARM_LINKS, chain_rotations, forward_kinematics, grip_position
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.kinematics import forward_kinematics, grip_position, kinematics_of
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +37,15 @@ def model() -> mujoco.MjModel:
 def test_matches_mujoco_on_random_configurations(model: mujoco.MjModel, torso_height_m: float) -> None:
     data = mujoco.MjData(model)
     rng = np.random.default_rng(1)
-    positions = rng.uniform(POSITION_LOWER_RAD, POSITION_UPPER_RAD, (100, 7))
+    positions = rng.uniform(ARM.position_lower_rad, ARM.position_upper_rad, (100, 7))
     pose = forward_kinematics(positions, torso_height_m)
     base_m = model.body("robot0:base_link").pos
     data.joint("robot0:torso_lift_joint").qpos[0] = torso_height_m
     for i, position in enumerate(positions):
-        for name, angle in zip(ARM_JOINTS, position, strict=True):
+        for name, angle in zip(ARM.joint_names, position, strict=True):
             data.joint(f"robot0:{name}").qpos[0] = angle
         mujoco.mj_kinematics(model, data)
-        for k, link in enumerate(ARM_LINKS):
+        for k, link in enumerate(ARM.links):
             body = data.body(f"robot0:{link}")
             np.testing.assert_allclose(pose.position[i, k], body.xpos - base_m, atol=1e-12)
             np.testing.assert_allclose(pose.rotation[i, k], body.xmat.reshape(3, 3), atol=1e-12)
@@ -81,5 +81,5 @@ def test_zero_angles_stretch_the_arm_forwards() -> None:
 
 
 def test_an_empty_batch_is_an_empty_result() -> None:
-    assert chain_rotations(np.zeros((0, 7))).shape == (0, 3, 4, 3)
+    assert kinematics_of(ARM).features(np.zeros((0, 7))).shape == (0, 3, 12)
     assert forward_kinematics(np.zeros((0, 7)), 0.0).position.shape == (0, 8, 3)

@@ -17,7 +17,7 @@ from sensor_msgs.msg import JointState
 
 from arm_driver import clocks
 from arm_driver.clocks import LockstepClock, RobotClock, SimulatedClock
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.messages.camera_info import decode_camera_info, encode_camera_info
 from fetch_sim2real.messages.images import decode_color, decode_depth, encode_color, encode_depth
@@ -125,36 +125,36 @@ def part(names: tuple[str, ...], values: np.ndarray, stamp_ns: int) -> JointStat
 
 def test_arm_and_gripper_in_separate_messages_are_merged() -> None:
     merger, arm = JointStateMerger(), np.arange(7.0)
-    assert merger.merge(part(ARM_JOINTS, arm, 10)) is None, "the fingers are unknown"
-    assert merger.merge(part(GRIPPER_JOINTS, np.array([0.01, 0.03]), 11)) is None, "no news of the arm"
-    shuffled = ("head_pan_joint", *reversed(ARM_JOINTS))
+    assert merger.merge(part(ARM.joint_names, arm, 10)) is None, "the fingers are unknown"
+    assert merger.merge(part(ARM.gripper_joints, np.array([0.01, 0.03]), 11)) is None, "no news of the arm"
+    shuffled = ("head_pan_joint", *reversed(ARM.joint_names))
     merged = merger.merge(part(shuffled, np.array([9.0, *arm[::-1]]), 12))
     assert merged is not None and merged.stamp_ns == 12 and merged.finger_position_m == pytest.approx(0.02)
     assert np.array_equal(merged.position, arm) and np.array_equal(merged.velocity, 2 * arm)
-    assert merger.merge(part(ARM_JOINTS, arm, 12 + 2 * 10**9)) is None, "the fingers' state is old"
+    assert merger.merge(part(ARM.joint_names, arm, 12 + 2 * 10**9)) is None, "the fingers' state is old"
 
 
 def test_fingers_of_another_time_are_none_until_they_come_again() -> None:
     """Stamped far ahead once, and then never again: that opening must not count until the arm's stamps are as far."""
     merger, arm, ahead_ns = JointStateMerger(), np.arange(7.0), 60 * 10**9
-    merger.merge(part(GRIPPER_JOINTS, np.array([0.01, 0.01]), ahead_ns))
-    assert merger.merge(part(ARM_JOINTS, arm, 10)) is None
+    merger.merge(part(ARM.gripper_joints, np.array([0.01, 0.01]), ahead_ns))
+    assert merger.merge(part(ARM.joint_names, arm, 10)) is None
     assert "the gripper's are 60.000 s ahead of the arm's" in merger.missing()
-    merger.merge(part(GRIPPER_JOINTS, np.array([0.02, 0.02]), 11))
-    merged = merger.merge(part(ARM_JOINTS, arm, 12))
+    merger.merge(part(ARM.gripper_joints, np.array([0.02, 0.02]), 11))
+    merged = merger.merge(part(ARM.joint_names, arm, 12))
     assert merged is not None and merged.finger_position_m == pytest.approx(0.02)
 
 
 def test_what_a_reader_does_not_need_may_be_missing() -> None:
-    arm = JointState(name=list(ARM_JOINTS), position=np.arange(7.0).tolist())
+    arm = JointState(name=list(ARM.joint_names), position=np.arange(7.0).tolist())
     arm.header.stamp = encode_stamp(5)
     bare = JointStateMerger(needs_fingers=False, needs_velocity=False).merge(arm)
     assert bare is not None and np.array_equal(bare.position, np.arange(7.0))
     assert np.all(np.isnan(bare.velocity)) and np.isnan(bare.finger_position_m)
     policy = JointStateMerger(needs_velocity=False)
-    assert policy.merge(arm) is None and GRIPPER_JOINTS[0] in policy.missing()
+    assert policy.merge(arm) is None and ARM.gripper_joints[0] in policy.missing()
     # One finger that the other mimics, and without a velocity.
-    policy.merge(JointState(name=[GRIPPER_JOINTS[1]], position=[0.03], velocity=[float("nan")]))
+    policy.merge(JointState(name=[ARM.gripper_joints[1]], position=[0.03], velocity=[float("nan")]))
     merged = policy.merge(arm)
     assert merged is not None and merged.finger_position_m == 0.03 and policy.missing() == ""
     with pytest.raises(ObservationError, match="without velocities"):
@@ -163,15 +163,15 @@ def test_what_a_reader_does_not_need_may_be_missing() -> None:
 
 def test_joints_of_different_moments_make_no_sample() -> None:
     merger = JointStateMerger()
-    merger.merge(part(COMMAND_JOINTS, np.zeros(9), 10**9))
-    assert merger.merge(part(ARM_JOINTS[:3], np.zeros(3), 2 * 10**9)) is None
+    merger.merge(part(ARM.command_joints, np.zeros(9), 10**9))
+    assert merger.merge(part(ARM.joint_names[:3], np.zeros(3), 2 * 10**9)) is None
 
 
 @pytest.mark.parametrize("fault", ["nan", "short", "twice", "no_velocity"])
 def test_malformed_joint_states_change_nothing(fault: str) -> None:
     merger = JointStateMerger()
-    merger.merge(part(COMMAND_JOINTS, np.zeros(9), 1))
-    bad = part(COMMAND_JOINTS, np.ones(9), 2)
+    merger.merge(part(ARM.command_joints, np.zeros(9), 1))
+    bad = part(ARM.command_joints, np.ones(9), 2)
     if fault == "nan":
         bad.position[2] = float("nan")
     elif fault == "short":
@@ -182,7 +182,7 @@ def test_malformed_joint_states_change_nothing(fault: str) -> None:
         bad.velocity = []
     with pytest.raises(ObservationError):
         merger.merge(bad)
-    merged = merger.merge(part(ARM_JOINTS[:1], np.zeros(1), 2))
+    merged = merger.merge(part(ARM.joint_names[:1], np.zeros(1), 2))
     assert merged is not None and not np.any(merged.position)
 
 
@@ -237,20 +237,20 @@ def test_fingers_that_disagree_are_refused() -> None:
 
 def test_trajectories_come_back_and_start_now() -> None:
     points = tuple(TrajectoryPoint(t, RNG.standard_normal(7), RNG.standard_normal(7)) for t in (1 / 30, 2 / 30, 1.5))
-    message = encode_trajectory(JointTrajectory(ARM_JOINTS, points), 17)
+    message = encode_trajectory(JointTrajectory(ARM.joint_names, points), 17)
     assert decode_stamp(message.header.stamp) == 0 and decode_trajectory_number(message) == 17
-    for point, given in zip(decode_trajectory(message, ARM_JOINTS).points, points, strict=True):
+    for point, given in zip(decode_trajectory(message, ARM.joint_names).points, points, strict=True):
         assert point.time_from_start_s == pytest.approx(given.time_from_start_s, abs=1e-9)
         assert np.array_equal(point.position, given.position) and np.array_equal(point.velocity, given.velocity)
     with pytest.raises(CommandError, match="expected"):
-        decode_trajectory(message, GRIPPER_JOINTS)
+        decode_trajectory(message, ARM.gripper_joints)
     message.points[1], message.points[2] = message.points[2], message.points[1]
     with pytest.raises(CommandError, match="increasing"):
-        decode_trajectory(message, ARM_JOINTS)
+        decode_trajectory(message, ARM.joint_names)
     message.header.stamp.sec, message.header.frame_id = 4, "base_link"
     assert decode_trajectory_number(message) == 0
     with pytest.raises(CommandError, match="start now"):
-        decode_trajectory(message, ARM_JOINTS)
+        decode_trajectory(message, ARM.joint_names)
 
 
 # -- parameters --------------------------------------------------------------------------------------------------

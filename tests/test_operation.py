@@ -10,7 +10,8 @@ import pytest
 
 from fetch_sim2real import graph, paths
 from fetch_sim2real.arm.collision import CollisionModel
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.arm.limits import PROFILES
 from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, ResidualRecord
 from fetch_sim2real.calibration.in_force import CalibrationInForce
@@ -40,7 +41,7 @@ def ik() -> DifferentialIk:
 
 
 def at(ik: DifferentialIk, *grip_m: float) -> FloatArray:
-    position = ik.reach(HOME_POSITION_RAD, np.array(grip_m))
+    position = ik.reach(ARM.home_rad, np.array(grip_m))
     assert position is not None
     return position
 
@@ -201,7 +202,7 @@ def test_a_plan_is_clear_between_its_waypoints(ik: DifferentialIk) -> None:
 
 
 def test_a_move_that_leaves_the_workspace_is_not_planned(ik: DifferentialIk) -> None:
-    folded = HOME_POSITION_RAD.copy()
+    folded = ARM.home_rad.copy()
     folded[0] = 1.5
     with pytest.raises(MoveError, match=r"workspace.*by hand"):
         plan_move(CollisionModel(SCENE), ik, folded, at(ik, *REGION.centre_m))

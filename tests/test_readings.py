@@ -9,8 +9,7 @@ import pytest
 from arm_geometry import TABLE_SCENE
 from joint_messages import JointMessage, joint_message
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import PROFILES
 from fetch_sim2real.control.checks import ActivationError
 from fetch_sim2real.control.filter import SafetyFilter
@@ -25,6 +24,9 @@ START_NS = 5_000_000_000_000
 S_NS = 10**9
 
 
+FIRST_TWO = ARM.joint_names[:2]
+
+
 class Robot:
     """Reports its joints each 10 ms; ``stamp_error_ns`` is what its clock is off by, ``joints`` where the arm is."""
 
@@ -33,7 +35,7 @@ class Robot:
         self.now_ns = START_NS
         self.stamp_error_ns = 0
         self.torso_m: float | None = TORSO_M
-        self.position: FloatArray = np.array(HOME_POSITION_RAD)
+        self.position: FloatArray = np.array(ARM.home_rad)
         self.refusals: list[str] = []
 
     def say(self, **changes: object) -> JointSample | None:
@@ -185,7 +187,7 @@ def test_the_setpoint_never_runs_ahead_of_a_blocked_arm_whatever_its_stamps() ->
 
 def test_the_filter_itself_stops_at_a_sample_of_the_future() -> None:
     safety = SafetyFilter(PROFILES["default"], TABLE_SCENE)
-    at_rest = JointSample(START_NS, np.array(HOME_POSITION_RAD), np.zeros(7), 0.0)
+    at_rest = JointSample(START_NS, np.array(ARM.home_rad), np.zeros(7), 0.0)
     ahead = JointSample(START_NS + 5 * S_NS, at_rest.position, at_rest.velocity, 0.0)
     with pytest.raises(ActivationError, match=r"5\.000 s ahead.*chrony"):
         safety.activate(START_NS, ahead)
@@ -198,7 +200,7 @@ def test_the_filter_itself_stops_at_a_sample_of_the_future() -> None:
 def test_after_a_clock_that_was_set_the_arm_brakes_first_and_is_then_disabled() -> None:
     safety = SafetyFilter(PROFILES["default"], TABLE_SCENE)
     now_ns = START_NS
-    decision = safety.activate(now_ns, JointSample(now_ns, np.array(HOME_POSITION_RAD), np.zeros(7), 0.0))
+    decision = safety.activate(now_ns, JointSample(now_ns, np.array(ARM.home_rad), np.zeros(7), 0.0))
     velocity = np.array([0.3, 0, 0, 0, 0, 0, 0])
     for _ in range(10):
         now_ns += S_NS // 30
@@ -238,7 +240,7 @@ def test_a_torso_that_was_known_may_not_cease_and_one_that_never_was_need_not_co
     robot.talk(round(TORSO_TIMEOUT_S * S_NS / PERIOD_NS) - 1)
     assert robot.objection == ""
     robot.talk(2)
-    assert TORSO_JOINT in robot.objection and "0.310 s old" in robot.objection
+    assert ARM.torso_joint in robot.objection and "0.310 s old" in robot.objection
     never = Robot()
     never.torso_m = None
     never.talk(100)
@@ -274,7 +276,7 @@ def with_efforts(message: JointMessage) -> None:
 
 
 def doubled_finger(message: JointMessage) -> None:
-    message.name = [*message.name, GRIPPER_JOINTS[0]]
+    message.name = [*message.name, ARM.gripper_joints[0]]
     message.position, message.velocity = [*message.position, 0.0], [*message.velocity, 0.0]
 
 
@@ -284,11 +286,11 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     "change",
     [
-        put("velocity", GRIPPER_JOINTS[0], NAN),
-        put("position", GRIPPER_JOINTS[1], NAN),
-        put("velocity", TORSO_JOINT, NAN),
-        without(GRIPPER_JOINTS[0]),
-        without(*GRIPPER_JOINTS),
+        put("velocity", ARM.gripper_joints[0], NAN),
+        put("position", ARM.gripper_joints[1], NAN),
+        put("velocity", ARM.torso_joint, NAN),
+        without(ARM.gripper_joints[0]),
+        without(*ARM.gripper_joints),
         with_foreign,
         with_efforts,
         doubled_finger,
@@ -297,7 +299,7 @@ NAN = float("nan")
 def test_what_the_driver_does_not_need_is_not_judged(change: Callable[[JointMessage], None]) -> None:
     readings = RobotReadings(TORSO_M)
     for count in range(1, 5):
-        message = joint_message(START_NS + count * PERIOD_NS, np.array(HOME_POSITION_RAD), TORSO_M)
+        message = joint_message(START_NS + count * PERIOD_NS, np.array(ARM.home_rad), TORSO_M)
         change(message)
         assert readings.take(message, START_NS + count * PERIOD_NS) is not None
     assert readings.objection(START_NS + 4 * PERIOD_NS) == ""
@@ -316,14 +318,18 @@ def prefixed(message: JointMessage) -> None:
 
 
 def listed_twice(message: JointMessage) -> None:
-    message.name = [*message.name, ARM_JOINTS[3]]
+    message.name = [*message.name, ARM.joint_names[3]]
     message.position, message.velocity = [*message.position, 0.0], [*message.velocity, 0.0]
 
 
 WRONG: list[tuple[Callable[[JointMessage], None], str, str]] = [
     (without("wrist_roll_joint"), "joint states come, but wrist_roll_joint is missing", "wrist_roll_joint has ceased"),
-    (without(*ARM_JOINTS[:2]), f"{', '.join(ARM_JOINTS[:2])} are missing", f"{', '.join(ARM_JOINTS[:2])} have ceased"),
-    (without(*ARM_JOINTS), "shoulder_pan_joint, shoulder_lift", "20 messages have come since, without joints of the"),
+    (without(*FIRST_TWO), f"{', '.join(FIRST_TWO)} are missing", f"{', '.join(FIRST_TWO)} have ceased"),
+    (
+        without(*ARM.joint_names),
+        "shoulder_pan_joint, shoulder_lift",
+        "20 messages have come since, without joints of the",
+    ),
     (prefixed, "fetch/shoulder_pan_joint", "20 messages have come since, without joints of the arm"),
     (put("velocity", "elbow_flex_joint", NAN), "the velocity of elbow_flex_joint is NaN", ""),
     (put("position", "elbow_flex_joint", float("inf")), "the position of elbow_flex_joint is infinite", ""),
@@ -355,4 +361,4 @@ def test_what_is_missing_or_wrong_is_named(
 
 def test_before_anything_came_that_is_said() -> None:
     assert "no joint state has come" in Robot().objection
-    assert set(COMMAND_JOINTS) == {*ARM_JOINTS, *GRIPPER_JOINTS}
+    assert set(ARM.command_joints) == {*ARM.joint_names, *ARM.gripper_joints}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mujoco_simulation import mujoco_of
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
 from fetch_sim2real.sim.mujoco.scene import BACKDROP_GROUP, CAMERA
@@ -36,7 +36,7 @@ def _place(sim: Simulation, renderer: RgbdRenderer, seed: int) -> mujoco.MjData:
     data = mujoco.MjData(mujoco_of(sim).model)
     data.qpos[:] = mujoco_of(sim).data.qpos
     rng = np.random.default_rng(seed)
-    for joint in ARM_JOINTS:
+    for joint in ARM.joint_names:
         data.joint(joint).qpos += rng.normal(0.0, 0.3)
     mujoco.mj_kinematics(mujoco_of(sim).model, data)
     mujoco.mj_camlight(mujoco_of(sim).model, data)

@@ -9,17 +9,11 @@ import mujoco
 import numpy as np
 import pytest
 
-from fetch_sim2real.arm.fetch.joints import (
-    ARM_JOINTS,
-    EFFORT_NM,
-    POSITION_LOWER_RAD,
-    POSITION_UPPER_RAD,
-    VELOCITY_RAD_S,
-)
-from fetch_sim2real.arm.ik import GRIPPER_DOWN, HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.arm.kinematics import forward_kinematics
 from fetch_sim2real.arm.limits import PROFILES
-from fetch_sim2real.arm.mjcf import NOMINAL_GAINS, fetch_spec
+from fetch_sim2real.arm.mjcf import arm_model, source_of
 from fetch_sim2real.errors import RobotModelError
 from fetch_sim2real.timing import PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray
@@ -29,7 +23,7 @@ TORSO_M = 0.35
 
 @pytest.fixture(scope="module")
 def model() -> mujoco.MjModel:
-    spec = fetch_spec(TORSO_M)
+    spec = arm_model(TORSO_M)
     spec.option.timestep = PHYSICS_STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     return spec.compile()
@@ -44,38 +38,38 @@ def ik() -> DifferentialIk:
 def workspace_postures(ik: DifferentialIk) -> list[FloatArray]:
     rng = np.random.default_rng(0)
     targets = rng.uniform([0.48, -0.30, 0.75], [0.80, 0.30, 0.98], (60, 3))
-    reached = [ik.reach(HOME_POSITION_RAD, target) for target in targets]
+    reached = [ik.reach(ARM.home_rad, target) for target in targets]
     return [posture for posture in reached if posture is not None]
 
 
 def _addresses(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    qpos = np.array([model.joint(name).qposadr[0] for name in ARM_JOINTS])
-    dof = np.array([model.joint(name).dofadr[0] for name in ARM_JOINTS])
-    return qpos, dof, np.array([model.actuator(name).id for name in ARM_JOINTS])
+    qpos = np.array([model.joint(name).qposadr[0] for name in ARM.joint_names])
+    dof = np.array([model.joint(name).dofadr[0] for name in ARM.joint_names])
+    return qpos, dof, np.array([model.actuator(name).id for name in ARM.joint_names])
 
 
-@pytest.mark.parametrize("joint", range(7), ids=ARM_JOINTS)
+@pytest.mark.parametrize("joint", range(7), ids=ARM.joint_names)
 def test_each_joint_reaches_its_velocity_limit_within_its_effort_limit(model: mujoco.MjModel, joint: int) -> None:
     qpos, dof, servo = _addresses(model)
     data = mujoco.MjData(model)
-    start = np.array(HOME_POSITION_RAD)
+    start = np.array(ARM.home_rad)
     # Away from the nearer stop, with room to get up to speed.
-    middle = 0.5 * (POSITION_LOWER_RAD[joint] + POSITION_UPPER_RAD[joint])
+    middle = 0.5 * (ARM.position_lower_rad[joint] + ARM.position_upper_rad[joint])
     direction = 1.0 if start[joint] < middle else -1.0
     data.qpos[qpos] = start
     reference, speed, fastest, strongest, lag = start.copy(), 0.0, 0.0, 0.0, 0.0
     velocity = np.zeros(7)
     while abs(reference[joint] - start[joint]) < 0.9:
-        speed = min(VELOCITY_RAD_S[joint], speed + PROFILES["default"].acceleration[joint] * PHYSICS_STEP_S)
+        speed = min(ARM.velocity_rad_s[joint], speed + PROFILES["default"].acceleration[joint] * PHYSICS_STEP_S)
         velocity[joint] = direction * speed
         reference += velocity * PHYSICS_STEP_S
-        data.ctrl[servo] = reference + velocity * NOMINAL_GAINS.kv / NOMINAL_GAINS.kp
+        data.ctrl[servo] = reference + velocity * source_of(ARM).gains.kv / source_of(ARM).gains.kp
         mujoco.mj_step(model, data)
         fastest = max(fastest, abs(data.qvel[dof[joint]]))
         strongest = max(strongest, abs(data.qfrc_actuator[dof[joint]]))
         lag = max(lag, abs(data.qpos[qpos[joint]] - reference[joint]))
-    assert fastest >= VELOCITY_RAD_S[joint] * 0.999
-    assert strongest <= EFFORT_NM[joint] * (1 + 1e-9)
+    assert fastest >= ARM.velocity_rad_s[joint] * 0.999
+    assert strongest <= ARM.effort_nm[joint] * (1 + 1e-9)
     assert lag < 0.02
 
 
@@ -109,7 +103,7 @@ def test_default_profile_stays_within_rated_effort(model: mujoco.MjModel, worksp
             mujoco.mj_fullM(model, data, inertia)
             accelerations = profile.acceleration * signs
             needed = accelerations @ inertia[np.ix_(dof, dof)].T + data.qfrc_bias[dof] - data.qfrc_passive[dof]
-            share = np.maximum(share, np.abs(needed).max(axis=0) / EFFORT_NM)
+            share = np.maximum(share, np.abs(needed).max(axis=0) / ARM.effort_nm)
     assert np.all(share <= 1.0), share
     # The figure quoted beside the profile.
     assert share.argmax() == 0
@@ -125,15 +119,15 @@ def test_ik_moves_the_gripper_as_asked_and_keeps_it_down(
         before = forward_kinematics(posture, TORSO_M)
         after = forward_kinematics(posture + ik.step(posture, wanted), TORSO_M)
         np.testing.assert_allclose(after.grip - before.grip, wanted, atol=1.5e-3)
-        np.testing.assert_allclose(after.rotation[-1], GRIPPER_DOWN, atol=0.03)
+        np.testing.assert_allclose(after.rotation[-1], np.array(ARM.tool.working_rotation), atol=0.03)
 
 
 def test_ik_is_minks_bit_for_bit(ik: DifferentialIk, workspace_postures: list[FloatArray]) -> None:
     posture = mink.PostureTask(ik._model, cost=0.005)
-    posture.set_target(np.array(HOME_POSITION_RAD))
+    posture.set_target(np.array(ARM.home_rad))
     general = ([ik._grip, posture], [mink.ConfigurationLimit(ik._model)])
-    at_a_stop = np.array(HOME_POSITION_RAD)
-    at_a_stop[5] = POSITION_UPPER_RAD[5] - 0.035
+    at_a_stop = np.array(ARM.home_rad)
+    at_a_stop[5] = ARM.position_upper_rad[5] - 0.035
     for start in (*workspace_postures, at_a_stop):
         step = ik.step(start, np.array([0.02, -0.02, 0.04]))
         expected = mink.solve_ik(ik._configuration, general[0], 1.0, "daqp", 1e-5, limits=general[1])
@@ -141,16 +135,16 @@ def test_ik_is_minks_bit_for_bit(ik: DifferentialIk, workspace_postures: list[Fl
 
 
 def test_ik_gives_the_same_step_for_the_same_question(ik: DifferentialIk) -> None:
-    first = ik.step(np.array(HOME_POSITION_RAD), np.array([0.01, 0.0, 0.0]))
-    ik.step(np.array(HOME_POSITION_RAD) + 0.2, np.array([0.0, 0.02, 0.0]))
-    second = ik.step(np.array(HOME_POSITION_RAD), np.array([0.01, 0.0, 0.0]))
+    first = ik.step(np.array(ARM.home_rad), np.array([0.01, 0.0, 0.0]))
+    ik.step(np.array(ARM.home_rad) + 0.2, np.array([0.0, 0.02, 0.0]))
+    second = ik.step(np.array(ARM.home_rad), np.array([0.01, 0.0, 0.0]))
     np.testing.assert_array_equal(first, second)
 
 
 def test_out_of_reach_is_said(ik: DifferentialIk) -> None:
-    assert ik.reach(HOME_POSITION_RAD, np.array([1.5, 0.0, 0.8])) is None
+    assert ik.reach(ARM.home_rad, np.array([1.5, 0.0, 0.8])) is None
 
 
 def test_impossible_torso_height_is_refused() -> None:
     with pytest.raises(RobotModelError, match=r"0\.5 m, expected 0\.0\.\.0\.38615"):
-        fetch_spec(0.5)
+        arm_model(0.5)

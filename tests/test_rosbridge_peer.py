@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.control.trajectory import held_until, stopping_trajectory
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import ActionResult, ArmActionGoal, GoalStatusArray, read
@@ -92,8 +92,8 @@ def test_without_power_no_goal_is_taken() -> None:
 def test_goals_survive_the_way_through_json() -> None:
     moving = stopping_trajectory(JointSetpoint(np.linspace(0, 1, 7), np.full(7, 0.3)), np.full(7, 2.0))
     sent = json.loads(json.dumps(ros1.arm_goal_json(moving, "x", TOLERANCE, 1.0)))
-    back = ros1.trajectory_of_goal(read(ArmActionGoal, sent, "goal").goal, ARM_JOINTS)
-    assert back.joint_names == ARM_JOINTS
+    back = ros1.trajectory_of_goal(read(ArmActionGoal, sent, "goal").goal, ARM.joint_names)
+    assert back.joint_names == ARM.joint_names
     for given, got in zip(moving.points, back.points, strict=True):
         assert np.array_equal(given.position, got.position) and np.array_equal(given.velocity, got.velocity)
         assert got.time_from_start_s == pytest.approx(given.time_from_start_s, abs=1e-9)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.filter import SafetyFilter
@@ -29,7 +29,7 @@ class Rig:
         settings = replace(FilterSettings(), send_periods=2)
         self.filter = SafetyFilter(PROFILE, load_workcell("nominal", worlds_dir()).scene(), settings)
         self.now_ns = START_NS
-        self.arm = TrajectoryFollower(HOME_POSITION_RAD, 1.0)
+        self.arm = TrajectoryFollower(ARM.home_rad, 1.0)
         decision = self.filter.activate(self.now_ns, self.sample())
         self.setpoint = decision.setpoint
         self.sent_ns: list[int] = []
@@ -100,7 +100,7 @@ def test_a_held_trajectory_is_the_same_and_lasts(end_s: float) -> None:
     rig = Rig()
     decision = rig.filter.on_command(
         rig.now_ns + 2 * CONTROL_PERIOD_NS,
-        JointCommand(rig.now_ns + 2 * CONTROL_PERIOD_NS, HOME_POSITION_RAD, np.full(7, 0.01)),
+        JointCommand(rig.now_ns + 2 * CONTROL_PERIOD_NS, ARM.home_rad, np.full(7, 0.01)),
     )
     assert decision.trajectory is not None
     held = held_until(decision.trajectory, end_s)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.steps import stamp_of_step, steps_of
@@ -32,7 +32,7 @@ def blind() -> Simulation:
 def _to(sim: Simulation, joint: int, change: float) -> JointTrajectory:
     target = sim.measured().position
     target[joint] += change
-    return JointTrajectory(ARM_JOINTS, (TrajectoryPoint(0.5, target, np.zeros(7)),))
+    return JointTrajectory(ARM.joint_names, (TrajectoryPoint(0.5, target, np.zeros(7)),))
 
 
 def test_frames_come_at_the_control_rate_and_as_late_as_the_camera_is(blind: Simulation) -> None:

@@ -12,10 +12,11 @@ from arm_geometry import OPEN_SCENE, TABLE_SCENE, euclidean_clearance
 
 from fetch_sim2real.arm.clearance_slopes import ClearanceSlopes
 from fetch_sim2real.arm.collision import Clearance, CollisionModel, Scene
-from fetch_sim2real.arm.fetch.spheres import Box
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
-from fetch_sim2real.arm.kinematics import grip_jacobian, grip_position
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.ik import DifferentialIk
+from fetch_sim2real.arm.kinematics import grip_position, kinematics_of
 from fetch_sim2real.arm.limits import PROFILES
+from fetch_sim2real.arm.spec import Box
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.filter import SafetyFilter
 from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M, MotionLimiter, Rule
@@ -39,7 +40,7 @@ Command = Callable[[FloatArray], FloatArray]
 
 
 def gripper_down_at(x_m: float, y_m: float, z_m: float) -> FloatArray:
-    found = IK.reach(HOME_POSITION_RAD, np.array([x_m, y_m, z_m]))
+    found = IK.reach(ARM.home_rad, np.array([x_m, y_m, z_m]))
     assert found is not None
     return found
 
@@ -54,7 +55,7 @@ def turning_free(*gripper_m_s: float) -> Command:
     twist = np.array([*gripper_m_s, 0.0, 0.0, 0.0])
 
     def command(position: FloatArray) -> FloatArray:
-        jacobian = grip_jacobian(position)
+        jacobian = kinematics_of(ARM).grip_jacobian(position)
         return jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-4 * np.eye(6), twist)
 
     return command
@@ -162,7 +163,7 @@ def test_a_gripper_gets_along_the_arm_s_own_body(command: Command) -> None:
 def test_a_joint_at_its_stop_does_not_hold_the_others(joint: int, sign: int, other: int) -> None:
     if joint == 0:
         other = 5  # the rolls would take over the pan's part in turning the gripper
-    start, command = HOME_POSITION_RAD.copy(), np.zeros(7)
+    start, command = ARM.home_rad.copy(), np.zeros(7)
     stop = (PROFILE.position_upper if sign > 0 else PROFILE.position_lower)[joint]
     start[joint] = stop - sign * 0.05
     command[joint], command[other] = 0.5 * sign, 0.2
@@ -177,9 +178,9 @@ def test_a_joint_at_its_stop_does_not_hold_the_others(joint: int, sign: int, oth
 
 def test_a_gripper_sent_on_past_a_joint_s_stop_gets_along() -> None:
     """The wrist's stop, of which this way of sending knows nothing: the gripper goes on sideways."""
-    start = HOME_POSITION_RAD.copy()
+    start = ARM.home_rad.copy()
     start[5] = PROFILE.position_upper[5] - 0.01
-    jacobian = grip_jacobian(start)
+    jacobian = kinematics_of(ARM).grip_jacobian(start)
     # Turning down about y presses the wrist; going to the side does not.
     twist = np.array([0.0, 0.1, 0.0, 0.0, 0.3, 0.0])
     command = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-4 * np.eye(6), twist)
@@ -229,7 +230,7 @@ def test_the_way_back_from_a_limit_is_free() -> None:
 @pytest.mark.parametrize("scene", [TABLE_SCENE, OPEN_SCENE], ids=["table", "open"])
 def test_slopes_are_those_of_the_clearances(scene: Scene) -> None:
     rng = np.random.default_rng(3)
-    positions = HOME_POSITION_RAD + rng.uniform(-0.4, 0.4, (20, 7))
+    positions = ARM.home_rad + rng.uniform(-0.4, 0.4, (20, 7))
     paths = np.stack([positions, positions + rng.uniform(-1e-9, 1e-9, positions.shape)], axis=1)
     slopes = ClearanceSlopes(scene).of_paths(paths, np.full(len(paths), 5.0))
     model, seen = CollisionModel(scene), set()
@@ -249,17 +250,17 @@ def test_slopes_are_those_of_the_clearances(scene: Scene) -> None:
 
 
 def test_the_jacobian_is_that_of_the_grip_site() -> None:
-    position = HOME_POSITION_RAD + np.random.default_rng(4).uniform(-0.5, 0.5, (10, 7))
+    position = ARM.home_rad + np.random.default_rng(4).uniform(-0.5, 0.5, (10, 7))
     numeric = [
         (grip_position(position + 1e-6 * unit, TORSO_M) - grip_position(position, TORSO_M)) / 1e-6 for unit in np.eye(7)
     ]
-    np.testing.assert_allclose(grip_jacobian(position)[:, :3], np.stack(numeric, axis=-1), atol=1e-5)
+    np.testing.assert_allclose(kinematics_of(ARM).grip_jacobian(position)[:, :3], np.stack(numeric, axis=-1), atol=1e-5)
 
 
 def test_a_limited_row_does_not_depend_on_the_others() -> None:
     rng = np.random.default_rng(0)
     limiter = MotionLimiter(PROFILE, CollisionModel(LOW))
-    position = HOME_POSITION_RAD + rng.uniform(-0.2, 0.2, (40, 7))
+    position = ARM.home_rad + rng.uniform(-0.2, 0.2, (40, 7))
     position = position[limiter.model.clearance(position).least >= REQUIRED_CLEARANCE_M]
     velocity, wanted = np.zeros_like(position), rng.uniform(-3.0, 3.0, position.shape) * PROFILE.velocity
     compared = 0

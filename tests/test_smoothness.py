@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.smoothness import CONTROLLERS, STOPS, Case, run
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.filter import SafetyFilter
 from fetch_sim2real.paths import worlds_dir
@@ -40,10 +40,10 @@ def test_what_brakes_by_itself_is_left_alone(controller: str) -> None:
 
 def test_enabling_does_not_jerk_an_arm_that_hangs_below_where_it_is_held() -> None:
     safety = SafetyFilter(limit_profile("default"), load_workcell("nominal", worlds_dir()).scene())
-    controller = TrajectoryFollower(HOME_POSITION_RAD + 0.02, 0.0)
-    decision = safety.activate(10**9, JointSample(10**9, HOME_POSITION_RAD, np.zeros(7), 0.0))
+    controller = TrajectoryFollower(ARM.home_rad + 0.02, 0.0)
+    decision = safety.activate(10**9, JointSample(10**9, ARM.home_rad, np.zeros(7), 0.0))
     assert decision.trajectory is not None
     controller.accept(decision.trajectory, 0.0)
     position, velocity = controller.desired(np.arange(0.0, 1.0, 0.001))
-    np.testing.assert_allclose(position[-1], HOME_POSITION_RAD)
+    np.testing.assert_allclose(position[-1], ARM.home_rad)
     assert np.abs(velocity).max() < 0.15

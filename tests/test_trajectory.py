@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import PROFILES
 from fetch_sim2real.control.trajectory import (
     RunningTrajectory,
@@ -40,7 +40,7 @@ def test_motion_is_continuous_within_the_acceleration_and_ends_at_rest(
     start = JointSetpoint(np.arange(7.0) / 7, velocity)
     goal = setpoint_after(start, velocity + change * ACCELERATION * DT)
     trajectory = braking_trajectory(start, ACCELERATION) if brakes else stopping_trajectory(goal, ACCELERATION)
-    assert trajectory.joint_names == ARM_JOINTS
+    assert trajectory.joint_names == ARM.joint_names
     times = [point.time_from_start_s for point in trajectory.points]
     assert times == sorted(set(times))
     assert not np.any(trajectory.points[-1].velocity)

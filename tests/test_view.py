@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fetch_sim2real.arm.fetch.joints import POSITION_LOWER_RAD, POSITION_UPPER_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.messages.motion import SetpointReport
 from fetch_sim2real.paths import find_policy
@@ -118,8 +118,8 @@ def test_joints_come_with_their_limits(state: LiveState) -> None:
     arm = joints[:7]
     assert [j["position"] for j in arm] == position.tolist()
     assert [j["commanded"] for j in arm] == (position + 0.01).tolist()
-    assert [j["lower"] for j in arm] == POSITION_LOWER_RAD.tolist()
-    assert [j["upper"] for j in arm] == POSITION_UPPER_RAD.tolist()
+    assert [j["lower"] for j in arm] == ARM.position_lower_rad.tolist()
+    assert [j["upper"] for j in arm] == ARM.position_upper_rad.tolist()
 
 
 def test_what_is_served_is_strict_json(server: ViewServer, state: LiveState) -> None:

@@ -32,7 +32,7 @@ from benchmarks.rig.graph_harness import (
 )
 from benchmarks.rig.graph_motion import motion, newest_ns, start_moving
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import FetchSim2RealError, GraphError
 from fetch_sim2real.messages.motion import decode_trajectory
 from fetch_sim2real.ros.topics import subscribe_to
@@ -97,7 +97,7 @@ class _Driver:
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
         if self._cell.taps[graph.JOINT_STATES].messages:
-            self.commanded.add(newest_ns(self._cell) * 1e-9, decode_trajectory(message, ARM_JOINTS))
+            self.commanded.add(newest_ns(self._cell) * 1e-9, decode_trajectory(message, ARM.joint_names))
 
     def _on_setpoint(self, message: JointState) -> None:
         if message.header.frame_id in VALID and self._cell.taps[graph.JOINT_STATES].messages:

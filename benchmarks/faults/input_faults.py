@@ -11,7 +11,7 @@ from sensor_msgs.msg import JointState
 from benchmarks.faults.measure import Measurement
 from benchmarks.faults.stage_faults import SLOW, Step, Trial, repeated
 from benchmarks.rig.driver_stage import PAN, TORSO_M, RosbridgeRobot, Stage, TopicRobot, rosbridge_stage, topic_stage
-from fetch_sim2real.arm.fetch.joints import TORSO_JOINT
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.control.base_watch import BASE_TIMEOUT_S
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.readings import TORSO_TIMEOUT_S
@@ -82,7 +82,7 @@ def torso_ceases(folder: Path) -> Iterator[Measurement]:
     def fail(robot: TopicRobot) -> None:
         robot.spoil = _without_torso
 
-    return _on_topics("torso's state ceases", TORSO_JOINT, folder, TORSO_TIMEOUT_S, fail)
+    return _on_topics("torso's state ceases", ARM.torso_joint, folder, TORSO_TIMEOUT_S, fail)
 
 
 def base_moves(folder: Path) -> Iterator[Measurement]:
@@ -104,8 +104,8 @@ def odometry_ceases(folder: Path) -> Iterator[Measurement]:
 
 
 def _without_torso(message: JointState) -> None:
-    place = list(message.name).index(TORSO_JOINT)
-    message.name = [name for name in message.name if name != TORSO_JOINT]
+    place = list(message.name).index(ARM.torso_joint)
+    message.name = [name for name in message.name if name != ARM.torso_joint]
     message.position = [value for i, value in enumerate(message.position) if i != place]
     message.velocity = [value for i, value in enumerate(message.velocity) if i != place]
 

@@ -34,8 +34,7 @@ from benchmarks.mutations.mutators import (
     broken_yaml,
 )
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
 from fetch_sim2real.bags.playing import survey
 from fetch_sim2real.bags.reading import open_bag
@@ -112,17 +111,17 @@ def all_inputs(folder: Path) -> Iterator[list[Input]]:
 
 
 def _sample() -> JointSample:
-    return JointSample(NOW_NS, HOME_POSITION_RAD.copy(), np.zeros(7), 0.01)
+    return JointSample(NOW_NS, ARM.home_rad.copy(), np.zeros(7), 0.01)
 
 
 def _messages() -> Iterator[Input]:
     rng = np.random.default_rng(0)
-    rest = JointSetpoint.at_rest(HOME_POSITION_RAD)
+    rest = JointSetpoint.at_rest(ARM.home_rad)
     color = encode_color(rng.integers(0, 256, (240, 424, 3), dtype=np.uint8), NOW_NS, graph.COLOR_OPTICAL_FRAME)
     depth = encode_depth(rng.integers(300, 2000, (240, 424)).astype(np.uint16), NOW_NS, graph.COLOR_OPTICAL_FRAME)
     info = encode_camera_info(_CAMERA, NOW_NS, graph.COLOR_OPTICAL_FRAME)
-    trajectory = held_until(stopping_trajectory(JointSetpoint(HOME_POSITION_RAD, np.full(7, 0.1)), np.ones(7)), 0.3)
-    command = JointCommand(NOW_NS, HOME_POSITION_RAD + 1e-4, np.full(7, 0.003), 0.02)
+    trajectory = held_until(stopping_trajectory(JointSetpoint(ARM.home_rad, np.full(7, 0.1)), np.ones(7)), 0.3)
+    command = JointCommand(NOW_NS, ARM.home_rad + 1e-4, np.full(7, 0.003), 0.02)
     frame = _FrameReader(color, info, depth)
 
     def message(name: str, example: Any, consume: Callable[[Any], None]) -> Input:
@@ -199,7 +198,7 @@ class _FrameReader:
         frame = FrameMessages(NOW_NS, parts["color"], parts["info"], parts["depth"])
         self._actor.reset()
         pair = RgbdFrame(frame.stamp_ns, decode_color(frame.color), decode_depth(frame.depth))
-        at_rest = JointSetpoint.at_rest(HOME_POSITION_RAD)
+        at_rest = JointSetpoint.at_rest(ARM.home_rad)
         self._actor.command(Sensed(pair, decode_camera_info(frame.info), _sample(), self._goal_m, at_rest))
 
 
@@ -234,7 +233,7 @@ class _CommandReader:
             self._filter = SafetyFilter(self._profile, self._scene)
             self._now_ns = NOW_NS
             self._filter.activate(self._now_ns, _sample())
-        self._filter.on_joint_sample(JointSample(self._now_ns, HOME_POSITION_RAD.copy(), np.zeros(7), 0.01))
+        self._filter.on_joint_sample(JointSample(self._now_ns, ARM.home_rad.copy(), np.zeros(7), 0.01))
         opened = open_command(message, 1, self._profile)
         if isinstance(opened, Refusal):
             decision = self._filter.refuse(self._now_ns, opened)
@@ -256,15 +255,15 @@ def _read_setpoint(message: JointState) -> None:
 
 def _read_trajectory(message: JointTrajectory) -> None:
     decode_trajectory_number(message)
-    follower = TrajectoryFollower(HOME_POSITION_RAD, 0.0)
-    follower.accept(decode_trajectory(message, ARM_JOINTS), 0.0)
+    follower = TrajectoryFollower(ARM.home_rad, 0.0)
+    follower.accept(decode_trajectory(message, ARM.joint_names), 0.0)
     if not np.all(np.isfinite(follower.desired(np.array([0.1])))):
         raise AssertionError("the controller follows what is not finite")
 
 
 def _read_move(message: JointTrajectory) -> None:
     follower = MoveFollower(waypoints_of(message))
-    follower.step(JointSetpoint.at_rest(HOME_POSITION_RAD), NOW_NS)
+    follower.step(JointSetpoint.at_rest(ARM.home_rad), NOW_NS)
 
 
 # -- rosbridge ---------------------------------------------------------------------------------------------------
@@ -361,7 +360,7 @@ def _rosbridge_goals() -> Input:
     from sim_bridge.rosbridge_port import RosbridgePort
 
     arm = SimpleNamespace(start=lambda *_: None, hold=lambda: None, error_rad=lambda: np.zeros(7))
-    rest = held_until(stopping_trajectory(JointSetpoint.at_rest(HOME_POSITION_RAD), np.ones(7)), 0.3)
+    rest = held_until(stopping_trajectory(JointSetpoint.at_rest(ARM.home_rad), np.ones(7)), 0.3)
     examples = [
         (ros1.ARM_GOAL.name, ros1.arm_goal_json(rest, "driver-1", [0.2] * 7, 1.0, NOW_NS)),
         (ros1.GRIPPER_GOAL.name, ros1.gripper_goal_json(0.05, 60.0, "driver-2", NOW_NS)),
@@ -530,9 +529,9 @@ def _bag_messages() -> Iterator[tuple[graph.Topic, int, bytes]]:
         yield graph.DEPTH, stamp_ns, serialize_message(encode_depth(depth_mm, stamp_ns, graph.COLOR_OPTICAL_FRAME))
         yield graph.COLOR_INFO, stamp_ns, serialize_message(encode_camera_info(_CAMERA, stamp_ns, "camera"))
         yield graph.JOINT_STATES, stamp_ns, serialize_message(encode_joint_state(_sample(), TORSO_M))
-        command = JointCommand(stamp_ns, HOME_POSITION_RAD, np.zeros(7), 0.02)
+        command = JointCommand(stamp_ns, ARM.home_rad, np.zeros(7), 0.02)
         yield graph.JOINT_COMMAND, stamp_ns, serialize_message(encode_command(command))
-        report = SetpointReport(stamp_ns, COMMAND, JointSetpoint.at_rest(HOME_POSITION_RAD))
+        report = SetpointReport(stamp_ns, COMMAND, JointSetpoint.at_rest(ARM.home_rad))
         yield graph.SETPOINT, stamp_ns, serialize_message(encode_setpoint_report(report, SentCounts(1)))
 
 

@@ -16,8 +16,7 @@ from sensor_msgs.msg import JointState
 from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, running, values_of
 from benchmarks.rig.tcp_proxy import TcpProxy
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.control.trajectory import position_after_step
 from fetch_sim2real.messages.joint_states import encode_joint_state
 from fetch_sim2real.messages.motion import (
@@ -46,7 +45,7 @@ class IdealArm:
     """Follows trajectories exactly, unless it is blocked. Its trace holds times, desired positions and velocities."""
 
     def __init__(self) -> None:
-        self._follower = TrajectoryFollower(HOME_POSITION_RAD, time.time())
+        self._follower = TrajectoryFollower(ARM.home_rad, time.time())
         self._blocked_at: FloatArray | None = None
         self.trace: list[tuple[float, FloatArray, FloatArray]] = []
         self.fingers_m: list[float] = []
@@ -80,7 +79,7 @@ class IdealArm:
 
     def go_home(self) -> None:
         """Be at the home position, at rest."""
-        self._follower = TrajectoryFollower(HOME_POSITION_RAD, time.time())
+        self._follower = TrajectoryFollower(ARM.home_rad, time.time())
 
     def note(self) -> JointSample:
         """Add the present to the trace; what the robot reports."""
@@ -128,7 +127,7 @@ class TopicRobot:
 
     def work(self) -> None:
         for message in self._sent.messages[self._followed :]:
-            self.arm.start(decode_trajectory(message, ARM_JOINTS), False)
+            self.arm.start(decode_trajectory(message, ARM.joint_names), False)
         self._followed = len(self._sent.messages)
         sample = self.arm.note()
         if self.base is not None:

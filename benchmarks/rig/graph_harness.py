@@ -21,7 +21,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.supervision import Patience, Supervisor
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.perception.observe import Observation, ScaledValue, make_observation_spec
@@ -92,7 +92,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
             lower_m=(-0.06, -0.06, 0.06),
             upper_m=(0.06, 0.06, 0.18),
         ),
-        joint_order=ARM_JOINTS,
+        joint_order=ARM.joint_names,
         action=ActionRecord(
             scale_m=0.02, gripper="controlled", lower_m=(0.47, -0.31, 0.755), upper_m=(0.81, 0.31, 0.99)
         ),

@@ -1,6 +1,6 @@
 """How clearances change with the joints: linear models of them along paths, pair by pair.
 
-Where ``robot.collision`` answers how clear a path is, this answers which motion of the joints makes it clearer. Every
+Where ``arm.collision`` answers how clear a path is, this answers which motion of the joints makes it clearer. Every
 number of a path is computed by itself, so that it does not depend on the other paths of the batch.
 """
 
@@ -12,27 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.collision import (
-    BODY_COLUMNS,
-    GRIP_COLUMN,
-    INNER_COLUMNS,
-    OUTER_COLUMNS,
-    SPHERES,
-    TABLE_COLUMNS,
-    Scene,
-    center_coefficients,
-)
-from fetch_sim2real.arm.fetch.spheres import body_boxes
-from fetch_sim2real.arm.kinematics import ARM_LINKS, chain_rotations, joint_coefficients, shoulder_pan_origin_m
-from fetch_sim2real.arm.sphere_pairs import SpherePairs
+from fetch_sim2real.arm.collision import Scene, SphereColumns, SpherePairs
+from fetch_sim2real.arm.kinematics import kinematics_of
 from fetch_sim2real.types import FloatArray
 
 # Rows of ``CollisionModel.path_clearances``.
 _WORKSPACE, _TABLE, _BODY, _ITSELF = range(4)
 _PIECE: Final = 16  # paths
-# Which joints move a sphere, and the grip site.
-_LINK_OF_COLUMN: Final = np.array([*(ARM_LINKS.index(sphere.link) for sphere in SPHERES), len(ARM_LINKS) - 1])
-_MOVED_BY: Final = (np.arange(7) <= _LINK_OF_COLUMN[:, None]).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -40,7 +26,7 @@ class Slopes:
     """K linear models of clearances, each at one sample of one path.
 
     ``path`` and ``sample`` (K,) say where, ``row`` (K,) which row of ``CollisionModel.path_clearances`` it belongs to.
-    ``clearance_m`` (K,) is what a pair of sphere and obstacle has there, ``gradient_m`` (K, 7) how that changes with
+    ``clearance_m`` (K,) is what a pair of sphere and obstacle has there, ``gradient_m`` (K, n) how that changes with
     the joints [m/rad].
     """
 
@@ -55,19 +41,23 @@ class ClearanceSlopes:
     """Linear models of the clearances in one scene. Immutable."""
 
     def __init__(self, scene: Scene) -> None:
-        tables = [(column, table) for table in scene.tables for column in TABLE_COLUMNS]
-        body = [(column, box) for box in body_boxes(scene.torso_height_m) for column in BODY_COLUMNS]
-        itself = [(inner, outer) for inner in INNER_COLUMNS for outer in OUTER_COLUMNS]
-        self._pairs = SpherePairs([*tables, *body], itself, np.array([sphere.radius_m for sphere in SPHERES]))
+        arm = scene.arm
+        columns, kinematics, shapes = SphereColumns(arm), kinematics_of(arm), arm.shapes
+        tables = [(column, table) for table in scene.tables for column in shapes.table_spheres]
+        body = [(column, box) for box in arm.body_boxes(scene.torso_height_m) for column in shapes.body_spheres]
+        self._pairs = SpherePairs([*tables, *body], shapes.self_pairs, columns.radius_m)
         self._sphere, self._other = self._pairs.spheres
-        self._row = np.repeat([_TABLE, _BODY, _ITSELF], [len(tables), len(body), len(itself)])
-        self._coefficients = np.hstack([center_coefficients(SPHERES), *joint_coefficients()])
-        self._start = shoulder_pan_origin_m(scene.torso_height_m)[:, None, None, None]
+        self._row = np.repeat([_TABLE, _BODY, _ITSELF], [len(tables), len(body), len(shapes.self_pairs)])
+        self._features = kinematics.features
+        self._moved_by = columns.moved_by
+        self._coefficients = np.hstack([columns.coefficients, kinematics.joint_axes, kinematics.joint_origins])
+        self._joints, self._points = arm.joint_count, columns.coefficients.shape[1]
+        self._start = arm.first_joint_m(scene.torso_height_m)[:, None, None, None]
         self._workspace_lower = np.array(scene.workspace_lower_m)[:, None, None]
         self._workspace_upper = np.array(scene.workspace_upper_m)[:, None, None]
 
     def of_paths(self, paths: FloatArray, within_m: FloatArray) -> Slopes:
-        """Models for all pairs that are nearer than ``within_m`` (B,) on paths of joint positions (B, P, 7) [rad].
+        """Models for all pairs that are nearer than ``within_m`` (B,) on paths of joint positions (B, P, n) [rad].
 
         A pair's are where it is nearest, and at the path's end if that is another sample. Clearances count between
         samples as they do in ``CollisionModel``. There are none at the first sample, which nothing can change, and
@@ -82,11 +72,12 @@ class ClearanceSlopes:
     def _of_piece(self, paths: FloatArray, within_m: FloatArray, first: int) -> Slopes:
         ordered = paths.transpose(1, 0, 2)
         samples, count = ordered.shape[:2]
-        chain = chain_rotations(ordered.reshape(-1, 7)).reshape(-1, 3, 12)
+        chain = self._features(ordered.reshape(-1, self._joints))
         points = (chain @ self._coefficients).reshape(samples, count, 3, -1).transpose(2, 0, 1, 3)
-        centers = points[..., : GRIP_COLUMN + 1] + self._start
-        axes = points[..., GRIP_COLUMN + 1 : GRIP_COLUMN + 8]
-        origins = points[..., GRIP_COLUMN + 8 :] + self._start
+        first_axis, first_origin = self._points, self._points + self._joints
+        centers = points[..., :first_axis] + self._start
+        axes = points[..., first_axis:first_origin]
+        origins = points[..., first_origin:] + self._start
 
         chords = np.array([centers[:, 1:] + centers[:, :-1], centers[:, 1:] - centers[:, :-1]]) * 0.5
         across, middle, swing = self._pairs.gaps(chords)
@@ -104,7 +95,7 @@ class ClearanceSlopes:
         row, pair = (np.concatenate([of[inner], of[last]]) for of in (row, pair))
 
         normal = across[:, chord, row, pair]
-        arm = _Arm(centers, axes, origins)
+        arm = _Arm(centers, axes, origins, self._moved_by)
         gradient = arm.gradient(normal, sample, row, self._sphere[pair])
         other = self._other[pair]
         both = np.flatnonzero(other >= 0)
@@ -119,7 +110,7 @@ class ClearanceSlopes:
         self, arm: _Arm, within_m: FloatArray, first: int
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], FloatArray, FloatArray]:
         """The same for the grip site inside the six faces of the workspace."""
-        grip = arm.centers[..., GRIP_COLUMN]
+        grip = arm.centers[..., -1]
         inside = np.concatenate([grip - self._workspace_lower, self._workspace_upper - grip])
         samples = inside.shape[1]
         face, row = np.nonzero(np.minimum.reduce(inside, axis=1) < within_m)
@@ -128,22 +119,23 @@ class ClearanceSlopes:
         last = inside[face, -1, row] < within_m[row]
         sample = np.concatenate([sample[inner], np.full(np.count_nonzero(last), samples - 1)])
         face, row = (np.concatenate([of[inner], of[last]]) for of in (face, row))
-        gradient = arm.gradient(_INWARDS[:, face], sample, row, np.full_like(row, GRIP_COLUMN))
+        gradient = arm.gradient(_INWARDS[:, face], sample, row, np.full_like(row, self._points - 1))
         return row + first, sample, np.full_like(row, _WORKSPACE), inside[face, sample, row], gradient
 
 
 @dataclass(frozen=True)
 class _Arm:
-    """Points of the arm (3, P, B, N) and the joints' axes and origins (3, P, B, 7) along paths."""
+    """Points of the arm (3, P, B, N), the joints' axes and origins (3, P, B, n) along paths; ``moved_by`` (N, n)."""
 
     centers: FloatArray
     axes: FloatArray
     origins: FloatArray
+    moved_by: FloatArray
 
     def gradient(
         self, normal: FloatArray, sample: NDArray[np.intp], row: NDArray[np.intp], column: NDArray[np.intp]
     ) -> FloatArray:
-        """How far (K, 7) [m/rad] each joint moves a point, at (K,) places, along ``normal`` (3, K)."""
+        """How far (K, n) [m/rad] each joint moves a point, at (K,) places, along ``normal`` (3, K)."""
         axis = self.axes[:, sample, row]
         arm = self.centers[:, sample, row, column][..., None] - self.origins[:, sample, row]
         x, y, z = normal[..., None]
@@ -152,7 +144,7 @@ class _Arm:
             + y * (axis[2] * arm[0] - axis[0] * arm[2])
             + z * (axis[0] * arm[1] - axis[1] * arm[0])
         )
-        return np.asarray(along * _MOVED_BY[column])
+        return np.asarray(along * self.moved_by[column])
 
 
 # Of the workspace's faces, lower ones first.

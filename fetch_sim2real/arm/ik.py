@@ -7,17 +7,11 @@ from typing import Final
 import daqp
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
-from fetch_sim2real.arm.limits import COMMAND_LOWER_RAD, COMMAND_UPPER_RAD
-from fetch_sim2real.arm.mjcf import GRIP_SITE, fetch_spec
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.mjcf import GRIP_SITE, arm_model
+from fetch_sim2real.arm.spec import ArmSpec
 from fetch_sim2real.common.physics import mink, mujoco
 from fetch_sim2real.types import FloatArray
-
-# Gripper pointing straight down, fingers opening along base_link's y: columns are the gripper's axes in base_link.
-GRIPPER_DOWN: Final = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
-# Elbow up, gripper down over a table in front of the robot; the redundant joint is drawn towards it.
-HOME_POSITION_RAD: Final = np.array([0.0, -0.75, 0.0, 1.35, 0.0, np.pi / 2 - 0.6, 0.0])
-HOME_POSITION_RAD.setflags(write=False)
 
 _POSITION_COST, _ORIENTATION_COST, _POSTURE_COST = 1.0, 0.3, 0.005
 _STOP_MARGIN_RAD: Final = 0.01
@@ -31,21 +25,22 @@ TargetBox = tuple[FloatArray, FloatArray]
 
 
 class DifferentialIk:
-    """Joint steps that move the grip site by a displacement and keep the gripper pointing down.
+    """Joint steps that move the grip site by a displacement and keep the tool in its working rotation.
 
     Not a solver for far targets: it is called once per control period with steps of a few centimetres. Stateless
     between calls, so the same configuration and displacement always give the same step.
     """
 
-    def __init__(self, torso_height_m: float) -> None:
-        # Only the arm moves: locked fingers keep the problem at seven variables.
-        spec = fetch_spec(torso_height_m)
-        for joint in [j for j in spec.joints if j.name not in ARM_JOINTS]:
+    def __init__(self, torso_height_m: float, arm: ArmSpec = ARM) -> None:
+        # Only the arm moves: locked fingers keep the problem at its n variables.
+        spec = arm_model(torso_height_m, arm)
+        self._home_rad = arm.home_rad
+        for joint in [j for j in spec.joints if j.name not in arm.joint_names]:
             spec.delete(joint)
         for actuator in list(spec.actuators):
             spec.delete(actuator)
         # Keep the gripper's way at a joint's stop, before the safety filter has to take from the motion at it.
-        for name, lower, upper in zip(ARM_JOINTS, COMMAND_LOWER_RAD, COMMAND_UPPER_RAD, strict=True):
+        for name, lower, upper in zip(arm.joint_names, arm.command_lower_rad, arm.command_upper_rad, strict=True):
             spec.joint(name).limited = mujoco.mjtLimited.mjLIMITED_TRUE
             spec.joint(name).range = [lower + _STOP_MARGIN_RAD, upper - _STOP_MARGIN_RAD]
         self._model = spec.compile()
@@ -58,19 +53,20 @@ class DifferentialIk:
         self._sides = np.vstack([np.eye(joints), -np.eye(joints)])
         self._ends = np.concatenate([self._model.jnt_range[:, 1], -self._model.jnt_range[:, 0]])
         self._no_lower, self._inequalities = np.full(2 * joints, -1e30), np.zeros(2 * joints, dtype=np.intc)
-        target = mink.SE3.from_rotation_and_translation(mink.SO3.from_matrix(GRIPPER_DOWN), np.zeros(3))
+        working = mink.SO3.from_matrix(np.array(arm.tool.working_rotation))
+        target = mink.SE3.from_rotation_and_translation(working, np.zeros(3))
         # Not by ``set_target``, which would copy it: only its position changes.
         self._grip.transform_target_to_world = target
         self._target_m = target.wxyz_xyz[4:]
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
-        """Position (3,) of the grip site in base_link [m] at the joint positions (7,)."""
+        """Position (3,) of the grip site in base_link [m] at the joint positions (n,)."""
         self._configuration.update(np.asarray(position, dtype=np.float64))
         site: FloatArray = self._site.xpos.copy()
         return site
 
     def step(self, position: FloatArray, displacement_m: FloatArray, within_m: TargetBox | None = None) -> FloatArray:
-        """Joint step (7,) [rad] from ``position`` (7,) that moves the gripper by ``displacement_m`` (3,).
+        """Joint step (n,) [rad] from ``position`` (n,) that moves the gripper by ``displacement_m`` (3,).
 
         With ``within_m``, the lower and upper corner (3,) of a box, it is not asked to leave the box.
         """
@@ -80,7 +76,7 @@ class DifferentialIk:
         return self._step_to(target_m)
 
     def _step_to(self, target_m: FloatArray) -> FloatArray:
-        """Joint step (7,) [rad] towards the gripper's target (3,), from where it was asked for last.
+        """Joint step (n,) [rad] towards the gripper's target (3,), from where it was asked for last.
 
         It is what ``mink.solve_ik`` with its PostureTask and ConfigurationLimit gives, bit for bit. What these make of
         an arm of hinges is mostly constant, and making it anew takes longer than solving.
@@ -88,7 +84,7 @@ class DifferentialIk:
         self._target_m[:] = target_m
         self._jacobians[:6], error, damping = self._grip.compute_qp_residual(self._configuration)
         position = self._configuration.data.qpos
-        errors = np.concatenate([error, _POSTURE_COST * (HOME_POSITION_RAD - position)])
+        errors = np.concatenate([error, _POSTURE_COST * (self._home_rad - position)])
         hessian = self._jacobians.T @ self._jacobians
         hessian.reshape(-1)[:: len(position) + 1] += _SOLVER_DAMPING + damping
         room = _LIMIT_GAIN * (self._ends - self._sides @ position)
@@ -101,7 +97,7 @@ class DifferentialIk:
         return step
 
     def reach(self, start: FloatArray, grip_position_m: FloatArray, tolerance_m: float = 1e-3) -> FloatArray | None:
-        """Joint positions (7,) with the gripper down at ``grip_position_m``, by steps from ``start``.
+        """Joint positions (n,) with the gripper down at ``grip_position_m``, by steps from ``start``.
 
         None if that is out of reach.
         """

@@ -1,56 +1,30 @@
-"""Forward kinematics of the Fetch's arm, vectorised over configurations.
+"""Forward kinematics of an arm, vectorised over configurations.
 
-All positions are in ``base_link`` [m]. Zero angles stretch the arm along the x axis with each link's frame parallel to
-``base_link``. The chain is a shoulder pan about z and then three times a flex about y followed by a roll about x, all
-joints after the shoulder lift lying on the x axis of the link before. So four rotations say everything: those of the
-pan link and of the three roll links. Every point of the arm is a fixed linear combination of their axes.
+All positions are in ``base_link`` [m]. Every point of the arm is a linear combination, with fixed coefficients, of a
+few numbers that follow from the joint angles (``ChainAlgebra``): of the axes of every joint's link in general, of fewer
+where an arm brings a faster algebra of its own. So many points of many configurations are one matrix product.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.spec import ArmSpec, ChainAlgebra, Point
+from fetch_sim2real.errors import RobotModelError
 from fetch_sim2real.types import FloatArray
 
-# The frames of ``forward_kinematics``, from the shoulder outwards. The first seven each follow their joint.
-ARM_LINKS: Final[tuple[str, ...]] = (
-    "shoulder_pan_link",
-    "shoulder_lift_link",
-    "upperarm_roll_link",
-    "elbow_flex_link",
-    "forearm_roll_link",
-    "wrist_flex_link",
-    "wrist_roll_link",
-    "gripper_link",
-)
-FLEX_LINKS: Final = (1, 3, 5)  # indices in ARM_LINKS
-
-# Link origins in the frame of the link before (Fetch's MJCF, the same numbers as fetch.urdf), in metres.
-TORSO_ORIGIN_M: Final = (-0.0869, 0.0, 0.3774)  # torso_lift_link in base_link, torso down
-SHOULDER_PAN_IN_TORSO_M: Final = (0.1195, 0.0, 0.3486)
-SHOULDER_LIFT_M: Final = (0.117, 0.0, 0.06)
-UPPERARM_ROLL_X_M: Final = 0.219
-ELBOW_FLEX_X_M: Final = 0.133
-FOREARM_ROLL_X_M: Final = 0.197
-WRIST_FLEX_X_M: Final = 0.1245
-WRIST_ROLL_X_M: Final = 0.1385
-GRIPPER_X_M: Final = 0.1664
-GRIP_SITE_X_M: Final = 0.02  # the point between the fingertips, in gripper_link
-
-# Order of ``chain_rotations``, and the axes (columns) of a rotation.
-PAN, UPPERARM_ROLL, FOREARM_ROLL, WRIST_ROLL = range(4)
-X, Y, Z = range(3)
+_X, _Y, _Z = range(3)
 
 
 @dataclass(frozen=True)
 class ArmPose:
-    """Frames of ``ARM_LINKS`` and the grip site in ``base_link``.
+    """Frames of ``ArmSpec.links`` (L of them) and the grip site in ``base_link``.
 
-    ``rotation`` (..., 8, 3, 3) has the link's axes as columns; ``position`` (..., 8, 3) and ``grip`` (..., 3) in
+    ``rotation`` (..., L, 3, 3) has the link's axes as columns; ``position`` (..., L, 3) and ``grip`` (..., 3) in
     metres.
     """
 
@@ -59,126 +33,154 @@ class ArmPose:
     grip: FloatArray
 
 
-def shoulder_pan_origin_m(torso_height_m: float) -> FloatArray:
-    """Origin (3,) of shoulder_pan_link: the one point of the arm that no joint moves."""
-    return np.array([TORSO_ORIGIN_M, SHOULDER_PAN_IN_TORSO_M, (0.0, 0.0, torso_height_m)]).sum(axis=0)
+class ChainKinematics:
+    """The algebra of any chain of revolute joints: the numbers are the axes of every joint's link, F = 3 n."""
+
+    links_without_z: tuple[int, ...] = ()
+
+    def __init__(self, arm: ArmSpec) -> None:
+        self._arm = arm
+        self._mounts = [_rotation_of_rpy(joint.origin_rpy_rad) for joint in arm.joints]
+        crosses = np.array([_cross_matrix(joint.axis) for joint in arm.joints])
+        self._crosses, self._squares = crosses, crosses @ crosses
+
+    def features(self, position: FloatArray) -> FloatArray:
+        """Return the links' axes (B, 3, 3 n) for joint angles (B, n) [rad]: coordinate, then link and axis."""
+        count, joints = position.shape
+        sines, versines = np.sin(position)[..., None, None], (1.0 - np.cos(position))[..., None, None]
+        turns = np.eye(3) + sines * self._crosses + versines * self._squares
+        axes = np.empty((count, 3, joints, 3))
+        rotation: FloatArray | None = None
+        for joint, mount in enumerate(self._mounts):
+            before = mount if rotation is None else rotation @ mount
+            rotation = before @ turns[:, joint]
+            axes[:, :, joint] = rotation
+        return axes.reshape(count, 3, 3 * joints)
+
+    def link_coefficients(self) -> tuple[FloatArray, FloatArray]:
+        """Return those of the links' origins (L, 3 n), relative to the first joint's, and of their axes (L, 3, 3 n)."""
+        arm, joints = self._arm, self._arm.joint_count
+        origins, axes = np.zeros((len(arm.links), 3 * joints)), np.zeros((len(arm.links), 3, 3 * joints))
+        for link, joint in enumerate(arm.joints):
+            axes[link, :, 3 * link : 3 * link + 3] = np.eye(3)
+            if link:
+                origins[link] = origins[link - 1] + np.tensordot(joint.origin_m, axes[link - 1], 1)
+        for link, fixed in enumerate(arm.fixed_links, start=joints):
+            parent = arm.links.index(fixed.parent)
+            origins[link] = origins[parent] + np.tensordot(fixed.origin_m, axes[parent], 1)
+            axes[link] = np.tensordot(_rotation_of_rpy(fixed.origin_rpy_rad).T, axes[parent], 1)
+        return origins, axes
 
 
-def chain_rotations(position: FloatArray) -> FloatArray:
-    """Rotations of the pan link and the three roll links for joint angles (B, 7) [rad].
+class Kinematics:
+    """Poses and derivatives of one arm. Immutable."""
 
-    Returned as (B, 3, 4, 3): base_link component, link (``PAN`` ... ``WRIST_ROLL``), axis of that link. In this order
-    a point of the arm is one product of (B * 3, 12) with its twelve coefficients.
-    """
-    sines = np.sin(position)
-    factors = np.concatenate([np.cos(position), sines, -sines, _CONSTANTS.repeat(len(position), axis=0)], axis=1)
-    # Every link's rotation from the link before, then one after the other from base_link.
-    rotations = (factors.take(_FIRST, axis=1) * factors.take(_SECOND, axis=1)).reshape(-1, 3, 4, 3)
-    for link in (UPPERARM_ROLL, FOREARM_ROLL, WRIST_ROLL):
-        rotations[:, :, link] = rotations[:, :, link - 1] @ rotations[:, :, link]
-    return rotations
+    def __init__(self, arm: ArmSpec, algebra: ChainAlgebra | None = None) -> None:
+        """``algebra``: the arm's own if left out, or else that of any chain."""
+        self.arm = arm
+        self._algebra = algebra or (arm.algebra() if arm.algebra else ChainKinematics(arm))
+        self._origins, self._axes = self._algebra.link_coefficients()
+        self._without_z = list(self._algebra.links_without_z)
+        self.size = self._origins.shape[1]
+        joints = arm.joint_count
+        axes = [np.tensordot(joint.axis, self._axes[link], 1) for link, joint in enumerate(arm.joints)]
+        self.joint_axes = np.ascontiguousarray(np.array(axes).T)
+        """Coefficients (F, n) of the joints' axes."""
+        self.joint_origins = np.ascontiguousarray(self._origins[:joints].T)
+        """Coefficients (F, n) of the joints' origins relative to the first joint's."""
+        self.grip = self.point(arm.tool.link, arm.tool.offset_m)
+        """Coefficients (F,) of the grip site."""
+        self._of_jacobian = np.hstack([self.joint_axes, self.joint_origins, self.grip[:, None]])
+
+    def features(self, position: FloatArray) -> FloatArray:
+        """Return the numbers (B, 3, F) that coefficients are multiplied with, for joint angles (B, n) [rad]."""
+        return self._algebra.features(position)
+
+    def point(self, link: str, offset_m: Point) -> FloatArray:
+        """Return the coefficients (F,) of a point, at (3,) [m] in the link's frame, relative to the first joint."""
+        index = self.arm.links.index(link)
+        if index in self._without_z and offset_m[_Z] != 0.0:
+            raise RobotModelError(
+                f"arm '{self.arm.name}': a point {offset_m} m of {link} is off its xy plane, and its algebra has no z "
+                "axis of that link: move the point to another link, or leave the algebra out"
+            )
+        return np.asarray(self._origins[index] + np.tensordot(offset_m, self._axes[index], 1))
+
+    def moving_joints(self, link: str) -> FloatArray:
+        """Return 1 (n,) for each joint that moves the link, 0 for each that does not."""
+        index = self.arm.links.index(link)
+        while index >= self.arm.joint_count:
+            index = self.arm.links.index(self.arm.fixed_links[index - self.arm.joint_count].parent)
+        return (np.arange(self.arm.joint_count) <= index).astype(np.float64)
+
+    def forward(self, position: FloatArray, torso_height_m: float) -> ArmPose:
+        """Return the poses of the arm's links for joint angles (..., n) [rad] and the torso's lift [m]."""
+        chain, shape = self._chain(position)
+        links = len(self.arm.links)
+        start = self.arm.first_joint_m(torso_height_m)
+        products = chain @ self._axes.reshape(3 * links, -1).T
+        rotation = np.moveaxis(products.reshape(-1, 3, links, 3), 1, 2)
+        if self._without_z:
+            rotation[:, self._without_z, :, _Z] = np.cross(
+                rotation[:, self._without_z, :, _X], rotation[:, self._without_z, :, _Y]
+            )
+        return ArmPose(
+            rotation.reshape(*shape, links, 3, 3),
+            (np.swapaxes(chain @ self._origins.T, 1, 2) + start).reshape(*shape, links, 3),
+            (chain @ self.grip + start).reshape(*shape, 3),
+        )
+
+    def grip_position(self, position: FloatArray, torso_height_m: float) -> FloatArray:
+        """Return the position (..., 3) [m] in ``base_link`` of the grip site, for joint angles (..., n) [rad]."""
+        chain, shape = self._chain(position)
+        grip = chain @ self.grip + self.arm.first_joint_m(torso_height_m)
+        return np.asarray(grip.reshape(*shape, 3))
+
+    def grip_jacobian(self, position: FloatArray) -> FloatArray:
+        """Return how the grip site moves [m/rad] and turns [rad/rad] in ``base_link``, (..., 6, n).
+
+        Each configuration (..., n) is computed by itself, so that its numbers do not depend on the others.
+        """
+        chain, shape = self._chain(position)
+        joints = self.arm.joint_count
+        points = chain @ self._of_jacobian
+        axes, arms = points[..., :joints], points[..., 2 * joints :] - points[..., joints : 2 * joints]
+        jacobian = np.concatenate([np.cross(axes, arms, axis=1), axes], axis=1)
+        return np.asarray(jacobian.reshape(*shape, 6, joints))
+
+    def _chain(self, position: FloatArray) -> tuple[FloatArray, tuple[int, ...]]:
+        position = np.asarray(position, dtype=np.float64)
+        return self._algebra.features(position.reshape(-1, self.arm.joint_count)), position.shape[:-1]
 
 
-# Columns of ``factors`` above: seven cosines, seven sines, seven negative sines, zero, one.
-_ZERO, _ONE = 21, 22
-_CONSTANTS: Final = np.array([[0.0, 1.0]])
+@cache
+def kinematics_of(arm: ArmSpec) -> Kinematics:
+    """Return the kinematics of ``arm``, made once."""
+    return Kinematics(arm)
 
 
-def _turn_factors() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Which two factors make each entry of a turn, (36,) each, in the order of ``chain_rotations``."""
-    factors = np.empty((3, 4, 3, 2), dtype=np.intp)
-    cos, sin, minus_sin = 0, 7, 14
-    factors[:, PAN] = [
-        [(cos, _ONE), (minus_sin, _ONE), (_ZERO, _ONE)],
-        [(sin, _ONE), (cos, _ONE), (_ZERO, _ONE)],
-        [(_ZERO, _ONE), (_ZERO, _ONE), (_ONE, _ONE)],
-    ]
-    # A flex about y and the roll about x that follows it, as one rotation.
-    for link in (UPPERARM_ROLL, FOREARM_ROLL, WRIST_ROLL):
-        flex, roll = 2 * link - 1, 2 * link
-        factors[:, link] = [
-            [(cos + flex, _ONE), (sin + flex, sin + roll), (sin + flex, cos + roll)],
-            [(_ZERO, _ONE), (cos + roll, _ONE), (minus_sin + roll, _ONE)],
-            [(minus_sin + flex, _ONE), (cos + flex, sin + roll), (cos + flex, cos + roll)],
+def forward_kinematics(position: FloatArray, torso_height_m: float, arm: ArmSpec = ARM) -> ArmPose:
+    """Return the poses of the arm's links for joint angles (..., n) [rad] and the torso's lift [m]."""
+    return kinematics_of(arm).forward(position, torso_height_m)
+
+
+def grip_position(position: FloatArray, torso_height_m: float, arm: ArmSpec = ARM) -> FloatArray:
+    """Return the position (..., 3) [m] in ``base_link`` of the grip site, for joint angles (..., n) [rad]."""
+    return kinematics_of(arm).grip_position(position, torso_height_m)
+
+
+def _cross_matrix(axis: Point) -> FloatArray:
+    x, y, z = axis
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+
+
+def _rotation_of_rpy(rpy_rad: Point) -> FloatArray:
+    """Return the rotation (3, 3) of roll, pitch and yaw about fixed axes, in this order."""
+    (cr, cp, cy), (sr, sp, sy) = np.cos(rpy_rad), np.sin(rpy_rad)
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
         ]
-    return factors[..., 0].ravel(), factors[..., 1].ravel()
-
-
-_FIRST, _SECOND = _turn_factors()
-
-
-def link_coefficients() -> tuple[FloatArray, FloatArray]:
-    """How the links' frames follow from ``chain_rotations``.
-
-    Returns the origins' coefficients (8, 4, 3), relative to ``shoulder_pan_origin_m``, and which rotation and axis
-    each link's own axes are: (8, 3, 4, 3). The z axis of a flex link is none of the twelve: its row is zero.
-    """
-    axes = np.zeros((8, 3, 4, 3))
-    axes[0, :, PAN] = np.eye(3)
-    for roll, link in ((UPPERARM_ROLL, 2), (FOREARM_ROLL, 4), (WRIST_ROLL, 6)):
-        axes[link, :, roll] = np.eye(3)
-        # The roll leaves the flex link's x axis, and the flex left the y axis of the link before.
-        axes[link - 1, X, roll, X] = 1.0
-        axes[link - 1, Y, roll - 1, Y] = 1.0
-    axes[7] = axes[6]
-    origins = np.zeros((8, 4, 3))
-    origins[1] = np.tensordot(SHOULDER_LIFT_M, axes[0], 1)
-    along_x_m = (UPPERARM_ROLL_X_M, ELBOW_FLEX_X_M, FOREARM_ROLL_X_M, WRIST_FLEX_X_M, WRIST_ROLL_X_M, GRIPPER_X_M)
-    for link, offset_m in enumerate(along_x_m, start=2):
-        origins[link] = origins[link - 1] + offset_m * axes[link - 1, X]
-    return origins, axes
-
-
-def joint_coefficients() -> tuple[FloatArray, FloatArray]:
-    """Coefficients (12, 7) of the joints' axes, and (12, 7) of their origins relative to ``shoulder_pan_origin_m``."""
-    origins, axes = link_coefficients()
-    own = (Z, *(Y if link in FLEX_LINKS else X for link in range(1, 7)))
-    return (
-        np.array([axes[link, axis] for link, axis in enumerate(own)]).reshape(7, 12).T,
-        origins[:7].reshape(7, 12).T,
     )
-
-
-_ORIGINS, _AXES = link_coefficients()
-_GRIP = _ORIGINS[7] + GRIP_SITE_X_M * _AXES[7, X]
-
-
-def forward_kinematics(position: FloatArray, torso_height_m: float) -> ArmPose:
-    """Poses of the arm's links for joint angles (..., 7) [rad] and the torso's lift [m]."""
-    position = np.asarray(position, dtype=np.float64)
-    shape = position.shape[:-1]
-    chain = chain_rotations(position.reshape(-1, 7)).reshape(-1, 3, 12)
-    start = shoulder_pan_origin_m(torso_height_m)
-    rotation = np.moveaxis((chain @ _AXES.reshape(24, 12).T).reshape(-1, 3, 8, 3), 1, 2)
-    flex = rotation[:, 1:6:2]
-    flex[..., Z] = np.cross(flex[..., X], flex[..., Y])
-    return ArmPose(
-        rotation.reshape(*shape, 8, 3, 3),
-        (np.swapaxes(chain @ _ORIGINS.reshape(8, 12).T, 1, 2) + start).reshape(*shape, 8, 3),
-        (chain @ _GRIP.reshape(12) + start).reshape(*shape, 3),
-    )
-
-
-def grip_position(position: FloatArray, torso_height_m: float) -> FloatArray:
-    """Position (..., 3) [m] in ``base_link`` of the grip site, for joint angles (..., 7) [rad]."""
-    position = np.asarray(position, dtype=np.float64)
-    chain = chain_rotations(position.reshape(-1, 7)).reshape(-1, 3, 12)
-    grip = chain @ _GRIP.reshape(12) + shoulder_pan_origin_m(torso_height_m)
-    return np.asarray(grip.reshape(*position.shape[:-1], 3))
-
-
-def grip_jacobian(position: FloatArray) -> FloatArray:
-    """How the grip site moves [m/rad] and turns [rad/rad] in ``base_link``, (..., 6, 7), at joint angles (..., 7).
-
-    Each configuration is computed by itself, so that its numbers do not depend on the others.
-    """
-    position = np.asarray(position, dtype=np.float64)
-    shape = position.shape[:-1]
-    chain = chain_rotations(position.reshape(-1, 7)).reshape(-1, 3, 12)
-    points = chain @ _JACOBIAN_COEFFICIENTS
-    axes, arms = points[..., :7], points[..., 14:] - points[..., 7:14]
-    jacobian = np.concatenate([np.cross(axes, arms, axis=1), axes], axis=1)
-    return np.asarray(jacobian.reshape(*shape, 6, 7))
-
-
-_JACOBIAN_COEFFICIENTS: Final = np.hstack([*joint_coefficients(), _GRIP.reshape(12, 1)])

@@ -7,14 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import POSITION_LOWER_RAD, POSITION_UPPER_RAD, VELOCITY_RAD_S
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.spec import ArmSpec
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.types import FloatArray
 
 
 @dataclass(frozen=True)
 class LimitProfile:
-    """Limits of the commanded motion, each (7,): positions [rad], velocity [rad/s], acceleration [rad/s^2]."""
+    """Limits of the commanded motion, each (n,): positions [rad], velocity [rad/s], acceleration [rad/s^2]."""
 
     name: str
     position_lower: FloatArray
@@ -37,40 +38,31 @@ class LimitProfile:
         )
 
 
-# Commands stop short of the mechanical stops and of the rated speed, so that tracking error does not reach them.
-_POSITION_MARGIN_RAD = 0.02
-_VELOCITY_SHARE = 0.9
-COMMAND_LOWER_RAD: Final = POSITION_LOWER_RAD + _POSITION_MARGIN_RAD
-COMMAND_UPPER_RAD: Final = POSITION_UPPER_RAD - _POSITION_MARGIN_RAD
+def profiles_of(arm: ArmSpec) -> dict[str, LimitProfile]:
+    """Return the limit profiles of ``arm`` by name, slowest first.
 
-# fetch_moveit_config's joint_limits.yaml: conservative values meant for planning.
-_PLANNING_ACCELERATION = np.array([1.5, 1.0, 1.5, 1.5, 1.5, 2.5, 2.5])
-# With every joint at its velocity limit and at this acceleration at once, in the worst of all sign combinations and
-# anywhere in the workspace, the effort needed stays within the robot's rating; shoulder pan is the joint that decides
-# (0.98 of it, the others 0.73 or less). tests/test_robot_model.py recomputes it from the model.
-_DEFAULT_ACCELERATION = np.array([2.4, 3.5, 6.0, 6.0, 8.0, 8.0, 10.0])
-
-
-def _profile(name: str, acceleration: FloatArray) -> LimitProfile:
-    return LimitProfile(
-        name=name,
-        position_lower=COMMAND_LOWER_RAD,
-        position_upper=COMMAND_UPPER_RAD,
-        velocity=VELOCITY_RAD_S * _VELOCITY_SHARE,
-        acceleration=acceleration,
-    )
+    Commands stop short of the mechanical stops and of the rated speed, so that tracking error does not reach them.
+    """
+    return {
+        profile.name: LimitProfile(
+            name=profile.name,
+            position_lower=arm.command_lower_rad,
+            position_upper=arm.command_upper_rad,
+            velocity=arm.velocity_rad_s * arm.velocity_share,
+            acceleration=np.array(profile.acceleration_rad_s2),
+        )
+        for profile in arm.profiles
+    }
 
 
-PROFILES: Final[dict[str, LimitProfile]] = {
-    "gentle": _profile("gentle", _PLANNING_ACCELERATION),
-    "default": _profile("default", _DEFAULT_ACCELERATION),
-}
-DEFAULT_PROFILE: Final = "default"
+PROFILES: Final[dict[str, LimitProfile]] = profiles_of(ARM)
+DEFAULT_PROFILE: Final = ARM.default_profile
 
 
-def limit_profile(name: str) -> LimitProfile:
-    """The profile called ``name``; FetchSim2RealError names the available ones."""
+def limit_profile(name: str, arm: ArmSpec = ARM) -> LimitProfile:
+    """Return the profile of ``arm`` called ``name``; FetchSim2RealError names the available ones."""
+    profiles = PROFILES if arm is ARM else profiles_of(arm)
     try:
-        return PROFILES[name]
+        return profiles[name]
     except KeyError:
-        raise FetchSim2RealError(f"limit profile '{name}' is unknown, available: {', '.join(PROFILES)}") from None
+        raise FetchSim2RealError(f"limit profile '{name}' is unknown, available: {', '.join(profiles)}") from None

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.bags.reading import RecordedBag
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, intrinsics_of_camera_info
 from fetch_sim2real.calibration.snapshot import (
@@ -103,7 +103,7 @@ def _joints(bag: RecordedBag) -> tuple[np.ndarray, list[MeasuredJoints]]:
     samples: list[tuple[int, MeasuredJoints]] = []
     for _, stamp_ns, message in _messages(bag, graph.JOINT_STATES.name):
         known |= dict(zip(message.name, (float(p) for p in message.position), strict=False))
-        if ARM_JOINTS[0] in message.name:
+        if ARM.joint_names[0] in message.name:
             samples.append((stamp_ns, joints_of(list(known), list(known.values()), "the bag's joint states")))
     samples.sort(key=lambda sample: sample[0])
     return np.array([stamp for stamp, _ in samples], dtype=np.int64), [sample for _, sample in samples]

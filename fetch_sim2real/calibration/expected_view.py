@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
@@ -59,7 +59,7 @@ class ExpectedView:
 
     def _place(self, setting: Setting) -> None:
         model, data = self._model, self._data
-        for names, values in ((ARM_JOINTS, setting.arm_rad), (GRIPPER_JOINTS, [setting.finger_m] * 2)):
+        for names, values in ((ARM.joint_names, setting.arm_rad), (ARM.gripper_joints, [setting.finger_m] * 2)):
             for name, value in zip(names, values, strict=True):
                 data.qpos[model.joint(name).qposadr[0]] = value
         at, half_yaw = model.joint(BLOCK_JOINT).qposadr[0], setting.block_yaw_rad / 2

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord, read_mapping
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.types import FloatArray
@@ -53,17 +53,17 @@ class Snapshot:
 def joints_of(names: Sequence[str], positions: Sequence[float], source: str) -> MeasuredJoints:
     """From names and positions in any order; CalibrationError if an arm joint is missing or not finite."""
     known = dict(zip(names, positions, strict=False))
-    missing = [name for name in ARM_JOINTS if name not in known]
+    missing = [name for name in ARM.joint_names if name not in known]
     if missing or len(names) != len(positions):
         raise CalibrationError(
             f"{source}: {len(names)} names, {len(positions)} positions, none of {', '.join(missing) or 'some'}; "
-            f"expected one for each of {', '.join(ARM_JOINTS)}"
+            f"expected one for each of {', '.join(ARM.joint_names)}"
         )
-    arm_rad = np.array([known[name] for name in ARM_JOINTS], dtype=np.float64)
+    arm_rad = np.array([known[name] for name in ARM.joint_names], dtype=np.float64)
     if not np.all(np.isfinite(arm_rad)):
         raise CalibrationError(f"{source}: joint positions are {arm_rad.tolist()}, expected finite numbers [rad]")
-    fingers = [float(known[name]) for name in GRIPPER_JOINTS if name in known]
-    torso = known.get(TORSO_JOINT)
+    fingers = [float(known[name]) for name in ARM.gripper_joints if name in known]
+    torso = known.get(ARM.torso_joint)
     finger_m = float(np.mean(fingers)) if fingers else None
     return MeasuredJoints(arm_rad, finger_m, None if torso is None else float(torso))
 

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from scipy.optimize import least_squares
 
-from fetch_sim2real.arm.kinematics import ARM_LINKS, forward_kinematics
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.kinematics import forward_kinematics
 from fetch_sim2real.calibration.board import SeenBoard
 from fetch_sim2real.calibration.camera_file import IntrinsicsRecord
 from fetch_sim2real.calibration.rotations import pose_of_vector, rotation_vector, vector_of_pose
@@ -51,7 +52,7 @@ def board_on_table(origin_m: Sequence[float], yaw_rad: float) -> Pose:
 def gripper_pose(arm_rad: FloatArray, torso_height_m: float) -> Pose:
     """``base_T_gripper_link`` of measured joints (7,)."""
     links = forward_kinematics(arm_rad, torso_height_m)
-    at = ARM_LINKS.index("gripper_link")
+    at = ARM.links.index("gripper_link")
     return Pose(links.position[at], links.rotation[at])
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import FINGER_MAX_M
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
+from fetch_sim2real.arm.spec import ArmSpec
 from fetch_sim2real.common.small_arrays import all_finite
 from fetch_sim2real.errors import CommandError
 from fetch_sim2real.timing import CONTROL_PERIOD_S
@@ -20,6 +21,7 @@ def action_to_command(
     controls_gripper: bool,
     target_box_m: TargetBox,
     stamp_ns: int,
+    arm: ArmSpec = ARM,
 ) -> JointCommand:
     """The command for one control period.
 
@@ -39,5 +41,5 @@ def action_to_command(
         # Constant acceleration from the present commanded velocity to the wanted one.
         position=setpoint.position + 0.5 * (setpoint.velocity + velocity) * CONTROL_PERIOD_S,
         velocity=velocity,
-        finger_position_m=float((clipped[3] + 1.0) / 2.0 * FINGER_MAX_M) if controls_gripper else None,
+        finger_position_m=float((clipped[3] + 1.0) / 2.0 * arm.finger_max_m) if controls_gripper else None,
     )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.types import BasePose
 
 # A Fetch publishes its odometry about a hundred times a second, and drives 0.5 m in this time at its full speed.
 BASE_TIMEOUT_S: Final = 0.5
-# How far [m] the gripper is from the base's axis at most: a turn moves it by so much.
-REACH_M: Final = 1.0
 
 
 class BaseWatch:
@@ -19,9 +18,12 @@ class BaseWatch:
     A robot whose odometry has never come is not watched; from then on it may not cease. Times are the driver's.
     """
 
-    def __init__(self, tolerance_m: float, *, lockstep: bool = False) -> None:
-        """``tolerance_m``: how far the gripper may be from where the base's first pose would have it."""
-        self._tolerance_m, self._lockstep = tolerance_m, lockstep
+    def __init__(self, tolerance_m: float, *, lockstep: bool = False, reach_m: float = ARM.base_reach_m) -> None:
+        """``tolerance_m``: how far the gripper may be from where the base's first pose would have it.
+
+        A turn moves the gripper by ``reach_m`` per radian at most: how far it is from the base's axis.
+        """
+        self._tolerance_m, self._lockstep, self._reach_m = tolerance_m, lockstep, reach_m
         self._pose: BasePose | None = None
         self._arrived_ns: int | None = None
         self._anchor: BasePose | None = None
@@ -64,7 +66,7 @@ class BaseWatch:
             return ""
         moved_m = math.hypot(pose.x_m - anchor.x_m, pose.y_m - anchor.y_m)
         turned_rad = abs(math.remainder(pose.yaw_rad - anchor.yaw_rad, math.tau))
-        if moved_m + REACH_M * turned_rad <= self._tolerance_m:
+        if moved_m + self._reach_m * turned_rad <= self._tolerance_m:
             return ""
         return (
             f"the base has moved by {moved_m:.3f} m and turned by {math.degrees(turned_rad):.1f} degrees since the arm "

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.arm.collision import CollisionModel
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, FINGER_FORCE_N
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import LimitProfile
+from fetch_sim2real.arm.spec import ArmSpec
 from fetch_sim2real.common.small_arrays import all_finite, any_true
 from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M
 from fetch_sim2real.control.trajectory import position_after_step
@@ -29,13 +30,14 @@ FINGER_REOPEN_HIGH_S: Final = 5.0
 class FilterSettings:
     """Every threshold of the filter.
 
-    ``tracking_error_rad``: commanded minus measured, per joint of ``ARM_JOINTS``. ``first_command_timeout_s`` takes the
-    place of ``command_timeout_s`` from activation to the first valid command: the first frames were taken before it.
-    ``send_periods``: how many control periods lie between two trajectories, where the way to the robot takes no more.
-    ``finger_effort_n``: what the gripper may press with, for the ways to a robot that can tell it; as a default the
-    rated force, which the policies were trained with. ``finger_reopen_s``: the least time between two goals that
-    open fingers that were closing; as a default so short that an actor trained without it grasps again after a miss as
-    soon as it wants to. FetchSim2RealError for either out of range.
+    Defaults are those of the default arm; ``of_arm`` has another one's. ``tracking_error_rad`` (n,): commanded minus
+    measured, per joint. ``first_command_timeout_s`` takes the place of ``command_timeout_s`` from activation to the
+    first valid command: the first frames were taken before it. ``send_periods``: how many control periods lie between
+    two trajectories, where the way to the robot takes no more. ``finger_effort_n``: what the gripper may press with,
+    for the ways to a robot that can tell it; as a default the rated force (``finger_force_n``, 0 for an arm without a
+    gripper), which the policies were trained with. ``finger_reopen_s``: the least time between two goals that open
+    fingers that were closing; as a default so short that an actor trained without it grasps again after a miss as soon
+    as it wants to. FetchSim2RealError for either out of range.
     """
 
     command_timeout_s: float = 0.1
@@ -45,27 +47,36 @@ class FilterSettings:
     max_command_age_periods: float = 8.0
     max_future_s: float = 0.01
     jump_rad: float = 0.1
-    tracking_error_rad: tuple[float, ...] = (0.2, 0.2, 0.25, 0.25, 0.3, 0.3, 0.35)
+    tracking_error_rad: tuple[float, ...] = ARM.tracking_error_rad
     activation_speed_rad_s: float = 0.05
     soft_start_s: float = 0.5
     soft_start_speed: float = 0.1  # share of the velocity limit at the moment of activation
     speed_scale: float = 1.0
     finger_dead_band_m: float = 0.001
-    finger_effort_n: float = FINGER_FORCE_N
+    finger_effort_n: float = ARM.finger_force_n
+    finger_force_n: float = ARM.finger_force_n
     finger_reopen_s: float = 0.25
     send_periods: int = 1
 
     def __post_init__(self) -> None:
         # To a Fetch an effort of 0 means all that it has.
-        if not FINGER_EFFORT_LOW_N <= self.finger_effort_n <= FINGER_FORCE_N:
+        if self.finger_force_n and not FINGER_EFFORT_LOW_N <= self.finger_effort_n <= self.finger_force_n:
             raise FetchSim2RealError(
-                f"the finger effort is {self.finger_effort_n} N, expected {FINGER_EFFORT_LOW_N} to {FINGER_FORCE_N} N"
+                f"the finger effort is {self.finger_effort_n} N, expected {FINGER_EFFORT_LOW_N} to "
+                f"{self.finger_force_n} N"
             )
         if not 0.0 <= self.finger_reopen_s <= FINGER_REOPEN_HIGH_S:
             raise FetchSim2RealError(
                 f"the time between openings of the fingers is {self.finger_reopen_s} s, "
                 f"expected 0 to {FINGER_REOPEN_HIGH_S} s"
             )
+
+
+    @classmethod
+    def of_arm(cls, arm: ArmSpec) -> FilterSettings:
+        """Return the settings of ``arm``, all others as by default."""
+        force_n = arm.finger_force_n
+        return cls(tracking_error_rad=arm.tracking_error_rad, finger_effort_n=force_n, finger_force_n=force_n)
 
 
 class ActivationError(FetchSim2RealError):
@@ -98,12 +109,12 @@ def stamp_refusal(
     return None
 
 
-def content_refusal(command: JointCommand) -> Refusal | None:
-    """What is wrong with the shapes and numbers of ``command``."""
+def content_refusal(command: JointCommand, joints: int) -> Refusal | None:
+    """Return what is wrong with the shapes and numbers of ``command`` for an arm of that many joints."""
     position, velocity, finger = command.position, command.velocity, command.finger_position_m
-    if position.shape != (7,) or (velocity is not None and velocity.shape != (7,)):
+    if position.shape != (joints,) or (velocity is not None and velocity.shape != (joints,)):
         shapes = [position.shape] if velocity is None else [position.shape, velocity.shape]
-        return Refusal("wrong_joints", f"the command's arrays have shapes {shapes}, expected (7,) each")
+        return Refusal("wrong_joints", f"the command's arrays have shapes {shapes}, expected ({joints},) each")
     if not (
         all_finite(position)
         and (velocity is None or all_finite(velocity))
@@ -114,9 +125,9 @@ def content_refusal(command: JointCommand) -> Refusal | None:
 
 
 def wanted_velocity(
-    reference: JointSetpoint, command: JointCommand, settings: FilterSettings
+    reference: JointSetpoint, command: JointCommand, settings: FilterSettings, joint_names: tuple[str, ...]
 ) -> tuple[FloatArray, Refusal | None]:
-    """The velocity (7,) that a well-formed command wants, and a refusal if its position does not fit ``reference``."""
+    """The velocity (n,) that a well-formed command wants, and a refusal if its position does not fit ``reference``."""
     velocity, expected = command.velocity, reference.position
     if velocity is None:
         velocity = (command.position - reference.position) / CONTROL_PERIOD_S
@@ -129,7 +140,7 @@ def wanted_velocity(
     joint = int(np.argmax(error))
     return velocity, Refusal(
         "jump",
-        f"{ARM_JOINTS[joint]} is commanded to {command.position[joint]:.3f} rad, expected {expected[joint]:.3f} rad "
+        f"{joint_names[joint]} is commanded to {command.position[joint]:.3f} rad, expected {expected[joint]:.3f} rad "
         f"(+-{settings.jump_rad}): commands have to start from the driver's setpoint",
     )
 
@@ -139,9 +150,10 @@ def check_activation(
 ) -> None:
     """Raise ActivationError unless ``measured`` is fresh, at rest, within the limits and clear in the scene."""
     position, velocity = measured.position, measured.velocity
-    if position.shape != (7,) or velocity.shape != (7,) or not np.all(np.isfinite([position, velocity])):
+    names, joints = model.scene.arm.joint_names, model.scene.arm.joint_count
+    if position.shape != (joints,) or velocity.shape != (joints,) or not np.all(np.isfinite([position, velocity])):
         raise ActivationError(
-            f"the measured joints are {position} rad, {velocity} rad/s, expected 7 finite values each"
+            f"the measured joints are {position} rad, {velocity} rad/s, expected {joints} finite values each"
         )
     age_s = (now_ns - measured.stamp_ns) * 1e-9
     if age_s > settings.joint_sample_timeout_s:
@@ -158,14 +170,14 @@ def check_activation(
     if moving.any():
         joint = int(np.argmax(np.abs(velocity)))
         raise ActivationError(
-            f"{ARM_JOINTS[joint]} moves at {velocity[joint]:.3f} rad/s, expected at most "
+            f"{names[joint]} moves at {velocity[joint]:.3f} rad/s, expected at most "
             f"{settings.activation_speed_rad_s} rad/s: wait until the arm is at rest"
         )
     outside = (position < profile.position_lower) | (position > profile.position_upper)
     if outside.any():
         joint = int(np.argmax(outside))
         raise ActivationError(
-            f"{ARM_JOINTS[joint]} is at {position[joint]:.3f} rad, expected {profile.position_lower[joint]:.3f} to "
+            f"{names[joint]} is at {position[joint]:.3f} rad, expected {profile.position_lower[joint]:.3f} to "
             f"{profile.position_upper[joint]:.3f} rad: move the arm inside its limits first"
         )
     clearance = model.clearance(position)

@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.arm.collision import CollisionModel, Scene
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
 from fetch_sim2real.arm.limits import LimitProfile
 from fetch_sim2real.common.small_arrays import all_finite, any_true
 from fetch_sim2real.control.checks import (
@@ -71,7 +70,8 @@ class SafetyFilter:
     """One arm's filter. Starts disabled; ``activate`` is the only way to make it follow commands."""
 
     def __init__(self, profile: LimitProfile, scene: Scene, settings: FilterSettings | None = None) -> None:
-        self.settings = settings or FilterSettings()
+        self.settings = settings or FilterSettings.of_arm(scene.arm)
+        self._arm = scene.arm
         self._profile = profile
         self.limiter = MotionLimiter(profile.scaled(self.settings.speed_scale), CollisionModel(scene))
         self._tracking_error_rad = np.array(self.settings.tracking_error_rad)
@@ -84,7 +84,7 @@ class SafetyFilter:
         self._before: RunningTrajectory | None = None
         self._sample: JointSample | None = None
         self._tracking_fault = ""
-        self._fingers = FingerGoals(self.settings)
+        self._fingers = FingerGoals(self.settings, scene.arm.finger_max_m)
         self._activated_ns = 0
         self._last_stamp_ns: int | None = None
         self._last_valid_ns: int | None = None
@@ -140,7 +140,7 @@ class SafetyFilter:
         self._ends_disabled = False
         self._sample = measured
         setpoint = JointSetpoint.at_rest(measured.position)
-        hold = resting_trajectory(setpoint.position, ACTIVATION_HOLD_S)
+        hold = resting_trajectory(setpoint.position, ACTIVATION_HOLD_S, self._arm.joint_names)
         self._running = self._before = None
         self._start(RunningTrajectory(now_ns, setpoint, hold))
         return Decision(ACTIVATED, setpoint, hold)
@@ -177,7 +177,7 @@ class SafetyFilter:
 
     def on_joint_sample(self, sample: JointSample) -> None:
         """Take note of measured joints; an excessive tracking error acts at the next tick or command."""
-        if sample.position.shape != (7,) or not all_finite(sample.position):
+        if sample.position.shape != (self._arm.joint_count,) or not all_finite(sample.position):
             return  # as good as none: too long without a usable one is noticed
         if self._sample is not None and sample.stamp_ns < self._sample.stamp_ns:
             return
@@ -192,7 +192,7 @@ class SafetyFilter:
         if any_true(error > self._tracking_error_rad):
             joint = int(np.argmax(error / self._tracking_error_rad))
             self._tracking_fault = (
-                f"{ARM_JOINTS[joint]} commanded to {commanded[joint]:.3f} rad, measured "
+                f"{self._arm.joint_names[joint]} commanded to {commanded[joint]:.3f} rad, measured "
                 f"{sample.position[joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
             )
 
@@ -232,11 +232,11 @@ class SafetyFilter:
                 self._brake(now_ns, HOLD, "nothing to do"), finger_position_m=self._fingers.take_due(now_ns)
             )
 
-        refusal = content_refusal(command)
+        refusal = content_refusal(command, self._arm.joint_count)
         if refusal:
             return self._refuse(now_ns, refusal)
         reference = self._running.at(now_ns)
-        wanted, refusal = wanted_velocity(reference, command, self.settings)
+        wanted, refusal = wanted_velocity(reference, command, self.settings, self._arm.joint_names)
         if refusal:
             return self._refuse(now_ns, refusal)
         self._last_valid_ns = now_ns
@@ -343,13 +343,14 @@ class SafetyFilter:
         on_path = running.brakes_on_path(now_ns)
         if not self.limiter.brake(reference.position, reference.velocity, on_path=on_path).viable:
             return None
-        trajectory = braking_trajectory(reference, acceleration)
+        trajectory = braking_trajectory(reference, acceleration, self._arm.joint_names)
         self._start(RunningTrajectory(now_ns, reference, trajectory, steps=0))
         return trajectory
 
     def _send(self, now_ns: int, start: JointSetpoint, steps: tuple[JointSetpoint, ...]) -> JointTrajectory:
         """The trajectory through ``steps``, a period each, and then to rest; it runs from now on."""
-        trajectory = stopping_trajectory(steps[-1], self.limiter.profile.acceleration, steps[:-1])
+        acceleration, names = self.limiter.profile.acceleration, self._arm.joint_names
+        trajectory = stopping_trajectory(steps[-1], acceleration, steps[:-1], names)
         self._start(RunningTrajectory(now_ns, start, trajectory, len(steps)))
         return trajectory
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from fetch_sim2real.arm.fetch.joints import FINGER_MAX_M
 from fetch_sim2real.control.checks import FilterSettings
 
 
@@ -16,8 +15,9 @@ class FingerGoals:
     hold.
     """
 
-    def __init__(self, settings: FilterSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: FilterSettings, finger_max_m: float) -> None:
+        """``finger_max_m``: how far a finger opens, 0 for an arm without a gripper."""
+        self._settings, self._finger_max_m = settings, finger_max_m
         self.start(math.nan)
 
     def start(self, measured_m: float) -> None:
@@ -30,8 +30,8 @@ class FingerGoals:
 
     def want(self, position_m: float | None) -> None:
         """Each finger is wanted at ``position_m``, cut to what there is; None: as it was wanted before."""
-        if position_m is not None:
-            self._wanted_m = min(max(position_m, 0.0), FINGER_MAX_M)
+        if position_m is not None and self._finger_max_m:
+            self._wanted_m = min(max(position_m, 0.0), self._finger_max_m)
 
     def take_due(self, now_ns: int) -> float | None:
         """The position [m] to send now; None if the last one sent still holds, or if the next has to wait."""

@@ -1,8 +1,8 @@
 """The motion limiter: turns a wanted joint velocity into one that can always still be stopped inside all limits.
 
 Pure and vectorised. A candidate velocity is followed by a path: one control period of constant acceleration, a coast,
-a linear ramp to rest (see ``safety.trajectory``). It passes if that whole path stays inside position limits and
-workspace and clear of tables, body and the arm itself. Otherwise what slides along the limit (``safety.sliding``) is
+a linear ramp to rest (see ``control.trajectory``). It passes if that whole path stays inside position limits and
+workspace and clear of tables, body and the arm itself. Otherwise what slides along the limit (``control.sliding``) is
 tried, and if its path does not pass either, that cut back towards plain braking, the whole joint vector by one factor.
 Limits of velocity and acceleration always act by one factor, so that the gripper keeps its direction. Braking from a
 reference on the tail of a checked path stays on that path, so a viable state always has a viable successor.
@@ -23,6 +23,7 @@ from fetch_sim2real.common.small_arrays import any_true
 from fetch_sim2real.control.path_samples import (
     SAMPLING_ERROR_M,
     STEP_END,
+    bending_m,
     sample_counts,
     samples_of_path,
     turning_points,
@@ -67,7 +68,7 @@ _VELOCITY, _ACCELERATION, _POSITION = (np.uint8(r) for r in (Rule.VELOCITY, Rule
 class LimitResult:
     """Setpoint at the end of the period and how it came about, for leading dimensions (...).
 
-    ``position``, ``velocity`` (..., 7). ``rules`` (...,): the ``Rule`` flags that the wanted velocity ran into, 0 where
+    ``position``, ``velocity`` (..., n). ``rules`` (...,): the ``Rule`` flags that the wanted velocity ran into, 0 where
     it passed unchanged. ``viable`` (...,): False where not even braking from the reference state is sure to stay
     inside the limits (possible only off a checked path): keep the running trajectory, which has its own tail.
     ``braking`` (...,): where the setpoint is the first period of a ramp to rest, which needs no coast after it.
@@ -87,6 +88,7 @@ class MotionLimiter:
         self.profile = profile
         self.model = model
         self._velocity_step = profile.acceleration * CONTROL_PERIOD_S
+        self._bending = bending_m(model.scene.arm)
         self._sliding = Sliding(profile, model.scene, _REQUIRED_M[:, 0])
         self._lower = profile.position_lower - ROUNDING
         self._upper = profile.position_upper + ROUNDING
@@ -100,7 +102,7 @@ class MotionLimiter:
         on_path: bool | NDArray[np.bool_] = True,
         speed_scale: float = 1.0,
     ) -> LimitResult:
-        """The setpoint one control period after the reference state (position, velocity), each (..., 7).
+        """The setpoint one control period after the reference state (position, velocity), each (..., n).
 
         A wanted velocity that is within all limits comes back bit for bit. ``on_path`` (...,) says that braking from
         the reference state stays on a path checked before (see ``LimitResult.viable``). ``speed_scale`` in (0, 1]
@@ -167,7 +169,7 @@ class MotionLimiter:
         fastest: FloatArray,
         on_path: NDArray[np.bool_],
     ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
-        """A viable velocity (B, 7) near ``wanted``, whether there is one, whether it brakes."""
+        """A viable velocity (B, n) near ``wanted``, whether there is one, whether it brakes."""
         found = self._sliding.velocity(reference, target, wanted, fastest)
         viable, braking = np.ones(len(found), dtype=bool), np.zeros(len(found), dtype=bool)
         left = np.flatnonzero(self._violations(*reference, found, COAST_S))
@@ -185,7 +187,7 @@ class MotionLimiter:
     def _cut_back(
         self, position: FloatArray, velocity: FloatArray, sliding: FloatArray, on_path: NDArray[np.bool_]
     ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
-        """The first viable velocity (B, 7) short of ``sliding``, whether there is one, whether it brakes."""
+        """The first viable velocity (B, n) short of ``sliding``, whether there is one, whether it brakes."""
         braked = braked_velocity(velocity, self.profile.acceleration)
         # Braking on a checked path needs no check.
         shares, coasts_s = _CUTBACKS, _COASTS_S
@@ -194,9 +196,9 @@ class MotionLimiter:
         candidates = braked[:, None] + shares[:, None] * (sliding - braked)[:, None]
         shape = candidates.shape
         violations = self._violations(
-            np.broadcast_to(position[:, None], shape).reshape(-1, 7),
-            np.broadcast_to(velocity[:, None], shape).reshape(-1, 7),
-            candidates.reshape(-1, 7),
+            np.broadcast_to(position[:, None], shape).reshape(-1, shape[-1]),
+            np.broadcast_to(velocity[:, None], shape).reshape(-1, shape[-1]),
+            candidates.reshape(-1, shape[-1]),
             np.broadcast_to(coasts_s, shape[:2]).reshape(-1),
             alternatives=len(shares),
         )
@@ -219,7 +221,7 @@ class MotionLimiter:
         Runs of ``alternatives`` rows belong to one reference state and are sampled alike, which is faster.
         """
         lever_s = tail_lever_s(wanted, self.profile.acceleration, coast_s)
-        counts = sample_counts(wanted * lever_s[:, None])
+        counts = sample_counts(wanted * lever_s[:, None], self._bending)
         if alternatives > 1:
             counts = np.repeat(counts.reshape(-1, alternatives).max(axis=1), alternatives)
         motion = np.array([position, velocity, wanted]).transpose(1, 0, 2)
@@ -234,7 +236,7 @@ class MotionLimiter:
         return rules
 
     def _broken_by(self, samples: FloatArray, turned: FloatArray) -> NDArray[np.uint8]:
-        """Rules (B,) that paths of ``samples_of_path`` (B, P, 7) with ``turning_points`` (B, T, 7) break."""
+        """Rules (B,) that paths of ``samples_of_path`` (B, P, n) with ``turning_points`` (B, T, n) break."""
         missing = ~(self.model.path_clearances(samples) >= _REQUIRED_M)  # NaN counts as missing
         obstructed = np.bitwise_or.reduce(missing * _CLEARANCE_RULES, axis=0)
         # Each joint is at its farthest after the step, at rest, or where it turns round.
@@ -244,16 +246,16 @@ class MotionLimiter:
         return np.asarray(obstructed | self._outside(extremes) * _POSITION)
 
     def _outside(self, positions: FloatArray) -> NDArray[np.bool_]:
-        """Where (B,) any of the positions (B, k, 7) is outside the limits."""
+        """Where (B,) any of the positions (B, k, n) is outside the limits."""
         inside = (positions >= self._lower) & (positions <= self._upper)
         return np.asarray(~np.logical_and.reduce(inside, axis=(1, 2)))
 
 
 def _rows(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """``values`` broadcast to ``shape`` (..., 7) as rows (B, 7)."""
+    """``values`` broadcast to ``shape`` (..., n) as rows (B, n)."""
     if values.shape != shape:
         values = np.broadcast_to(values, shape)
-    return values.reshape(-1, 7)
+    return values.reshape(-1, shape[-1])
 
 
 def _result(

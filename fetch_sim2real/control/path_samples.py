@@ -1,7 +1,7 @@
 """Where along a path the motion limiter looks: dense enough for the error that it allows for, and no denser.
 
 A path is one control period of constant acceleration, then a straight line in joint space to rest
-(``safety.trajectory``).
+(``control.trajectory``).
 """
 
 from __future__ import annotations
@@ -11,15 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.kinematics import (
-    ELBOW_FLEX_X_M,
-    FOREARM_ROLL_X_M,
-    GRIPPER_X_M,
-    SHOULDER_LIFT_M,
-    UPPERARM_ROLL_X_M,
-    WRIST_FLEX_X_M,
-    WRIST_ROLL_X_M,
-)
+from fetch_sim2real.arm.spec import ArmSpec
 from fetch_sim2real.common.small_arrays import any_true
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray
@@ -31,15 +23,14 @@ STEP_END: Final = 2
 _SAMPLE_COUNTS: Final = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
 _COUNT_STEPS: Final = _SAMPLE_COUNTS[:-1].astype(np.float64)
 
-# No point of the arm is farther than this from each joint's axis (fingertip reach, and sideways for the last roll).
-_TIP_X_M, _TIP_Y_M = 0.04, 0.06
-_HAND_M: Final = WRIST_ROLL_X_M + GRIPPER_X_M + _TIP_X_M
-_FOREARM_M: Final = FOREARM_ROLL_X_M + WRIST_FLEX_X_M + _HAND_M
-_ARM_M: Final = UPPERARM_ROLL_X_M + ELBOW_FLEX_X_M + _FOREARM_M
-REACH_M: Final = np.array([SHOULDER_LIFT_M[0] + _ARM_M, _ARM_M, _FOREARM_M, _FOREARM_M, _HAND_M, _HAND_M, _TIP_Y_M])
-# |second derivative| of any point's position along a straight joint path is at most d' BENDING d: turning joints i <= j
-# together bends the path by the reach of j.
-_BENDING_M: Final = REACH_M[np.maximum.outer(np.arange(7), np.arange(7))]
+
+def bending_m(arm: ArmSpec) -> FloatArray:
+    """Return B (n, n): |second derivative| of any point's position along a straight joint path d is at most d' B d.
+
+    Turning joints i <= j together bends the path by the reach of j.
+    """
+    joints = np.arange(arm.joint_count)
+    return np.array(arm.reach_m)[np.maximum.outer(joints, joints)]
 
 
 def path_weights(count: int) -> tuple[FloatArray, FloatArray]:
@@ -61,26 +52,29 @@ _WEIGHTS: Final = {count: path_weights(count) for count in _SAMPLE_COUNTS.tolist
 
 
 def turning_points(position: FloatArray, velocity: FloatArray, wanted: FloatArray) -> FloatArray:
-    """Where joints turn round in the step, (B, 1, 7), at their position those that do not; (B, 0, 7) if none does."""
+    """Where joints turn round in the step, (B, 1, n), at their position those that do not; (B, 0, n) if none does."""
     turning = velocity * wanted < 0.0
     if not any_true(turning):
-        return np.empty((len(position), 0, 7))
+        return np.empty((len(position), 0, position.shape[1]))
     way = np.divide(velocity * velocity, velocity - wanted, out=np.zeros_like(wanted), where=turning)
     return np.asarray((position + (0.5 * CONTROL_PERIOD_S) * way)[:, None])
 
 
 def samples_of_path(motion: FloatArray, lever_s: FloatArray, count: int) -> FloatArray:
-    """Positions (B, 3 + ``count``, 7) along paths: at once, half a period later, after the step, and along the tail.
+    """Positions (B, 3 + ``count``, n) along paths: at once, half a period later, after the step, and along the tail.
 
-    ``motion`` (B, 3, 7) is position, velocity and wanted velocity, ``lever_s`` (B,) that of ``tail_lever_s``.
+    ``motion`` (B, 3, n) is position, velocity and wanted velocity, ``lever_s`` (B,) that of ``tail_lever_s``.
     """
     of_step, of_tail = _WEIGHTS[count]
     return np.asarray((of_step + lever_s[:, None, None] * of_tail) @ motion)
 
 
-def sample_counts(tail: FloatArray) -> NDArray[np.int64]:
-    """How many samples (B,) keep the chords within ``SAMPLING_ERROR_M`` of straight tails (B, 7) in joint space."""
+def sample_counts(tail: FloatArray, bending: FloatArray) -> NDArray[np.int64]:
+    """Return how many samples (B,) keep chords within ``SAMPLING_ERROR_M`` of straight tails (B, n) in joint space.
+
+    ``bending`` (n, n) is the arm's ``bending_m``.
+    """
     swept = np.abs(tail)
-    bending = np.add.reduce((swept @ _BENDING_M) * swept, axis=1)
-    needed = np.sqrt(bending * (1.0 / (8.0 * SAMPLING_ERROR_M)))
+    bent_m = np.add.reduce((swept @ bending) * swept, axis=1)
+    needed = np.sqrt(bent_m * (1.0 / (8.0 * SAMPLING_ERROR_M)))
     return np.asarray(_SAMPLE_COUNTS[_COUNT_STEPS.searchsorted(needed)])

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import TORSO_JOINT
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.spec import ArmSpec
 from fetch_sim2real.common.stamp_sequence import CONFIRMING_STAMPS, StampSequence, StampVerdict
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.errors import ObservationError
@@ -47,8 +48,11 @@ class _Heard:
 class RobotReadings:
     """Joints and torso of one robot. Times are the driver's, which goes on steadily."""
 
-    def __init__(self, torso_height_m: float, *, simulated: bool = False, lockstep: bool = False) -> None:
+    def __init__(
+        self, torso_height_m: float, *, simulated: bool = False, lockstep: bool = False, arm: ArmSpec = ARM
+    ) -> None:
         """``torso_height_m``: what the world file says. ``simulated``: the driver's time comes in messages, too."""
+        self._arm = arm
         self._torso_height_m, self._simulated, self._lockstep = torso_height_m, simulated, lockstep
         self._merger = JointStateMerger(needs_fingers=False)
         self._sequence = StampSequence()
@@ -192,6 +196,6 @@ class RobotReadings:
         if silent_s <= TORSO_TIMEOUT_S:
             return ""
         return (
-            f"the last state of {TORSO_JOINT} is {silent_s:.3f} s old, allowed {TORSO_TIMEOUT_S} s: every clearance "
-            "depends on its height"
+            f"the last state of {self._arm.torso_joint} is {silent_s:.3f} s old, allowed {TORSO_TIMEOUT_S} s: every "
+            "clearance depends on its height"
         )

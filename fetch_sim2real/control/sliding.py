@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.arm.clearance_slopes import ClearanceSlopes, Slopes
 from fetch_sim2real.arm.collision import Scene
-from fetch_sim2real.arm.kinematics import grip_jacobian
+from fetch_sim2real.arm.kinematics import kinematics_of
 from fetch_sim2real.arm.limits import LimitProfile
-from fetch_sim2real.control.path_samples import REACH_M, path_weights, samples_of_path
+from fetch_sim2real.control.path_samples import path_weights, samples_of_path
 from fetch_sim2real.control.trajectory import braking_periods, tail_lever_s
 from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray
 
 # Where the arm slides, beyond what is required: room for the error of the linear models.
 BUFFER_M: Final = 0.001
-# What a change of motion costs: of the gripper's, 1 per m/s, and this much per rad/s that it turns; of the one motion
-# of the joints that leaves the gripper where it is; and a little of any joint, for a stretched arm.
+# What a change of motion costs: of the gripper's, 1 per m/s, and this much per rad/s that it turns; of motions of a
+# redundant arm's joints that leave the gripper where it is; and a little of any joint, for a stretched arm.
 _TURN_M, _SELF_MOTION_M, _JOINT_M = 1.0, 0.1, 0.02
 # The same where a joint stands at its stop: the others hardly make up for it, least of all those that were to rest.
 _AT_STOP_M, _IDLE_SHARE = 0.3, 0.01
@@ -47,7 +47,7 @@ _NO_BOUND: Final = 1e30
 class _Room:
     """What limits of place leave of the velocities of B rows.
 
-    Those of row b lie between ``lower`` and ``upper`` (B, 7), where joints have their stops, and
+    Those of row b lie between ``lower`` and ``upper`` (B, n), where joints have their stops, and
     ``slope[k] @ velocity >= least[k]`` holds for k from ``begin[b]`` to ``begin[b + 1]``.
     """
 
@@ -58,18 +58,18 @@ class _Room:
     begin: NDArray[np.intp]
 
     def nearest(self, metric: FloatArray, wanted: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
-        """The velocities (B, 7) nearest to ``wanted`` in ``metric`` (B, 7, 7) between the bounds (B, 7).
+        """The velocities (B, n) nearest to ``wanted`` in ``metric`` (B, n, n) between the bounds (B, n).
 
         The bounds hold in any case, the slopes as nearly as the bounds let them.
         """
-        found = np.empty_like(wanted)
+        found, joints = np.empty_like(wanted), wanted.shape[1]
         linear = -(metric * wanted[:, None]).sum(axis=2)
         for row, (begin, end) in enumerate(zip(self.begin[:-1].tolist(), self.begin[1:].tolist(), strict=True)):
-            count = end - begin
-            least, most = np.empty(7 + count), np.full(7 + count, _NO_BOUND)
-            least[:7], least[7:], most[:7] = lower[row], self.least[begin:end], upper[row]
-            kinds = np.zeros(7 + count, dtype=np.intc)
-            kinds[7:] = _SOFT
+            size = joints + end - begin
+            least, most = np.empty(size), np.full(size, _NO_BOUND)
+            least[:joints], least[joints:], most[:joints] = lower[row], self.least[begin:end], upper[row]
+            kinds = np.zeros(size, dtype=np.intc)
+            kinds[joints:] = _SOFT
             solved, _, flag, _ = daqp.solve(metric[row], linear[row], self.slope[begin:end], most, least, kinds)
             found[row] = solved if flag > 0 else wanted[row]
         return np.minimum(np.maximum(found, lower), upper)
@@ -83,6 +83,7 @@ class Sliding:
         self._profile = profile
         self._required_m = required_m
         self._slopes = ClearanceSlopes(scene)
+        self._jacobian, self._reach_m = kinematics_of(scene.arm).grip_jacobian, np.array(scene.arm.reach_m)
         self._velocity_step = profile.acceleration * CONTROL_PERIOD_S
 
     def velocity(
@@ -93,14 +94,14 @@ class Sliding:
         fastest: FloatArray,
         proposed: FloatArray | None = None,
     ) -> FloatArray:
-        """Velocity (B, 7) one control period after the ``reference`` states: position and velocity, (B, 7) each.
+        """Velocity (B, n) one control period after the ``reference`` states: position and velocity, (B, n) each.
 
-        ``target`` (B, 7) is what is wanted within the velocity limits ``fastest`` (7,), ``wanted`` (B, 7) that within
-        the acceleration limits too. What was ``proposed`` (B, 7) and did not pass makes for a better proposal.
+        ``target`` (B, n) is what is wanted within the velocity limits ``fastest`` (n,), ``wanted`` (B, n) that within
+        the acceleration limits too. What was ``proposed`` (B, n) and did not pass makes for a better proposal.
         """
         velocity = reference[1]
         room = self._room(reference, target, wanted, proposed)
-        metric, metric_at_stops = _metrics(grip_jacobian(reference[0]), target)
+        metric, metric_at_stops = _metrics(self._jacobian(reference[0]), target)
 
         # What is left of the target, apart from how fast it can be reached.
         lower = np.minimum(np.maximum(room.lower, -fastest), 0.0)
@@ -109,7 +110,8 @@ class Sliding:
         left = target.copy()
         if stopped.size:
             low, high = lower[stopped], upper[stopped]
-            stops = _Room(low, high, np.empty((0, 7)), np.empty(0), np.zeros(len(stopped) + 1, dtype=np.intp))
+            nowhere = np.zeros(len(stopped) + 1, dtype=np.intp)
+            stops = _Room(low, high, np.empty((0, low.shape[1])), np.empty(0), nowhere)
             left[stopped] = stops.nearest(metric_at_stops[stopped], target[stopped], low, high)
         left = room.nearest(metric, left, lower, upper)
         share = _length(metric, left) / np.maximum(_length(metric, target), 1e-9)
@@ -152,7 +154,7 @@ class Sliding:
         # How far any point can be from where it is on that path: nothing farther than that comes in the way.
         changed = (self._velocity_step + np.abs(velocity - proposed)) * end_s[:, None]
         longer = np.abs(proposed) * np.maximum(lever_s - own_lever_s, 0.0)[:, None]
-        within_m = ((changed + longer) * REACH_M).sum(axis=1) + np.max(self._required_m) + BUFFER_M
+        within_m = ((changed + longer) * self._reach_m).sum(axis=1) + np.max(self._required_m) + BUFFER_M
         slopes = self._slopes.of_paths(paths, within_m)
         least = self._least(slopes, paths, (position, velocity, wanted), lever_s)
         order = np.argsort(slopes.path, kind="stable")
@@ -183,18 +185,23 @@ class Sliding:
 
 
 def _metrics(jacobian: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """What changes of a velocity cost, (B, 7, 7), in general and at a joint's stop; ``jacobian`` (B, 6, 7)."""
+    """What changes of a velocity cost, (B, n, n), in general and at a joint's stop; ``jacobian`` (B, 6, n)."""
     weighted = jacobian * _WEIGHTS
     of_grip = weighted.transpose(0, 2, 1) @ weighted
-    self_motion = np.linalg.eigh(of_grip)[1][:, :, 0]
-    metric = of_grip + _SELF_MOTION_M**2 * (self_motion[:, :, None] * self_motion[:, None, :])
-    metric += _JOINT_M**2 * np.eye(7)
+    joints, directions = target.shape[1], jacobian.shape[1]
+    metric = of_grip
+    if joints > directions:
+        vectors = np.linalg.eigh(of_grip)[1]
+        for redundant in range(joints - directions):
+            self_motion = vectors[:, :, redundant]
+            metric = metric + _SELF_MOTION_M**2 * (self_motion[:, :, None] * self_motion[:, None, :])
+    metric = metric + _JOINT_M**2 * np.eye(joints)
     share = np.abs(target) / np.maximum(np.max(np.abs(target), axis=1), 1e-9)[:, None]
-    return metric, of_grip + np.eye(7) * (_AT_STOP_M**2 / (share * share + _IDLE_SHARE**2))[:, None]
+    return metric, of_grip + np.eye(joints) * (_AT_STOP_M**2 / (share * share + _IDLE_SHARE**2))[:, None]
 
 
 def _length(metric: FloatArray, velocity: FloatArray) -> FloatArray:
-    """Length (B,) of velocities (B, 7)."""
+    """Length (B,) of velocities (B, n)."""
     return np.asarray(np.sqrt(((metric * velocity[:, None]).sum(axis=2) * velocity).sum(axis=1)))
 
 

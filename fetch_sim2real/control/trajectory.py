@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.small_arrays import any_true
 from fetch_sim2real.timing import COAST_S, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory, TrajectoryPoint
@@ -23,12 +23,12 @@ _Powers = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 def position_after_step(position: FloatArray, velocity: FloatArray, next_velocity: FloatArray) -> FloatArray:
-    """Position after one control period of constant acceleration between two velocities; shapes (..., 7)."""
+    """Position after one control period of constant acceleration between two velocities; shapes (..., n)."""
     return position + 0.5 * (velocity + next_velocity) * CONTROL_PERIOD_S
 
 
 def braking_periods(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
-    """Whole control periods (...,) that a linear ramp from ``velocity`` (..., 7) to rest takes within ``acceleration``.
+    """Whole control periods (...,) that a linear ramp from ``velocity`` (..., n) to rest takes within ``acceleration``.
 
     Whole periods, so that braking anew at the end of each period retraces the same ramp and ends exactly at rest.
     """
@@ -37,18 +37,21 @@ def braking_periods(velocity: FloatArray, acceleration: FloatArray) -> FloatArra
 
 
 def braked_velocity(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
-    """Velocity (..., 7) after one control period on the ramp to rest; keeps the direction of ``velocity``."""
+    """Velocity (..., n) after one control period on the ramp to rest; keeps the direction of ``velocity``."""
     periods = np.maximum(braking_periods(velocity, acceleration), 1.0)
     return velocity * (1.0 - 1.0 / periods)[..., None]
 
 
 def tail_lever_s(velocity: FloatArray, acceleration: FloatArray, coast_s: float | FloatArray) -> FloatArray:
-    """What ``velocity`` (..., 7) has to be multiplied with for the displacement of coast and ramp together; (...,)."""
+    """What ``velocity`` (..., n) has to be multiplied with for the displacement of coast and ramp together; (...,)."""
     return np.asarray(coast_s + 0.5 * CONTROL_PERIOD_S * braking_periods(velocity, acceleration))
 
 
 def stopping_trajectory(
-    setpoint: JointSetpoint, acceleration: FloatArray, before: tuple[JointSetpoint, ...] = ()
+    setpoint: JointSetpoint,
+    acceleration: FloatArray,
+    before: tuple[JointSetpoint, ...] = (),
+    joint_names: tuple[str, ...] = ARM.joint_names,
 ) -> JointTrajectory:
     """The trajectory that reaches ``setpoint`` after one control period and then, unless replaced, comes to rest.
 
@@ -63,25 +66,29 @@ def stopping_trajectory(
         coasted = setpoint.position + setpoint.velocity * COAST_S
         points.append(TrajectoryPoint(step_s + COAST_S, coasted, setpoint.velocity))
         points.append(_end_of_ramp(step_s + COAST_S, JointSetpoint(coasted, setpoint.velocity), acceleration))
-    return JointTrajectory(ARM_JOINTS, tuple(points))
+    return JointTrajectory(joint_names, tuple(points))
 
 
-def braking_trajectory(start: JointSetpoint, acceleration: FloatArray) -> JointTrajectory:
+def braking_trajectory(
+    start: JointSetpoint, acceleration: FloatArray, joint_names: tuple[str, ...] = ARM.joint_names
+) -> JointTrajectory:
     """The linear ramp from ``start`` to rest.
 
     One segment, although others could be told its first period apart: a goal that a controller takes up late, or
     sooner than the one before it, begins away from ``start``, and has the whole ramp to make up for that.
     """
-    return JointTrajectory(ARM_JOINTS, (_end_of_ramp(0.0, start, acceleration),))
+    return JointTrajectory(joint_names, (_end_of_ramp(0.0, start, acceleration),))
 
 
-def resting_trajectory(position: FloatArray, duration_s: float) -> JointTrajectory:
-    """To rest at ``position`` (7,) over ``duration_s``."""
-    return JointTrajectory(ARM_JOINTS, (TrajectoryPoint(duration_s, position, np.zeros_like(position)),))
+def resting_trajectory(
+    position: FloatArray, duration_s: float, joint_names: tuple[str, ...] = ARM.joint_names
+) -> JointTrajectory:
+    """To rest at ``position`` (n,) over ``duration_s``."""
+    return JointTrajectory(joint_names, (TrajectoryPoint(duration_s, position, np.zeros_like(position)),))
 
 
 def time_to_rest_s(velocity: FloatArray, acceleration: FloatArray) -> float:
-    """How long the ramp from ``velocity`` (7,) to rest takes."""
+    """How long the ramp from ``velocity`` (n,) to rest takes."""
     return float(braking_periods(velocity, acceleration)) * CONTROL_PERIOD_S
 
 
@@ -129,7 +136,7 @@ def _on_curve(powers: FloatArray | _Powers, duration_s: float, t_s: float) -> Jo
 
 
 def _hermite_powers(begin: JointSetpoint, end: JointSetpoint, duration_s: float) -> _Powers:
-    """Coefficients (7,) of the powers 0 to 3 of the share of ``duration_s``."""
+    """Coefficients (n,) of the powers 0 to 3 of the share of ``duration_s``."""
     change = end.position - begin.position
     begin_slope, end_slope = begin.velocity * duration_s, end.velocity * duration_s
     quadratic = 3.0 * change - 2.0 * begin_slope - end_slope
@@ -157,7 +164,7 @@ class RunningTrajectory:
         return sample_trajectory(self.trajectory, self.start, elapsed_s)
 
     def position_at(self, now_ns: int) -> FloatArray:
-        """Commanded position (7,) at ``now_ns``, to rounding what ``at`` gives; cheaper, as joint states come often."""
+        """Commanded position (n,) at ``now_ns``, to rounding what ``at`` gives; cheaper, as joint states come often."""
         elapsed_s = (now_ns - self.sent_ns) * 1e-9
         if not self._is_in_step(elapsed_s):
             return self.at(now_ns).position

@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import SetupError
@@ -125,7 +125,7 @@ def _nearest(by_stamp: Mapping[int, Any], stamp_ns: int) -> Any:
 
 
 def _arm(message: Any) -> FloatArray:
-    return np.array([message.position[message.name.index(joint)] for joint in ARM_JOINTS])
+    return np.array([message.position[message.name.index(joint)] for joint in ARM.joint_names])
 
 
 def _position(message: Any) -> FloatArray:

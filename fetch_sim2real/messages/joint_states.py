@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS, TORSO_JOINT
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -20,10 +20,10 @@ from fetch_sim2real.types import FloatArray, JointSample
 if TYPE_CHECKING:
     from sensor_msgs.msg import JointState
 
-_ARM: Final = len(ARM_JOINTS)
-_INDEX: Final = {name: index for index, name in enumerate(COMMAND_JOINTS)}
+_ARM: Final = len(ARM.joint_names)
+_INDEX: Final = {name: index for index, name in enumerate(ARM.command_joints)}
 # What a robot reports, in one message.
-_ROBOT_JOINTS: Final = [*COMMAND_JOINTS, TORSO_JOINT]
+_ROBOT_JOINTS: Final = [*ARM.command_joints, ARM.torso_joint]
 _NEVER: Final = int(np.iinfo(np.int64).min)
 # An opening this old says nothing about the gripper any more, nor does one that is as far ahead: by another clock.
 MAX_FINGER_AGE_NS: Final = 1_000_000_000
@@ -51,9 +51,9 @@ class JointStateMerger:
 
     def __init__(self, *, needs_fingers: bool = True, needs_velocity: bool = True) -> None:
         self._needs_fingers, self._needs_velocity = needs_fingers, needs_velocity
-        self._position: FloatArray = np.full(len(COMMAND_JOINTS), np.nan)
+        self._position: FloatArray = np.full(len(ARM.command_joints), np.nan)
         self._velocity: FloatArray = np.full(_ARM, np.nan)
-        self._stamp_ns = np.full(len(COMMAND_JOINTS), _NEVER, dtype=np.int64)
+        self._stamp_ns = np.full(len(ARM.command_joints), _NEVER, dtype=np.int64)
         self._places: dict[tuple[str, ...], _Places] = {}
         self._names: tuple[str, ...] = ()
         self.torso_height_m: float | None = None
@@ -92,19 +92,19 @@ class JointStateMerger:
         if not self._names:
             return "no joint state has come"
         arm = self._stamp_ns[:_ARM]
-        unknown = [name for name, stamp_ns in zip(ARM_JOINTS, arm, strict=True) if stamp_ns == _NEVER]
+        unknown = [name for name, stamp_ns in zip(ARM.joint_names, arm, strict=True) if stamp_ns == _NEVER]
         if unknown:
             verb = "is" if len(unknown) == 1 else "are"
             return f"joint states come, but {', '.join(unknown)} {verb} missing; they hold {', '.join(self._names)}"
         behind_ns = arm.max() - arm
-        late = [name for name, behind in zip(ARM_JOINTS, behind_ns, strict=True) if behind > CONTROL_PERIOD_NS]
+        late = [name for name, behind in zip(ARM.joint_names, behind_ns, strict=True) if behind > CONTROL_PERIOD_NS]
         if late:
             verb, behind_s = "has" if len(late) == 1 else "have", int(behind_ns.max()) * 1e-9
             return f"joint states come, but {', '.join(late)} {verb} ceased, {behind_s:.3f} s before the others"
         if self._needs_fingers and not len(self._fresh_fingers(int(arm.min()))):
             known_ns = int(self._stamp_ns[_ARM:].max())
             if known_ns == _NEVER:
-                return f"joint states come, but neither of {' and '.join(GRIPPER_JOINTS)}"
+                return f"joint states come, but neither of {' and '.join(ARM.gripper_joints)}"
             behind_s = (int(arm.min()) - known_ns) * 1e-9
             way = "behind" if behind_s > 0.0 else "ahead of"
             return f"joint states come, but the gripper's are {abs(behind_s):.3f} s {way} the arm's"
@@ -130,7 +130,7 @@ class JointStateMerger:
         if names not in self._places:
             if len(self._places) > 16:  # somebody makes up names
                 self._places.clear()
-            needed = {*ARM_JOINTS, TORSO_JOINT, *(GRIPPER_JOINTS if self._needs_fingers else ())}
+            needed = {*ARM.joint_names, ARM.torso_joint, *(ARM.gripper_joints if self._needs_fingers else ())}
             twice = sorted({name for name in names if name in needed and names.count(name) > 1})
             if twice:
                 raise ObservationError(f"joint state that names {', '.join(twice)} twice")
@@ -169,9 +169,9 @@ class _Places:
 
     @staticmethod
     def of(names: tuple[str, ...], with_fingers: bool) -> _Places:
-        arm = [(i, _INDEX[name]) for i, name in enumerate(names) if name in ARM_JOINTS]
-        fingers = [(i, _INDEX[name]) for i, name in enumerate(names) if with_fingers and name in GRIPPER_JOINTS]
-        torso = names.index(TORSO_JOINT) if TORSO_JOINT in names else None
+        arm = [(i, _INDEX[name]) for i, name in enumerate(names) if name in ARM.joint_names]
+        fingers = [(i, _INDEX[name]) for i, name in enumerate(names) if with_fingers and name in ARM.gripper_joints]
+        torso = names.index(ARM.torso_joint) if ARM.torso_joint in names else None
         return _Places(
             names, [i for i, _ in arm], [k for _, k in arm], [i for i, _ in fingers], [k for _, k in fingers], torso
         )
@@ -183,8 +183,8 @@ class _Places:
 
 
 def _require_finite(quantity: str, values: FloatArray, joints: list[int]) -> None:
-    bad = [ARM_JOINTS[joint] for value, joint in zip(values, joints, strict=True) if not np.isfinite(value)]
+    bad = [ARM.joint_names[joint] for value, joint in zip(values, joints, strict=True) if not np.isfinite(value)]
     if bad:
-        value = float(values[[ARM_JOINTS[joint] for joint in joints].index(bad[0])])
+        value = float(values[[ARM.joint_names[joint] for joint in joints].index(bad[0])])
         word = "NaN" if np.isnan(value) else "infinite"
         raise ObservationError(f"the {quantity} of {', '.join(bad)} is {word}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, COMMAND_JOINTS, GRIPPER_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.raw_header import frame_id_in
 from fetch_sim2real.common.validation import NAMES_SHOWN, shortened
 from fetch_sim2real.errors import CommandError, ObservationError
@@ -138,7 +138,7 @@ class SetpointReport:
         return self.outcome == ACTIVATED
 
 
-_ARM: Final = len(ARM_JOINTS)
+_ARM: Final = len(ARM.joint_names)
 # Whole numbers up to here are exact in a double.
 _MOST_SENT: Final = 2.0**53
 # Numbers beyond cannot be computed with, and mean nothing.
@@ -160,11 +160,11 @@ def encode_command(command: JointCommand, limit_profile: str = "") -> JointTraje
     message.header.frame_id = limit_profile
     if command.hold:
         return message
-    names: tuple[str, ...] = ARM_JOINTS
+    names: tuple[str, ...] = ARM.joint_names
     positions = command.position.tolist()
     velocities = [] if command.velocity is None else command.velocity.tolist()
     if command.finger_position_m is not None:
-        names = COMMAND_JOINTS
+        names = ARM.command_joints
         positions += [command.finger_position_m] * 2
         velocities += [0.0, 0.0] if velocities else []
     message.joint_names = list(names)
@@ -178,10 +178,10 @@ def decode_command(message: Any) -> JointCommand:
     if not message.joint_names and not message.points:
         return JointCommand(stamp_ns=stamp_ns, hold=True)
     names = tuple(message.joint_names)
-    if sorted(names) not in (sorted(ARM_JOINTS), sorted(COMMAND_JOINTS)):
+    if sorted(names) not in (sorted(ARM.joint_names), sorted(ARM.command_joints)):
         raise CommandError(
-            f"command for joints {shortened(list(names), NAMES_SHOWN)}, expected the arm's {list(ARM_JOINTS)} with or "
-            f"without the fingers' {list(GRIPPER_JOINTS)}"
+            f"command for joints {shortened(list(names), NAMES_SHOWN)}, expected the arm's {list(ARM.joint_names)} "
+            f"with or without the fingers' {list(ARM.gripper_joints)}"
         )
     if len(message.points) != 1:
         raise CommandError(f"command with {len(message.points)} points, expected one")
@@ -190,7 +190,7 @@ def decode_command(message: Any) -> JointCommand:
     for what, given in values.items():
         if len(given) != len(names) and not (what == "velocities" and len(given) == 0):
             raise CommandError(f"command with {len(given)} {what} for {len(names)} joints")
-    order = [names.index(name) for name in (COMMAND_JOINTS if len(names) > _ARM else ARM_JOINTS)]
+    order = [names.index(name) for name in (ARM.command_joints if len(names) > _ARM else ARM.joint_names)]
     position = np.array(point.positions)[order]
     velocity = np.array(point.velocities)[order] if len(point.velocities) else None
     fingers = position[_ARM:]
@@ -217,7 +217,7 @@ def encode_setpoint_report(report: SetpointReport, sent: SentCounts) -> JointSta
     from sensor_msgs.msg import JointState
 
     setpoint = report.setpoint
-    message = JointState(name=[] if setpoint is None else list(ARM_JOINTS))
+    message = JointState(name=[] if setpoint is None else list(ARM.joint_names))
     message.header.stamp = encode_stamp(report.stamp_ns)
     message.header.frame_id = report.outcome
     if setpoint is not None:
@@ -251,11 +251,11 @@ def _setpoint(message: Any) -> JointSetpoint | None:
     if not (len(message.name) or len(message.position) or len(message.velocity)):
         return None
     position, velocity = np.array(message.position), np.array(message.velocity)
-    if tuple(message.name) != ARM_JOINTS or position.shape != (_ARM,) or velocity.shape != (_ARM,):
+    if tuple(message.name) != ARM.joint_names or position.shape != (_ARM,) or velocity.shape != (_ARM,):
         names = shortened(list(message.name), NAMES_SHOWN)
         raise ObservationError(
             f"setpoint for joints {names} with {len(position)} positions and {len(velocity)} velocities, expected "
-            f"{list(ARM_JOINTS)}"
+            f"{list(ARM.joint_names)}"
         )
     if not (np.all(np.isfinite(position)) and np.all(np.isfinite(velocity))):
         raise ObservationError(f"setpoint that is not finite: {position.tolist()}, {velocity.tolist()}")

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.arm.collision import CollisionModel
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import DifferentialIk
-from fetch_sim2real.arm.limits import COMMAND_LOWER_RAD, COMMAND_UPPER_RAD
 from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSPACE_M
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.timing import CONTROL_PERIOD_S, CONTROL_RATE_HZ
@@ -68,7 +68,7 @@ def plan_move(model: CollisionModel, ik: DifferentialIk, position: FloatArray, t
 
 def _obstacle(model: CollisionModel, way: FloatArray) -> str:
     """What is in the way on straight lines between the waypoints (N, 7); empty if nothing is."""
-    if np.any(way < COMMAND_LOWER_RAD) or np.any(way > COMMAND_UPPER_RAD):
+    if np.any(way < ARM.command_lower_rad) or np.any(way > ARM.command_upper_rad):
         return "it leaves the joints' limits"
     for begin, end in pairwise(way):
         count = 2 + int(np.abs(end - begin).max() / _SAMPLE_STEP_RAD)

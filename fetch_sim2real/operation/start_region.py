@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.policy.manifest import Manifest
 from fetch_sim2real.sim.world_file import load_world
@@ -47,14 +47,14 @@ def departure_from(region: StartRegion, ik: DifferentialIk, position: FloatArray
             f"the gripper is at {_text(grip_m)} m, {100 * float(outside.max()):.0f} cm outside the region where "
             f"training began, {_text(region.lower_m)} to {_text(region.upper_m)} m"
         )
-    trained = ik.reach(HOME_POSITION_RAD, grip_m)
+    trained = ik.reach(ARM.home_rad, grip_m)
     if trained is None:
         return f"the gripper is at {_text(grip_m)} m, where it cannot point down"
     off = np.abs(position - trained)
     if np.any(off > _POSTURE_TOLERANCE_RAD):
         joint = int(np.argmax(off))
         return (
-            f"{ARM_JOINTS[joint]} is at {position[joint]:.2f} rad, training began at this place with "
+            f"{ARM.joint_names[joint]} is at {position[joint]:.2f} rad, training began at this place with "
             f"{trained[joint]:.2f} rad (gripper down, elbow up)"
         )
     return ""
@@ -62,7 +62,7 @@ def departure_from(region: StartRegion, ik: DifferentialIk, position: FloatArray
 
 def start_position(region: StartRegion, ik: DifferentialIk) -> FloatArray | None:
     """Joint positions (7,) [rad] in the middle of the region; None if it is out of reach."""
-    return ik.reach(HOME_POSITION_RAD, region.centre_m)
+    return ik.reach(ARM.home_rad, region.centre_m)
 
 
 def _text(point_m: FloatArray) -> str:

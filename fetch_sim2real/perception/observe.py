@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, FINGER_MAX_M
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.schema import PositiveFloat, Record
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.perception.camera import CameraModel
@@ -109,7 +109,7 @@ def make_observation_spec(
     known = {f"goal_{axis}": (goal_centre_m[i], goal_scale_m[i]) for i, axis in enumerate("xyz")}
     for stem in ("grip", "commanded"):
         known |= {f"{stem}_{axis}": (grip_centre_m[i], grip_scale_m[i]) for i, axis in enumerate("xyz")}
-    known["finger"] = (FINGER_MAX_M / 2, FINGER_MAX_M / 2)
+    known["finger"] = (ARM.finger_max_m / 2, ARM.finger_max_m / 2)
     values = []
     for name in _layout(proprioception, commanded, last_actions):
         centre, scale = known.get(name, (0.0, 1.0))
@@ -187,7 +187,7 @@ def observe(
     _require_shape("last actions", last_actions, (spec.last_actions, ACTION_SIZE))
     grip_m = None
     if spec.proprioception:
-        _require_shape("arm joint position", joints.position, (len(ARM_JOINTS),))
+        _require_shape("arm joint position", joints.position, (len(ARM.joint_names),))
         skew_ns = joints.stamp_ns - frame.stamp_ns
         if abs(skew_ns) > MAX_JOINT_SKEW_NS:
             raise ObservationError(joint_skew_words(skew_ns))
@@ -195,7 +195,7 @@ def observe(
         _require_shape("gripper position", grip_m, (3,))
     commanded_m = None
     if spec.commanded:
-        _require_shape("commanded arm position", commanded_rad, (len(ARM_JOINTS),))
+        _require_shape("commanded arm position", commanded_rad, (len(ARM.joint_names),))
         commanded_m = grip_position(commanded_rad)
     vector = observation_vector(spec, goal_m, grip_m, joints.finger_position_m, commanded_m, last_actions)
     return Observation(preprocess(frame, camera, spec.image), vector)

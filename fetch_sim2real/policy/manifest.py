@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, TORSO_RANGE_M
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import TargetBox
 from fetch_sim2real.arm.limits import PROFILES
 from fetch_sim2real.common.schema import PositiveFloat, Record, Vector3
@@ -191,8 +191,8 @@ class ManifestContent(Record):
     @field_validator("joint_order")
     @classmethod
     def _same_joints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if value != ARM_JOINTS:
-            raise ValueError(f"joint order is {list(value)}, this code's is {list(ARM_JOINTS)}")
+        if value != ARM.joint_names:
+            raise ValueError(f"joint order is {list(value)}, this code's is {list(ARM.joint_names)}")
         return value
 
     @field_validator("control_rate_hz")
@@ -212,8 +212,8 @@ class ManifestContent(Record):
     @field_validator("torso_height_m")
     @classmethod
     def _torso_in_range(cls, value: float) -> float:
-        if not TORSO_RANGE_M[0] <= value <= TORSO_RANGE_M[1]:
-            raise ValueError(f"torso height is {value} m, the torso moves in {TORSO_RANGE_M}")
+        if not ARM.torso_range_m[0] <= value <= ARM.torso_range_m[1]:
+            raise ValueError(f"torso height is {value} m, the torso moves in {ARM.torso_range_m}")
         return value
 
 

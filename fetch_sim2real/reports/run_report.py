@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, POSITION_LOWER_RAD, POSITION_UPPER_RAD, VELOCITY_RAD_S
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.bags.reading import RecordedBag, decoded
 from fetch_sim2real.bags.run import RecordedRun
 from fetch_sim2real.bags.times import TimeAxis, latency_s, recorded_s, spread_ms
@@ -178,10 +178,10 @@ def _joints(run: RecordedRun, axis: TimeAxis) -> str:
     position = np.array([sample.position for sample in run.joints])
     velocity = np.array([sample.velocity for sample in run.joints])
     rows, charts = [], []
-    for index, name in enumerate(ARM_JOINTS):
-        low, high = float(POSITION_LOWER_RAD[index]), float(POSITION_UPPER_RAD[index])
+    for index, name in enumerate(ARM.joint_names):
+        low, high = float(ARM.position_lower_rad[index]), float(ARM.position_upper_rad[index])
         least, most = float(position[:, index].min()), float(position[:, index].max())
-        fastest, limit = float(np.abs(velocity[:, index]).max()), float(VELOCITY_RAD_S[index])
+        fastest, limit = float(np.abs(velocity[:, index]).max()), float(ARM.velocity_rad_s[index])
         rows.append((
             name, f"{least:.3f} to {most:.3f}", f"{low:.3f} to {high:.3f}", f"{min(least - low, high - most):.3f}",
             f"{fastest:.3f}", f"{limit:.3f}", f"{fastest / limit:.0%}",

@@ -14,7 +14,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
 from fetch_sim2real.graph import CHECK_GRAPH, JOINT_STATES, Qos, Topic
 from fetch_sim2real.policy.pairing import stamp_offset_ns
@@ -59,7 +59,7 @@ class _JointListener(_Listener):
 
     def __init__(self, topic: Topic) -> None:
         super().__init__(topic)
-        self._arm_ns: dict[str, list[int]] = {name: [] for name in ARM_JOINTS}
+        self._arm_ns: dict[str, list[int]] = {name: [] for name in ARM.joint_names}
 
     def note(self, message: bytes) -> None:
         super().note(message)

@@ -23,7 +23,7 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, FINGER_MAX_M
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.episode import ClosedLoop
 from fetch_sim2real.perception.observe import ACTION_SIZE, ObservationSpec
 from fetch_sim2real.types import FloatArray
@@ -32,7 +32,7 @@ _CENTRES_M: Final = np.array([0.63, 0.0, 0.80, 0.63, 0.0, 0.80])
 _POSITION_UNIT_M, _DELAY_UNIT_S = 0.2, 0.1
 _OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
 # All but the last actions.
-_FIXED_SIZE: Final = 3 + 3 + 6 + 6 + 1 + 4 * len(ARM_JOINTS) + 2 + 3
+_FIXED_SIZE: Final = 3 + 3 + 6 + 6 + 1 + 4 * len(ARM.joint_names) + 2 + 3
 
 
 def full_state(loop: ClosedLoop, last_actions: FloatArray) -> FloatArray:
@@ -45,7 +45,7 @@ def full_state(loop: ClosedLoop, last_actions: FloatArray) -> FloatArray:
     state[0:6] = (state[0:6] - _CENTRES_M) / _POSITION_UNIT_M
     state[6:12] = sim.object_rotation.reshape(9)[:6]
     state[12:18] = sim.object_velocity / _POSITION_UNIT_M
-    state[18] = 2.0 * measured.finger_position_m / FINGER_MAX_M - 1.0
+    state[18] = 2.0 * measured.finger_position_m / ARM.finger_max_m - 1.0
     state[19:26], state[26:33] = sim.true_arm_position(), measured.velocity
     state[33:40], state[40:47] = setpoint.position - measured.position, setpoint.velocity
     state[47:-5] = last_actions.reshape(-1)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.timing import PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint, JointTrajectory
@@ -39,7 +39,7 @@ class ArmServos:
         self._measured = measured
         self._arm = TrajectoryFollower(reported_rad, 0.0)
         self._pending: list[tuple[int, JointTrajectory]] = []
-        self._targets_from, self._targets = 0, np.zeros((0, len(ARM_JOINTS)))
+        self._targets_from, self._targets = 0, np.zeros((0, len(ARM.joint_names)))
 
     def send(self, step: int, trajectory: JointTrajectory) -> None:
         """Take effect the latency after ``step``."""

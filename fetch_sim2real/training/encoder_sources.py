@@ -7,8 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import FINGER_MAX_M
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.sensors.camera_timing import Captured
@@ -43,7 +42,7 @@ def scattered_pictures(
     rng = np.random.default_rng([run_seed, *stream.encode(), 1])
     seeds = training_seeds(run_seed, stream)
     lower, upper = box_of(world.workcell.workspace_m)
-    arm = np.array(HOME_POSITION_RAD)
+    arm = np.array(ARM.home_rad)
     for index in range(count):
         if index % _PICTURES_PER_WORLD == 0:
             draw = sim.reset(next(seeds))
@@ -56,7 +55,7 @@ def scattered_pictures(
         arm = arm if reached is None else reached
         if held:
             object_m = sim.ik.grip_position_m(arm) + rng.normal(0.0, [0.008, 0.004, 0.008])
-        finger_m = float(draw.dynamics.object.half_extents_m[0]) if held else FINGER_MAX_M * float(rng.integers(2))
+        finger_m = float(draw.dynamics.object.half_extents_m[0]) if held else ARM.finger_max_m * float(rng.integers(2))
         frame = sim.snapshot(arm, finger_m, object_m, rng.uniform(-np.pi, np.pi))
         album.add(Captured(frame.stamp_ns, frame, sim.truth()))
         tell(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fetch_sim2real import __version__
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE
 from fetch_sim2real.common.ranges import Range, box_of
 from fetch_sim2real.control.target_box import target_box_of
@@ -88,7 +88,7 @@ def manifest_of(
             lower_m=tuple(lower.tolist()),
             upper_m=tuple(upper.tolist()),
         ),
-        joint_order=ARM_JOINTS,
+        joint_order=ARM.joint_names,
         action=ActionRecord(
             scale_m=ACTION_SCALE_M,
             gripper="controlled" if task.controls_gripper else "blocked",

@@ -6,29 +6,9 @@ boxes bound the meshes of the base, the torso and the head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-Point = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class LinkSphere:
-    """A sphere fixed in a link: centre in the link's frame and radius, in metres."""
-
-    link: str
-    center_m: Point
-    radius_m: float
-
-
-@dataclass(frozen=True)
-class Box:
-    """An axis-aligned box in ``base_link`` [m]."""
-
-    name: str
-    lower_m: Point
-    upper_m: Point
-
+from fetch_sim2real.arm.spec import BodyBox, CollisionShapes, LinkSphere
 
 SHOULDER_SPHERES: Final = (
     LinkSphere("shoulder_pan_link", (0.007, -0.006, 0.035), 0.103),
@@ -75,23 +55,44 @@ _ROOTS: Final = tuple(LinkSphere("gripper_link", (-0.012, y_m, 0.0), 0.022) for 
 FINGER_SPHERES: Final = (*_TIPS, *_TIP_CORNERS, *_ROOTS)
 
 # The torso's lifted part begins at torso_lift_link, so the upper boxes move with its height.
-TORSO_LIFT_Z_M: Final = 0.3774
 _TORSO_X_M: Final = -0.0869
 _BASE_TOP_M: Final = 0.36
+_BACK_M: Final = _TORSO_X_M - 0.186
 
 
-def body_boxes(torso_height_m: float) -> tuple[Box, ...]:
-    """Base, torso and head with the torso lifted by ``torso_height_m``; those of the head cover 45 degrees of pan."""
-    z_m = TORSO_LIFT_Z_M + torso_height_m
-    back_m = _TORSO_X_M - 0.186
-    return (
-        Box("base", (-0.287, -0.264, 0.0), (0.287, 0.264, _BASE_TOP_M)),
-        Box("torso", (back_m, -0.171, _BASE_TOP_M), (_TORSO_X_M + 0.051, 0.171, z_m + 0.45)),
-        Box("shoulder mount", (_TORSO_X_M, -0.056, z_m + 0.17), (_TORSO_X_M + 0.173, 0.056, z_m + 0.305)),
-        Box("neck", (back_m, -0.171, z_m + 0.45), (_TORSO_X_M + 0.134, 0.171, z_m + 0.604)),
-        # The head's front is round: in steps from the chin up.
-        Box("chin", (-0.16, -0.2, z_m + 0.6), (0.15, 0.2, z_m + 0.618)),
-        Box("mouth", (-0.16, -0.2, z_m + 0.618), (0.155, 0.2, z_m + 0.63)),
-        Box("nose", (-0.16, -0.2, z_m + 0.63), (0.16, 0.2, z_m + 0.64)),
-        Box("head", (-0.16, -0.2, z_m + 0.64), (0.165, 0.2, z_m + 0.72)),
-    )
+def _lifted(name: str, lower: tuple[float, float, float], upper: tuple[float, float, float]) -> BodyBox:
+    return BodyBox(name, lower, upper, lifts_lower=True, lifts_upper=True)
+
+
+# Base, torso and head; those of the head cover 45 degrees of pan.
+BODY_BOXES: Final = (
+    BodyBox("base", (-0.287, -0.264, 0.0), (0.287, 0.264, _BASE_TOP_M)),
+    BodyBox("torso", (_BACK_M, -0.171, _BASE_TOP_M), (_TORSO_X_M + 0.051, 0.171, 0.45), lifts_upper=True),
+    _lifted("shoulder mount", (_TORSO_X_M, -0.056, 0.17), (_TORSO_X_M + 0.173, 0.056, 0.305)),
+    _lifted("neck", (_BACK_M, -0.171, 0.45), (_TORSO_X_M + 0.134, 0.171, 0.604)),
+    # The head's front is round: in steps from the chin up.
+    _lifted("chin", (-0.16, -0.2, 0.6), (0.15, 0.2, 0.618)),
+    _lifted("mouth", (-0.16, -0.2, 0.618), (0.155, 0.2, 0.63)),
+    _lifted("nose", (-0.16, -0.2, 0.63), (0.16, 0.2, 0.64)),
+    _lifted("head", (-0.16, -0.2, 0.64), (0.165, 0.2, 0.72)),
+)
+
+# The fine fingers, the arm from shoulder to gripper, the coarse hand. A table's checks use the fine fingers, all others
+# the coarse hand.
+_SPHERES: Final = (
+    *FINGER_SPHERES, *SHOULDER_SPHERES, *UPPERARM_SPHERES, *FOREARM_SPHERES, *WRIST_SPHERES, HAND_SPHERE,
+)  # fmt: skip
+_SHOULDER: Final = len(FINGER_SPHERES)
+_UPPERARM: Final = _SHOULDER + len(SHOULDER_SPHERES)
+_FOREARM: Final = _UPPERARM + len(UPPERARM_SPHERES)
+_WRIST: Final = _FOREARM + len(FOREARM_SPHERES)
+
+SHAPES: Final = CollisionShapes(
+    spheres=_SPHERES,
+    table_spheres=tuple(range(len(_SPHERES) - 1)),
+    # The shoulder cannot reach the body it is mounted on; the forearm cannot fold onto the upper arm (the elbow stops
+    # at 129 degrees). What can touch the upper arm and the shoulder is the wrist and all that follows it.
+    body_spheres=tuple(range(_UPPERARM, len(_SPHERES))),
+    self_pairs=tuple((inner, outer) for inner in range(_SHOULDER, _FOREARM) for outer in range(_WRIST, len(_SPHERES))),
+    body=BODY_BOXES,
+)

@@ -15,7 +15,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.messages.motion import encode_trajectory
 from fetch_sim2real.messages.poses import encode_goal
@@ -170,7 +170,7 @@ class RobotLink:
         Ends it after ``limit_s`` or when ``aborted()``; the caller disables the driver.
         """
         points = [TrajectoryPoint(float(i), q, q * 0.0) for i, q in enumerate(move.waypoints)]
-        message = encode_trajectory(JointTrajectory(ARM_JOINTS, tuple(points)), 0)
+        message = encode_trajectory(JointTrajectory(ARM.joint_names, tuple(points)), 0)
         self._move_answers.clear()
         self._move.publish(message)
         self.session.wait_until(lambda: bool(self._move_answers), ANSWER_LIMIT_S, lambda: "answer to the move")

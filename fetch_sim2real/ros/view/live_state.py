@@ -13,14 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.fetch.joints import (
-    ARM_JOINTS,
-    FINGER_MAX_M,
-    POSITION_LOWER_RAD,
-    POSITION_UPPER_RAD,
-    TORSO_RANGE_M,
-    VELOCITY_RAD_S,
-)
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.messages.motion import SetpointReport, is_refused
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.ros.view.goal_mark import GoalMark, mark_goal
@@ -234,17 +227,17 @@ class LiveState:
                 "name": name.removesuffix("_joint"),
                 "unit": "rad",
                 "position": float(sample.position[i]),
-                "lower": float(POSITION_LOWER_RAD[i]),
-                "upper": float(POSITION_UPPER_RAD[i]),
+                "lower": float(ARM.position_lower_rad[i]),
+                "upper": float(ARM.position_upper_rad[i]),
                 "velocity": float(sample.velocity[i]),
-                "velocity_limit": float(VELOCITY_RAD_S[i]),
+                "velocity_limit": float(ARM.velocity_rad_s[i]),
                 "commanded": None if commanded is None else float(commanded.position[i]),
             }
-            for i, name in enumerate(ARM_JOINTS)
+            for i, name in enumerate(ARM.joint_names)
         ]
         others = (
-            ("finger", sample.finger_position_m, (0.0, FINGER_MAX_M)),
-            ("torso_lift", self._torso_m, TORSO_RANGE_M),
+            ("finger", sample.finger_position_m, (0.0, ARM.finger_max_m)),
+            ("torso_lift", self._torso_m, ARM.torso_range_m),
         )
         for name, position_m, (lower_m, upper_m) in others:
             if position_m is not None:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.sim.disturbances.conditions import Faults, generator
 from fetch_sim2real.sim.randomization.sample import CameraDraw, EpisodeDraw, small_rotation
 from fetch_sim2real.sim.sensors.frame_times import FrameTimes
@@ -26,7 +26,7 @@ _LEAST_STEPS: Final = JOINT_STATE_EVERY_STEPS
 def with_faults(draw: EpisodeDraw, faults: Faults) -> EpisodeDraw:
     """The episode with the imperfections that stay for all of it."""
     if faults.joint_bias_deg:
-        signs = generator(draw.seed, "joint_bias_deg").choice([-1.0, 1.0], len(ARM_JOINTS))
+        signs = generator(draw.seed, "joint_bias_deg").choice([-1.0, 1.0], len(ARM.joint_names))
         offset = draw.dynamics.joint_offset_rad + np.deg2rad(faults.joint_bias_deg) * signs
         draw = replace(draw, dynamics=replace(draw.dynamics, joint_offset_rad=offset))
     if faults.depth_noise_px:

@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS, GRIPPER_JOINTS
-from fetch_sim2real.arm.mjcf import GRIP_SITE, NOMINAL_GAINS
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.mjcf import GRIP_SITE, source_of
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.engine import EngineSettings, JointState, ObjectState, Rendering, VisualShape
@@ -39,11 +39,11 @@ class MujocoEngine:
         self.model = scene_spec(settings.world).compile()
         self.data = data = mujoco.MjData(self.model)
         joint, actuator = self.model.joint, self.model.actuator
-        self._arm_qpos = _span([joint(name).qposadr[0] for name in ARM_JOINTS])
-        self._arm_dof = _span([joint(name).dofadr[0] for name in ARM_JOINTS])
-        self._arm_servo = _span([actuator(name).id for name in ARM_JOINTS])
-        self._finger_qpos = _span([joint(name).qposadr[0] for name in GRIPPER_JOINTS])
-        self._finger_servo = _span([actuator(name).id for name in GRIPPER_JOINTS])
+        self._arm_qpos = _span([joint(name).qposadr[0] for name in ARM.joint_names])
+        self._arm_dof = _span([joint(name).dofadr[0] for name in ARM.joint_names])
+        self._arm_servo = _span([actuator(name).id for name in ARM.joint_names])
+        self._finger_qpos = _span([joint(name).qposadr[0] for name in ARM.gripper_joints])
+        self._finger_servo = _span([actuator(name).id for name in ARM.gripper_joints])
         block_qpos, block_dof = joint(BLOCK_JOINT).qposadr[0], joint(BLOCK_JOINT).dofadr[0]
         self._block_qpos = data.qpos[block_qpos : block_qpos + 7]
         self._block_qvel = data.qvel[block_dof : block_dof + 6]
@@ -123,7 +123,7 @@ class MujocoEngine:
 
     def velocity_lead_s(self) -> FloatArray:
         """See Engine."""
-        lead_s: FloatArray = NOMINAL_GAINS.kv / self.model.actuator_gainprm[self._arm_servo, 0]
+        lead_s: FloatArray = source_of(ARM).gains.kv / self.model.actuator_gainprm[self._arm_servo, 0]
         return lead_s
 
     def place_arm(self, arm_rad: FloatArray, finger_m: float) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
-from fetch_sim2real.arm.mjcf import NOMINAL_GAINS
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.mjcf import source_of
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT, CAMERA, DEPTH_CAMERA, TABLE
@@ -31,8 +31,8 @@ def _place_camera(model: mujoco.MjModel, name: str, base_T_optical: Pose) -> Non
 
 def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, draw: DynamicsDraw) -> None:
     """Servos, table height, and the object's shape, mass and contact. ``data`` is scratch: it has to be reset after."""
-    gains = NOMINAL_GAINS
-    for i, name in enumerate(ARM_JOINTS):
+    gains = source_of(ARM).gains
+    for i, name in enumerate(ARM.joint_names):
         servo, dof = model.actuator(name).id, model.joint(name).dofadr[0]
         stiffness = gains.kp[i] * draw.stiffness_factor[i]
         model.actuator_gainprm[servo, 0] = stiffness

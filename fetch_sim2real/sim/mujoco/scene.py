@@ -6,11 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.mjcf import (
-    WORLD_CONAFFINITY,
-    WORLD_CONTYPE,
-    fetch_spec,
-)
+from fetch_sim2real.arm.mjcf import WORLD_CONAFFINITY, WORLD_CONTYPE, arm_model
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.sim.randomization.distractors import MAX_DISTRACTORS
 from fetch_sim2real.sim.randomization.textures import TEXTURE_SIZE
@@ -40,7 +36,7 @@ _EXTENT_M, _NEAR_M, _FAR_M = 1.0, 0.05, 10.0
 
 def scene_spec(world: World) -> mujoco.MjSpec:
     """An MjSpec of the world at the middle of its ranges."""
-    spec = fetch_spec(world.workcell.torso_height_m)
+    spec = arm_model(world.workcell.torso_height_m)
     spec.option.timestep = PHYSICS_STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC

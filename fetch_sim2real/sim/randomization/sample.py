@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.ranges import draw3
 from fetch_sim2real.perception.camera import CameraModel, camera_rotation
@@ -186,7 +186,7 @@ def ground_to_keep_clear(world: World, task: Task, object_m: FloatArray, goal_m:
 
 def _draw_dynamics(world: World, thing: ObjectPart, rng: np.random.Generator) -> DynamicsDraw:
     robot = world.robot
-    per_joint = range(len(ARM_JOINTS))
+    per_joint = range(len(ARM.joint_names))
     return DynamicsDraw(
         stiffness_factor=np.array([robot.servo_stiffness_factor.draw(rng) for _ in per_joint]),
         damping_factor=np.array([robot.joint_damping_factor.draw(rng) for _ in per_joint]),

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.ik import HOME_POSITION_RAD, DifferentialIk
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.ranges import box_of, draw3
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.graph import BLOCK_FRAME
@@ -38,7 +39,7 @@ def draw_start(world: World, task: Task, rng: np.random.Generator, ik: Different
         apart = np.linalg.norm(grip[:2] - thing[:2]) >= part.min_grip_distance_m
         if not apart or not is_worth_starting(world, task, part, grip, thing, goal):
             continue
-        arm = ik.reach(HOME_POSITION_RAD, grip)
+        arm = ik.reach(ARM.home_rad, grip)
         if arm is not None and is_possible(task, ik, arm, thing, goal):
             return Start(arm, grip, thing, goal)
     raise WorldFileError(

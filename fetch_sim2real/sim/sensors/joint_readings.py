@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.fetch.joints import ARM_JOINTS
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.sim.engine import JointState
 from fetch_sim2real.sim.randomization.sample import EncoderDraw
 from fetch_sim2real.sim.steps import stamp_of_step
@@ -35,7 +35,7 @@ class JointReadings:
             rng = np.random.default_rng(encoders.seed)
             sigma = np.array([encoders.noise_rad, encoders.velocity_noise_rad_s])[:, None]
             # Position and velocity (n, 2, 7).
-            self._noise = rng.standard_normal((_NOISY_SAMPLES, 2, len(ARM_JOINTS))) * sigma
+            self._noise = rng.standard_normal((_NOISY_SAMPLES, 2, len(ARM.joint_names))) * sigma
 
     def at(self, step: int, true: JointState) -> JointSample:
         """Return what is reported of the ``true`` state at the physics step ``step``."""
