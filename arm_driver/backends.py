@@ -9,15 +9,15 @@ from arm_driver.backend import Backend
 from arm_driver.driver_interface import Driver
 from arm_driver.shadow import ShadowBackend
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE, added_backend
+from fetch_sim2real.graph import JOINT_TRAJECTORY, ROSBRIDGE
+from fetch_sim2real.stack.backends import added_backend
+from fetch_sim2real.stack.options import SHADOW
 
 # Module and class: what a back end needs is imported only where it is used.
 _BUILT_IN: Final[dict[str, tuple[str, str]]] = {
     JOINT_TRAJECTORY: ("arm_driver.joint_trajectory_backend", "JointTrajectoryBackend"),
     ROSBRIDGE: ("arm_driver.rosbridge_backend", "RosbridgeBackend"),
 }
-
-MODES: Final = ("live", "shadow")
 
 
 def make_backend(name: str, mode: str, driver: Driver) -> Backend:
@@ -30,7 +30,7 @@ def make_backend(name: str, mode: str, driver: Driver) -> Backend:
     backend: Backend = make(driver)
     if not isinstance(backend, Backend):
         raise SetupError(f"the back end '{name}' is a {type(backend).__name__}, expected an arm_driver.backend.Backend")
-    return ShadowBackend(driver.node, backend) if mode == "shadow" else backend
+    return ShadowBackend(driver.node, backend) if mode == SHADOW else backend
 
 
 def _built_in(name: str) -> Any:

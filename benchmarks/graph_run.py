@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fetch_sim2real.common.outputs import write_text
-from fetch_sim2real.stack.processes import CAMERAS, SimGraphOptions
+from fetch_sim2real.stack.options import CAMERAS, SimGraphOptions
 
 _SAMPLE_S: Final = 0.5
 _MIB: Final = 2**20

@@ -16,9 +16,10 @@ from camera_node.simulated_source import SimulatedFault, SimulatedPicture, Simul
 from camera_node.simulation_input import SimulationInput
 from camera_node.source import CameraDescription, RgbdSource
 from fetch_sim2real import graph
+from fetch_sim2real.common.option import OptionError
 from fetch_sim2real.ros.diagnostics import Diagnostics, Report
 from fetch_sim2real.ros.main_loop import IDLE_S, StackNode
-from fetch_sim2real.ros.parameters import USE_SIM_TIME, ParameterError
+from fetch_sim2real.ros.parameters import USE_SIM_TIME
 from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH
 from fetch_sim2real.types import RgbdFrame
 
@@ -30,7 +31,7 @@ class CameraNode(StackNode):
         super().__init__(graph.CAMERA_NODE, TABLE)
         settings = camera_settings(self.parameters)
         if self.get_parameter(USE_SIM_TIME).value is not settings.is_software:
-            raise ParameterError(
+            raise OptionError(
                 f"parameter '{USE_SIM_TIME}' is {not settings.is_software}, expected {settings.is_software}: a camera "
                 "lives by the wall clock, a software device by the clock of the simulation that feeds it"
             )

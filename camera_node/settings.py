@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from camera_node.profile import Profile, ProfileTextError
 from camera_node.simulated_source import SimulatedFault
+from fetch_sim2real.common.option import Option, OptionError
 from fetch_sim2real.paths import expanded
-from fetch_sim2real.ros.parameters import Parameter, ParameterError, Parameters
-from fetch_sim2real.stack.processes import CAMERA_REALSENSE, CAMERA_SOFTWARE
+from fetch_sim2real.ros.parameters import Parameters
+from fetch_sim2real.stack.options import CAMERA_REALSENSE, CAMERA_SOFTWARE, ROSBAG_FILENAME, SERIAL_NO
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 _COLOR_PROFILE: Final = "rgb_camera.color_profile"
@@ -22,24 +23,24 @@ _EXPOSURE_PRIORITY: Final = "rgb_camera.auto_exposure_priority"
 _SOURCE: Final = "source"
 FAULT: Final = "simulated_fault"
 
-TABLE: Final = (
-    Parameter(
+TABLE: Final[tuple[Option[Any], ...]] = (
+    Option(
         _SOURCE,
         CAMERA_REALSENSE,
         "a camera or a recording; or the SDK's software device, fed by a simulation",
         choices=(CAMERA_REALSENSE, CAMERA_SOFTWARE),
     ),
-    Parameter("serial_no", "", "serial number, written _0123456789 lest it be taken for a number; empty: the only one"),
-    Parameter(_COLOR_PROFILE, "424x240x30", "size and rate of the colour images, WIDTHxHEIGHTxRATE"),
-    Parameter(_DEPTH_PROFILE, "424x240x30", "size and rate of the depth images before they are aligned"),
-    *(Parameter(name, True, "as in realsense2_camera; the graph needs it true") for name in _INDISPENSABLE),
-    Parameter(_EXPOSURE_PRIORITY, False, "let colour slow down in the dark"),
-    Parameter("rosbag_filename", "", "play this recording of the SDK (.bag, .db3) instead of opening a camera"),
-    Parameter("initial_reset", False, "reset the camera before it is first opened"),
-    Parameter("wait_for_device_timeout", -1.0, "give up if there is no camera for so long; -1: never", "s", low=-1.0),
-    Parameter("reconnect_timeout", 6.0, "pause between two attempts to open the camera", "s", low=0.1, high=600.0),
-    Parameter("frame_timeout", 1.0, "a camera without a new pair for so long is opened anew", "s", low=0.1, high=60.0),
-    Parameter(
+    SERIAL_NO,
+    Option(_COLOR_PROFILE, "424x240x30", "size and rate of the colour images, WIDTHxHEIGHTxRATE"),
+    Option(_DEPTH_PROFILE, "424x240x30", "size and rate of the depth images before they are aligned"),
+    *(Option(name, True, "as in realsense2_camera; the graph needs it true") for name in _INDISPENSABLE),
+    Option(_EXPOSURE_PRIORITY, False, "let colour slow down in the dark"),
+    ROSBAG_FILENAME,
+    Option("initial_reset", False, "reset the camera before it is first opened"),
+    Option("wait_for_device_timeout", -1.0, "give up if there is no camera for so long; -1: never", "s", low=-1.0),
+    Option("reconnect_timeout", 6.0, "pause between two attempts to open the camera", "s", low=0.1, high=600.0),
+    Option("frame_timeout", 1.0, "a camera without a new pair for so long is opened anew", "s", low=0.1, high=60.0),
+    Option(
         FAULT,
         SimulatedFault.NONE.value,
         "what the software device suffers from",
@@ -66,17 +67,17 @@ class CameraSettings:
 
 
 def camera_settings(parameters: Parameters) -> CameraSettings:
-    """The settings; ParameterError if they cannot be met by any camera."""
+    """The settings; OptionError if they cannot be met by any camera."""
     color, depth = (_profile(parameters, name) for name in (_COLOR_PROFILE, _DEPTH_PROFILE))
     for name in _INDISPENSABLE:
         if not parameters.flag(name):
-            raise ParameterError(
+            raise OptionError(
                 f"parameter '{name}' is false, but the graph lives on pairs of colour and aligned depth: leave it "
                 "true, or run realsense2_camera for other topics"
             )
     is_software = parameters.text(_SOURCE) == CAMERA_SOFTWARE
     if not is_software and (refusal := fault_refusal(parameters.text(FAULT))):
-        raise ParameterError(refusal)
+        raise OptionError(refusal)
     wait_s = parameters.number("wait_for_device_timeout")
     recording = parameters.text("rosbag_filename")
     return CameraSettings(
@@ -105,9 +106,9 @@ def _profile(parameters: Parameters, name: str) -> Profile:
     try:
         profile = Profile.parse(parameters.text(name))
     except ProfileTextError as error:
-        raise ParameterError(f"parameter '{name}': {error}") from error
+        raise OptionError(f"parameter '{name}': {error}") from error
     if profile.rate_hz != CONTROL_RATE_HZ:
-        raise ParameterError(
+        raise OptionError(
             f"parameter '{name}' is {profile}, expected a rate of {CONTROL_RATE_HZ}: the policy acts once per frame"
         )
     return profile

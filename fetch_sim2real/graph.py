@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE
 from fetch_sim2real.timing import CONTROL_RATE_HZ, JOINT_STATE_EVERY_STEPS, PHYSICS_STEPS_PER_PERIOD
 
 POLICY_NODE: Final = "policy_node"
@@ -24,6 +23,10 @@ LISTENERS: Final = frozenset({RECORDER, OPERATOR, CHECK_GRAPH, VIEW, "rosbag2_re
 _ROS_TOOLS: Final = ("_ros2cli", "rqt_gui", "plotjuggler")
 # What the middleware says of a node before it has heard its name.
 UNKNOWN_NODE: Final = "_NODE_NAME_UNKNOWN_"
+
+# This package's ways from the driver to a robot; others can add theirs (stack/backends.py).
+JOINT_TRAJECTORY: Final = "joint_trajectory"
+ROSBRIDGE: Final = "rosbridge"
 
 COLOR_OPTICAL_FRAME: Final = "camera_color_optical_frame"
 DEPTH_OPTICAL_FRAME: Final = "camera_depth_optical_frame"

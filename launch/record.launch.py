@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 from fetch_sim2real.ros.launching import launch_description
-from fetch_sim2real.stack.launch_arguments import arguments_of, options_of
-from fetch_sim2real.stack.robot_processes import RECORD_MEANINGS, RecordOptions, record_graph
+from fetch_sim2real.stack.options import RecordOptions
+from fetch_sim2real.stack.processes import record_graph
 from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
     """The recorder alone."""
-    return launch_description(
-        arguments_of(RecordOptions, RECORD_MEANINGS),
-        lambda values: record_graph(options_of(RecordOptions, RECORD_MEANINGS, values)),
-    )
+    return launch_description(RecordOptions, record_graph)

@@ -11,15 +11,15 @@ Read docs/robot.md first. The driver starts disabled: it waits for ``fetch-sim2r
 from __future__ import annotations
 
 from fetch_sim2real.ros.launching import launch_description
-from fetch_sim2real.stack.launch_arguments import arguments_of, options_of
-from fetch_sim2real.stack.robot_processes import ROBOT_MEANINGS, RobotGraphOptions, robot_graph
+from fetch_sim2real.stack.options import RobotGraphOptions
+from fetch_sim2real.stack.processes import robot_graph
 from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
     """Camera, policy and driver, or the simulation in place of robot and camera."""
     return launch_description(
-        arguments_of(RobotGraphOptions, ROBOT_MEANINGS),
-        lambda values: robot_graph(options_of(RobotGraphOptions, ROBOT_MEANINGS, values)),
+        RobotGraphOptions,
+        robot_graph,
         "This graph waits for an operator. In another terminal: fetch-sim2real operate, in shadow with --mode shadow",
     )

@@ -8,14 +8,15 @@ The graph waits for an operator: ``fetch-sim2real sim --attach`` runs episodes i
 from __future__ import annotations
 
 from fetch_sim2real.ros.launching import launch_description
-from fetch_sim2real.stack.processes import options_from_arguments, sim_arguments, sim_graph
+from fetch_sim2real.stack.options import SimGraphOptions
+from fetch_sim2real.stack.processes import sim_graph
 from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
     """Simulation, policy and driver."""
     return launch_description(
-        sim_arguments(),
-        lambda values: sim_graph(options_from_arguments(values)),
+        SimGraphOptions,
+        sim_graph,
         "This graph waits for an operator. In another terminal: fetch-sim2real sim --attach --episodes 5",
     )

@@ -12,6 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.graph import ROSBRIDGE
 from fetch_sim2real.messages.motion import (
     decode_sent_counts,
     decode_setpoint_report,
@@ -21,14 +22,13 @@ from fetch_sim2real.messages.motion import (
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.messages.statuses import EpisodeGoal, ResetAnswer, encode_status
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.robot_backends import ROSBRIDGE
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
 from fetch_sim2real.ros.main_loop import StackNode
 from fetch_sim2real.ros.topics import serve_trigger, subscribe_to
 from fetch_sim2real.sim.disturbances.conditions import Conditions
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.stack.processes import CAMERA_SIM
+from fetch_sim2real.stack.options import CAMERA_SIM, CAMERA_SIZES
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import PHYSICS_STEP_S
 from sim_bridge.cell import Cell
@@ -37,7 +37,7 @@ from sim_bridge.network import NetworkSettings
 from sim_bridge.outputs import Outputs
 from sim_bridge.real_time import RealTime
 from sim_bridge.rosbridge_port import RosbridgePort
-from sim_bridge.settings import CAMERA_PROFILES, TABLE
+from sim_bridge.settings import TABLE
 from sim_bridge.simulated_arm import SimulatedArm
 
 _ARM, _GRIPPER = 0, 1
@@ -54,7 +54,7 @@ class SimBridge(StackNode):
         self._is_lockstep = self.parameters.flag("lockstep")
         task = find_task(self.parameters.text("task"))
         is_camera = self.parameters.text("camera_source") == CAMERA_SIM
-        size = CAMERA_PROFILES[self.parameters.text("camera")]
+        size = CAMERA_SIZES[self.parameters.text("camera")]
         sim = Simulation(world, task, size, render_in_background=True, separate_depth=not is_camera)
         self._port = self._rosbridge(sim) if self.parameters.text("backend") == ROSBRIDGE else None
         outputs = Outputs(self, world.workcell.torso_height_m, is_camera, self._port is None)

@@ -25,7 +25,7 @@ from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.calibration.bag_source import snapshots_at_rest
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
-from fetch_sim2real.evaluation.rerun import replay_run
+from fetch_sim2real.evaluation.rerun import rerun
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
 from fetch_sim2real.reports.rerun_comparison import comparison_picture, summary
 from fetch_sim2real.reports.run_report import run_report_html
@@ -117,9 +117,9 @@ def test_no_damage_ends_in_a_traceback_or_goes_unsaid(
             bag = open_bag(mutant)
             found, losses = read(mutant)
             run = read_run(bag)
-            replayed = replay_run(bag, run, bundle)
-            summary(bag, run, bundle, replayed, 0.0)
-            comparison_picture("mutant", replayed, bundle.manifest.torso_height_m)
+            rerun_result = rerun(bag, run, bundle)
+            summary(bag, run, bundle, rerun_result, 0.0)
+            comparison_picture("mutant", rerun_result, bundle.manifest.torso_height_m)
             run_report_html(bag, run)
             survey(bag)
         except FetchSim2RealError as error:
@@ -285,7 +285,7 @@ def test_types_may_be_written_as_ros_1_or_dds_write_them(
         database.execute("UPDATE topics SET type = ? WHERE type = 'sensor_msgs/msg/Image'", (written,))
     database.close()
     bag = open_bag(folder)
-    assert len(replay_run(bag, read_run(bag), bundle).frames) == FRAMES
+    assert len(rerun(bag, read_run(bag), bundle).frames) == FRAMES
     assert survey(bag).losses == ()
 
 
@@ -328,7 +328,7 @@ def test_times_that_no_ros_time_can_be_are_left_out(
     bag = open_bag(file)
     run = read_run(bag)
     assert len(run.losses) == 2 and all("beyond what a ROS time can be" in loss for loss in run.losses)
-    summary(bag, run, bundle, replay_run(bag, run, bundle), 0.0)
+    summary(bag, run, bundle, rerun(bag, run, bundle), 0.0)
     run_report_html(bag, run)
     assert survey(bag).duration_s < 1.0
 

@@ -1,4 +1,4 @@
-"""Replaying bags: the same commands come out, differences and losses are named, whoever wrote the bag."""
+"""Re-running bags: the same commands come out, differences and losses are named, whoever wrote the bag."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from fetch_sim2real.bags.renames import renames_of
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.bags.times import TimeAxis, latency_s
 from fetch_sim2real.calibration.in_force import CalibrationInForce
-from fetch_sim2real.cli import replay, run_report
+from fetch_sim2real.cli import rerun as rerun_command
+from fetch_sim2real.cli import run_report
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.evaluation.rerun import Replayed, replay_run
+from fetch_sim2real.evaluation.rerun import Rerun, rerun
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
 from fetch_sim2real.ros.recorder.bag import Bag
 from fetch_sim2real.types import Goal
@@ -47,8 +48,8 @@ def episode(bundle: PolicyBundle) -> list[Message]:
     return list(messages(bundle, FRAMES))
 
 
-def replayed(bag: RecordedBag, bundle: PolicyBundle) -> Replayed:
-    return replay_run(bag, read_run(bag), bundle)
+def rerun_result(bag: RecordedBag, bundle: PolicyBundle) -> Rerun:
+    return rerun(bag, read_run(bag), bundle)
 
 
 def without(episode: list[Message], topic: graph.Topic, index: int) -> list[Message]:
@@ -78,7 +79,7 @@ def test_every_command_comes_out_as_it_was_whoever_wrote_the_bag(
         with Bag(path, graph.RECORDED, {}, compress=writer == "ours_compressed") as bag:
             for message in episode:
                 bag.write(message.topic.name, message.data, message.received_ns)
-    result = replayed(open_bag(path), bundle)
+    result = rerun_result(open_bag(path), bundle)
     assert [frame.difference for frame in result.frames] == [0.0] * FRAMES
     assert not result.left_out
     assert all(np.any(frame.now.velocity) for frame in result.frames), "the actor moves the arm"
@@ -93,11 +94,11 @@ def test_the_order_in_which_topics_reached_the_recorder_does_not_matter(
         Message(each.topic, each.received_ns + round(1e9 * late.get(each.topic, 0.0)), each.data) for each in episode
     ]
     path = write_sqlite(tmp_path / "bag", sorted(shifted, key=lambda message: message.received_ns))
-    result = replayed(open_bag(path), bundle)
+    result = rerun_result(open_bag(path), bundle)
     assert [frame.difference for frame in result.frames] == [0.0] * FRAMES
 
 
-def test_a_goal_in_the_cameras_frame_is_replayed_by_the_calibration_that_was_in_force(
+def test_a_goal_in_the_cameras_frame_is_rerun_by_the_calibration_that_was_in_force(
     tmp_path: Path, episode: list[Message]
 ) -> None:
     goals = GOALS.model_copy(update={"lower_m": (-0.1, -0.1, -0.1), "upper_m": (0.1, 0.1, 0.1)})
@@ -112,9 +113,9 @@ def test_a_goal_in_the_cameras_frame_is_replayed_by_the_calibration_that_was_in_
     run.goals[:] = [
         (at_ns, Goal(graph.COLOR_OPTICAL_FRAME, NOMINAL.inverse().apply(goal.position_m))) for at_ns, goal in run.goals
     ]
-    assert not replay_run(recorded, run, bundle).frames
+    assert not rerun(recorded, run, bundle).frames
     run.diagnostics[graph.POLICY_NODE] = {"calibration": CalibrationInForce("c.yaml", calibration()).text()}
-    frames = replay_run(recorded, run, bundle).frames
+    frames = rerun(recorded, run, bundle).frames
     assert len(frames) == FRAMES
     assert max(frame.difference for frame in frames) < 1e-6
 
@@ -127,15 +128,15 @@ def test_another_command_is_found_and_the_exit_status_says_so(
     forged = Message(graph.JOINT_COMMAND, commands[3].received_ns, commands[3].data[:12] + commands[6].data[12:])
     content = [forged if message is commands[3] else message for message in episode]
     path = write_sqlite(tmp_path / "bag", content)
-    picture = tmp_path / "replay.png"
+    picture = tmp_path / "rerun.png"
     arguments = [str(path), "--policy", str(policy), "--picture", str(picture), "--json"]
-    answer = CliRunner().invoke(replay.app, arguments)
+    answer = CliRunner().invoke(rerun_command.app, arguments)
     result = json.loads(answer.stdout)
     assert answer.exit_code == 1
     assert (result["commands"]["differing"], result["commands"]["bit_exact"]) == (1, FRAMES - 1)
     assert picture.read_bytes().startswith(b"\x89PNG")
     largest = result["commands"]["largest_difference"]
-    assert CliRunner().invoke(replay.app, [*arguments, "--tolerance", str(2 * largest)]).exit_code == 0
+    assert CliRunner().invoke(rerun_command.app, [*arguments, "--tolerance", str(2 * largest)]).exit_code == 0
 
 
 # ---- what is lost ---------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def test_a_lost_picture_is_counted_and_what_follows_is_not_called_different(
     tmp_path: Path, bundle: PolicyBundle, episode: list[Message]
 ) -> None:
     bag = open_bag(write_sqlite(tmp_path / "bag", without(episode, graph.DEPTH, 3)))
-    result = replayed(bag, bundle)
+    result = rerun_result(bag, bundle)
     assert result.left_out == {"command without its frame in the bag": 1, "frame of which a part is missing": 1}
     # The tiny actor is told its last action: from the lost frame on nobody knows which.
     assert [frame.is_known for frame in result.frames] == [True] * 3 + [False] * (FRAMES - 4)
@@ -157,13 +158,13 @@ def test_a_lost_command_costs_only_its_own_comparison(
     tmp_path: Path, bundle: PolicyBundle, episode: list[Message]
 ) -> None:
     """The driver's reply tells that the actor acted."""
-    result = replayed(open_bag(write_sqlite(tmp_path / "bag", without(episode, graph.JOINT_COMMAND, 3))), bundle)
+    result = rerun_result(open_bag(write_sqlite(tmp_path / "bag", without(episode, graph.JOINT_COMMAND, 3))), bundle)
     assert [frame.difference for frame in result.frames] == [0.0] * (FRAMES - 1)
     assert result.left_out == {"frame without a command in the bag": 1}
 
 
 @pytest.mark.parametrize("share", [0.4, 0.8])
-def test_of_a_file_that_was_cut_off_the_beginning_is_replayed_and_the_loss_named(
+def test_of_a_file_that_was_cut_off_the_beginning_is_rerun_and_the_loss_named(
     share: float, tmp_path: Path, bundle: PolicyBundle, episode: list[Message]
 ) -> None:
     folder = tmp_path / "bag"
@@ -171,7 +172,7 @@ def test_of_a_file_that_was_cut_off_the_beginning_is_replayed_and_the_loss_named
     whole = write_mcap(tmp_path / "whole.mcap", episode).read_bytes()
     (folder / "bag_0.mcap").write_bytes(whole[: int(share * len(whole))])
     bag = open_bag(folder)
-    result = replayed(bag, bundle)
+    result = rerun_result(bag, bundle)
     assert 0 < len(result.frames) < FRAMES
     assert result.largest_difference == 0.0
     losses = read_run(bag).losses
@@ -188,7 +189,7 @@ def test_a_recorder_that_never_closed_its_bag_leaves_what_it_flushed(
     bag.flush()
     shutil.copytree(tmp_path / "bag", tmp_path / "killed")
     bag.close()
-    result = replayed(open_bag(tmp_path / "killed"), bundle)
+    result = rerun_result(open_bag(tmp_path / "killed"), bundle)
     assert len(result.frames) == FRAMES // 2 - 1 or len(result.frames) == FRAMES // 2
     assert result.largest_difference == 0.0
 
@@ -207,7 +208,7 @@ def test_a_database_without_its_metadata_is_read(tmp_path: Path, bundle: PolicyB
     path = write_sqlite(tmp_path / "bag", episode)
     (path / "metadata.yaml").unlink()
     bag = open_bag(path)
-    assert len(replayed(bag, bundle).frames) == FRAMES
+    assert len(rerun_result(bag, bundle).frames) == FRAMES
     assert bag.losses == ["the recorder did not close the bag: it has no metadata.yaml"]
 
 
@@ -230,8 +231,8 @@ def test_topics_may_have_other_names_in_the_bag(tmp_path: Path, bundle: PolicyBu
         Message(other, each.received_ns, each.data) if each.topic == graph.JOINT_STATES else each for each in episode
     ]
     path = write_sqlite(tmp_path / "bag", content)
-    assert replayed(open_bag(path), bundle).left_out == {"no joints in the bag": FRAMES}
-    result = replayed(open_bag(path, renames_of(["/joint_states:=/fetch/joint_states"])), bundle)
+    assert rerun_result(open_bag(path), bundle).left_out == {"no joints in the bag": FRAMES}
+    result = rerun_result(open_bag(path, renames_of(["/joint_states:=/fetch/joint_states"])), bundle)
     assert len(result.frames) == FRAMES
     with pytest.raises(SetupError, match="cannot rename"):
         renames_of(["/nothing:=/fetch/joint_states"])

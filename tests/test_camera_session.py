@@ -559,7 +559,7 @@ def test_parameters_are_those_of_realsense2_camera() -> None:
 def test_parameters_that_no_camera_can_meet_are_refused(given_value: dict[str, object], expected: str) -> None:
     pytest.importorskip("rclpy")
     from camera_node.settings import camera_settings
-    from fetch_sim2real.ros.parameters import ParameterError
+    from fetch_sim2real.common.option import OptionError
 
-    with pytest.raises(ParameterError, match=expected):
+    with pytest.raises(OptionError, match=expected):
         camera_settings(GivenParameters(**given_value))  # type: ignore[arg-type]

@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 import fetch_sim2real.cli.sim
 from fetch_sim2real.cli.main import SUBCOMMANDS
 from fetch_sim2real.cli.reference import LAUNCH_FILES, NODES, app, pages, tables
-from fetch_sim2real.stack.launch_arguments import arguments_of
-from fetch_sim2real.stack.processes import PLACEMENT_MEANINGS, PlacementOptions
+from fetch_sim2real.common.option import arguments_of
+from fetch_sim2real.stack.options import PlacementOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -97,7 +97,7 @@ def expect_options(page: str, program: Any, words: Sequence[str]) -> None:
 def test_subcommands_and_options_in_the_pages_exist() -> None:
     found = list(commands("fetch-sim2real"))
     assert len(found) > 10
-    modules = {subcommand.name: subcommand.module for subcommand in SUBCOMMANDS}
+    modules = {name: command.module for command in SUBCOMMANDS for name in (command.name, command.former_name)}
     for page, words in found:
         if not words[0][0].isalpha():
             continue
@@ -145,10 +145,10 @@ def test_nodes_and_their_parameters_in_the_pages_exist() -> None:
 def test_launch_files_and_their_arguments_in_the_pages_exist() -> None:
     found = list(commands("ros2 launch fetch_sim2real"))
     assert len(found) > 3
-    placement = arguments_of(PlacementOptions, PLACEMENT_MEANINGS)
+    placement = arguments_of(PlacementOptions)
     for page, words in found:
-        options, meanings = LAUNCH_FILES[words[0]]
-        known = {argument.name: argument for argument in (*arguments_of(options, meanings), *placement)}
+        arguments = (*arguments_of(LAUNCH_FILES[words[0]]), *placement)
+        known = {argument.name: argument for argument in arguments}
         for word in words[1:]:
             if not word.startswith("--"):
                 name, _, value = word.partition(":=")

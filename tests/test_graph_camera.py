@@ -16,7 +16,7 @@ from fetch_sim2real.messages.images import decode_color, decode_depth
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.stack.options import SimGraphOptions
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

@@ -23,7 +23,7 @@ from fetch_sim2real.ros.operator import Operator
 from fetch_sim2real.sim.disturbances.conditions import Conditions, Faults
 from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.tasks.registry import find_task
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]

@@ -30,7 +30,7 @@ from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.tasks.registry import find_task
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]

@@ -30,7 +30,8 @@ from benchmarks.rig.graph_motion import (
 )
 from fetch_sim2real import graph
 from fetch_sim2real.ros.main_loop import END_LIMIT_S
-from fetch_sim2real.stack.processes import SimGraphOptions, sim_graph
+from fetch_sim2real.stack.options import SimGraphOptions
+from fetch_sim2real.stack.processes import sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]

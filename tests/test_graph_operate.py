@@ -32,7 +32,8 @@ from fetch_sim2real.ros.operate.simulated import LONG_EPISODE_S, SimulatedWorld
 from fetch_sim2real.ros.operate.steps import Steps
 from fetch_sim2real.ros.operate.terminal import Terminal
 from fetch_sim2real.ros.topics import publish_to
-from fetch_sim2real.stack.processes import SimGraphOptions, sim_graph
+from fetch_sim2real.stack.options import SimGraphOptions
+from fetch_sim2real.stack.processes import sim_graph
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl, pytest.mark.slow]
 

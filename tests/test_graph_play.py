@@ -20,12 +20,12 @@ from fetch_sim2real.bags.playing import PLAYED
 from fetch_sim2real.bags.reading import decoded, open_bag
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.evaluation.rerun import replay_run
+from fetch_sim2real.evaluation.rerun import rerun
 from fetch_sim2real.messages.motion import decode_command
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.ros.topics import publish_to
-from fetch_sim2real.stack.playback_processes import ReplayOptions, replay_graph
-from fetch_sim2real.stack.processes import PlacementOptions, placed
+from fetch_sim2real.stack.options import PlacementOptions, PlaybackOptions
+from fetch_sim2real.stack.processes import placed, playback_graph
 
 pytestmark = pytest.mark.ros
 
@@ -66,7 +66,7 @@ def expect_the_same(bag: Path, episode: list[Message], policy: Path) -> None:
         assert command.stamp_ns == answer.stamp_ns and not command.hold
         np.testing.assert_array_equal(command.position, answer.position)
         np.testing.assert_array_equal(command.velocity, answer.velocity)
-    offline = replay_run(open_bag(bag), recorded, load_bundle(policy))
+    offline = rerun(open_bag(bag), recorded, load_bundle(policy))
     assert [frame.difference for frame in offline.frames] == [0.0] * FRAMES and not offline.left_out
 
 
@@ -89,8 +89,8 @@ def test_the_command_plays_a_bag_and_the_policy_answers_as_it_did(
 
 def test_a_bag_is_played_in_a_namespace_and_twice(tmp_path: Path, policy: Path, episode: list[Message]) -> None:
     bag = write_mcap(tmp_path / "bag.mcap", episode)
-    options = ReplayOptions(bag=str(bag), policy=str(policy), loop=True)
-    processes = placed(replay_graph(options), PlacementOptions(namespace="left"))
+    options = PlaybackOptions(bag=str(bag), policy=str(policy), loop=True)
+    processes = placed(playback_graph(options), PlacementOptions(namespace="left"))
     said: list[dict[str, str]] = []
     with running(processes, tmp_path / "logs") as (supervisor, session):
         from diagnostic_msgs.msg import DiagnosticArray
@@ -112,7 +112,7 @@ def test_a_bag_is_played_in_a_namespace_and_twice(tmp_path: Path, policy: Path, 
 
 def test_beside_a_robot_nothing_is_played(tmp_path: Path, policy: Path, episode: list[Message]) -> None:
     bag = write_sqlite(tmp_path / "bag", episode)
-    player = [p for p in replay_graph(ReplayOptions(str(bag), str(policy))) if p.node_name == graph.BAG_PLAYER]
+    player = [p for p in playback_graph(PlaybackOptions(str(bag), str(policy))) if p.node_name == graph.BAG_PLAYER]
     with running(player, tmp_path / "logs") as (supervisor, session):
         publish_to(session.node, graph.JOINT_STATES)
         with pytest.raises(GraphError, match=r"(?s)'bag_player' ended with status 1.*publishes /joint_states"):

@@ -9,20 +9,14 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from arm_driver.backends import MODES
 from benchmarks.rig.graph_harness import run_episode, simulated_graph, values_of, write_untrained_bundle
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.messages.motion import ACTIVATED, decode_trajectory
 from fetch_sim2real.messages.stamps import decode_stamp
-from fetch_sim2real.stack import processes
-from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.stack.options import SimGraphOptions
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
-
-
-def test_the_driver_knows_the_modes_of_the_table() -> None:
-    assert MODES == processes.MODES
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.ros.operator import Operator
 from fetch_sim2real.ros.topics import publish_to, subscribe_to
 from fetch_sim2real.sim.sensors.depth_sensor import depth_sensor_model
-from fetch_sim2real.stack.processes import CAMERA_SOFTWARE, SimGraphOptions, camera_processes, sim_graph
+from fetch_sim2real.stack.options import CAMERA_SOFTWARE, SimGraphOptions
+from fetch_sim2real.stack.processes import camera_processes, sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]

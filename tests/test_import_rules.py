@@ -19,7 +19,7 @@ NODES: Final = ("policy_node", "camera_node", "arm_driver", "sim_bridge")
 
 # The floors of the library, lowest first: each imports only those below it, and itself.
 FLOORS: Final = (
-    ("errors", "types", "timing", "paths", "common", "graph", "robot_backends", "rosbridge"),
+    ("errors", "types", "timing", "paths", "common", "graph", "rosbridge"),
     ("arm",),
     ("workcell",),
     ("perception",),

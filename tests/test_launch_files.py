@@ -26,15 +26,19 @@ import fetch_sim2real.ros.recorder.settings
 import policy_node.settings
 import sim_bridge.settings
 from fetch_sim2real import graph, paths
+from fetch_sim2real.common.option import arguments_of, options_of
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.ros.parameters import USE_SIM_TIME
-from fetch_sim2real.stack import playback_processes as replay_processes
-from fetch_sim2real.stack import processes, robot_processes
-from fetch_sim2real.stack.launch_arguments import arguments_of, options_of
 from fetch_sim2real.stack.launcher import child_of, write_parameters
-from fetch_sim2real.stack.playback_processes import ReplayOptions, replay_graph
-from fetch_sim2real.stack.processes import NodeProcess, PlacementOptions, SimGraphOptions, placed, sim_graph
-from fetch_sim2real.stack.robot_processes import RecordOptions, RobotGraphOptions, record_graph, robot_graph
+from fetch_sim2real.stack.options import (
+    ROBOTS_CAMERA,
+    PlacementOptions,
+    PlaybackOptions,
+    RecordOptions,
+    RobotGraphOptions,
+    SimGraphOptions,
+)
+from fetch_sim2real.stack.processes import NodeProcess, placed, playback_graph, record_graph, robot_graph, sim_graph
 from fetch_sim2real.stack.ros_arguments import RosArgumentError
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch"
@@ -50,16 +54,17 @@ GRAPHS = {
     "sim": sim_graph(SimGraphOptions(record="bag")),
     **{
         f"robot {camera}": robot_graph(RobotGraphOptions(camera=camera, record="bag"))
-        for camera in robot_processes.ROBOT_CAMERAS
+        for camera in ROBOTS_CAMERA.choices
     },
     "record": record_graph(RecordOptions()),
-    "replay": replay_graph(ReplayOptions(record="mine")),
+    "playback": playback_graph(PlaybackOptions(record="mine")),
 }
 OPTIONS = {
-    "sim.launch.py": (SimGraphOptions, processes.MEANINGS),
-    "robot.launch.py": (RobotGraphOptions, robot_processes.ROBOT_MEANINGS),
-    "record.launch.py": (RecordOptions, robot_processes.RECORD_MEANINGS),
-    "replay.launch.py": (ReplayOptions, replay_processes.REPLAY_MEANINGS),
+    "sim.launch.py": SimGraphOptions,
+    "robot.launch.py": RobotGraphOptions,
+    "record.launch.py": RecordOptions,
+    "playback.launch.py": PlaybackOptions,
+    "replay.launch.py": PlaybackOptions,
 }
 
 
@@ -85,22 +90,15 @@ def test_the_driver_is_stopped_last(name: str) -> None:
     assert driver is None or driver > max(ranks.values())
 
 
-def test_choices_are_those_of_the_nodes() -> None:
-    choices = {parameter.name: parameter.choices for parameter in arm_driver.settings.TABLE}
-    assert choices["backend"] == robot_processes.ROBOT_MEANINGS["backend"].choices
-    assert choices["mode"] == processes.MODES
-    assert choices["profile"] == robot_processes.ROBOT_MEANINGS["profile"].choices
-
-
 def test_nothing_moves_by_default_on_a_robot() -> None:
     (driver,) = (p for p in GRAPHS["robot realsense"] if p.node_name == graph.ARM_DRIVER)
     assert driver.parameters["mode"] == "shadow"
 
 
-def test_nothing_that_could_move_an_arm_is_in_a_replay() -> None:
-    names = {process.node_name for process in GRAPHS["replay"]}
+def test_nothing_that_could_move_an_arm_is_in_a_playback() -> None:
+    names = {process.node_name for process in GRAPHS["playback"]}
     assert names == {graph.POLICY_NODE, graph.BAG_PLAYER, graph.RECORDER}
-    assert {p.node_name for p in replay_graph(ReplayOptions())} == names - {graph.RECORDER}
+    assert {p.node_name for p in playback_graph(PlaybackOptions())} == names - {graph.RECORDER}
 
 
 def test_one_argument_turns_the_robot_into_the_simulated_one() -> None:
@@ -115,27 +113,27 @@ def test_one_argument_turns_the_robot_into_the_simulated_one() -> None:
 
 def test_a_calibration_reaches_the_policy_wherever_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for camera in robot_processes.ROBOT_CAMERAS:
+    for camera in ROBOTS_CAMERA.choices:
         for given, expected in (("lab.yaml", str(tmp_path / "lab.yaml")), ("", "")):
             table = robot_graph(RobotGraphOptions(camera=camera, calibration=given))
             (policy,) = (process for process in table if process.node_name == graph.POLICY_NODE)
             assert policy.parameters["calibration"] == expected
     for given, expected in (("lab.yaml", str(tmp_path / "lab.yaml")), ("", "")):
-        policy, _ = replay_graph(ReplayOptions(calibration=given))
+        policy, _ = playback_graph(PlaybackOptions(calibration=given))
         assert policy.parameters["calibration"] == expected
 
 
 def test_what_cannot_be_meant_is_refused() -> None:
     with pytest.raises(GraphError, match="lockstep is true, but with camera:=external time is real"):
         robot_graph(RobotGraphOptions(camera="external", lockstep=True))
-    with pytest.raises(GraphError, match="camera is 'webcam', available: realsense, external"):
+    with pytest.raises(GraphError, match="camera is 'webcam', expected one of realsense, external"):
         robot_graph(RobotGraphOptions(camera="webcam"))
     with pytest.raises(GraphError, match=r"serial_no is '_1', but camera is 'external'.*camera:=realsense"):
         robot_graph(RobotGraphOptions(camera="external", serial_no="_1"))
     with pytest.raises(GraphError, match="rosbridge_host is 'fetch', but backend is 'joint_trajectory'"):
         robot_graph(RobotGraphOptions(rosbridge_host="fetch"))
     with pytest.raises(GraphError, match="rate is 0"):
-        replay_graph(ReplayOptions(rate=0.0))
+        playback_graph(PlaybackOptions(rate=0.0))
     table = GRAPHS["record"]
     with pytest.raises(GraphError, match="expected FROM:=TO"):
         placed(table, PlacementOptions(remap="joint_states"))
@@ -167,13 +165,12 @@ def test_a_placed_process_is_started_without_ros_launch_too(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_arguments_teach_and_come_back(name: str) -> None:
-    options, meanings = OPTIONS[name]
-    arguments = arguments_of(options, meanings)
-    assert {argument.name for argument in arguments} == set(meanings)
+    options = OPTIONS[name]
+    arguments = arguments_of(options)
     for argument in arguments:
         assert argument.description.endswith("."), argument
         assert not argument.choices or argument.default in argument.choices
-    assert options_of(options, meanings, {a.name: a.default for a in arguments}) == options()
+    assert options_of(options, {a.name: a.default for a in arguments}) == options()
 
 
 def test_every_launch_file_is_tested_here() -> None:
@@ -268,9 +265,7 @@ def test_a_launch_file_declares_its_options_then_the_transport_then_nodes(
     kinds = [type(entity).__name__ for entity in entities]
     assert kinds == sorted(kinds, key=("DeclareLaunchArgument", "SetEnvironmentVariable", "OpaqueFunction").index)
     declared = {e.args[0]: e.kwargs for e in entities if type(e).__name__ == "DeclareLaunchArgument"}
-    options, meanings = OPTIONS[name]
-    placement = arguments_of(PlacementOptions, processes.PLACEMENT_MEANINGS)
-    expected = (*arguments_of(options, meanings), *placement)
+    expected = (*arguments_of(OPTIONS[name]), *arguments_of(PlacementOptions))
     assert list(declared) == [argument.name for argument in expected]
     for argument in expected:
         assert declared[argument.name]["default_value"] == argument.default
@@ -282,7 +277,10 @@ def test_a_launch_file_declares_its_options_then_the_transport_then_nodes(
     nodes = [action for action in actions if "msg" not in action.kwargs]
     assert told[0].startswith("'of_another_file' is no argument of this launch file")
     waits = name in ("robot.launch.py", "sim.launch.py")
-    assert ["waits for an operator" in text for text in told[1:]] == [True] * waits
+    deprecated = name == "replay.launch.py"
+    assert [("operator" in text, "playback.launch.py" in text) for text in told[1:]] == (
+        [(True, False)] * waits + [(False, True)] * deprecated
+    )
     assert nodes and all(node.kwargs["namespace"] == "left" for node in nodes)
     for misspelt, meant in (("remaps", "remap"), ("param_file", "params_file")):
         with pytest.raises(GraphError, match=f"no argument '{misspelt}', did you mean {meant}"):
@@ -354,8 +352,8 @@ def test_a_launch_in_which_a_node_failed_ends_with_an_error(launching: types.Mod
     assert not ends(graph.RECORDER, -2, is_shutdown=True), "Ctrl-C is no failure"
 
 
-def test_the_end_of_a_bag_brings_a_replay_down_and_the_recorder_last(launching: types.ModuleType) -> None:
-    nodes = {node.kwargs["name"]: node for node in launching.start_nodes(GRAPHS["replay"])}
+def test_the_end_of_a_bag_brings_a_playback_down_and_the_recorder_last(launching: types.ModuleType) -> None:
+    nodes = {node.kwargs["name"]: node for node in launching.start_nodes(GRAPHS["playback"])}
 
     def ends(name: str) -> list[str]:
         return stopped(nodes[name].kwargs["on_exit"](Exited(), Context()))
@@ -379,9 +377,8 @@ def test_ros_launch_reads_the_file(name: str) -> None:
     pytest.importorskip("launch_ros.actions")
     sources = importlib.import_module("launch.launch_description_sources")
     description = sources.get_launch_description_from_python_launch_file(str(LAUNCH / name))
-    options, meanings = OPTIONS[name]
     declared = {argument.name: argument for argument in description.get_launch_arguments()}
-    for argument in arguments_of(options, meanings):
+    for argument in arguments_of(OPTIONS[name]):
         assert declared[argument.name].description.startswith(argument.description)
         assert tuple(declared[argument.name].choices or ()) == argument.choices
 

@@ -6,6 +6,7 @@ import array
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from sensor_msgs.msg import JointState
 from arm_driver import clocks
 from arm_driver.clocks import LockstepClock, RobotClock, SimulatedClock
 from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.common.option import Option, OptionError
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.messages.camera_info import decode_camera_info, encode_camera_info
 from fetch_sim2real.messages.images import decode_color, decode_depth, encode_color, encode_depth
@@ -43,7 +45,6 @@ from fetch_sim2real.perception.distortion import LensDistortion
 from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.pairing import FramePairer
 from fetch_sim2real.policy.runtime import SetpointTracker
-from fetch_sim2real.ros.parameters import Parameter, ParameterError
 from fetch_sim2real.types import JointCommand, JointSample, JointSetpoint, JointTrajectory, TrajectoryPoint
 
 pytestmark = pytest.mark.ros
@@ -259,24 +260,24 @@ def test_trajectories_come_back_and_start_now() -> None:
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
-        (Parameter("x", 1.0, "", "m", low=0.0, high=2.0), 2.5),
-        (Parameter("x", 1.0, "", low=0.0), float("nan")),
-        (Parameter("x", 1.0, "", low=0.0), "1.0"),
-        (Parameter("x", 1, "", low=0, high=5), 6),
-        (Parameter("x", 1, ""), 1.5),
-        (Parameter("x", 1, ""), True),
-        (Parameter("x", False, ""), 0),
-        (Parameter("x", "a", "", choices=("a", "b")), "c"),
+        (Option("x", 1.0, "", "m", low=0.0, high=2.0), 2.5),
+        (Option("x", 1.0, "", low=0.0), float("nan")),
+        (Option("x", 1.0, "", low=0.0), "1.0"),
+        (Option("x", 1, "", low=0, high=5), 6),
+        (Option("x", 1, ""), 1.5),
+        (Option("x", 1, ""), True),
+        (Option("x", False, ""), 0),
+        (Option("x", "a", "", choices=("a", "b")), "c"),
     ],
 )
-def test_wrong_parameter_values_are_refused_with_what_was_expected(parameter: Parameter, value: object) -> None:
-    with pytest.raises(ParameterError, match=r"parameter 'x' is .*expected"):
+def test_wrong_parameter_values_are_refused_with_what_was_expected(parameter: Option[Any], value: object) -> None:
+    with pytest.raises(OptionError, match=r"parameter 'x' is .*expected"):
         parameter.checked(value)
 
 
 def test_whole_numbers_are_numbers() -> None:
-    assert Parameter("x", 1.0, "", low=0.0, high=5.0).checked(4) == 4.0
-    assert type(Parameter("x", 1.0, "").checked(4)) is float
+    assert Option("x", 1.0, "", low=0.0, high=5.0).checked(4) == 4.0
+    assert type(Option("x", 1.0, "").checked(4)) is float
 
 
 # -- clocks ------------------------------------------------------------------------------------------------------

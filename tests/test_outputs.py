@@ -81,7 +81,7 @@ OUTPUTS: dict[str, tuple[str, list[str]]] = {
     "calibrate-camera --write-board": (".png", []),
     "align-camera --picture": (".png", []),
     "align-camera --write": (".yaml", []),
-    "replay --picture": (".png", ["{bag}", "--policy", "push"]),
+    "rerun --picture": (".png", ["{bag}", "--policy", "push"]),
     "play --record": ("folder", ["{bag}", "--policy", "push"]),
     "report --output": (".html", ["{bag}"]),
     "contact-sheet --output": (".png", []),
@@ -224,18 +224,18 @@ def test_what_fails_beside_the_result_is_one_line_and_counts_only_if_asked_for()
     assert said == ["the strip could not be made: two lines", "the video could not be made: two lines"]
 
 
-def test_a_replay_tells_its_numbers_whatever_becomes_of_the_picture(
+def test_a_rerun_tells_its_numbers_whatever_becomes_of_the_picture(
     tmp_path: Path, bag: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("fetch_sim2real.cli.replay.comparison_picture", fail)
+    monkeypatch.setattr("fetch_sim2real.cli.rerun.comparison_picture", fail)
     monkeypatch.chdir(tmp_path)
-    result = run("replay", bag, "--policy", policy, "--json")
-    assert result.exit_code == 0 and "the picture replay.png could not be made: MemoryError" in result.stderr
+    result = run("rerun", bag, "--policy", policy, "--json")
+    assert result.exit_code == 0 and "the picture rerun.png could not be made: MemoryError" in result.stderr
     assert json.loads(result.stdout)["commands"]["bit_exact"] == 4
-    result = run("replay", bag, "--policy", policy, "--json", "--picture", tmp_path / "p.png")
+    result = run("rerun", bag, "--policy", policy, "--json", "--picture", tmp_path / "p.png")
     assert result.exit_code == 1 and json.loads(result.stdout)["commands"]["bit_exact"] == 4
 
 
@@ -315,7 +315,7 @@ LATIN_1 = os.fsdecode(b"caf\xe9")
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["replay", "{latin}", "--policy", "{policy}"],
+        ["rerun", "{latin}", "--policy", "{policy}"],
         ["report", "{latin}", "--output", "{latin}/run.html"],
         ["play", "{latin}", "--policy", "{policy}"],
         ["sim", "--record", "{latin}/run"],
@@ -346,9 +346,9 @@ def test_a_folder_to_work_in_that_is_no_utf8_or_gone_is_one_line(
     folder = tmp_path / LATIN_1
     folder.mkdir()
     monkeypatch.chdir(folder)
-    assert is_one_line(run("replay", bag, "--policy", policy), "not valid UTF-8")
+    assert is_one_line(run("rerun", bag, "--policy", policy), "not valid UTF-8")
     folder.rmdir()
-    assert is_one_line(run("replay", bag, "--policy", policy), "no longer there")
+    assert is_one_line(run("rerun", bag, "--policy", policy), "no longer there")
 
 
 def test_files_of_such_names_in_a_bag_are_read_spoken_of_and_drawn(tmp_path: Path, bag: Path, policy: Path) -> None:
@@ -356,7 +356,7 @@ def test_files_of_such_names_in_a_bag_are_read_spoken_of_and_drawn(tmp_path: Pat
     (tmp_path / "bag").mkdir()
     half = bag.read_bytes()[: bag.stat().st_size // 2]
     (tmp_path / "bag" / f"{LATIN_1}.mcap").write_bytes(half)
-    words = ["replay", str(tmp_path / "bag"), "--policy", str(policy)]
+    words = ["rerun", str(tmp_path / "bag"), "--policy", str(policy)]
     done = subprocess.run(
         [sys.executable, "-m", "fetch_sim2real.cli.main", *words], capture_output=True, text=True, check=False,
         timeout=60, cwd=tmp_path,
@@ -368,3 +368,11 @@ def test_files_of_such_names_in_a_bag_are_read_spoken_of_and_drawn(tmp_path: Pat
     picture: Any = np.zeros((4, 6, 3), np.uint8)
     write_picture(picture, tmp_path / f"{LATIN_1}.png")
     assert (tmp_path / f"{LATIN_1}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_command_that_was_renamed_goes_on_working_unlisted(bag: Path, policy: Path) -> None:
+    former, now = (run(name, bag, "--policy", policy, "--json") for name in ("replay", "rerun"))
+    assert former.exit_code == now.exit_code == 0
+    assert json.loads(former.stdout)["commands"] == json.loads(now.stdout)["commands"]
+    listed = run("--help").output
+    assert "rerun" in listed and "replay" not in listed

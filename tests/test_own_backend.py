@@ -16,7 +16,7 @@ pytest.importorskip("rclpy")
 
 from arm_driver.backends import make_backend
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.robot_backends import BUILT_IN, ENTRY_POINTS, added_backend, backend_names
+from fetch_sim2real.stack.backends import BUILT_IN, ENTRY_POINTS, added_backend, backend_names
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "bring_your_own.md"
 

@@ -6,17 +6,18 @@ import importlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("rclpy")
 
+from fetch_sim2real.common.option import Option, OptionError
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.ros.parameters import Parameter, ParameterError
 from fetch_sim2real.stack.processes import node_package
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES: dict[str, Sequence[Parameter]] = {
+TABLES: dict[str, Sequence[Option[Any]]] = {
     node: importlib.import_module(f"{node_package(node)}.settings").TABLE
     for node in ("arm_driver", "bag_player", "camera_node", "policy_node", "recorder", "sim_bridge")
 }
@@ -24,7 +25,7 @@ EVERY = [pytest.param(p, id=f"{node}.{p.name}") for node, table in TABLES.items(
 
 
 @pytest.mark.parametrize("parameter", EVERY)
-def test_each_says_what_it_is(parameter: Parameter) -> None:
+def test_each_says_what_it_is(parameter: Option[Any]) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)?", parameter.name)
     assert len(parameter.description) > 15
     assert parameter.checked(parameter.default) == parameter.default
@@ -34,7 +35,7 @@ def test_each_says_what_it_is(parameter: Parameter) -> None:
 
 
 @pytest.mark.parametrize("parameter", EVERY)
-def test_each_refuses_what_is_wrong_and_says_what_is_expected(parameter: Parameter) -> None:
+def test_each_refuses_what_is_wrong_and_says_what_is_expected(parameter: Option[Any]) -> None:
     wrong: list[object] = [None, [1]]
     if isinstance(parameter.default, float):
         wrong += [float("nan"), "1", (parameter.low or 0.0) - 1.0]
@@ -49,7 +50,7 @@ def test_a_text_with_a_form_of_its_own_is_read_before_it_is_taken() -> None:
     (conditions,) = (p for p in TABLES["sim_bridge"] if p.name == "conditions")
     assert conditions.checked('{"perturb": ["shove"]}')
     for wrong, reason in (("{", "not JSON"), ('{"perturb": ["kick"]}', "changes are move_block, shove")):
-        with pytest.raises(ParameterError, match=rf"parameter 'conditions' is .*expected.*{reason}"):
+        with pytest.raises(OptionError, match=rf"parameter 'conditions' is .*expected.*{reason}"):
             conditions.checked(wrong)
 
 

@@ -13,11 +13,12 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from fetch_sim2real.ros.parameters import Parameter, ParameterError, Parameters
+from fetch_sim2real.common.option import Option, OptionError
+from fetch_sim2real.ros.parameters import Parameters
 
 TABLE = (
-    Parameter("speed", 1.0, "a cap", low=0.0, high=1.0, changeable=True),
-    Parameter("mode", "live", "how", choices=("live", "shadow")),
+    Option("speed", 1.0, "a cap", low=0.0, high=1.0, changeable=True),
+    Option("mode", "live", "how", choices=("live", "shadow")),
 )
 
 
@@ -67,13 +68,13 @@ def test_what_would_have_no_effect_is_refused(context: rclpy.Context) -> None:
 
 def test_an_unknown_name_for_this_node_is_refused_and_one_for_all_nodes_ignored(context: rclpy.Context) -> None:
     node = node_with(context, sped=0.5, speed=0.25)
-    with pytest.raises(ParameterError, match="no parameter 'sped', did you mean speed"):
+    with pytest.raises(OptionError, match="no parameter 'sped', did you mean speed"):
         Parameters(node, TABLE)
     node.destroy_node()
     node = node_with(context, sped=0.5, speed=0.25)
     assert Parameters(node, TABLE, {"sped"}).number("speed") == 0.25
     node.destroy_node()
     node = node_with(context, speed=2.0)
-    with pytest.raises(ParameterError, match="expected 0 to 1"):
+    with pytest.raises(OptionError, match="expected 0 to 1"):
         Parameters(node, TABLE, {"speed"})
     node.destroy_node()

@@ -8,16 +8,11 @@ from pathlib import Path
 import pytest
 
 from fetch_sim2real import graph
+from fetch_sim2real.common.option import arguments_of, options_of
 from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.stack import processes
-from fetch_sim2real.stack.processes import (
-    SimGraphOptions,
-    node_package,
-    options_from_arguments,
-    sim_arguments,
-    sim_graph,
-)
-from fetch_sim2real.stack.robot_processes import RobotGraphOptions, robot_graph
+from fetch_sim2real.stack.options import RobotGraphOptions, SimGraphOptions
+from fetch_sim2real.stack.processes import node_package, robot_graph, sim_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,7 +83,7 @@ def test_the_camera_is_a_choice(policy: str) -> None:
     assert graph.CAMERA_NODE not in by_name(SimGraphOptions(policy=policy, camera="external"))
     (device,) = processes.camera_processes("realsense", serial_no="_12")
     assert device.parameters["serial_no"] == "_12" and "use_sim_time" not in device.parameters
-    with pytest.raises(GraphError, match=r"'realsense', available: sim, software-device, external"):
+    with pytest.raises(GraphError, match=r"'realsense', expected one of sim, software-device, external"):
         sim_graph(SimGraphOptions(policy=policy, camera="realsense"))
     with pytest.raises(GraphError, match=r"'webcam', available: sim, "):
         processes.camera_processes("webcam")
@@ -104,15 +99,16 @@ def test_impossible_choices_are_refused_with_what_there_is(policy: str) -> None:
 
 
 def test_arguments_cover_the_options_and_come_back_the_same() -> None:
-    arguments = sim_arguments()
+    arguments = arguments_of(SimGraphOptions)
     assert [a.name for a in arguments] == [f.name for f in dataclasses.fields(SimGraphOptions)]
     assert all(a.description and (not a.choices or a.default in a.choices) for a in arguments)
-    assert options_from_arguments({a.name: a.default for a in arguments}) == SimGraphOptions()
+    assert options_of(SimGraphOptions, {a.name: a.default for a in arguments}) == SimGraphOptions()
 
 
 def test_arguments_are_converted_to_the_options_types() -> None:
-    values = {a.name: a.default for a in sim_arguments()}
-    options = options_from_arguments({**values, "lockstep": "False", "seed": "7", "episode_s": "2", "policy": "12"})
+    values = {a.name: a.default for a in arguments_of(SimGraphOptions)}
+    given = {"lockstep": "False", "seed": "7", "episode_s": "2", "policy": "12"}
+    options = options_of(SimGraphOptions, values | given)
     assert options == SimGraphOptions(lockstep=False, seed=7, episode_s=2.0, policy="12")
 
 
@@ -125,6 +121,6 @@ def test_a_pace_is_for_real_time(policy: str) -> None:
 
 @pytest.mark.parametrize(("name", "text"), [("lockstep", "maybe"), ("seed", "1.5"), ("episode_s", "long")])
 def test_an_argument_of_the_wrong_type_is_named(name: str, text: str) -> None:
-    values = {a.name: a.default for a in sim_arguments()}
+    values = {a.name: a.default for a in arguments_of(SimGraphOptions)}
     with pytest.raises(GraphError, match=f"argument {name} is '{text}'"):
-        options_from_arguments({**values, name: text})
+        options_of(SimGraphOptions, {**values, name: text})

@@ -36,7 +36,8 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.errors import FetchSim2RealError, GraphError
 from fetch_sim2real.messages.motion import decode_trajectory
 from fetch_sim2real.ros.topics import subscribe_to
-from fetch_sim2real.stack.processes import CAMERA_SIM, CAMERA_SOFTWARE, SimGraphOptions, sim_graph
+from fetch_sim2real.stack.options import CAMERA_SIM, CAMERA_SOFTWARE, SimGraphOptions
+from fetch_sim2real.stack.processes import sim_graph
 
 _TAPS: Final = (graph.JOINT_STATES, graph.SETPOINT, graph.DIAGNOSTICS)
 _REST_NS: Final = 1_500_000_000

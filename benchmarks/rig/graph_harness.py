@@ -43,7 +43,8 @@ from fetch_sim2real.ros.operator import Operator
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import message_class, qos_profile
 from fetch_sim2real.stack.launcher import launch
-from fetch_sim2real.stack.processes import NodeProcess, ParameterValue, SimGraphOptions, sim_graph
+from fetch_sim2real.stack.options import SimGraphOptions
+from fetch_sim2real.stack.processes import NodeProcess, ParameterValue, sim_graph
 
 START_LIMIT_S = 90.0
 # A name for a node that stands for commander and robot: of an operator nobody expects that it moves.

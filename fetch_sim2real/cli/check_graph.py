@@ -13,13 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from fetch_sim2real import graph
-from fetch_sim2real.cli.entry import make_console
+from fetch_sim2real.cli.entry import declared_option, make_console
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import Qos, Topic
-from fetch_sim2real.ros.namespaces import HELP as NAMESPACE_HELP
 from fetch_sim2real.ros.namespaces import checked_namespace, place_of
 from fetch_sim2real.stack.graph_check import Finding, LiveGraph, compare, contract_of, violations
+from fetch_sim2real.stack.options import NAMESPACE
 
 # Plain help: the examples keep their lines, and brackets mean themselves.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -50,7 +50,7 @@ def check_graph(
         float, typer.Option(min=0.5, max=600.0, help="How long to listen for rates and frames [s].")
     ] = (DEFAULT_DURATION_S),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    namespace: Annotated[str, typer.Option(help=NAMESPACE_HELP)] = "",
+    namespace: Annotated[str, declared_option(NAMESPACE)] = NAMESPACE.default,
 ) -> None:
     console = make_console(_FILE_WIDTH)
     live = None if contract_only else _observe(duration, as_json, checked_namespace(namespace))

@@ -9,10 +9,11 @@ import signal
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import typer
 
+from fetch_sim2real.common.option import Option
 from fetch_sim2real.common.terminal import print_in_any_encoding
 from fetch_sim2real.common.validation import escaped, is_utf8
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
@@ -77,6 +78,26 @@ def make_console(file_width: int = _FILE_WIDTH) -> Console:
 
     console = Console()
     return console if console.is_terminal else Console(width=file_width)
+
+
+def declared_option(option: Option[Any], *flags: str, note: str = "", **settings: Any) -> Any:
+    """Return the command line's form of an option that launch files or nodes have too: its help, choices and bounds.
+
+    ``flags`` are those that do not follow from the argument's name, ``note`` comes before the help.
+    """
+    words = " ".join(part for part in (note, option.text) if part)
+    if option.choices:
+        words += f" One of {', '.join(choice for choice in option.choices if choice)}."
+    if not isinstance(option.default, str | bool):
+        settings = {"min": option.low, "max": option.high, **settings}
+    return typer.Option(*flags, help=words, **settings)
+
+
+def in_ms(option: Option[float]) -> Option[float]:
+    """Return an option in seconds as one in milliseconds, as it is typed."""
+    low, high = (None if bound is None else bound * 1e3 for bound in (option.low, option.high))
+    name = f"{option.name.removesuffix('_s')}_ms"
+    return option.but(name=name, default=option.default * 1e3, unit="ms", low=low, high=high)
 
 
 def typed_command(subcommand: str) -> str:

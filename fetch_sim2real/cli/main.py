@@ -20,12 +20,16 @@ from fetch_sim2real.stack.ros_environment import require_importable
 
 @dataclass(frozen=True)
 class Subcommand:
-    """A subcommand's name, the module that holds its ``app``, and its line in ``--help``."""
+    """A subcommand's name, the module that holds its ``app``, and its line in ``--help``.
+
+    What it was called once goes on working, but is not listed.
+    """
 
     name: str
     module: str
     summary: str
     needs_ros: bool = False
+    former_name: str = ""
 
 
 SUBCOMMANDS: Final = (
@@ -77,9 +81,10 @@ SUBCOMMANDS: Final = (
         needs_ros=True,
     ),
     Subcommand(
-        "replay",
-        "fetch_sim2real.cli.replay",
+        "rerun",
+        "fetch_sim2real.cli.rerun",
         "Give a bag's frames to a policy once more, and compare its commands with those that were recorded.",
+        former_name="replay",
     ),
     Subcommand(
         "play",
@@ -160,9 +165,18 @@ def _register(subcommand: Subcommand) -> None:
     # The placeholder takes every argument as it is, --help included, and hands it to the real command.
     settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-    @app.command(subcommand.name, help=subcommand.summary, context_settings=settings, add_help_option=False)
     def run(context: typer.Context) -> None:
         run_subcommand(subcommand, list(context.args))
+
+    for name in (subcommand.name, subcommand.former_name):
+        if name:
+            app.command(
+                name,
+                help=subcommand.summary,
+                context_settings=settings,
+                add_help_option=False,
+                hidden=name == subcommand.former_name,
+            )(run)
 
 
 def run_subcommand(subcommand: Subcommand, arguments: list[str]) -> None:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from fetch_sim2real.cli.entry import make_console
+from fetch_sim2real.cli.entry import declared_option, make_console
 from fetch_sim2real.common.outputs import require_file_place
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.operation.log import OUTCOMES, OperationLog
-from fetch_sim2real.ros.namespaces import HELP as NAMESPACE_HELP
 from fetch_sim2real.ros.namespaces import checked_namespace
 from fetch_sim2real.ros.operate.choices import Choices, Expected
 from fetch_sim2real.stack.heartbeat import BEAT_PERIOD_S
+from fetch_sim2real.stack.options import MODE, NAMESPACE, SPEED_SCALE
 
 if TYPE_CHECKING:
     from fetch_sim2real.ros.operate.steps import Steps
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 DEFAULT_LOG: Final = Path("runs/operate.jsonl")
-MODES: Final = ("live", "shadow")
 _WAIT_S: Final = 15.0
 _HELP: Final = """Run a policy on a robot from one terminal: check list, goal, enable, start, stop, label, and again.
 
@@ -51,11 +50,9 @@ Examples:
 @app.callback(invoke_without_command=True, help=_HELP)
 def operate(
     context: typer.Context,
-    mode: Annotated[str, typer.Option(help="live or shadow: how the driver is meant to run.")] = MODES[0],
+    mode: Annotated[str, declared_option(MODE, note="How the driver is meant to run.")] = MODE.default,
     log: Annotated[Path, typer.Option(help="JSON lines of all that is done.")] = DEFAULT_LOG,
-    speed: Annotated[
-        float | None, typer.Option(min=0.01, max=1.0, help="Cap on the arm's speed, as a share of the profile's.")
-    ] = None,
+    speed: Annotated[float | None, declared_option(SPEED_SCALE, show_default="as the driver has it")] = None,
     accept: Annotated[
         list[str] | None, typer.Option(help="An item of the check list that may fail. May be given again.")
     ] = None,
@@ -71,10 +68,10 @@ def operate(
         str | None, typer.Option(help="Start a simulated graph with this policy and operate it.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 20_000, help="Simulation: seed of the first start.")] = 0,
-    namespace: Annotated[str, typer.Option(help=NAMESPACE_HELP)] = "",
+    namespace: Annotated[str, declared_option(NAMESPACE)] = NAMESPACE.default,
 ) -> None:
-    if mode not in MODES:
-        raise typer.BadParameter(f"--mode is '{mode}', available: {', '.join(MODES)}")
+    if fault := MODE.fault(mode):
+        raise typer.BadParameter(f"--mode is {fault}")
     if namespace and sim is not None:
         raise typer.BadParameter("--namespace is for a graph that runs already, --sim starts one without a namespace")
     expected = Expected(mode, speed, calibration, tuple(accept or ()))

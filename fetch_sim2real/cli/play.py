@@ -14,26 +14,27 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from fetch_sim2real import graph
-from fetch_sim2real.cli.entry import make_console
+from fetch_sim2real.cli.entry import declared_option, make_console
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.common.outputs import require_folder_place
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.common.supervision import Supervisor
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.policy.look_rate import LOOK_RATES
 from fetch_sim2real.ros.own_domain import enter_domain
-from fetch_sim2real.stack.playback_processes import ReplayOptions, replay_graph
+from fetch_sim2real.stack import options as stack_options
+from fetch_sim2real.stack.options import PlaybackOptions
+from fetch_sim2real.stack.processes import playback_graph
 
 if TYPE_CHECKING:
     from fetch_sim2real.ros.session import RosSession
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-_DEFAULTS: Final = ReplayOptions()
+_DEFAULTS: Final = PlaybackOptions()
 _HELP: Final = """Play a bag to a policy in a live graph, to look at what it would do.
 
 There is no driver: nothing moves. Pictures, joint states, goals and the driver's recorded answers come from the bag, at
-its pace and with its stamps; /joint_command is the policy's own. `replay` compares commands without ROS, and faster.
+its pace and with its stamps; /joint_command is the policy's own. `rerun` compares commands without ROS, and faster.
 
 \b
 Examples:
@@ -46,24 +47,18 @@ Examples:
 @app.command(help=_HELP)
 def play(
     bag: Annotated[Path, typer.Argument(help="Bag: a folder, the folder of a run, or one .mcap or .db3 file.")],
-    policy: Annotated[str, typer.Option(help="Policy: a shipped one's name, or a bundle's folder.")],
-    rate: Annotated[float, typer.Option(min=0.01, max=100.0, help="How fast, times the recorder's pace.")] = (
-        _DEFAULTS.rate
-    ),
-    start: Annotated[float, typer.Option(min=0.0, help="Leave out what was recorded before this [s].")] = (
-        _DEFAULTS.start_s
-    ),
-    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = _DEFAULTS.loop,
-    look: Annotated[str, typer.Option(help=f"When the actor sees: {', '.join(LOOK_RATES)}.")] = _DEFAULTS.look,
+    policy: Annotated[str, declared_option(stack_options.POLICY)],
+    rate: Annotated[float, declared_option(stack_options.RATE)] = stack_options.RATE.default,
+    start: Annotated[float, declared_option(stack_options.START_S)] = stack_options.START_S.default,
+    loop: Annotated[bool, declared_option(stack_options.LOOP, "--loop")] = stack_options.LOOP.default,
+    look: Annotated[str, declared_option(stack_options.LOOK)] = stack_options.LOOK.default,
     rename: Annotated[
         list[str] | None,
         typer.Option(help="Topic that has another name in the bag: /joint_states:=/fetch/joint_states."),
     ] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Calibration file of the camera that was recorded, for goals in its frame.")
-    ] = None,
-    world: Annotated[str, typer.Option(help="World file that the driver had: a name, or a path.")] = _DEFAULTS.world,
-    record: Annotated[Path | None, typer.Option(help="Folder for a bag of what is played and commanded; new.")] = None,
+    calibration: Annotated[Path | None, declared_option(stack_options.CALIBRATION)] = None,
+    world: Annotated[str, declared_option(stack_options.DRIVERS_WORLD)] = stack_options.DRIVERS_WORLD.default,
+    record: Annotated[Path | None, declared_option(stack_options.RECORD)] = None,
     view: Annotated[bool, typer.Option("--view", help="Show it live, as a page in a browser.")] = False,
 ) -> None:
     console = make_console()
@@ -90,13 +85,13 @@ def play(
         raise typer.Exit(128 + stopped.signal_number) from None
 
 
-def _run(options: ReplayOptions, console: Console) -> str:
+def _run(options: PlaybackOptions, console: Console) -> str:
     """Play to the end; what the player said then. GraphError if a process fails."""
     from fetch_sim2real.ros.session import RosSession
     from fetch_sim2real.stack.launcher import launch
 
     # The player may end; how, is looked at here.
-    processes = [replace(p, required=p.node_name != graph.BAG_PLAYER) for p in replay_graph(options)]
+    processes = [replace(p, required=p.node_name != graph.BAG_PLAYER) for p in playback_graph(options)]
     with (
         tempfile.TemporaryDirectory(prefix="fetch_sim2real_") as logs,
         StopRequest() as stop,

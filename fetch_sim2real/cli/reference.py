@@ -5,24 +5,26 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from fetch_sim2real import graph
 from fetch_sim2real.cli.error_reference import error_page
 from fetch_sim2real.cli.world_reference import world_page
+from fetch_sim2real.common.option import Option, arguments_of
 from fetch_sim2real.common.outputs import require_folder_place, write_text
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.graph import Qos, Topic
 from fetch_sim2real.messages.motion import FIELD_MEANINGS
-from fetch_sim2real.ros.parameters import Parameter
-from fetch_sim2real.stack import playback_processes as replay_processes
-from fetch_sim2real.stack import processes, robot_processes
-from fetch_sim2real.stack.launch_arguments import Meaning, arguments_of
-from fetch_sim2real.stack.playback_processes import ReplayOptions
-from fetch_sim2real.stack.processes import PlacementOptions, SimGraphOptions
-from fetch_sim2real.stack.robot_processes import RecordOptions, RobotGraphOptions
+from fetch_sim2real.stack.options import (
+    PlacementOptions,
+    PlaybackOptions,
+    RecordOptions,
+    RobotGraphOptions,
+    SimGraphOptions,
+)
+from fetch_sim2real.stack.processes import node_package
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -72,9 +74,9 @@ def pages() -> dict[str, str]:
     }
 
 
-def tables() -> dict[str, Sequence[Parameter]]:
+def tables() -> dict[str, Sequence[Option[Any]]]:
     """The parameters of each node."""
-    return {node: importlib.import_module(f"{processes.node_package(node)}.settings").TABLE for node in NODES}
+    return {node: importlib.import_module(f"{node_package(node)}.settings").TABLE for node in NODES}
 
 
 def _topics() -> Iterator[str]:
@@ -133,22 +135,22 @@ def _parameters() -> Iterator[str]:
         "installed too, is one to start from:\n\n```yaml\n/**/arm_driver:\n"
         "  ros__parameters:\n    speed_scale: 0.5\n```\n"
     )
-    for name, (options, meanings) in LAUNCH_FILES.items():
+    for name, options in LAUNCH_FILES.items():
         yield f"## `{name}`\n"
-        yield from _arguments(options, meanings)
+        yield from _arguments(options)
     yield "## Every launch file\n"
-    yield from _arguments(PlacementOptions, processes.PLACEMENT_MEANINGS)
+    yield from _arguments(PlacementOptions)
 
 
-LAUNCH_FILES: Final[Mapping[str, tuple[type, Mapping[str, Meaning]]]] = {
-    "robot.launch.py": (RobotGraphOptions, robot_processes.ROBOT_MEANINGS),
-    "sim.launch.py": (SimGraphOptions, processes.MEANINGS),
-    "record.launch.py": (RecordOptions, robot_processes.RECORD_MEANINGS),
-    "replay.launch.py": (ReplayOptions, replay_processes.REPLAY_MEANINGS),
+LAUNCH_FILES: Final[Mapping[str, type]] = {
+    "robot.launch.py": RobotGraphOptions,
+    "sim.launch.py": SimGraphOptions,
+    "record.launch.py": RecordOptions,
+    "playback.launch.py": PlaybackOptions,
 }
 
 
-def _row(parameter: Parameter) -> str:
+def _row(parameter: Option[Any]) -> str:
     unit = f" {parameter.unit}" if parameter.unit else ""
     if parameter.choices:
         allowed = ", ".join(f"`{choice}`" for choice in parameter.choices)
@@ -166,9 +168,9 @@ def _code(value: object) -> str:
     return f"`{text}`" if text else "empty"
 
 
-def _arguments(options: type, meanings: Mapping[str, Meaning]) -> Iterator[str]:
+def _arguments(options: type) -> Iterator[str]:
     yield "| argument | default | choices | meaning |\n|---|---|---|---|"
-    for argument in arguments_of(options, meanings):
+    for argument in arguments_of(options):
         choices = ", ".join(f"`{choice}`" for choice in argument.choices if choice)
         yield f"| `{argument.name}` | {_code(argument.default)} | {choices} | {argument.description} |"
     yield ""

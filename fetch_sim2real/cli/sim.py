@@ -10,22 +10,23 @@ from typing import Annotated, Final
 
 import typer
 
-from fetch_sim2real import paths
-from fetch_sim2real.cli.entry import make_console, typed_command
+from fetch_sim2real.cli.entry import declared_option, in_ms, make_console, typed_command
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
-from fetch_sim2real.robot_backends import ROSBRIDGE
-from fetch_sim2real.ros.namespaces import HELP as NAMESPACE_HELP
+from fetch_sim2real.graph import ROSBRIDGE
 from fetch_sim2real.ros.namespaces import checked_namespace
 from fetch_sim2real.ros.own_domain import enter_domain
-from fetch_sim2real.stack.processes import CAMERAS, SIM_BACKENDS, SimGraphOptions
+from fetch_sim2real.stack import options
+from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.stack.ros_domain import free_port
 
 # Plain help: the examples keep their lines, and brackets mean themselves.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 DEFAULT_EPISODES: Final = 10
-_DEFAULTS: Final = SimGraphOptions()
-_WORLD_HELP: Final = f"{', '.join(paths.world_names())}, or a YAML file."
+_LATENCY_MS: Final = in_ms(options.ROSBRIDGE_LATENCY_S)
+_JITTER_MS: Final = in_ms(options.ROSBRIDGE_JITTER_S)
+# Room for the seeds of the others.
+FIRST_SEED: Final = options.SEED.but(high=2**31 - 20_000)
 _HELP: Final = """Run the whole stack in simulation: policy, arm driver, and MuJoCo in place of robot and camera.
 
 Policy and driver are the processes that run on a robot. The run ends with a table, a bag of everything, and a picture
@@ -49,50 +50,26 @@ Examples:
 
 @app.command(help=_HELP)
 def sim(
-    policy: Annotated[str, typer.Option(help="Name of a shipped policy, or folder of a bundle.")] = _DEFAULTS.policy,
+    policy: Annotated[str, declared_option(options.POLICY)] = options.POLICY.default,
     task: Annotated[
-        str, typer.Option(help="Task: its starts and goals.", show_default="the one that the policy was trained for")
-    ] = _DEFAULTS.task,
+        str, declared_option(options.TASK, show_default="the one that the policy was trained for")
+    ] = options.TASK.default,
     episodes: Annotated[int, typer.Option(min=1, max=10_000, help="How many episodes.")] = DEFAULT_EPISODES,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 20_000, help="Seed of the first; the others follow.")] = (
-        _DEFAULTS.seed
-    ),
-    lockstep: Annotated[
-        bool,
-        typer.Option(
-            "--lockstep/--realtime",
-            help="The world waits for the policy: same seed, same episode; or it runs against the wall clock.",
-        ),
-    ] = _DEFAULTS.lockstep,
+    seed: Annotated[int, declared_option(FIRST_SEED)] = FIRST_SEED.default,
+    lockstep: Annotated[bool, declared_option(options.LOCKSTEP, "--lockstep/--realtime")] = options.LOCKSTEP.default,
     duration: Annotated[
         float | None,
         typer.Option(min=1.0, max=600.0, help="With --realtime: a single episode of this length [s]."),
     ] = None,
-    camera: Annotated[str, typer.Option(help=f"Size and rate of the camera: {' or '.join(CAMERAS)}.")] = (
-        _DEFAULTS.camera_profile
-    ),
-    camera_source: Annotated[
-        str,
-        typer.Option(
-            help="Where RGB-D comes from: sim, straight from the bridge; software-device, through the RealSense SDK "
-            "and camera_node; external, from a node of yours.",
-        ),
-    ] = _DEFAULTS.camera,
-    world: Annotated[str, typer.Option(help=_WORLD_HELP)] = _DEFAULTS.world,
-    move_block: Annotated[bool, typer.Option("--move-block", help="Move the block during each episode.")] = False,
-    blank_image: Annotated[bool, typer.Option("--blank-image", help="Show the policy black images only.")] = False,
-    backend: Annotated[str, typer.Option(help=f"The driver's way to the robot: {' or '.join(SIM_BACKENDS)}.")] = (
-        _DEFAULTS.backend
-    ),
-    rosbridge_latency_ms: Annotated[
-        float, typer.Option(min=0.0, max=1000.0, help="Delay of each way through rosbridge, in simulated time [ms].")
-    ] = _DEFAULTS.rosbridge_latency_s * 1e3,
-    rosbridge_jitter_ms: Annotated[
-        float, typer.Option(min=0.0, max=1000.0, help="That delay varies by up to this [ms].")
-    ] = _DEFAULTS.rosbridge_jitter_s * 1e3,
-    rosbridge_loss: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="With --realtime: share of the messages that are lost.")
-    ] = _DEFAULTS.rosbridge_loss,
+    camera: Annotated[str, declared_option(options.CAMERA_PROFILE)] = options.CAMERA_PROFILE.default,
+    camera_source: Annotated[str, declared_option(options.CAMERA_SOURCE)] = options.CAMERA_SOURCE.default,
+    world: Annotated[str, declared_option(options.WORLD)] = options.WORLD.default,
+    move_block: Annotated[bool, declared_option(options.MOVE_BLOCK, "--move-block")] = options.MOVE_BLOCK.default,
+    blank_image: Annotated[bool, declared_option(options.BLANK_IMAGE, "--blank-image")] = options.BLANK_IMAGE.default,
+    backend: Annotated[str, declared_option(options.SIM_BACKEND)] = options.SIM_BACKEND.default,
+    rosbridge_latency_ms: Annotated[float, declared_option(_LATENCY_MS)] = _LATENCY_MS.default,
+    rosbridge_jitter_ms: Annotated[float, declared_option(_JITTER_MS)] = _JITTER_MS.default,
+    rosbridge_loss: Annotated[float, declared_option(options.ROSBRIDGE_LOSS)] = options.ROSBRIDGE_LOSS.default,
     record: Annotated[
         Path | None,
         typer.Option(help="Folder for bag, picture, result and logs; new or empty.", show_default="runs/<date>-<time>"),
@@ -101,7 +78,7 @@ def sim(
     attach: Annotated[
         bool, typer.Option("--attach", help="Run the episodes in a graph that was started with ros2 launch.")
     ] = False,
-    namespace: Annotated[str, typer.Option(help=f"With --attach. {NAMESPACE_HELP}")] = "",
+    namespace: Annotated[str, declared_option(options.NAMESPACE, note="With --attach.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
     video: Annotated[Path | None, typer.Option(help="Write a video of the pictured episode, .mp4.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show the run live, as a page in a browser.")] = False,
@@ -131,7 +108,7 @@ def sim(
                 blank_image=blank_image,
                 backend=backend,
                 # Of a run that shares this machine with others, or with a robot's relay.
-                rosbridge_port=free_port() if backend == ROSBRIDGE else _DEFAULTS.rosbridge_port,
+                rosbridge_port=free_port() if backend == ROSBRIDGE else options.SIM_ROSBRIDGE_PORT.default,
                 rosbridge_latency_s=rosbridge_latency_ms * 1e-3,
                 rosbridge_jitter_s=rosbridge_jitter_ms * 1e-3,
                 rosbridge_loss=rosbridge_loss,

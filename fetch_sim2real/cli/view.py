@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from fetch_sim2real import graph
+from fetch_sim2real.cli.entry import declared_option
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
-from fetch_sim2real.ros.namespaces import HELP as NAMESPACE_HELP
 from fetch_sim2real.ros.namespaces import checked_namespace, hint_of_namespaces, place_of
 from fetch_sim2real.ros.view.address import DEFAULT_PORT, LOOPBACK, is_loopback
+from fetch_sim2real.stack.options import NAMESPACE
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -54,7 +55,7 @@ def view(
         str | None,
         typer.Option(help="Bundle whose camera pose the goal is drawn by.", show_default="the policy node's"),
     ] = None,
-    namespace: Annotated[str, typer.Option(help=NAMESPACE_HELP)] = "",
+    namespace: Annotated[str, declared_option(NAMESPACE)] = NAMESPACE.default,
 ) -> None:
     place = checked_namespace(namespace)
     # Imported here, so that --help needs no ROS.

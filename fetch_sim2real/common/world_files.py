@@ -60,9 +60,7 @@ def _locate(name_or_path: str, directory: Path) -> Path:
     return path
 
 
-def _read_merged(
-    path: Path, directory: Path, model: type[RecordType], seen: tuple[Path, ...]
-) -> dict[str, Any]:
+def _read_merged(path: Path, directory: Path, model: type[RecordType], seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise WorldFileError(f"world file {path} extends itself by way of {' -> '.join(map(str, seen))}")
     try:

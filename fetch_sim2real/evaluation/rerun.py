@@ -66,7 +66,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class Rerun:
     """``frames`` were compared; ``left_out`` counts, by reason, what could not be.
 
     ``wall_s`` and ``cpu_s``: how long it took, and of that on a processor.
@@ -94,8 +94,8 @@ def _numbers(command: JointCommand) -> FloatArray:
     return np.nan_to_num(np.concatenate([command.position, velocity, [finger]]), nan=1e9)
 
 
-def replay_run(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: LookRate = EVERY_FRAME) -> Replayed:
-    """Replay ``run``, which was read from ``bag``. Raises ``SetupError`` if the bag cannot be read."""
+def rerun(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: LookRate = EVERY_FRAME) -> Rerun:
+    """Re-run ``run``, which was read from ``bag``. Raises ``SetupError`` if the bag cannot be read."""
     started_s, cpu_started_s = time.perf_counter(), time.process_time()
     state = _State(run, bundle, look)
     answers = _all_answers(run)
@@ -113,7 +113,7 @@ def replay_run(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: L
         state.answer_without_frame(answer)
     state.left_out["frame without a command in the bag"] += unanswered
     took = time.perf_counter() - started_s, time.process_time() - cpu_started_s
-    return Replayed(tuple(state.compared), +state.left_out, *took)
+    return Rerun(tuple(state.compared), +state.left_out, *took)
 
 
 def _frames(bag: RecordedBag, left_out: Counter[str]) -> Iterator[tuple[FrameMessages, int]]:

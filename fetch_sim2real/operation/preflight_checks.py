@@ -13,8 +13,8 @@ from fetch_sim2real.arm.limits import PROFILES
 from fetch_sim2real.calibration.camera_file import CameraCalibration
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.calibration.trained_range import judge
+from fetch_sim2real.graph import JOINT_TRAJECTORY, ROSBRIDGE
 from fetch_sim2real.policy.manifest import CameraRecord
-from fetch_sim2real.robot_backends import JOINT_TRAJECTORY, ROSBRIDGE
 from fetch_sim2real.stack.graph_check import wrong_rate_words
 
 ItemState = Literal["ok", "warn", "fail", "unknown"]

@@ -1,4 +1,4 @@
-"""A replay in numbers, for JSON, and as a picture."""
+"""A re-run in numbers, for JSON, and as a picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.bags.reading import RecordedBag
 from fetch_sim2real.bags.run import RecordedRun
 from fetch_sim2real.bags.times import TimeAxis, latency_s, recorded_s, spread_ms
-from fetch_sim2real.evaluation.rerun import Compared, Replayed
+from fetch_sim2real.evaluation.rerun import Compared, Rerun
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.reports.panels import BLUE, ORANGE, RED, Line, Panel, Picture, panels_picture
 from fetch_sim2real.timing import CONTROL_PERIOD_S
@@ -19,12 +19,12 @@ from fetch_sim2real.types import FloatArray, JointCommand
 
 
 def summary(
-    bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, replayed: Replayed, tolerance: float
+    bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, rerun_result: Rerun, tolerance: float
 ) -> dict[str, Any]:
     """For JSON. ``differing``: how many commands differ by more than ``tolerance`` [rad, m, rad/s]."""
-    then_s, between = _latency_s(replayed.frames)
-    unknown = [frame for frame in replayed.frames if not frame.is_known]
-    differing = replayed.differing(tolerance)
+    then_s, between = _latency_s(rerun_result.frames)
+    unknown = [frame for frame in rerun_result.frames if not frame.is_known]
+    differing = rerun_result.differing(tolerance)
     return {
         "bag": str(bag.path),
         "bundle": {
@@ -34,19 +34,19 @@ def summary(
             "same": None if not run.bundles else run.bundles == {bundle.sha256},
         },
         "commands": {
-            "compared": len(replayed.frames) - len(unknown),
-            "bit_exact": sum(frame.difference == 0.0 for frame in replayed.frames if frame.is_known),
+            "compared": len(rerun_result.frames) - len(unknown),
+            "bit_exact": sum(frame.difference == 0.0 for frame in rerun_result.frames if frame.is_known),
             "tolerance": tolerance,
             "differing": differing,
-            "largest_difference": replayed.largest_difference,
+            "largest_difference": rerun_result.largest_difference,
             "memory_unknown": len(unknown),
             "memory_unknown_largest_difference": max((frame.difference for frame in unknown), default=0.0),
         },
-        "left_out": dict(sorted(replayed.left_out.items())),
+        "left_out": dict(sorted(rerun_result.left_out.items())),
         "latency_ms": {
             "then": spread_ms(then_s),
             "then_between": between,
-            "inference_now": spread_ms(np.array([frame.inference_s for frame in replayed.frames])),
+            "inference_now": spread_ms(np.array([frame.inference_s for frame in rerun_result.frames])),
         },
         "losses": {
             "reading": list(run.losses),
@@ -57,15 +57,15 @@ def summary(
         "time": {
             "recorded_s": round(recorded_s(run), 3),
             "frames_at_30_hz_s": round(len(run.frames_ns) * CONTROL_PERIOD_S, 3),
-            "replay_s": round(replayed.wall_s, 3),
-            "replay_cpu_s": round(replayed.cpu_s, 3),
+            "replay_s": round(rerun_result.wall_s, 3),
+            "replay_cpu_s": round(rerun_result.cpu_s, 3),
         },
     }
 
 
-def comparison_picture(title: str, replayed: Replayed, torso_height_m: float) -> Picture:
+def comparison_picture(title: str, rerun_result: Rerun, torso_height_m: float) -> Picture:
     """What was asked of the gripper then and now, how far the commands differ, and how long they took."""
-    frames = replayed.frames
+    frames = rerun_result.frames
     stamps_ns = np.array([frame.stamp_ns for frame in frames], dtype=np.int64)
     times_s = TimeAxis(stamps_ns).at(stamps_ns)
     then = _asked([frame.answer.command for frame in frames], frames, torso_height_m)

@@ -6,7 +6,8 @@ A launch file is its arguments, from dataclasses of options, and the processes t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from launch.actions import (
     DeclareLaunchArgument,
@@ -25,21 +26,23 @@ from launch.utilities import normalize_to_list_of_substitutions, perform_substit
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
+from fetch_sim2real.common.option import arguments_of, options_of, unknown_names
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.stack import processes
-from fetch_sim2real.stack.launch_arguments import Argument, arguments_of, options_of, unknown_names
-from fetch_sim2real.stack.processes import PLACEMENT_MEANINGS, NodeProcess, PlacementOptions, placed
+from fetch_sim2real.stack.options import PlacementOptions
+from fetch_sim2real.stack.processes import NodeProcess, placed
 
-Make = Callable[[Mapping[str, str]], Sequence[NodeProcess]]
-"""Processes from the arguments' values."""
+Options = TypeVar("Options")
 
 
-def launch_description(arguments: Sequence[Argument], make: Make, next_step: str = "") -> LaunchDescription:
-    """Declared arguments, the transport that carries images, then ``make``'s processes.
+def launch_description(
+    options: type[Options], make: Callable[[Options], Sequence[NodeProcess]], next_step: str = ""
+) -> LaunchDescription:
+    """Return declared arguments, one for each of ``options``, the transport that carries images, ``make``'s processes.
 
     ``next_step`` tells the person at the terminal what the graph waits for.
     """
-    every = (*arguments, *arguments_of(PlacementOptions, PLACEMENT_MEANINGS))
+    every = (*arguments_of(options), *arguments_of(PlacementOptions))
     declared = []
     for argument in every:
         choices = {"choices": list(argument.choices)} if argument.choices else {}
@@ -56,8 +59,7 @@ def launch_description(arguments: Sequence[Argument], make: Make, next_step: str
         ]
         words += [next_step] if next_step else []
         values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in every}
-        placement = options_of(PlacementOptions, PLACEMENT_MEANINGS, values)
-        nodes = start_nodes(placed(make(values), placement))
+        nodes = start_nodes(placed(make(options_of(options, values)), options_of(PlacementOptions, values)))
         return [*(LogInfo(msg=word) for word in words), *nodes]
 
     environment = [SetEnvironmentVariable(name, value) for name, value in processes.ENVIRONMENT.items()]

@@ -13,7 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -21,11 +21,12 @@ from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
+from fetch_sim2real.common.option import Option
 from fetch_sim2real.common.terminal import print_in_any_encoding
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.ros.entering import enter_ros
 from fetch_sim2real.ros.override_origin import names_for_every_node
-from fetch_sim2real.ros.parameters import Parameter, Parameters
+from fetch_sim2real.ros.parameters import Parameters, help_of
 from fetch_sim2real.stack.ros_arguments import RosArgumentError, check_ros_arguments
 
 # How long a node without work of its own sleeps between events, and so how late it may notice a signal.
@@ -41,7 +42,7 @@ class StackNode(Node):
     It ends on a signal, or by itself once it has set ``is_over``.
     """
 
-    def __init__(self, name: str, table: Sequence[Parameter]) -> None:
+    def __init__(self, name: str, table: Sequence[Option[Any]]) -> None:
         """``name`` is the contract's; what lies under it there is private to this node, whatever it is renamed to."""
         super().__init__(name)
         self.role = name
@@ -75,7 +76,7 @@ def run_node(
     make: Callable[[], StackNode],
     name: str,
     description: str,
-    table: Sequence[Parameter],
+    table: Sequence[Option[Any]],
     args: list[str] | None = None,
 ) -> NoReturn:
     """Be a node until SIGINT or SIGTERM, or until it is over; this process ends with it.
@@ -210,8 +211,8 @@ def _limit_end_after_signal() -> None:
     threading.Thread(target=watch, name="end_limit", daemon=True).start()
 
 
-def _parse(arguments: list[str], name: str, description: str, table: Sequence[Parameter]) -> None:
-    lines = [f"  {parameter.help()}" for parameter in table]
+def _parse(arguments: list[str], name: str, description: str, table: Sequence[Option[Any]]) -> None:
+    lines = [f"  {help_of(parameter)}" for parameter in table]
     parser = argparse.ArgumentParser(
         prog=name,
         description=f"{description} Parameters are given as: --ros-args -p NAME:=VALUE",

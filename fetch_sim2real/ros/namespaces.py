@@ -12,7 +12,6 @@ from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE
 if TYPE_CHECKING:
     from rclpy.node import Node
 
-HELP: Final = "Namespace of the graph, as the launch files' namespace:=."
 _STACK: Final = frozenset({graph.POLICY_NODE, graph.ARM_DRIVER, graph.SIM_BRIDGE, graph.CAMERA_NODE, graph.BAG_PLAYER})
 
 

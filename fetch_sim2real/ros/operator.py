@@ -17,15 +17,15 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
+from fetch_sim2real.graph import JOINT_TRAJECTORY
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.messages.statuses import GoalStatus, ResetAnswer, decode_goal_status, decode_object, decode_status
-from fetch_sim2real.robot_backends import JOINT_TRAJECTORY
 from fetch_sim2real.ros.heartbeat import Heartbeat
 from fetch_sim2real.ros.node_parameters import parameter_messages, read_parameters
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import local_name, publish_to, resolved_name, subscribe_to
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
-from fetch_sim2real.stack.processes import CAMERA_SIM, CAMERA_SOFTWARE
+from fetch_sim2real.stack.options import CAMERA_SIM, CAMERA_SOFTWARE
 
 NODE_NAME: Final = graph.OPERATOR
 _ANSWER_LIMIT_S: Final = 10.0

@@ -18,9 +18,7 @@ START: Final = "--ros-args"
 END: Final = "--"
 NO_LOG_FILES: Final = "--disable-external-lib-logs"
 _SWITCHES: Final = tuple(
-    f"--{verb}-{what}"
-    for verb in ("enable", "disable")
-    for what in ("rosout-logs", "stdout-logs", "external-lib-logs")
+    f"--{verb}-{what}" for verb in ("enable", "disable") for what in ("rosout-logs", "stdout-logs", "external-lib-logs")
 )
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMESPACE: Final = re.compile(r"/|(/[A-Za-z_][A-Za-z0-9_]*)+")

@@ -21,7 +21,8 @@ from fetch_sim2real.ros.operate.steps import Steps
 from fetch_sim2real.ros.operate.terminal import Terminal
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.stack.launcher import launch
-from fetch_sim2real.stack.processes import SimGraphOptions, sim_graph
+from fetch_sim2real.stack.options import SimGraphOptions
+from fetch_sim2real.stack.processes import sim_graph
 from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE, claim_domain
 
 _START_LIMIT_S = 60.0

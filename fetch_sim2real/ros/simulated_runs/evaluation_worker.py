@@ -23,7 +23,8 @@ from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.simulated_runs.episodes import Episode, Run, run_episodes
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.launcher import launch
-from fetch_sim2real.stack.processes import SimGraphOptions, sim_graph
+from fetch_sim2real.stack.options import SimGraphOptions
+from fetch_sim2real.stack.processes import sim_graph
 from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE, claim_domain
 
 _GRAPH_LIMIT_S: Final = 120.0

@@ -12,7 +12,7 @@ from fetch_sim2real.common.outputs import require_file_place, require_folder_pla
 from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.reports.video_encoder import require_video_place
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.stack.processes import SimGraphOptions
+from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.tasks.registry import Task, find_task
 
 # What a graph that is there already is asked for.

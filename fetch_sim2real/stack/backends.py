@@ -6,9 +6,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.graph import JOINT_TRAJECTORY, ROSBRIDGE
 
-JOINT_TRAJECTORY: Final = "joint_trajectory"
-ROSBRIDGE: Final = "rosbridge"
 BUILT_IN: Final = (JOINT_TRAJECTORY, ROSBRIDGE)
 # A package that declares an entry point of this group adds a back end of that name (docs/bring_your_own.md).
 ENTRY_POINTS: Final = "fetch_sim2real.backends"

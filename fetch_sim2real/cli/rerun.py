@@ -1,10 +1,10 @@
-"""``fetch-sim2real replay``: would this policy have done the same? A bag's frames through an actor, without ROS."""
+"""``fetch-sim2real rerun``: would this policy have done the same? A bag's frames through an actor, without ROS."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import torch
 import typer
@@ -12,30 +12,30 @@ import typer
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.renames import renames_of
 from fetch_sim2real.bags.run import read_run
+from fetch_sim2real.cli.entry import declared_option
 from fetch_sim2real.common.outputs import Attempts
 from fetch_sim2real.common.picture_file import require_picture_place, write_picture
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.evaluation.rerun import replay_run
+from fetch_sim2real.evaluation.rerun import rerun
 from fetch_sim2real.paths import find_policy
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.policy.look_rate import EVERY_FRAME, LOOK_RATES
+from fetch_sim2real.policy.look_rate import LookRate
 from fetch_sim2real.reports.rerun_comparison import comparison_picture, summary
+from fetch_sim2real.stack.options import LOOK, POLICY
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_PICTURE: Final = Path("replay.png")
+_PICTURE: Final = Path("rerun.png")
 
 
 @app.command()
 def main(
     bag: Annotated[Path, typer.Argument(help="Bag: a folder, the folder of a run, or one .mcap or .db3 file.")],
-    policy: Annotated[str, typer.Option(help="Policy: a shipped one's name, or a bundle's folder.")],
+    policy: Annotated[str, declared_option(POLICY)],
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Largest difference of a command that is no difference [rad, m, rad/s].")
     ] = 0.0,
-    look: Annotated[str, typer.Option(help=f"When the actor looks, as the policy did: {', '.join(LOOK_RATES)}.")] = (
-        EVERY_FRAME
-    ),
+    look: Annotated[str, declared_option(LOOK, note="As the policy did it.")] = LOOK.default,
     rename: Annotated[
         list[str] | None,
         typer.Option(help="Topic that has another name in the bag: /joint_states:=/fetch/joint_states."),
@@ -47,8 +47,8 @@ def main(
 
     Exit status 1 if commands differ by more than the tolerance, or none could be compared.
     """
-    if look not in LOOK_RATES:
-        raise SetupError(f"look is '{look}', expected one of {', '.join(LOOK_RATES)}")
+    if fault := LOOK.fault(look):
+        raise SetupError(f"look is {fault}")
     if picture is not None:
         require_picture_place(picture, "--picture")
     # As the policy's node: more threads round differently.
@@ -56,8 +56,8 @@ def main(
     bundle = load_bundle(find_policy(policy))
     recorded = open_bag(bag, renames_of(rename or []))
     run = read_run(recorded)
-    replayed = replay_run(recorded, run, bundle, look)
-    result = summary(recorded, run, bundle, replayed, tolerance)
+    rerun_result = rerun(recorded, run, bundle, cast(LookRate, look))
+    result = summary(recorded, run, bundle, rerun_result, tolerance)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
@@ -65,7 +65,7 @@ def main(
     place, attempts = picture or _PICTURE, Attempts(lambda text: typer.echo(text, err=True))
 
     def draw() -> None:
-        write_picture(comparison_picture(f"{bag} by {policy}", replayed, bundle.manifest.torso_height_m), place)
+        write_picture(comparison_picture(f"{bag} by {policy}", rerun_result, bundle.manifest.torso_height_m), place)
         if not as_json:
             typer.echo(f"picture    {place}")
 
