@@ -20,16 +20,16 @@ from fetch_sim2real.calibration.align import Sight, align
 from fetch_sim2real.calibration.expected_view import ExpectedView, Setting
 from fetch_sim2real.calibration.rotations import pose_of_vector
 from fetch_sim2real.calibration.trained_range import CameraOffset
+from fetch_sim2real.control.action import ACTION_SCALE_M
 from fetch_sim2real.control.target_box import target_box_of
-from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.episode import ActionSettings, Arrival, ClosedLoop, EpisodeRunner, EpisodeStart, Step
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.sim.simulation import Simulation
-from fetch_sim2real.sim.training_setup import ACTION_SCALE_M
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
-from fetch_sim2real.types import JointSample
+from fetch_sim2real.types import FloatArray, JointSample
 
 _SIZE: Final = (424, 240)
 _TASK: Final = "push"
@@ -62,20 +62,36 @@ def make_loop(world: World) -> ClosedLoop:
     return ClosedLoop(Simulation(world, find_task(_TASK), _SIZE, picture_every=_WAY_FRAMES), settings)
 
 
+class _Visitor:
+    """Goes to one place after another."""
+
+    def reset(self, environments: Sequence[int]) -> None:
+        """See Agent."""
+        self._frames = 0
+
+    def act(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """See Agent."""
+        (arrival,) = arrivals
+        place_m = np.array(_PLACES_M[min(self._frames // _WAY_FRAMES, len(_PLACES_M) - 1)])
+        self._frames += 1
+        way = _GAIN * (place_m - arrival.loop.grip_position_m(arrival.joints.position))
+        return np.array([[*np.clip(way, -1.0, 1.0), 0.0]])
+
+
 def show(loop: ClosedLoop, seed: int) -> Scene:
-    """Start the episode of ``seed``, look, and look again at each of the places."""
-    draw = loop.reset(seed)
-    looks = []
-    for frame in range(len(_PLACES_M) * _WAY_FRAMES + 1):
-        captured = loop.next_frame()
-        if captured is None:
-            raise RuntimeError(f"the episode of seed {seed} ended at frame {frame}")
-        joints = loop.joints_at(captured)
-        if captured.frame is not None:
-            looks.append((captured.frame.depth_mm, joints))
-        place_m = np.array(_PLACES_M[min(frame // _WAY_FRAMES, len(_PLACES_M) - 1)])
-        way = _GAIN * (place_m - loop.grip_position_m(joints.position))
-        loop.act(np.array([*np.clip(way, -1.0, 1.0), 0.0]), captured)
+    """EpisodeStart the episode of ``seed``, look, and look again at each of the places."""
+    looks: list[tuple[NDArray[np.uint16], JointSample]] = []
+
+    def watch(step: Step) -> None:
+        frame = step.arrival.captured.frame
+        if frame is not None:
+            looks.append((frame.depth_mm, step.arrival.joints))
+
+    frames = len(_PLACES_M) * _WAY_FRAMES + 1
+    EpisodeRunner([loop]).run(_Visitor(), [EpisodeStart(seed)], watch, most_steps=frames)
+    if len(looks) <= len(_PLACES_M):
+        raise RuntimeError(f"the episode of seed {seed} ended after {len(looks)} looks")
+    draw = loop.sim.episode
     true = Pose(draw.camera.position_m, draw.camera.rotation)
     return Scene(tuple(looks), loop.sim.camera_model, true, draw.dynamics.table_height_m)
 

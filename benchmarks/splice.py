@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fetch_sim2real.arm.limits import limit_profile
+from fetch_sim2real.control.action import ACTION_SCALE_M
 from fetch_sim2real.control.target_box import target_box_of
-from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.episode import ActionSettings, ClosedLoop, EpisodeRunner, EpisodeStart, Step
 from fetch_sim2real.evaluation.measure import Case, measure
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
@@ -38,7 +39,6 @@ Start = Literal["desired", "measured"]
 STARTS: Final[tuple[Start, ...]] = get_args(Start)
 SPEEDS_M_S: Final = (0.1, 0.2, 0.4)
 FEEDFORWARDS: Final = (1.0, 0.0)
-_ACTION_SCALE_M: Final = 0.02
 _SEED: Final = 10_000
 
 
@@ -67,24 +67,29 @@ def world_that_starts_from(start: Start, name: str, feedforward: float) -> World
 
 def cross(world: World, speed_m_s: float) -> Crossing:
     """Send the gripper 0.3 m sideways at ``speed_m_s``."""
-    settings = ActionSettings(_ACTION_SCALE_M, False, target_box_of(world.workcell), limit_profile("default"))
+    settings = ActionSettings(ACTION_SCALE_M, False, target_box_of(world.workcell), limit_profile("default"))
     loop = ClosedLoop(Simulation(world.with_episode_s(60.0), find_task("reach"), None), settings)
-    loop.reset(_SEED)
+    runner = EpisodeRunner([loop])
+    arrivals = runner.begin([EpisodeStart(_SEED)])
     side = -1.0 if loop.grip_position_m(loop.setpoint.position)[1] > 0.0 else 1.0
-    action = np.array([0.0, side * speed_m_s * CONTROL_PERIOD_S / _ACTION_SCALE_M, 0.0, 0.0])
+    action = np.array([0.0, side * speed_m_s * CONTROL_PERIOD_S / ACTION_SCALE_M, 0.0, 0.0])
     commanded, reached, behind_rad, stopped = [], [], 0.0, ""
-    for _ in range(round(0.3 / (speed_m_s * CONTROL_PERIOD_S))):
-        captured = loop.next_frame()
-        assert captured is not None
-        decision = loop.act(action, captured)
-        if decision.outcome not in ("command", "limited"):
-            stopped = f"{decision.outcome}: {decision.detail}"
-            break
+
+    def watch(step: Step) -> None:
+        nonlocal behind_rad, stopped
+        if step.decision.outcome not in ("command", "limited"):
+            stopped = f"{step.decision.outcome}: {step.decision.detail}"
+            return
         measured = loop.sim.measured().position
         commanded.append(loop.grip_position_m(loop.setpoint.position)[1])
         reached.append(loop.grip_position_m(measured)[1])
         behind_rad = max(behind_rad, float(np.abs(loop.setpoint.position - measured).max()))
-    loop.sim.close()
+
+    for _ in range(round(0.3 / (speed_m_s * CONTROL_PERIOD_S))):
+        arrivals = runner.step(arrivals, action[None], watch)
+        if stopped:
+            break
+    runner.close()
     return Crossing(_speed(commanded), _speed(reached), behind_rad, stopped)
 
 

@@ -1,25 +1,41 @@
-"""The whole closed loop in one process: world, inverse kinematics and safety filter, without ROS.
+"""THE closed-loop runner, in one process and without ROS: frame -> observation -> action -> filter -> engine.
 
-Training acts through this, so an actor learns with the limits, the filter and the delays that it will meet. The ROS
-graph in lockstep gives the same commands for the same seed and policy (a test compares them).
+``ClosedLoop`` is one environment: a simulation behind the driver's inverse kinematics and safety filter.
+``EpisodeRunner`` steps any number of them together and asks an ``Agent`` once for all that have a frame. Training,
+measuring, re-simulation, golden recording and the Gymnasium environments all run it, so an actor learns with the
+limits, the filter and the delays that it will meet. The ROS graph in lockstep gives the same commands for the same
+seed and policy (a test compares them).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import numpy as np
 
 from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
 from fetch_sim2real.arm.kinematics import grip_position
-from fetch_sim2real.arm.limits import LimitProfile, limit_profile
-from fetch_sim2real.control.action import action_to_command
+from fetch_sim2real.arm.limits import DEFAULT_PROFILE, LimitProfile, limit_profile
+from fetch_sim2real.control.action import ACTION_SCALE_M, action_to_command
 from fetch_sim2real.control.filter import Decision, SafetyFilter
 from fetch_sim2real.control.target_box import common_box, target_box_of
+from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.policy.manifest import Manifest
+from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
+from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.randomization.sample import EpisodeDraw
 from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.sim.simulation import Simulation
-from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint
+from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks.registry import Task
+from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint, RgbdFrame
+
+# Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
+TRAINING_CAMERA_SIZE: Final = (168, 168)
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,8 @@ class ActionSettings:
 
 
 class ClosedLoop:
-    """Steps one simulated cell by actions. Frames come with the camera's delay, commands act with theirs."""
+    """One environment: a simulated workcell behind the driver. Frames come with the camera's delay, commands act with
+    theirs."""
 
     def __init__(self, sim: Simulation, settings: ActionSettings) -> None:
         self.sim = sim
@@ -51,11 +68,9 @@ class ClosedLoop:
         self._ik = DifferentialIk(sim.world.workcell.torso_height_m)
         self._scene = sim.world.workcell.scene()
 
-    def reset(
-        self, seed: int, move_block: bool = False, conditions: Conditions = NO_CONDITIONS
-    ) -> EpisodeDraw:
-        """Start the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
-        draw = self.sim.reset(seed, move_block, conditions)
+    def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeDraw:
+        """EpisodeStart the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
+        draw = self.sim.reset(seed, conditions)
         self._samples: dict[int, JointSample] = {}
         self._filter = SafetyFilter(self._settings.profile, self._scene)
         self._obey(self._filter.activate(self.sim.now_ns, self.sim.measured()))
@@ -100,7 +115,7 @@ class ClosedLoop:
         settings = self._settings
         command = action_to_command(
             action,
-            self._setpoint,
+            self.setpoint,
             self._ik,
             settings.scale_m,
             settings.controls_gripper,
@@ -117,3 +132,172 @@ class ClosedLoop:
             self.sim.send_arm(decision.trajectory)
         if decision.finger_position_m is not None:
             self.sim.send_fingers(decision.finger_position_m)
+
+
+def make_loop(world: World, task: Task, picture_every: int, profile: LimitProfile | None = None) -> ClosedLoop:
+    """Return what actors of ``task`` are trained in: pictures of ``TRAINING_CAMERA_SIZE`` of every n-th frame (0:
+    none), the default limits unless others are given."""
+    settings = ActionSettings(
+        ACTION_SCALE_M, task.controls_gripper, target_box_of(world.workcell), profile or limit_profile(DEFAULT_PROFILE)
+    )
+    size = TRAINING_CAMERA_SIZE if picture_every else None
+    return ClosedLoop(Simulation(world, task, size, picture_every=max(1, picture_every)), settings)
+
+
+@dataclass(frozen=True)
+class EpisodeStart:
+    """An episode to run: its seed, and what happens in it beyond its world."""
+
+    seed: int
+    conditions: Conditions = NO_CONDITIONS
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A frame that has come in the environment of this index, and the joints of its time.
+
+    ``loop`` is the environment, for what a robot does not know: critics, datasets, baselines on the truth.
+    """
+
+    environment: int
+    loop: ClosedLoop
+    captured: Captured
+    joints: JointSample
+
+    def sensed(self) -> Sensed:
+        """Return what a robot has to act on. FetchSim2RealError if the environment makes no pictures."""
+        if self.captured.frame is None:
+            raise FetchSim2RealError(
+                f"environment {self.environment} has no picture at {self.captured.stamp_ns} ns: make its Simulation "
+                "with a camera_size, and with picture_every=1"
+            )
+        sim = self.loop.sim
+        return Sensed(self.captured.frame, sim.camera_model, self.joints, sim.goal_m, self.loop.setpoint)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A frame, the action (4,) on it, and what the driver made of that; time has not gone on yet."""
+
+    arrival: Arrival
+    action: FloatArray
+    decision: Decision
+
+
+Watch = Callable[[Step], object]
+
+
+class Agent(Protocol):
+    """Decides what the arms do: an actor, a learner, a baseline, nothing at all."""
+
+    def reset(self, environments: Sequence[int]) -> None:
+        """Forget the episodes of these environments: new ones begin there."""
+        ...
+
+    def act(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """Return an action (4,) in [-1, 1] for each arrival, (N, 4)."""
+        ...
+
+
+class PolicyAgent:
+    """A policy on what a robot has, by the function that the robot's policy node calls: ``PolicyRuntime``."""
+
+    def __init__(
+        self, runtime: PolicyRuntime, picture: Callable[[RgbdFrame], RgbdFrame] = lambda frame: frame
+    ) -> None:
+        """``picture`` replaces the frames that the policy gets."""
+        self._runtime, self._picture = runtime, picture
+
+    def reset(self, environments: Sequence[int]) -> None:
+        """See Agent."""
+        self._runtime.reset(environments)
+
+    def act(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """See Agent."""
+        sensed = [arrival.sensed() for arrival in arrivals]
+        shown = [replace(now, frame=self._picture(now.frame)) for now in sensed]
+        return self._runtime.act(shown, [arrival.environment for arrival in arrivals])
+
+
+class StandStill:
+    """Does nothing: what must fail."""
+
+    def reset(self, environments: Sequence[int]) -> None:
+        """See Agent."""
+
+    def act(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """See Agent."""
+        return np.zeros((len(arrivals), ACTION_SIZE))
+
+
+class EpisodeRunner:
+    """Steps environments together, frame by frame.
+
+    Environments share nothing: each has its own engine, clock, filter and random numbers, and its frames and commands
+    are those that it has alone. Only the agent sees several at once. A network gives a batch of N the actions of N
+    single calls up to rounding (about 1e-6), because the order of its sums depends on the batch; with N = 1 nothing
+    is rounded otherwise, and the same seed gives the same bits as on the robot's node.
+    """
+
+    def __init__(self, loops: Sequence[ClosedLoop]) -> None:
+        self.loops = tuple(loops)
+
+    def begin(self, starts: Sequence[EpisodeStart], environments: Sequence[int] | None = None) -> list[Arrival]:
+        """EpisodeStart an episode in each of ``environments`` (None: the first ones); return their first frames.
+
+        One whose time is over before its first frame has none.
+        """
+        rows = range(len(starts)) if environments is None else environments
+        for row, start in zip(rows, starts, strict=True):
+            self.loops[row].reset(start.seed, start.conditions)
+        return self._arrivals(rows)
+
+    def step(
+        self, arrivals: Sequence[Arrival], actions: FloatArray, watch: Watch | None = None
+    ) -> list[Arrival]:
+        """Act (N, 4) on the N frames; return the next ones, which are fewer once episodes are over."""
+        for arrival, action in zip(arrivals, actions, strict=True):
+            decision = arrival.loop.act(action, arrival.captured)
+            if watch is not None:
+                watch(Step(arrival, action, decision))
+        return self._arrivals([arrival.environment for arrival in arrivals])
+
+    def _arrivals(self, environments: Sequence[int]) -> list[Arrival]:
+        arrivals = []
+        for row in environments:
+            captured = self.loops[row].next_frame()
+            if captured is not None:
+                arrivals.append(self._arrival(row, captured))
+        return arrivals
+
+    def after_end(self, environment: int) -> Arrival:
+        """Return, after the last frame, the one that would have come if the episode went on."""
+        return self._arrival(environment, self.loops[environment].frame_after_end())
+
+    def _arrival(self, environment: int, captured: Captured) -> Arrival:
+        loop = self.loops[environment]
+        return Arrival(environment, loop, captured, loop.joints_at(captured))
+
+    def run(
+        self,
+        agent: Agent,
+        starts: Sequence[EpisodeStart],
+        watch: Watch | None = None,
+        most_steps: int | None = None,
+    ) -> tuple[Outcome, ...]:
+        """Run one episode in each of the first ``len(starts)`` environments to its end; return how they ended.
+
+        ``watch`` is called with every step. After ``most_steps`` frames of each the episodes are left as they are.
+        """
+        arrivals = self.begin(starts)
+        agent.reset(range(len(starts)))
+        steps = 0
+        while arrivals and (most_steps is None or steps < most_steps):
+            arrivals = self.step(arrivals, agent.act(arrivals), watch)
+            steps += 1
+        return tuple(loop.sim.outcome() for loop in self.loops[: len(starts)])
+
+    def close(self) -> None:
+        """Free the environments' renderers."""
+        for loop in self.loops:
+            loop.sim.close()

@@ -76,6 +76,10 @@ class RgbdFrame:
     rgb: NDArray[np.uint8]
     depth_mm: NDArray[np.uint16]
 
+    def blanked(self) -> RgbdFrame:
+        """Return the frame of a covered lens: black, without depth."""
+        return RgbdFrame(self.stamp_ns, np.zeros_like(self.rgb), np.zeros_like(self.depth_mm))
+
 
 @dataclass(frozen=True)
 class Goal:

@@ -10,7 +10,7 @@ from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 from fetch_sim2real.types import RgbdFrame
 from sim_bridge.episode_log import EpisodeLog
-from sim_bridge.outputs import Outputs, blank
+from sim_bridge.outputs import Outputs
 from sim_bridge.rosbridge_port import RosbridgePort
 
 
@@ -32,7 +32,7 @@ class Cell:
 
     def reset(self, seed: int, move_block: bool, blank_image: bool, conditions: Conditions) -> None:
         """Start an episode; publishes its time and joints."""
-        self.sim.reset(seed, move_block, conditions)
+        self.sim.reset(seed, conditions.and_moved_block() if move_block else conditions)
         if self._port is not None:
             self._port.start_episode(seed, self.sim.now_ns * 1e-9)
         self._blank = blank_image
@@ -101,7 +101,7 @@ class Cell:
         captured = self.sim.take_frame()
         if captured.frame is None:
             raise RuntimeError("the bridge's world has no camera")
-        frame = blank(captured.frame) if self._blank else captured.frame
+        frame = captured.frame.blanked() if self._blank else captured.frame
         self._last_frame = frame
         self.log.frame(frame.stamp_ns, captured.render_s)
         self._outputs.frame(frame, self.sim.camera_model, self.sim.depth_camera_model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
@@ -70,8 +69,3 @@ class Outputs:
     def outcome(self, text: str) -> None:
         """The result of an episode."""
         self._outcome.publish(String(data=text))
-
-
-def blank(frame: RgbdFrame) -> RgbdFrame:
-    """The frame of a covered lens: black, without depth."""
-    return RgbdFrame(frame.stamp_ns, np.zeros_like(frame.rgb), np.zeros_like(frame.depth_mm))

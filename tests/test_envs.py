@@ -16,10 +16,11 @@ from gymnasium.utils.env_checker import check_env
 import fetch_sim2real.envs
 from fetch_sim2real.envs import environment_id
 from fetch_sim2real.envs.environment import FetchEnvironment
+from fetch_sim2real.episode import make_loop
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.policy.default_observation import LAST_ACTIONS
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
-from fetch_sim2real.sim.training_setup import LAST_ACTIONS, make_loop
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import TASKS, find_task
 

@@ -13,12 +13,12 @@ from rclpy.parameter import Parameter
 
 from benchmarks.rig.graph_harness import set_parameter, simulated_graph
 from fetch_sim2real import graph
-from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.episode import ActionSettings, ClosedLoop, EpisodeRunner, EpisodeStart, PolicyAgent
 from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.look_rate import LookRate
-from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
+from fetch_sim2real.policy.runtime import PolicyRuntime
 from fetch_sim2real.ros.operator import Operator
 from fetch_sim2real.sim.disturbances.conditions import Conditions, Faults
 from fetch_sim2real.sim.simulation import Outcome, Simulation
@@ -52,13 +52,9 @@ def in_one_process(world_file: str, seed: int, conditions: Conditions, look: Loo
     world = load_world(world_file, worlds_dir()).with_episode_s(EPISODE_S)
     loop = ClosedLoop(Simulation(world, find_task("push"), (424, 240)), ActionSettings.of_bundle(bundle.manifest))
     runtime = PolicyRuntime.of_bundle(bundle, policy_at(bundle, look))
-    loop.reset(seed, conditions=conditions)
-    while (captured := loop.next_frame()) is not None:
-        assert captured.frame is not None
-        now = Sensed(captured.frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.goal_m, loop.setpoint)
-        loop.act(runtime.act([now])[0], captured)
-    outcome = loop.sim.outcome()
-    loop.sim.close()
+    runner = EpisodeRunner([loop])
+    (outcome,) = runner.run(PolicyAgent(runtime), [EpisodeStart(seed, conditions)])
+    runner.close()
     return outcome
 
 

@@ -22,12 +22,12 @@ from benchmarks.rig.graph_harness import (
     write_untrained_bundle,
 )
 from fetch_sim2real import graph
-from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.episode import ActionSettings, ClosedLoop, EpisodeRunner, EpisodeStart, PolicyAgent
 from fetch_sim2real.messages.motion import decode_setpoint_report
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
+from fetch_sim2real.policy.runtime import PolicyRuntime
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.options import SimGraphOptions
@@ -97,19 +97,19 @@ def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bu
     graph_run = answers(cell)
 
     manifest = load_bundle(bundle).manifest
-    runtime = PolicyRuntime.of_bundle(load_bundle(bundle))
     loop = ClosedLoop(
         Simulation(world(), find_task("reach_block"), (424, 240)),
         ActionSettings.of_bundle(manifest),
     )
-    draw = loop.reset(SEED)
+    decisions = []
+    EpisodeRunner([loop]).run(
+        PolicyAgent(PolicyRuntime.of_bundle(load_bundle(bundle))),
+        [EpisodeStart(SEED)],
+        lambda step: decisions.append(step.decision),
+    )
+    draw = loop.sim.episode
     # Also with depth of another moment, frames that come unevenly and noisy joint states.
     assert abs(draw.depth_skew_s) > 0.005 and draw.publication_jitter_s > 0.0015 and draw.encoders.noise_rad > 0.0
-    decisions = []
-    while (captured := loop.next_frame()) is not None:
-        assert captured.frame is not None
-        now = Sensed(captured.frame, loop.sim.camera_model, loop.joints_at(captured), draw.goal_m, loop.setpoint)
-        decisions.append(loop.act(runtime.act([now])[0], captured))
     assert [m.header.frame_id for m in graph_run] == [decision.outcome for decision in decisions]
     for message, decision in zip(graph_run, decisions, strict=True):
         setpoint = decode_setpoint_report(message).setpoint

@@ -44,7 +44,6 @@ RANK: Final = {name: rank for rank, floor in enumerate(FLOORS) for name in floor
 # Still to be turned round. Nothing may be added.
 UPWARD: Final = {
     ("sim/full_state.py", "episode"),
-    ("sim/training_setup.py", "episode"),
 }
 
 # Imports every module of the library but ``ros`` with ROS out of reach. Commands may need ROS when they run.

@@ -9,6 +9,7 @@ import pytest
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.sim.disturbances.conditions import Conditions
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.steps import stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import load_world
@@ -106,7 +107,7 @@ def test_moving_the_block_moves_it_once_and_far_enough(blind: Simulation) -> Non
     while blind.advance_to_next_frame() is not None:
         pass
     np.testing.assert_allclose(blind.block_position_m[:2], still.object_xy_m, atol=2e-3)
-    draw = blind.reset(3, move_block=True)
+    draw = blind.reset(3, Conditions(perturb=("move_block",)))
     while blind.advance_to_next_frame() is not None:
         pass
     np.testing.assert_allclose(blind.block_position_m[:2], draw.move_to_xy_m, atol=2e-3)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from fetch_sim2real.episode import make_loop
 from fetch_sim2real.evaluation.measure import Case, goals_in_air, measure
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions, Faults
 from fetch_sim2real.sim.full_state import full_state_size
-from fetch_sim2real.sim.training_setup import make_loop
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings

@@ -9,8 +9,8 @@ import typer
 
 from fetch_sim2real.common.picture_file import require_picture_place, write_picture
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.reports.contact_sheet import contact_sheet
-from fetch_sim2real.sim.training_setup import IMAGE
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from fetch_sim2real.arm.default import ARM
@@ -11,6 +13,9 @@ from fetch_sim2real.common.small_arrays import all_finite
 from fetch_sim2real.errors import CommandError
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSetpoint
+
+# Gripper displacement [m] per control period of a full action, of actors that are trained here.
+ACTION_SCALE_M: Final = 0.02
 
 
 def action_to_command(

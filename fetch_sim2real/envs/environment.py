@@ -17,12 +17,12 @@ from fetch_sim2real.envs.observations import (
     require_mode,
 )
 from fetch_sim2real.envs.view import GoalView
+from fetch_sim2real.episode import Arrival, EpisodeRunner, EpisodeStart, make_loop
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.observe import ACTION_SIZE, ActionHistory
+from fetch_sim2real.policy.default_observation import LAST_ACTIONS
 from fetch_sim2real.sim.seeds import draw_training_seed
-from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.sim.training_setup import LAST_ACTIONS, make_loop
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
@@ -69,12 +69,13 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
             )
         cell = load_world(world, worlds_dir())
         self._loop = make_loop(cell, find_task(task), picture_every=int(self._mode in PICTURE_MODES))
+        self._runner = EpisodeRunner([self._loop])
         self.tolerance_m = self._loop.sim.task_part.tolerance_m
         self.reward_tolerance_m = self.tolerance_m if reward_tolerance_m is None else reward_tolerance_m
         self.observation_space = observation_space(self._mode)
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self._history = ActionHistory(LAST_ACTIONS)
-        self._captured: Captured | None = None
+        self._arrivals: list[Arrival] = []
         self._view: GoalView | None = None
 
     def reset(
@@ -85,16 +86,16 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         SetupError where pictures are wanted and OpenGL cannot be opened.
         """
         super().reset(seed=seed)
-        draw = self._loop.reset(draw_training_seed(self.np_random) if seed is None else seed)
+        start = EpisodeStart(draw_training_seed(self.np_random) if seed is None else seed)
         self._history.reset()
-        self._captured = self._loop.next_frame()
-        if self._captured is None:
+        self._arrivals = self._runner.begin([start])
+        if not self._arrivals:
             raise FetchSim2RealError(
                 f"the episode of {self._loop.sim.task_part.episode_s} s ends before the camera's first frame has come "
-                f"({draw.camera_latency_s:.3f} s); make the task's episode_s longer"
+                f"({self._loop.sim.episode.camera_latency_s:.3f} s); make the task's episode_s longer"
             )
-        observation, info = self._observe(self._captured)
-        return observation, info | {"seed": draw.seed}
+        observation, info = self._observe(self._arrivals[0])
+        return observation, info | {"seed": start.seed}
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Act (4,) on the last observation and wait for the next.
@@ -102,19 +103,18 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         ``info["is_success"]`` is whether the goal is reached now; when the episode is cut off, whether it was held for
         the whole last half second, which is what success means for this project's results.
         """
-        if self._captured is None:
+        if not self._arrivals:
             raise FetchSim2RealError("step needs an episode that is not over: call reset first")
         chosen = np.minimum(np.maximum(np.asarray(action, np.float64), -1.0), 1.0)
-        self._loop.act(chosen, self._captured)
         self._history.push(chosen)
-        self._captured = self._loop.next_frame()
-        if self._captured is not None:
-            observation, info = self._observe(self._captured)
+        self._arrivals = self._runner.step(self._arrivals, chosen[None])
+        if self._arrivals:
+            observation, info = self._observe(self._arrivals[0])
         else:
             success = self._loop.sim.outcome().success
-            observation, info = self._observe(self._loop.frame_after_end())
+            observation, info = self._observe(self._runner.after_end(0))
             info["is_success"] = success
-        return observation, self._reward(observation, info), False, self._captured is None, info
+        return observation, self._reward(observation, info), False, not self._arrivals, info
 
     def _reward(self, observation: Observation, info: dict[str, Any]) -> float:
         distance_m = info["distance_m"]
@@ -148,11 +148,11 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         if self._view is not None:
             self._view.close()
             self._view = None
-        self._loop.sim.close()
+        self._runner.close()
 
-    def _observe(self, captured: Captured) -> tuple[Observation, dict[str, Any]]:
+    def _observe(self, arrival: Arrival) -> tuple[Observation, dict[str, Any]]:
         achieved = self._loop.sim.achieved_goal_m
-        observation = make_observation(self._mode, self._loop, captured, self._history.recent(), achieved)
+        observation = make_observation(self._mode, arrival, self._history.recent(), achieved)
         info: dict[str, Any] = {}
         if self._mode == "rgbd":
             # Training may use it for hindsight, but no policy gets it by accident.

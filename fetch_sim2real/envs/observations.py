@@ -9,12 +9,11 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from fetch_sim2real.episode import ClosedLoop
+from fetch_sim2real.episode import Arrival, ClosedLoop
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.perception.observe import observation_vector, observe
+from fetch_sim2real.perception.observe import observe, observe_vector
+from fetch_sim2real.policy.default_observation import IMAGE, observation_spec
 from fetch_sim2real.sim.full_state import full_state, full_state_size
-from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.sim.training_setup import IMAGE, observation_spec
 from fetch_sim2real.types import FloatArray
 
 ObservationMode = Literal["state", "robot", "rgbd", "asymmetric"]
@@ -59,27 +58,25 @@ def observation_space(mode: ObservationMode) -> spaces.Dict:
 
 
 def make_observation(
-    mode: ObservationMode, loop: ClosedLoop, captured: Captured, last_actions: FloatArray, achieved_goal: FloatArray
+    mode: ObservationMode, arrival: Arrival, last_actions: FloatArray, achieved_goal: FloatArray
 ) -> Observation:
-    """The observation when ``captured`` has come; ``achieved_goal`` (3,) is the present one.
+    """Return the observation when a frame has come; ``achieved_goal`` (3,) is the present one.
 
     What a camera and a robot give is of the frame's own time, true states and the achieved goal are of now. In mode
     ``robot`` nothing is true: the achieved goal too is what a robot knows of its gripper.
     """
+    loop, joints, commanded_rad = arrival.loop, arrival.joints, arrival.loop.setpoint.position
     goal_m = loop.sim.episode.goal_m
     known: Observation = {"desired_goal": goal_m.astype(np.float32)}
     if mode == "state":
         return known | {"observation": _state(loop, last_actions), "achieved_goal": achieved_goal.astype(np.float32)}
-    joints = loop.joints_at(captured)
     if mode == "robot":
-        grip_m, commanded_m = (loop.grip_position_m(q) for q in (joints.position, loop.setpoint.position))
-        vector = observation_vector(_SPEC, goal_m, grip_m, joints.finger_position_m, commanded_m, last_actions)
+        stamp_ns, grip_position_m = arrival.captured.stamp_ns, loop.grip_position_m
+        vector = observe_vector(_SPEC, stamp_ns, joints, commanded_rad, goal_m, last_actions, grip_position_m)
+        grip_m = loop.grip_position_m(joints.position)
         return known | {"observation": vector[_GOAL_SIZE:], "achieved_goal": grip_m.astype(np.float32)}
-    assert captured.frame is not None, "the world was made without a camera"
-    camera = loop.sim.camera_model
-    seen = observe(
-        _SPEC, captured.frame, camera, joints, loop.setpoint.position, goal_m, last_actions, loop.grip_position_m
-    )
+    now = arrival.sensed()
+    seen = observe(_SPEC, now.frame, now.camera, joints, commanded_rad, goal_m, last_actions, loop.grip_position_m)
     image = seen.image
     shown = known | {"observation": seen.vector[_GOAL_SIZE:], "rgb": image.rgb, "depth_mm": image.depth_mm}
     if mode == "rgbd":

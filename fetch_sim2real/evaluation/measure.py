@@ -10,17 +10,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-import numpy as np
-
 from fetch_sim2real.arm.ik import DifferentialIk
-from fetch_sim2real.episode import ActionSettings, ClosedLoop
+from fetch_sim2real.episode import (
+    ActionSettings,
+    Agent,
+    ClosedLoop,
+    EpisodeRunner,
+    EpisodeStart,
+    PolicyAgent,
+    StandStill,
+)
 from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.evaluation.scripted import ScriptedPolicy
-from fetch_sim2real.perception.observe import ACTION_SIZE, Observation
+from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
-from fetch_sim2real.policy.runtime import Policy, PolicyRuntime, Sensed
+from fetch_sim2real.policy.runtime import Policy, PolicyRuntime
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.randomization.sample import draw_episode
@@ -52,21 +58,24 @@ class Case:
     conditions: Conditions = NO_CONDITIONS
 
 
-def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int]) -> Iterator[Outcome]:
-    """The outcome of each seed's episode, as it ends."""
+def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int], environments: int = 1) -> Iterator[Outcome]:
+    """Yield the outcome of each seed's episode, in their order.
+
+    With several ``environments`` so many run together and the actor sees them as one batch: see ``EpisodeRunner`` for
+    what holds then. The pictures of the episode before need one environment.
+    """
     settings = ActionSettings.of_bundle(bundle.manifest)
-    size = None if case.control == "do-nothing" else _CAMERA_SIZE
-    loop = ClosedLoop(Simulation(case.world, find_task(bundle.manifest.task), size), settings)
-    pictures: list[Image] = []
-    if case.control == "foreign-pictures":
-        pictures = _run(loop, bundle, case, seeds[0] - 1, deque())
-    for seed in seeds:
-        if case.control == "do-nothing":
-            _stand_still(loop, case, seed)
-        else:
-            pictures = _run(loop, bundle, case, seed, deque(pictures if case.control == "foreign-pictures" else ()))
-        yield loop.sim.outcome()
-    loop.sim.close()
+    task, size = find_task(bundle.manifest.task), None if case.control == "do-nothing" else _CAMERA_SIZE
+    is_foreign = case.control == "foreign-pictures"
+    count = 1 if is_foreign else environments
+    runner = EpisodeRunner([ClosedLoop(Simulation(case.world, task, size), settings) for _ in range(count)])
+    agent = _agent(bundle, case.control, count)
+    conditions = case.conditions.and_moved_block() if case.move_block else case.conditions
+    if is_foreign:
+        runner.run(agent, [EpisodeStart(seeds[0] - 1, conditions)])
+    for first in range(0, len(seeds), count):
+        yield from runner.run(agent, [EpisodeStart(seed, conditions) for seed in seeds[first : first + count]])
+    runner.close()
 
 
 def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:
@@ -78,51 +87,38 @@ def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:
     return {seed for seed in seeds if draw_episode(world, task, seed, ik).goal_m[2] > on_table_m}
 
 
-def _run(loop: ClosedLoop, bundle: PolicyBundle, case: Case, seed: int, foreign: deque[Image]) -> list[Image]:
-    """Run an episode, on ``foreign`` pictures as long as there are some; returns its own pictures."""
-    loop.reset(seed, case.move_block, case.conditions)
-    policy = _SwappedPictures(_policy(bundle, case.control), foreign)
-    runtime = PolicyRuntime.of_bundle(bundle, policy)
-    while (captured := loop.next_frame()) is not None:
-        assert captured.frame is not None
-        frame = _blank(captured.frame) if case.control == "blank-image" else captured.frame
-        now = Sensed(frame, loop.sim.camera_model, loop.joints_at(captured), loop.sim.goal_m, loop.setpoint)
-        loop.act(runtime.act([now])[0], captured)
-    return policy.own
+def _agent(bundle: PolicyBundle, control: Control, environments: int) -> Agent:
+    if control == "do-nothing":
+        return StandStill()
+    policy = _policy(bundle, control, environments)
+    runtime = PolicyRuntime.of_bundle(bundle, policy, environments)
+    return PolicyAgent(runtime, RgbdFrame.blanked) if control == "blank-image" else PolicyAgent(runtime)
 
 
-class _SwappedPictures:
-    """Shows a policy ``foreign`` pictures as long as there are some; keeps its ``own``. One environment."""
+def _policy(bundle: PolicyBundle, control: Control, environments: int) -> Policy:
+    if control == "scripted":
+        return ScriptedPolicy(bundle)
+    policy = policy_at(bundle, _LOOKS.get(control, EVERY_FRAME), environments)
+    return _ForeignPictures(policy) if control == "foreign-pictures" else policy
 
-    def __init__(self, policy: Policy, foreign: deque[Image]) -> None:
-        self._policy, self._foreign = policy, foreign
-        self.own: list[Image] = []
+
+class _ForeignPictures:
+    """Shows a policy the pictures of the episode before, as long as there are some. One environment."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._foreign: deque[Image] = deque()
+        self._own: list[Image] = []
 
     def reset(self, environments: Sequence[int] | None = None) -> None:
         """See Policy."""
+        self._foreign, self._own = deque(self._own), []
         self._policy.reset(environments)
 
     def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
         """See Policy."""
         (observation,) = observations
-        self.own.append(observation.image)
+        self._own.append(observation.image)
         if self._foreign:
             observation = Observation(self._foreign.popleft(), observation.vector)
         return self._policy.act([observation], environments)
-
-
-def _policy(bundle: PolicyBundle, control: Control) -> Policy:
-    if control == "scripted":
-        return ScriptedPolicy(bundle)
-    return policy_at(bundle, _LOOKS.get(control, EVERY_FRAME))
-
-
-def _stand_still(loop: ClosedLoop, case: Case, seed: int) -> None:
-    loop.reset(seed, case.move_block, case.conditions)
-    while (captured := loop.next_frame()) is not None:
-        loop.joints_at(captured)
-        loop.act(np.zeros(ACTION_SIZE), captured)
-
-
-def _blank(frame: RgbdFrame) -> RgbdFrame:
-    return RgbdFrame(frame.stamp_ns, np.zeros_like(frame.rgb), np.zeros_like(frame.depth_mm))

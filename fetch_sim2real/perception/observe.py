@@ -183,12 +183,28 @@ def observe(
     ``last_actions`` (k, 4) newest first, with k = ``spec.last_actions`` (``ActionHistory.recent``).
     Raises ObservationError for wrong shapes, non-finite values, or joints of another moment than the frame.
     """
+    vector = observe_vector(
+        spec, frame.stamp_ns, joints, commanded_rad, goal_m, last_actions, grip_position
+    )
+    return Observation(preprocess(frame, camera, spec.image), vector)
+
+
+def observe_vector(
+    spec: ObservationSpec,
+    stamp_ns: int,
+    joints: JointSample,
+    commanded_rad: FloatArray,
+    goal_m: FloatArray,
+    last_actions: FloatArray,
+    grip_position: GripPosition,
+) -> NDArray[np.float32]:
+    """Return the vector (n,) of ``observe``, of a frame of which nothing but its stamp is there."""
     _require_shape("goal", goal_m, (3,))
     _require_shape("last actions", last_actions, (spec.last_actions, ACTION_SIZE))
     grip_m = None
     if spec.proprioception:
         _require_shape("arm joint position", joints.position, (len(ARM.joint_names),))
-        skew_ns = joints.stamp_ns - frame.stamp_ns
+        skew_ns = joints.stamp_ns - stamp_ns
         if abs(skew_ns) > MAX_JOINT_SKEW_NS:
             raise ObservationError(joint_skew_words(skew_ns))
         grip_m = grip_position(joints.position)
@@ -197,8 +213,7 @@ def observe(
     if spec.commanded:
         _require_shape("commanded arm position", commanded_rad, (len(ARM.joint_names),))
         commanded_m = grip_position(commanded_rad)
-    vector = observation_vector(spec, goal_m, grip_m, joints.finger_position_m, commanded_m, last_actions)
-    return Observation(preprocess(frame, camera, spec.image), vector)
+    return observation_vector(spec, goal_m, grip_m, joints.finger_position_m, commanded_m, last_actions)
 
 
 def joint_skew_words(skew_ns: int) -> str:

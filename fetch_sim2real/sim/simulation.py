@@ -73,17 +73,13 @@ class Simulation:
 
     # -- episodes ------------------------------------------------------------------------------------------------
 
-    def reset(
-        self, seed: int, move_block: bool = False, conditions: Conditions = NO_CONDITIONS
-    ) -> EpisodeDraw:
-        """Start the episode of ``seed`` under ``conditions``; ``move_block`` is short for the change of that name."""
+    def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeDraw:
+        """Start the episode of ``seed`` under ``conditions``."""
         draw = with_faults(draw_episode(self.world, self.task, seed, self.ik), conditions.faults)
         self.engine.reset(draw)
         self._episode = draw
         self.step = self._first_step = first_step_after(self.step)
         self._hold_distance_m = 0.0
-        if move_block and "move_block" not in conditions.perturb:
-            conditions = conditions.model_copy(update={"perturb": (*conditions.perturb, "move_block")})
         self._disturbances = make_disturbances(conditions, DisturbanceContext(self.world, draw, self.engine))
         self._goal_m = draw.goal_m
         moves_goal = "move_goal" in conditions.perturb

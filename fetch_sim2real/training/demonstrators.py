@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import torch
 
-from fetch_sim2real.sim.training_setup import ACTION_SCALE_M
+from fetch_sim2real.control.action import ACTION_SCALE_M
 
 # Share of the remaining way that is gone in a period: with delays of three periods more would overshoot.
 _GAIN: Final = 0.15

@@ -9,10 +9,11 @@ import numpy as np
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.ranges import box_of
+from fetch_sim2real.episode import TRAINING_CAMERA_SIZE
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.sim.simulation import Simulation
-from fetch_sim2real.sim.training_setup import IMAGE, RENDER_SIZE
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
 from fetch_sim2real.training.learning_task import LEARNING_TASKS
@@ -37,7 +38,7 @@ def scattered_pictures(
 ) -> PoseImages:
     """``count`` pictures of random arm and object poses; the same arguments give the same pictures."""
     world, learning = load_world(world_name, worlds_dir()), LEARNING_TASKS["reach_block"]
-    sim = Simulation(world, learning.task, RENDER_SIZE)
+    sim = Simulation(world, learning.task, TRAINING_CAMERA_SIZE)
     album, part = ImageAlbum(sim, IMAGE), sim.task_part
     rng = np.random.default_rng([run_seed, *stream.encode(), 1])
     seeds = training_seeds(run_seed, stream)

@@ -10,6 +10,7 @@ from fetch_sim2real import __version__
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE
 from fetch_sim2real.common.ranges import Range, box_of
+from fetch_sim2real.control.action import ACTION_SCALE_M
 from fetch_sim2real.control.target_box import target_box_of
 from fetch_sim2real.episode import ClosedLoop
 from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
@@ -31,7 +32,6 @@ from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.registry import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
-from fetch_sim2real.training.demonstrators import ACTION_SCALE_M
 from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
 from fetch_sim2real.training.rollout import observations_of_episode
 from fetch_sim2real.training.seeds import training_seeds

@@ -8,9 +8,9 @@ from typing import Final
 from fetch_sim2real.graph import BLOCK_FRAME
 from fetch_sim2real.perception.observe import ObservationSpec, ScaledValue
 from fetch_sim2real.perception.preprocess import Channels
+from fetch_sim2real.policy.default_observation import IMAGE, observation_spec
 from fetch_sim2real.policy.network import ActorSpec, default_actor_spec
 from fetch_sim2real.policy.relations import Relation
-from fetch_sim2real.sim.training_setup import IMAGE, observation_spec
 from fetch_sim2real.tasks.registry import Task, find_task
 from fetch_sim2real.training import demonstrators
 from fetch_sim2real.training.demonstrators import Demonstrator

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import torch
 
+from fetch_sim2real.episode import make_loop
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
 from fetch_sim2real.policy.network import Actor
-from fetch_sim2real.sim.training_setup import make_loop
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.training.defaults import PICTURES, TUNING_STEPS
 from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.episode import make_loop
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
 from fetch_sim2real.policy.network import Actor, build_actor
-from fetch_sim2real.sim.training_setup import make_loop
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.training.learning_task import LEARNING_TASKS, LearningTask
 from fetch_sim2real.training.rollout import Collector

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.policy.network import Actor
-from fetch_sim2real.sim.training_setup import IMAGE
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
 from fetch_sim2real.training.distil import DistilSettings, distil
 from fetch_sim2real.training.encoder import PretrainSettings, encode_all, pose_error, pretrain_encoder

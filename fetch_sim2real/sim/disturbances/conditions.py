@@ -70,6 +70,12 @@ class Conditions(Record):
             raise ValueError(f"got {list(value)}, expected each change once")
         return value
 
+    def and_moved_block(self) -> Conditions:
+        """Return the same with the object moved on the way."""
+        if "move_block" in self.perturb:
+            return self
+        return self.model_copy(update={"perturb": (*self.perturb, "move_block")})
+
     def to_text(self) -> str:
         """JSON, empty for no conditions: what a parameter of the bridge holds."""
         return "" if self == NO_CONDITIONS else self.model_dump_json()
