@@ -25,7 +25,7 @@ class Driver(Protocol):
 
     @property
     def tracking_error_rad(self) -> FloatArray:
-        """How far (7,) [rad] the arm may be from where it is commanded."""
+        """How far (n,) [rad] the arm may be from where it is commanded."""
 
     @property
     def finger_effort_n(self) -> float:

@@ -82,7 +82,7 @@ class ClosedLoop:
         return self._setpoint
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
-        """Gripper position (3,) [m] in base_link of measured joint positions (7,)."""
+        """Gripper position (3,) [m] in base_link of measured joint positions (n,)."""
         return grip_position(position, self.sim.world.workcell.torso_height_m)
 
     def next_frame(self) -> Captured | None:

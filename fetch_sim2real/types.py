@@ -1,5 +1,5 @@
-"""Values that cross module borders. Arrays are numpy float64 unless said otherwise; joints in the order of
-``robot.joints.ARM_JOINTS``; angles in radians; stamps in integer nanoseconds."""
+"""Values that cross module borders. Arrays are numpy float64 unless said otherwise; those of an arm's n joints are in
+the order of ``ArmSpec.joints``; angles in radians; stamps in integer nanoseconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class JointSetpoint:
-    """Commanded state of the arm: position (7,) [rad] and velocity (7,) [rad/s]."""
+    """Commanded state of the arm: position (n,) [rad] and velocity (n,) [rad/s]."""
 
     position: FloatArray
     velocity: FloatArray
@@ -46,7 +46,7 @@ class JointTrajectory:
 class JointCommand:
     """What the policy asks for after one observation.
 
-    ``stamp_ns`` is the stamp of the observation it was computed from. ``position``/``velocity`` are the arm's (7,)
+    ``stamp_ns`` is the stamp of the observation it was computed from. ``position``/``velocity`` are the arm's (n,)
     at the end of the control period (velocity None: position only). ``finger_position_m`` is the opening of each
     finger, None to leave the gripper alone. ``hold`` means: nothing to do, brake and hold (arrays are ignored).
     """
@@ -60,7 +60,7 @@ class JointCommand:
 
 @dataclass(frozen=True)
 class JointSample:
-    """Measured joints at one time: arm position and velocity (7,), opening of each finger [m]."""
+    """Measured joints at one time: arm position and velocity (n,), opening of each finger [m]."""
 
     stamp_ns: int
     position: FloatArray

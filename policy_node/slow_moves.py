@@ -89,7 +89,7 @@ class Moves:
 
 
 def waypoints_of(message: JointTrajectory) -> list[FloatArray]:
-    """Positions (7,) [rad] of a move's points; FetchSim2RealError if it is not one of the arm."""
+    """Positions (n,) [rad] of a move's points; FetchSim2RealError if it is not one of the arm."""
     names = list(message.joint_names)
     if names != list(ARM.joint_names) or not 2 <= len(message.points) <= _MAX_WAYPOINTS:
         raise FetchSim2RealError(

@@ -44,7 +44,7 @@ class Arm(Protocol):
         """Hold the present desired position."""
 
     def error_rad(self) -> FloatArray:
-        """Desired minus measured position (7,)."""
+        """Desired minus measured position (n,)."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class ArmAction:
 
 
 def _tolerances(given: list[JointTolerance], default: float) -> FloatArray:
-    """Tolerances (7,) [rad]; CommandError if they are for other joints. Without any, ``default`` for all."""
+    """Tolerances (n,) [rad]; CommandError if they are for other joints. Without any, ``default`` for all."""
     if not given:
         return np.full(len(ARM.joint_names), default)
     by_name = {tolerance.name: tolerance.position for tolerance in given}

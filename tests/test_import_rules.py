@@ -13,6 +13,8 @@ from typing import Final
 
 import pytest
 
+from fetch_sim2real.arm.fetch.spec import FETCH
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 LIBRARY: Final = ROOT / "fetch_sim2real"
 NODES: Final = ("policy_node", "camera_node", "arm_driver", "sim_bridge")
@@ -172,3 +174,32 @@ def test_the_library_imports_without_ros() -> None:
 def test_help_imports_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", HELP_IMPORTS], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
+
+
+def test_only_arm_fetch_names_a_joint_or_link_of_a_fetch() -> None:
+    named = {*FETCH.command_joints, *FETCH.links, FETCH.torso_joint}
+    stems = {name.rsplit("_", 1)[0] for name in named} | {"bellows", "head_pan", "head_tilt", "torso_fixed"}
+    words = re.compile("|".join([*sorted(stems - {"gripper"}), "gripper_link"]))
+    fetch = LIBRARY / "arm" / "fetch"
+    for source in sources("fetch_sim2real", *NODES):
+        if not source.is_relative_to(fetch):
+            found = words.findall(source.read_text(encoding="utf-8"))
+            assert not found, f"{source.relative_to(ROOT)} names {sorted(set(found))}: take them from an ArmSpec"
+
+
+def test_the_fetch_is_chosen_in_one_place() -> None:
+    inside = LIBRARY / "arm" / "fetch"
+    choosing = [
+        source.relative_to(LIBRARY).as_posix()
+        for source in sources("fetch_sim2real", *NODES)
+        if not source.is_relative_to(inside)
+        and any(module.startswith("fetch_sim2real.arm.fetch") for module in mentioned_modules(source))
+    ]
+    assert choosing == ["arm/default.py"]
+
+
+@pytest.mark.parametrize("floor", ["arm", "control", "messages"])
+def test_the_number_of_a_fetchs_joints_stands_in_arm_fetch_alone(floor: str) -> None:
+    for source in sources(f"fetch_sim2real/{floor}"):
+        if not source.is_relative_to(LIBRARY / "arm" / "fetch"):
+            assert not re.search(r"(?<![\w.])7(?![\w.])", source.read_text(encoding="utf-8")), source

@@ -78,6 +78,8 @@ def arm_model(torso_height_m: float, arm: ArmSpec = ARM, gains: ServoGains | Non
     _refit_joints(spec, arm, source, gains)
     _strip_prefix(spec, source.prefix)
     _add_servos(spec, arm, source, gains)
+    if spec.site(GRIP_SITE) is None:
+        spec.body(arm.tool.link).add_site(name=GRIP_SITE, pos=list(arm.tool.offset_m))
     for geom in spec.geoms:
         collides = geom.name in source.colliding_geoms
         geom.contype = ROBOT_CONTYPE if collides else 0

@@ -180,11 +180,11 @@ class MjcfSource:
     path: tuple[str, ...]
     prefix: str
     root_body: str
-    torso_body: str
-    removed_bodies: tuple[str, ...]
-    removed_joints: tuple[str, ...]
-    colliding_geoms: tuple[str, ...]
     gains: ServoGains
+    torso_body: str = ""
+    removed_bodies: tuple[str, ...] = ()
+    removed_joints: tuple[str, ...] = ()
+    colliding_geoms: tuple[str, ...] = ()
     fingers: FingerServo | None = None
 
 

@@ -24,7 +24,7 @@ _OUT_OF_SIGHT_XY_M: Final = (-3.0, 0.0)
 
 @dataclass(frozen=True)
 class Setting:
-    """What stands before the camera: measured arm (7,) [rad], finger opening and torso height [m].
+    """What stands before the camera: measured arm (n,) [rad], finger opening and torso height [m].
 
     ``block_xy_m`` (2,) and yaw are None and 0 if there is no block, or nobody knows where.
     """

@@ -24,7 +24,7 @@ NEXT_POSE_RAD: Final = 0.15
 
 @dataclass(frozen=True)
 class MeasuredJoints:
-    """Arm (7,) [rad], opening of each finger [m], torso [m]; the last two None where nobody said."""
+    """Arm (n,) [rad], opening of each finger [m], torso [m]; the last two None where nobody said."""
 
     arm_rad: FloatArray
     finger_m: float | None
@@ -77,7 +77,7 @@ def load_joints(path: Path) -> MeasuredJoints:
         return joints_of(list(content), [float(value) for value in content.values()], str(path))
     except (KeyError, TypeError, ValueError) as error:
         raise CalibrationError(
-            f"{path}: {error!r}; expected lines like 'shoulder_pan_joint: 0.1', or a printed JointState"
+            f"{path}: {error!r}; expected lines like '{ARM.joint_names[0]}: 0.1', or a printed JointState"
         ) from None
 
 

@@ -50,9 +50,9 @@ def board_on_table(origin_m: Sequence[float], yaw_rad: float) -> Pose:
 
 
 def gripper_pose(arm_rad: FloatArray, torso_height_m: float) -> Pose:
-    """``base_T_gripper_link`` of measured joints (7,)."""
+    """Return ``base_T_gripper``, the pose of the tool's link, of measured joints (n,) [rad]."""
     links = forward_kinematics(arm_rad, torso_height_m)
-    at = ARM.links.index("gripper_link")
+    at = ARM.links.index(ARM.tool.link)
     return Pose(links.position[at], links.rotation[at])
 
 

@@ -54,7 +54,7 @@ class RobotReadings:
         """``torso_height_m``: what the world file says. ``simulated``: the driver's time comes in messages, too."""
         self._arm = arm
         self._torso_height_m, self._simulated, self._lockstep = torso_height_m, simulated, lockstep
-        self._merger = JointStateMerger(needs_fingers=False)
+        self._merger = JointStateMerger(needs_fingers=False, arm=arm)
         self._sequence = StampSequence()
         self._sample: JointSample | None = None
         self._heard: _Heard | None = None

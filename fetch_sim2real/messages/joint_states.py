@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.spec import ArmSpec
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -20,24 +21,21 @@ from fetch_sim2real.types import FloatArray, JointSample
 if TYPE_CHECKING:
     from sensor_msgs.msg import JointState
 
-_ARM: Final = len(ARM.joint_names)
-_INDEX: Final = {name: index for index, name in enumerate(ARM.command_joints)}
-# What a robot reports, in one message.
-_ROBOT_JOINTS: Final = [*ARM.command_joints, ARM.torso_joint]
 _NEVER: Final = int(np.iinfo(np.int64).min)
 # An opening this old says nothing about the gripper any more, nor does one that is as far ahead: by another clock.
 MAX_FINGER_AGE_NS: Final = 1_000_000_000
 
 
-def encode_joint_state(sample: JointSample, torso_height_m: float) -> JointState:
-    """Return what a robot reports: arm, fingers and torso in one message."""
+def encode_joint_state(sample: JointSample, torso_height_m: float, arm: ArmSpec = ARM) -> JointState:
+    """Return what a robot reports: arm, fingers and torso, of these what it has, in one message."""
     from sensor_msgs.msg import JointState
 
-    message = JointState(name=_ROBOT_JOINTS)
+    torso = [torso_height_m] if arm.torso else []
+    fingers = [sample.finger_position_m] * len(arm.gripper_joints)
+    message = JointState(name=[*arm.command_joints, *([arm.torso_joint] if arm.torso else [])])
     message.header.stamp = encode_stamp(sample.stamp_ns)
-    fingers = [sample.finger_position_m] * 2
-    message.position = [*sample.position.tolist(), *fingers, torso_height_m]
-    message.velocity = [*sample.velocity.tolist(), 0.0, 0.0, 0.0]
+    message.position = [*sample.position.tolist(), *fingers, *torso]
+    message.velocity = [*sample.velocity.tolist(), *(0.0 for _ in (*fingers, *torso))]
     return message
 
 
@@ -46,14 +44,16 @@ class JointStateMerger:
 
     Only what is needed is judged: other joints may be listed twice, be NaN or lack a velocity, and fingers need no
     velocity. One finger stands for both, where the other one only mimics it. Without ``needs_fingers`` the opening is
-    NaN; without ``needs_velocity`` a velocity that did not come is.
+    NaN, as it is for an arm without a gripper; without ``needs_velocity`` a velocity that did not come is.
     """
 
-    def __init__(self, *, needs_fingers: bool = True, needs_velocity: bool = True) -> None:
-        self._needs_fingers, self._needs_velocity = needs_fingers, needs_velocity
-        self._position: FloatArray = np.full(len(ARM.command_joints), np.nan)
-        self._velocity: FloatArray = np.full(_ARM, np.nan)
-        self._stamp_ns = np.full(len(ARM.command_joints), _NEVER, dtype=np.int64)
+    def __init__(self, *, needs_fingers: bool = True, needs_velocity: bool = True, arm: ArmSpec = ARM) -> None:
+        self._needs_fingers = needs_fingers and bool(arm.gripper_joints)
+        self._needs_velocity = needs_velocity
+        self._arm, self._joints = arm, arm.joint_count
+        self._position: FloatArray = np.full(len(arm.command_joints), np.nan)
+        self._velocity: FloatArray = np.full(arm.joint_count, np.nan)
+        self._stamp_ns = np.full(len(arm.command_joints), _NEVER, dtype=np.int64)
         self._places: dict[tuple[str, ...], _Places] = {}
         self._names: tuple[str, ...] = ()
         self.torso_height_m: float | None = None
@@ -77,7 +77,7 @@ class JointStateMerger:
         if places.torso is not None:
             self.torso_height_m, self.torso_stamp_ns = float(position[places.torso]), stamp_ns
         arm = position[places.arm_from]
-        _require_finite("position", arm, places.arm_to)
+        self._require_finite("position", arm, places.arm_to)
         if len(arm):
             self._velocity[places.arm_to] = self._arm_velocity(message, places)
             self._position[places.arm_to] = arm
@@ -91,20 +91,21 @@ class JointStateMerger:
         """Return what keeps the joint states that came from making a sample; empty if nothing does."""
         if not self._names:
             return "no joint state has come"
-        arm = self._stamp_ns[:_ARM]
-        unknown = [name for name, stamp_ns in zip(ARM.joint_names, arm, strict=True) if stamp_ns == _NEVER]
+        arm = self._stamp_ns[: self._joints]
+        unknown = [name for name, stamp_ns in zip(self._arm.joint_names, arm, strict=True) if stamp_ns == _NEVER]
         if unknown:
             verb = "is" if len(unknown) == 1 else "are"
             return f"joint states come, but {', '.join(unknown)} {verb} missing; they hold {', '.join(self._names)}"
         behind_ns = arm.max() - arm
-        late = [name for name, behind in zip(ARM.joint_names, behind_ns, strict=True) if behind > CONTROL_PERIOD_NS]
+        names = self._arm.joint_names
+        late = [name for name, behind in zip(names, behind_ns, strict=True) if behind > CONTROL_PERIOD_NS]
         if late:
             verb, behind_s = "has" if len(late) == 1 else "have", int(behind_ns.max()) * 1e-9
             return f"joint states come, but {', '.join(late)} {verb} ceased, {behind_s:.3f} s before the others"
         if self._needs_fingers and not len(self._fresh_fingers(int(arm.min()))):
-            known_ns = int(self._stamp_ns[_ARM:].max())
+            known_ns = int(self._stamp_ns[self._joints :].max())
             if known_ns == _NEVER:
-                return f"joint states come, but neither of {' and '.join(ARM.gripper_joints)}"
+                return f"joint states come, but neither of {' and '.join(self._arm.gripper_joints)}"
             behind_s = (int(arm.min()) - known_ns) * 1e-9
             way = "behind" if behind_s > 0.0 else "ahead of"
             return f"joint states come, but the gripper's are {abs(behind_s):.3f} s {way} the arm's"
@@ -122,30 +123,37 @@ class JointStateMerger:
             )
         if len(velocity) != len(places.names):
             raise ObservationError(f"joint state with {len(places.names)} names and {len(velocity)} velocities")
-        _require_finite("velocity", velocity[places.arm_from], places.arm_to)
+        self._require_finite("velocity", velocity[places.arm_from], places.arm_to)
         return velocity[places.arm_from]
+
+    def _require_finite(self, quantity: str, values: FloatArray, joints: list[int]) -> None:
+        bad = [k for k, value in enumerate(values) if not np.isfinite(value)]
+        if bad:
+            names = ", ".join(self._arm.joint_names[joints[k]] for k in bad)
+            raise ObservationError(f"the {quantity} of {names} is {'NaN' if np.isnan(values[bad[0]]) else 'infinite'}")
 
     def _where(self, names: tuple[str, ...]) -> _Places:
         """Places of the wanted joints in a message with these names, and here."""
         if names not in self._places:
             if len(self._places) > 16:  # somebody makes up names
                 self._places.clear()
-            needed = {*ARM.joint_names, ARM.torso_joint, *(ARM.gripper_joints if self._needs_fingers else ())}
+            arm = self._arm
+            needed = {*arm.joint_names, arm.torso_joint, *(arm.gripper_joints if self._needs_fingers else ())}
             twice = sorted({name for name in names if name in needed and names.count(name) > 1})
             if twice:
                 raise ObservationError(f"joint state that names {', '.join(twice)} twice")
-            self._places[names] = _Places.of(names, self._needs_fingers)
+            self._places[names] = _Places.of(names, arm, self._needs_fingers)
         return self._places[names]
 
     def _fresh_fingers(self, stamp_ns: int) -> FloatArray:
         """Openings of the fingers whose state is of about the time of a sample of ``stamp_ns``."""
-        known = self._stamp_ns[_ARM:]
+        known = self._stamp_ns[self._joints :]
         # Compared this way round: the stamp of what never came cannot be subtracted.
         is_near = (known >= stamp_ns - MAX_FINGER_AGE_NS) & (known <= stamp_ns + MAX_FINGER_AGE_NS)
-        return self._position[_ARM:][is_near]
+        return self._position[self._joints :][is_near]
 
     def _sample(self) -> JointSample | None:
-        arm = self._stamp_ns[:_ARM]
+        arm = self._stamp_ns[: self._joints]
         stamp_ns = int(arm.min())
         if stamp_ns == _NEVER or int(arm.max()) - stamp_ns > CONTROL_PERIOD_NS:
             return None
@@ -153,7 +161,7 @@ class JointStateMerger:
         if self._needs_fingers and not len(fingers):
             return None
         opening_m = float(fingers.mean()) if len(fingers) else float("nan")
-        return JointSample(stamp_ns, self._position[:_ARM].copy(), self._velocity.copy(), opening_m)
+        return JointSample(stamp_ns, self._position[: self._joints].copy(), self._velocity.copy(), opening_m)
 
 
 @dataclass(frozen=True)
@@ -168,23 +176,21 @@ class _Places:
     torso: int | None
 
     @staticmethod
-    def of(names: tuple[str, ...], with_fingers: bool) -> _Places:
-        arm = [(i, _INDEX[name]) for i, name in enumerate(names) if name in ARM.joint_names]
-        fingers = [(i, _INDEX[name]) for i, name in enumerate(names) if with_fingers and name in ARM.gripper_joints]
-        torso = names.index(ARM.torso_joint) if ARM.torso_joint in names else None
+    def of(names: tuple[str, ...], arm: ArmSpec, with_fingers: bool) -> _Places:
+        index = {name: at for at, name in enumerate(arm.command_joints)}
+        joints = [(i, index[name]) for i, name in enumerate(names) if name in arm.joint_names]
+        fingers = [(i, index[name]) for i, name in enumerate(names) if with_fingers and name in arm.gripper_joints]
+        torso = names.index(arm.torso_joint) if arm.torso and arm.torso_joint in names else None
         return _Places(
-            names, [i for i, _ in arm], [k for _, k in arm], [i for i, _ in fingers], [k for _, k in fingers], torso
+            names,
+            [i for i, _ in joints],
+            [k for _, k in joints],
+            [i for i, _ in fingers],
+            [k for _, k in fingers],
+            torso,
         )
 
     @property
     def are_of_interest(self) -> bool:
         """Whether the message holds anything that is needed."""
         return bool(self.arm_to or self.fingers_to) or self.torso is not None
-
-
-def _require_finite(quantity: str, values: FloatArray, joints: list[int]) -> None:
-    bad = [ARM.joint_names[joint] for value, joint in zip(values, joints, strict=True) if not np.isfinite(value)]
-    if bad:
-        value = float(values[[ARM.joint_names[joint] for joint in joints].index(bad[0])])
-        word = "NaN" if np.isnan(value) else "infinite"
-        raise ObservationError(f"the {quantity} of {', '.join(bad)} is {word}")

@@ -17,6 +17,7 @@ import numpy as np
 
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.spec import ArmSpec
 from fetch_sim2real.common.raw_header import frame_id_in
 from fetch_sim2real.common.validation import NAMES_SHOWN, shortened
 from fetch_sim2real.errors import CommandError, ObservationError
@@ -138,7 +139,6 @@ class SetpointReport:
         return self.outcome == ACTIVATED
 
 
-_ARM: Final = len(ARM.joint_names)
 # Whole numbers up to here are exact in a double.
 _MOST_SENT: Final = 2.0**53
 # Numbers beyond cannot be computed with, and mean nothing.
@@ -148,7 +148,7 @@ _MOST: Final = 1e6
 # -- commands ------------------------------------------------------------------------------------------------------
 
 
-def encode_command(command: JointCommand, limit_profile: str = "") -> JointTrajectoryMessage:
+def encode_command(command: JointCommand, limit_profile: str = "", arm: ArmSpec = ARM) -> JointTrajectoryMessage:
     """Return the command as a message.
 
     ``limit_profile`` is the one that the policy was trained with, empty where nothing is known of it.
@@ -160,28 +160,28 @@ def encode_command(command: JointCommand, limit_profile: str = "") -> JointTraje
     message.header.frame_id = limit_profile
     if command.hold:
         return message
-    names: tuple[str, ...] = ARM.joint_names
+    names: tuple[str, ...] = arm.joint_names
     positions = command.position.tolist()
     velocities = [] if command.velocity is None else command.velocity.tolist()
     if command.finger_position_m is not None:
-        names = ARM.command_joints
-        positions += [command.finger_position_m] * 2
-        velocities += [0.0, 0.0] if velocities else []
+        names, fingers = arm.command_joints, len(arm.gripper_joints)
+        positions += [command.finger_position_m] * fingers
+        velocities += [0.0] * fingers if velocities else []
     message.joint_names = list(names)
     message.points = [_point_message(positions, velocities, CONTROL_PERIOD_S)]
     return message
 
 
-def decode_command(message: Any) -> JointCommand:
+def decode_command(message: Any, arm: ArmSpec = ARM) -> JointCommand:
     """Return the command of a message; numbers may still be anything. CommandError if its shape is not a command's."""
     stamp_ns = decode_stamp(message.header.stamp)
     if not message.joint_names and not message.points:
         return JointCommand(stamp_ns=stamp_ns, hold=True)
     names = tuple(message.joint_names)
-    if sorted(names) not in (sorted(ARM.joint_names), sorted(ARM.command_joints)):
+    if sorted(names) not in (sorted(arm.joint_names), sorted(arm.command_joints)):
         raise CommandError(
-            f"command for joints {shortened(list(names), NAMES_SHOWN)}, expected the arm's {list(ARM.joint_names)} "
-            f"with or without the fingers' {list(ARM.gripper_joints)}"
+            f"command for joints {shortened(list(names), NAMES_SHOWN)}, expected the arm's {list(arm.joint_names)} "
+            f"with or without the fingers' {list(arm.gripper_joints)}"
         )
     if len(message.points) != 1:
         raise CommandError(f"command with {len(message.points)} points, expected one")
@@ -190,16 +190,17 @@ def decode_command(message: Any) -> JointCommand:
     for what, given in values.items():
         if len(given) != len(names) and not (what == "velocities" and len(given) == 0):
             raise CommandError(f"command with {len(given)} {what} for {len(names)} joints")
-    order = [names.index(name) for name in (ARM.command_joints if len(names) > _ARM else ARM.joint_names)]
+    joints = arm.joint_count
+    order = [names.index(name) for name in (arm.command_joints if len(names) > joints else arm.joint_names)]
     position = np.array(point.positions)[order]
     velocity = np.array(point.velocities)[order] if len(point.velocities) else None
-    fingers = position[_ARM:]
-    if len(fingers) and not np.isclose(fingers[0], fingers[1], rtol=0.0, atol=1e-6, equal_nan=True):
+    fingers = position[joints:]
+    if len(fingers) and not np.isclose(fingers, fingers[0], rtol=0.0, atol=1e-6, equal_nan=True).all():
         raise CommandError(f"fingers commanded to {fingers.tolist()} m: they are coupled, expected equal openings")
     return JointCommand(
         stamp_ns=stamp_ns,
-        position=position[:_ARM],
-        velocity=None if velocity is None else velocity[:_ARM],
+        position=position[:joints],
+        velocity=None if velocity is None else velocity[:joints],
         finger_position_m=float(fingers[0]) if len(fingers) else None,
     )
 
@@ -212,12 +213,12 @@ def decode_limit_profile(message: Any) -> str:
 # -- setpoint reports ----------------------------------------------------------------------------------------------
 
 
-def encode_setpoint_report(report: SetpointReport, sent: SentCounts) -> JointState:
+def encode_setpoint_report(report: SetpointReport, sent: SentCounts, arm: ArmSpec = ARM) -> JointState:
     """Return the report as a message; ``sent`` counts the trajectories up to now."""
     from sensor_msgs.msg import JointState
 
     setpoint = report.setpoint
-    message = JointState(name=[] if setpoint is None else list(ARM.joint_names))
+    message = JointState(name=[] if setpoint is None else list(arm.joint_names))
     message.header.stamp = encode_stamp(report.stamp_ns)
     message.header.frame_id = report.outcome
     if setpoint is not None:
@@ -227,9 +228,9 @@ def encode_setpoint_report(report: SetpointReport, sent: SentCounts) -> JointSta
     return message
 
 
-def decode_setpoint_report(message: Any) -> SetpointReport:
+def decode_setpoint_report(message: Any, arm: ArmSpec = ARM) -> SetpointReport:
     """Return the report; ObservationError if its setpoint is not one of the arm. The counts are not looked at."""
-    return SetpointReport(decode_stamp(message.header.stamp), str(message.header.frame_id), _setpoint(message))
+    return SetpointReport(decode_stamp(message.header.stamp), str(message.header.frame_id), _setpoint(message, arm))
 
 
 def decode_outcome(data: bytes) -> str:
@@ -247,15 +248,16 @@ def decode_sent_counts(message: Any) -> SentCounts:
     return SentCounts(int(counts[0]), int(counts[1]))
 
 
-def _setpoint(message: Any) -> JointSetpoint | None:
+def _setpoint(message: Any, arm: ArmSpec) -> JointSetpoint | None:
     if not (len(message.name) or len(message.position) or len(message.velocity)):
         return None
     position, velocity = np.array(message.position), np.array(message.velocity)
-    if tuple(message.name) != ARM.joint_names or position.shape != (_ARM,) or velocity.shape != (_ARM,):
+    shape = (arm.joint_count,)
+    if tuple(message.name) != arm.joint_names or position.shape != shape or velocity.shape != shape:
         names = shortened(list(message.name), NAMES_SHOWN)
         raise ObservationError(
             f"setpoint for joints {names} with {len(position)} positions and {len(velocity)} velocities, expected "
-            f"{list(ARM.joint_names)}"
+            f"{list(arm.joint_names)}"
         )
     if not (np.all(np.isfinite(position)) and np.all(np.isfinite(velocity))):
         raise ObservationError(f"setpoint that is not finite: {position.tolist()}, {velocity.tolist()}")

@@ -37,7 +37,7 @@ class MoveError(FetchSim2RealError):
 
 @dataclass(frozen=True)
 class SlowMove:
-    """Waypoints (N, 7) [rad], the first where the arm is; straight lines in joint space between them are clear."""
+    """Waypoints (N, n) [rad], the first where the arm is; straight lines in joint space between them are clear."""
 
     waypoints: FloatArray
 
@@ -48,7 +48,7 @@ class SlowMove:
 
 
 def plan_move(model: CollisionModel, ik: DifferentialIk, position: FloatArray, target: FloatArray) -> SlowMove:
-    """A move from ``position`` to ``target``, (7,) [rad] each: the straight line, or else with the gripper lifted.
+    """A move from ``position`` to ``target``, (n,) [rad] each: the straight line, or else with the gripper lifted.
 
     MoveError says what is in the way if neither is clear.
     """
@@ -67,7 +67,7 @@ def plan_move(model: CollisionModel, ik: DifferentialIk, position: FloatArray, t
 
 
 def _obstacle(model: CollisionModel, way: FloatArray) -> str:
-    """What is in the way on straight lines between the waypoints (N, 7); empty if nothing is."""
+    """What is in the way on straight lines between the waypoints (N, n); empty if nothing is."""
     if np.any(way < ARM.command_lower_rad) or np.any(way > ARM.command_upper_rad):
         return "it leaves the joints' limits"
     for begin, end in pairwise(way):
@@ -88,7 +88,7 @@ class MoveFollower:
     """Follows the waypoints of a move, one command for each setpoint of the driver."""
 
     def __init__(self, waypoints: Sequence[FloatArray]) -> None:
-        """``waypoints``: (7,) [rad] each, the first where the move begins."""
+        """``waypoints``: (n,) [rad] each, the first where the move begins."""
         self._waypoints = [np.asarray(waypoint, dtype=np.float64) for waypoint in waypoints]
         self._next = 1
         self._least_left_rad = np.inf

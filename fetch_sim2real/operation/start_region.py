@@ -39,7 +39,7 @@ def start_region_of(manifest: Manifest, worlds_dir: Path) -> StartRegion:
 
 
 def departure_from(region: StartRegion, ik: DifferentialIk, position: FloatArray) -> str:
-    """In which respect the arm (7,) [rad] is not as episodes began in training; empty if it is."""
+    """In which respect the arm (n,) [rad] is not as episodes began in training; empty if it is."""
     grip_m = ik.grip_position_m(position)
     outside = np.maximum(region.lower_m - grip_m, grip_m - region.upper_m)
     if np.any(outside > _BOX_TOLERANCE_M):
@@ -61,7 +61,7 @@ def departure_from(region: StartRegion, ik: DifferentialIk, position: FloatArray
 
 
 def start_position(region: StartRegion, ik: DifferentialIk) -> FloatArray | None:
-    """Joint positions (7,) [rad] in the middle of the region; None if it is out of reach."""
+    """Joint positions (n,) [rad] in the middle of the region; None if it is out of reach."""
     return ik.reach(ARM.home_rad, region.centre_m)
 
 

@@ -45,7 +45,7 @@ ACTION_SIZE: Final = 4
 MAX_JOINT_SKEW_NS: Final = CONTROL_PERIOD_NS // 2
 
 GripPosition = Callable[[FloatArray], FloatArray]
-"""Gripper position (3,) [m] in base_link of arm joints (7,) [rad], at the torso's height."""
+"""Gripper position (3,) [m] in base_link of arm joints (n,) [rad], at the torso's height."""
 
 
 class ScaledValue(Record):
@@ -178,7 +178,7 @@ def observe(
 ) -> Observation:
     """The observation at ``frame``.
 
-    ``joints`` is the sample nearest the frame in time; ``commanded_rad`` (7,) is the arm's commanded position when the
+    ``joints`` is the sample nearest the frame in time; ``commanded_rad`` (n,) is the arm's commanded position when the
     actor acts, as the driver reports it (``JointSetpoint.position``); ``goal_m`` (3,) is in the manifest's goal frame;
     ``last_actions`` (k, 4) newest first, with k = ``spec.last_actions`` (``ActionHistory.recent``).
     Raises ObservationError for wrong shapes, non-finite values, or joints of another moment than the frame.

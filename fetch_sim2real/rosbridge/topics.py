@@ -93,7 +93,7 @@ def arm_goal_json(
 ) -> Json:
     """A goal that starts when the controller takes it: the trajectory's stamp is 0.
 
-    ``tolerance_rad`` (7,) is both the path's and the goal's: without one the controller aborts a goal whose arm rests
+    ``tolerance_rad`` (n,) is both the path's and the goal's: without one the controller aborts a goal whose arm rests
     more than 0.02 rad off, as one that leans on something does. ``settle_s``: how long after its end it may take.
     ``sent_ns`` stamps the message, which servers ignore. The goal's id has stamp 0, which they fill in themselves: they
     drop a goal whose stamp is before the last one's.

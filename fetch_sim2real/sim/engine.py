@@ -57,7 +57,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class JointState:
-    """True joints: arm position (7,) [rad] and velocity (7,) [rad/s], opening of each finger (2,) [m]."""
+    """True joints: arm position (n,) [rad] and velocity (n,) [rad/s], opening of each finger (2,) [m]."""
 
     arm_rad: FloatArray
     arm_rad_s: FloatArray
@@ -130,7 +130,7 @@ class Engine(Protocol):
         ...
 
     def advance(self, arm_targets_rad: FloatArray) -> None:
-        """Advance one physics step (``timing.PHYSICS_STEP_S``) for each row of servo targets (n, 7) [rad]."""
+        """Advance one physics step (``timing.PHYSICS_STEP_S``) for each row of servo targets (count, n) [rad]."""
         ...
 
     def update_poses(self) -> None:
@@ -152,11 +152,11 @@ class Engine(Protocol):
         ...
 
     def velocity_lead_s(self) -> FloatArray:
-        """Return by which times (7,) [s] servo targets have to run ahead to follow a constant velocity without lag."""
+        """Return by which times (n,) [s] servo targets have to run ahead to follow a constant velocity without lag."""
         ...
 
     def place_arm(self, arm_rad: FloatArray, finger_m: float) -> None:
-        """Put the arm (7,) and both fingers [m] somewhere, outside of time."""
+        """Put the arm (n,) and both fingers [m] somewhere, outside of time."""
         ...
 
     # -- truth ---------------------------------------------------------------------------------------------------

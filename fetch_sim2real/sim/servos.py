@@ -28,9 +28,9 @@ class ArmServos:
         latency_steps: int,
         measured: Callable[[], JointSample] | None = None,
     ) -> None:
-        """``reported_rad`` (7,) is where the arm says it is, ``zero_error_rad`` (7,) that minus where it is.
+        """``reported_rad`` (n,) is where the arm says it is, ``zero_error_rad`` (n,) that minus where it is.
 
-        Servos push against speed: a reference runs ``velocity_lead_s`` (7,) ahead of where the arm is wanted.
+        Servos push against speed: a reference runs ``velocity_lead_s`` (n,) ahead of where the arm is wanted.
         Trajectories that are sent start from the desired state, or, with ``measured``, from what that says by then.
         """
         self._zero_error_rad = zero_error_rad
@@ -46,7 +46,7 @@ class ArmServos:
         self._pending.append((step + self._latency_steps, trajectory))
 
     def start(self, step: int, trajectory: JointTrajectory, measured_rad: FloatArray | None = None) -> None:
-        """Obey at once, from the desired state; or, given the measured position (7,), from rest there."""
+        """Obey at once, from the desired state; or, given the measured position (n,), from rest there."""
         if measured_rad is not None:
             self._arm = TrajectoryFollower(measured_rad, step * PHYSICS_STEP_S)
         self._arm.accept(trajectory, step * PHYSICS_STEP_S)
@@ -58,7 +58,7 @@ class ArmServos:
         self._targets = self._targets[:0]
 
     def desired_rad(self, step: int) -> FloatArray:
-        """Desired position (7,), as the arm would report it."""
+        """Desired position (n,), as the arm would report it."""
         return self._arm.desired(np.array([step * PHYSICS_STEP_S]))[0][0]
 
     def accept_due(self, step: int, stop: int) -> int:
@@ -74,7 +74,7 @@ class ArmServos:
         return stop
 
     def targets(self, step: int, count: int) -> FloatArray:
-        """Servo targets (count, 7) of the physics steps from ``step`` on, a control period of them at most."""
+        """Servo targets (count, n) of the physics steps from ``step`` on, a control period of them at most."""
         first = step - self._targets_from
         if first + count > len(self._targets):
             self._sample(step)

@@ -172,7 +172,7 @@ class Simulation:
         self._servos.hold(self.step - self._first_step)
 
     def arm_error_rad(self) -> FloatArray:
-        """Desired minus measured position (7,) [rad]."""
+        """Desired minus measured position (n,) [rad]."""
         return self._servos.desired_rad(self.step - self._first_step) - self.measured().position
 
     def send_fingers(self, opening_m: float) -> None:
@@ -199,7 +199,7 @@ class Simulation:
     # -- ground truth: for critics, evaluation and tests, never for an actor -------------------------------------
 
     def true_arm_position(self) -> FloatArray:
-        """True joint positions (7,), without zero errors."""
+        """True joint positions (n,), without zero errors."""
         return self.engine.joints().arm_rad
 
     def truth(self) -> Truth:

@@ -237,7 +237,7 @@ class LiveState:
         ]
         others = (
             ("finger", sample.finger_position_m, (0.0, ARM.finger_max_m)),
-            ("torso_lift", self._torso_m, ARM.torso_range_m),
+            (ARM.torso_joint.removesuffix("_joint"), self._torso_m, ARM.torso_range_m),
         )
         for name, position_m, (lower_m, upper_m) in others:
             if position_m is not None:

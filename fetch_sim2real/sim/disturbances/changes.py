@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 
+from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.errors import WorldFileError
@@ -158,12 +159,14 @@ def _ground(world: World, draw: EpisodeDraw) -> tuple[FloatArray, FloatArray]:
     return low, high
 
 
+_WRIST: Final = ARM.joints[-2].link
+
+
 class ArmPush:
     """Somebody leans on the wrist: a horizontal force for a while."""
 
     _FORCE_N: Final = (15.0, 35.0)
     _DURATION_S: Final = (0.3, 0.8)
-    _LINK: Final = "wrist_flex_link"
 
     def __init__(self, context: DisturbanceContext) -> None:
         rng = generator(context.sample.seed, "push_arm")
@@ -175,7 +178,7 @@ class ArmPush:
 
     def act(self, now_s: float) -> None:
         pushed = self._begin_s <= now_s < self._end_s
-        self._engine.push_link(self._LINK, self._force_n if pushed else np.zeros(3))
+        self._engine.push_link(_WRIST, self._force_n if pushed else np.zeros(3))
 
 
 class _SceneChange(ABC):

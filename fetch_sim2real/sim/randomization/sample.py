@@ -52,7 +52,7 @@ class ObjectDraw:
 
 @dataclass(frozen=True)
 class DynamicsDraw:
-    """Servo and contact parameters; factors and offsets per arm joint (7,)."""
+    """Servo and contact parameters; factors and offsets per arm joint (n,)."""
 
     stiffness_factor: FloatArray
     damping_factor: FloatArray

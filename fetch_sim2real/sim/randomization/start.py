@@ -21,7 +21,7 @@ MAX_TRIES: Final = 200
 
 @dataclass(frozen=True)
 class Start:
-    """Joint positions (7,), gripper (3,) and object (3,) [m] in base_link, goal (3,) [m] in the task's frame."""
+    """Joint positions (n,), gripper (3,) and object (3,) [m] in base_link, goal (3,) [m] in the task's frame."""
 
     arm_rad: FloatArray
     grip_m: FloatArray

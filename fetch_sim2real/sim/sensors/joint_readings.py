@@ -34,7 +34,7 @@ class JointReadings:
         if encoders.noise_rad > 0.0 or encoders.velocity_noise_rad_s > 0.0:
             rng = np.random.default_rng(encoders.seed)
             sigma = np.array([encoders.noise_rad, encoders.velocity_noise_rad_s])[:, None]
-            # Position and velocity (n, 2, 7).
+            # Position and velocity (count, 2, n).
             self._noise = rng.standard_normal((_NOISY_SAMPLES, 2, len(ARM.joint_names))) * sigma
 
     def at(self, step: int, true: JointState) -> JointSample:
