@@ -10,9 +10,9 @@ from sb3_contrib.tqc.policies import MultiInputPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.actor_critic import LearnerSettings
 from fetch_sim2real.training.learn import LoopSettings
-from fetch_sim2real.training.learning_task import LEARNING_TASKS
 from fetch_sim2real.training.replay import ReplaySettings
 
 _UNIT_M = 0.1
@@ -27,7 +27,7 @@ class Relations(BaseFeaturesExtractor):
         shape = observation_space["observation"].shape
         assert shape is not None
         super().__init__(observation_space, shape[0] + 6)
-        self.register_buffer("_centre", torch.tensor(LEARNING_TASKS["push"].goal_centre_m), persistent=False)
+        self.register_buffer("_centre", torch.tensor(find_task("push").goal_centre_m), persistent=False)
 
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
         goal, achieved = observations["desired_goal"], observations["achieved_goal"]

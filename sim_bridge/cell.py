@@ -105,7 +105,8 @@ class Cell:
         self._last_frame = frame
         self.log.frame(frame.stamp_ns, captured.render_s)
         self._outputs.frame(frame, self.sim.camera_model, self.sim.depth_camera_model)
-        self._outputs.block(self.sim.block_position_m, self.sim.block_quaternion_wxyz, self.sim.now_ns)
+        main = self.sim.main_object()
+        self._outputs.block(main.position_m, main.quaternion_wxyz, self.sim.now_ns)
         return frame.stamp_ns
 
     def publish_frame_again(self) -> None:

@@ -59,7 +59,7 @@ class Outputs:
         self._depth.publish(depth)
 
     def block(self, position_m: FloatArray, quaternion_wxyz: FloatArray, now_ns: int) -> None:
-        """Where the block truly is: for tests and evaluation."""
+        """Publish where the object that the task is about truly is: for tests and evaluation."""
         self._block_pose.publish(encode_pose(position_m, quaternion_wxyz, graph.BASE_FRAME, now_ns))
 
     def goal(self, position_m: FloatArray, frame_id: str, now_ns: int) -> None:

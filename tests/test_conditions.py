@@ -53,7 +53,7 @@ def block_path(sim: Simulation, seed: int, *perturb: Perturbation) -> FloatArray
     sim.reset(seed, conditions=Conditions(perturb=perturb))
     path = []
     while (captured := sim.advance_to_next_frame()) is not None:
-        path.append(captured.truth.object_m)
+        path.append(captured.truth.objects_m["block"])
     return np.array(path)
 
 
@@ -85,7 +85,7 @@ def test_a_fault_on_the_command_line() -> None:
 
 
 def test_a_shove_moves_the_block_within_reach_and_once(sim: Simulation, world: World) -> None:
-    part = world.task("push")
+    part = world.episode_of(find_task("push"))
     for seed in range(6):
         path = block_path(sim, seed, "shove")
         moved_m = float(np.linalg.norm(path[-1] - path[0]))
@@ -133,12 +133,12 @@ def test_a_bump_moves_the_camera_once_and_stays_within_the_episode(sim: Simulati
 def test_a_hand_crosses_the_line_of_sight_and_goes(sim: Simulation) -> None:
     draw = sim.reset(4, conditions=Conditions(perturb=("occlude",)))
     hand = mujoco_of(sim).model.geom(PASSERS[0]).id
-    sight_m = draw.camera.position_m - draw.object_position_m
+    sight_m = draw.camera.position_m - draw.main_object.position_m
     unit = sight_m / np.linalg.norm(sight_m)
     off_sight_m = []
     while sim.advance_to_next_frame() is not None:
         if mujoco_of(sim).model.geom_rgba[hand, 3] > 0.0:
-            offset = mujoco_of(sim).model.geom_pos[hand] - draw.object_position_m
+            offset = mujoco_of(sim).model.geom_pos[hand] - draw.main_object.position_m
             off_sight_m.append(float(np.linalg.norm(offset - (offset @ unit) * unit)))
     assert 20 < len(off_sight_m) < 90
     assert min(off_sight_m) < 0.02 < 0.3 < off_sight_m[0]
@@ -157,9 +157,10 @@ def test_a_goal_moves_at_its_frame_far_enough(sim: Simulation, world: World) -> 
         goals.append(sim.goal_m)
     assert np.array_equal(goals[change.frame - 1], draw.goal_m) and np.array_equal(goals[change.frame], change.goal_m)
     after_s = (len(goals) - change.frame) / 30
-    assert after_s == pytest.approx(world.task("push").episode_s, abs=0.15), "another goal has the time of a first one"
-    assert np.linalg.norm(change.goal_m - draw.goal_m) >= world.task("push").min_start_distance_m
-    assert sim.distance_m() == pytest.approx(np.linalg.norm(sim.block_position_m - change.goal_m))
+    episode = world.episode_of(find_task("push"))
+    assert after_s == pytest.approx(episode.episode_s, abs=0.15), "another goal has the time of a first one"
+    assert np.linalg.norm(change.goal_m - draw.goal_m) >= episode.min_start_distance_m
+    assert sim.distance_m() == pytest.approx(np.linalg.norm(sim.main_object().position_m - change.goal_m))
 
 
 def test_what_is_not_asked_for_does_not_change(sim: Simulation) -> None:
@@ -211,7 +212,7 @@ def test_lost_frames_never_come(sim: Simulation, world: World) -> None:
     while (captured := sim.advance_to_next_frame()) is not None:
         stamps.append(captured.stamp_ns)
     gaps = np.rint(np.diff(stamps) / 1e9 * 30).astype(int)
-    all_frames = world.task("push").episode_s * 30
+    all_frames = world.episode_of(find_task("push")).episode_s * 30
     assert 0.35 < len(stamps) / all_frames < 0.65 and gaps.min() == 1 and gaps.max() >= 3
     assert sim.outcome().steps == len(stamps)
 

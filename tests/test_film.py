@@ -23,6 +23,7 @@ from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.reports.film import write_film
 from fetch_sim2real.reports.film_strip import FilmTitle, depth_picture, film_strip, frame_column
 from fetch_sim2real.ros.recorder.bag import Bag
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import RgbdFrame
 
@@ -115,7 +116,7 @@ def write_bag(path: Path, frames: int) -> EpisodeResult:
 
 def test_an_episode_is_read_back_with_what_was_true_at_each_frame(tmp_path: Path) -> None:
     episode = write_bag(tmp_path / "bag", 12)
-    moments = read_episode(tmp_path / "bag", episode, (10**10, 10**10 + 10**5), "gripper", TORSO_M)
+    moments = read_episode(tmp_path / "bag", episode, (10**10, 10**10 + 10**5), find_task("reach_block"), TORSO_M)
     assert [m.frame.rgb[3, 4, 1] for m in moments] == [10 * i for i in range(12)], "not the next episode's"
     assert [m.frame.depth_mm[-1, -1] for m in moments] == [1000 + i for i in range(12)]
     assert [m.time_s for m in moments] == pytest.approx([i / 30 for i in range(12)], abs=1e-6)
@@ -127,7 +128,7 @@ def test_an_episode_is_read_back_with_what_was_true_at_each_frame(tmp_path: Path
 
 def test_only_as_many_frames_as_asked_for_are_read(tmp_path: Path) -> None:
     episode = write_bag(tmp_path / "bag", 20)
-    moments = read_episode(tmp_path / "bag", episode, (10**10, 10**10 + 10**5), "gripper", TORSO_M, 4)
+    moments = read_episode(tmp_path / "bag", episode, (10**10, 10**10 + 10**5), find_task("reach_block"), TORSO_M, 4)
     assert len(moments) == 4
     assert (moments[0].time_s, moments[-1].time_s) == pytest.approx((0.0, 19 / 30), abs=1e-6)
 
@@ -135,7 +136,7 @@ def test_only_as_many_frames_as_asked_for_are_read(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_bag_is_an_error(tmp_path: Path) -> None:
     episode = write_bag(tmp_path / "bag", 1)
     with pytest.raises(SetupError, match="cannot be read"):
-        read_episode(tmp_path, episode, (0, 1), "gripper", TORSO_M)
+        read_episode(tmp_path, episode, (0, 1), find_task("reach_block"), TORSO_M)
 
 
 @given(st.integers(1, 2000), st.integers(2, 9))

@@ -17,14 +17,15 @@ from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runtime import ActorPolicy
-from fetch_sim2real.training.learning_task import LEARNING_TASKS
+from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.specs import task_observation_spec
 
 sb3 = pytest.importorskip("stable_baselines3")
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor  # noqa: E402
 
 from fetch_sim2real.cli.import_policy import ALGORITHMS, import_trained  # noqa: E402
 
-SPEC = LEARNING_TASKS["reach"].observation_spec(proprioception=True)
+SPEC = task_observation_spec(find_task("reach"), proprioception=True)
 
 
 class WayToGoal(BaseFeaturesExtractor):

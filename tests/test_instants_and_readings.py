@@ -18,7 +18,7 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.engine import Truth
-from fetch_sim2real.sim.mujoco.scene import BLOCK
+from fetch_sim2real.sim.mujoco.scene import object_body
 from fetch_sim2real.sim.randomization.sample import draw_episode
 from fetch_sim2real.sim.sensors.camera_timing import Picture, Shutter
 from fetch_sim2real.sim.sensors.frame_times import FrameTimes
@@ -55,7 +55,7 @@ def _run(times: FrameTimes, picture_every: int = 1) -> tuple[list[tuple[int, int
     """What is asked for, and the steps at which frames come, in six periods whose positions are the step."""
     asked, came = _Asked(), []
     shutter = Shutter(times, asked.take, picture_every)
-    truth = Truth(np.zeros(3), np.zeros(3))
+    truth = Truth(np.zeros(3), {})
     for step in range(FIRST, FIRST + 6 * PHYSICS_STEPS_PER_PERIOD):
         if shutter.is_due(step):
             shutter.take(step, partial(np.array, [step]), truth)
@@ -151,17 +151,17 @@ def test_gap_has_blocks_of_three_shapes_that_change_nothing_else(task: str, tmp_
     seen = set()
     for seed in range(12):
         draw, box = (draw_episode(world, find_task(task), seed, ik) for world in (gap, boxes))
-        thing, cube = draw.dynamics.object, box.dynamics.object
+        thing, cube = draw.main_object.physics, box.main_object.physics
         flat = thing.half_extents_m[2] < 0.8 * thing.half_extents_m[0]
         seen.add((thing.shape, bool(flat)))
         assert (thing.mass_kg, thing.friction) == (cube.mass_kg, cube.friction)
         np.testing.assert_array_equal(draw.goal_m, box.goal_m)
-        np.testing.assert_array_equal(draw.object_xy_m, box.object_xy_m)
+        np.testing.assert_array_equal(draw.main_object.position_m[:2], box.main_object.position_m[:2])
         np.testing.assert_array_equal(draw.arm_start_rad, box.arm_start_rad)
-        np.testing.assert_array_equal(draw.looks.block_color, box.looks.block_color)
+        np.testing.assert_array_equal(draw.looks.object_rgb["block"], box.looks.object_rgb["block"])
         if not flat and thing.shape == "box":
             np.testing.assert_array_equal(thing.half_extents_m, cube.half_extents_m)
-        assert draw.object_position_m[2] == pytest.approx(draw.dynamics.table_height_m + thing.half_extents_m[2])
+        assert draw.main_object.position_m[2] == pytest.approx(draw.dynamics.table_height_m + thing.half_extents_m[2])
     assert seen == {("box", False), ("box", True), ("cylinder", False)}
 
 
@@ -170,9 +170,9 @@ def test_every_shape_lies_still_where_it_is_put() -> None:
     shapes = set()
     for seed in range(6):
         draw = sim.reset(seed)
-        shapes.add(int(mujoco_of(sim).model.geom_type[mujoco_of(sim).model.geom(BLOCK).id]))
+        shapes.add(int(mujoco_of(sim).model.geom_type[mujoco_of(sim).model.geom(object_body("block")).id]))
         sim.advance_to(sim.step + 480)
-        np.testing.assert_allclose(sim.block_position_m, draw.object_position_m, atol=2e-3)
+        np.testing.assert_allclose(sim.main_object().position_m, draw.main_object.position_m, atol=2e-3)
     assert shapes == {int(mujoco.mjtGeom.mjGEOM_BOX), int(mujoco.mjtGeom.mjGEOM_CYLINDER)}
 
 
@@ -181,4 +181,4 @@ def test_nominal_has_none_of_it() -> None:
     draw = draw_episode(world, find_task("push"), 0, DifferentialIk(world.workcell.torso_height_m))
     assert draw.depth_skew_s == draw.publication_jitter_s == 0.0
     assert replace(draw.encoders, seed=0) == type(draw.encoders)(0.0, 0.0, 0.0, 0)
-    assert world.block.shape == ("box",)
+    assert world.objects_of(find_task("push"))["block"].shape == ("box",)

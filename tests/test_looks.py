@@ -90,7 +90,7 @@ def test_distractors_leave_the_way_free_and_are_never_red() -> None:
             seen += 1
             hue, saturation, _ = colorsys.rgb_to_hsv(*thing.rgb)
             assert saturation < 1e-6 or 30.0 < hue * 360.0 < 330.0
-            for block_xy in (draw.object_xy_m, draw.move_to_xy_m):
+            for block_xy in (draw.main_object.position_m[:2], draw.move_to_xy_m):
                 on_way = block_xy + np.linspace(0.0, 1.0, 50)[:, None] * (draw.goal_m[:2] - block_xy)
                 gap = np.linalg.norm(on_way - thing.xy_m, axis=1).min()
                 assert gap >= clearance + thing.radius_m - 1e-3

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from fetch_sim2real.errors import BundleError
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.imported import shown
-from fetch_sim2real.training.learning_task import LEARNING_TASKS
 from fetch_sim2real.training.plain_actor import AffineMap, affine_map, plain_actor
+from fetch_sim2real.training.specs import task_observation_spec
 
-SPEC = LEARNING_TASKS["reach"].observation_spec(proprioception=True)
+SPEC = task_observation_spec(find_task("reach"), proprioception=True)
 SIZE = SPEC.vector_size
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
-from fetch_sim2real.training.episode import Episode, achieved_goal
-from fetch_sim2real.training.learning_task import LEARNING_TASKS
+from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.episode import Episode, TruthLayout
 from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings, Strategy
 from fetch_sim2real.training.seeds import training_seeds
 
-REACH, REACH_BLOCK, PUSH = (LEARNING_TASKS[name] for name in ("reach", "reach_block", "push"))
+REACH, REACH_BLOCK, PUSH = (find_task(name) for name in ("reach", "reach_block", "push"))
 
 
 def _episode(length: int, goal: tuple[float, float, float] = (9.0, 9.0, 9.0), speed: float = 1.0) -> Episode:
@@ -82,7 +82,7 @@ def test_the_actor_is_told_the_new_goal_in_its_own_units_and_nothing_else_change
     replay = _replay(1.0)
     replay.add(_episode(6))
     batch = replay.sample(50, np.random.default_rng(3))
-    expected = (batch.goal.numpy() - np.array(REACH.goal_centre_m)) / np.array(REACH.goal_scale_m)
+    expected = (batch.goal.numpy() - np.array(REACH.goal_centre_m)) / np.array(REACH.learning.goal_scale_m)
     np.testing.assert_allclose(batch.vector[:, :3].numpy(), expected, rtol=1e-5)
     np.testing.assert_allclose(batch.next_vector[:, :3].numpy(), expected, rtol=1e-5)
     np.testing.assert_array_equal(batch.vector[:, 3].numpy(), batch.state[:, 0].numpy())
@@ -126,9 +126,9 @@ def test_an_episode_is_still_if_what_has_to_be_at_the_goal_is() -> None:
 
 def test_what_was_achieved_is_in_the_tasks_own_frame() -> None:
     truth = np.array([[0.6, 0.1, 0.9, 0.5, 0.2, 0.7, 0.0]], np.float32)
-    np.testing.assert_allclose(achieved_goal(REACH.task, truth), [[0.6, 0.1, 0.9]])
-    np.testing.assert_allclose(achieved_goal(REACH_BLOCK.task, truth), [[0.1, -0.1, 0.2]], atol=1e-6)
-    np.testing.assert_allclose(achieved_goal(PUSH.task, truth), [[0.5, 0.2, 0.7]])
+    np.testing.assert_allclose(TruthLayout(REACH).achieved_goal(truth), [[0.6, 0.1, 0.9]])
+    np.testing.assert_allclose(TruthLayout(REACH_BLOCK).achieved_goal(truth), [[0.1, -0.1, 0.2]], atol=1e-6)
+    np.testing.assert_allclose(TruthLayout(PUSH).achieved_goal(truth), [[0.5, 0.2, 0.7]])
 
 
 def test_training_seeds_are_disjoint_from_evaluation_and_between_uses() -> None:

@@ -47,7 +47,7 @@ def test_frames_come_at_the_control_rate_and_as_late_as_the_camera_is(blind: Sim
     delay = np.array(arrivals) - np.array(stamps)
     np.testing.assert_allclose(delay, stamp_of_step(steps_of(draw.camera_latency_s)), atol=1)
     # Frames taken in the episode's last moments would arrive at its end or after it.
-    room = steps_of(blind.task_part.episode_s) - steps_of(draw.camera_latency_s)
+    room = steps_of(blind.episode_config.episode_s) - steps_of(draw.camera_latency_s)
     assert len(stamps) == -(-room // PHYSICS_STEPS_PER_PERIOD)
 
 
@@ -90,7 +90,7 @@ def test_the_block_is_where_the_camera_model_says(seeing: Simulation, seed: int)
     draw = seeing.reset(seed)
     captured = seeing.advance_to_next_frame()
     assert captured is not None and captured.frame is not None
-    in_camera = draw.camera.rotation.T @ (seeing.block_position_m - draw.camera.position_m)
+    in_camera = draw.camera.rotation.T @ (seeing.main_object().position_m - draw.camera.position_m)
     u, v = seeing.camera_model.project(in_camera)
     column, row = round(u), round(v)
     r, g, b = captured.frame.rgb[row, column].astype(int)
@@ -98,7 +98,7 @@ def test_the_block_is_where_the_camera_model_says(seeing: Simulation, seed: int)
     # The ray meets the block's surface before its centre, by at most half a diagonal; holes are left out.
     patch = captured.frame.depth_mm[row - 1 : row + 2, column - 1 : column + 2]
     depth_m = float(np.median(patch[patch > 0])) / 1000.0
-    half_diagonal = draw.dynamics.object.half_extents_m[0] * np.sqrt(3.0)
+    half_diagonal = draw.main_object.physics.half_extents_m[0] * np.sqrt(3.0)
     assert in_camera[2] - half_diagonal - 0.01 < depth_m < in_camera[2] + 0.01
 
 
@@ -106,18 +106,19 @@ def test_moving_the_block_moves_it_once_and_far_enough(blind: Simulation) -> Non
     still = blind.reset(3)
     while blind.advance_to_next_frame() is not None:
         pass
-    np.testing.assert_allclose(blind.block_position_m[:2], still.object_xy_m, atol=2e-3)
+    np.testing.assert_allclose(blind.main_object().position_m[:2], still.main_object.position_m[:2], atol=2e-3)
     draw = blind.reset(3, Conditions(perturb=("move_block",)))
     while blind.advance_to_next_frame() is not None:
         pass
-    np.testing.assert_allclose(blind.block_position_m[:2], draw.move_to_xy_m, atol=2e-3)
-    assert np.linalg.norm(draw.move_to_xy_m - draw.object_xy_m) >= blind.world.perturbation.move_block_min_distance_m
+    np.testing.assert_allclose(blind.main_object().position_m[:2], draw.move_to_xy_m, atol=2e-3)
+    moved_m = np.linalg.norm(draw.move_to_xy_m - draw.main_object.position_m[:2])
+    assert moved_m >= blind.world.perturbation.move_block_min_distance_m
 
 
 def test_doing_nothing_is_no_success(blind: Simulation) -> None:
     for seed in range(10):
         blind.reset(seed)
-        assert blind.distance_m() >= blind.task_part.min_start_distance_m - 1e-6
+        assert blind.distance_m() >= blind.episode_config.min_start_distance_m - 1e-6
         while blind.advance_to_next_frame() is not None:
             pass
         assert not blind.outcome().success

@@ -14,9 +14,9 @@ from fetch_sim2real.evaluation.measure import Case, goals_in_air, measure
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions, Faults
-from fetch_sim2real.sim.full_state import full_state_size
+from fetch_sim2real.sim.full_state import layout_of
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.tasks.registry import built_in_names, find_task
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_sim2real.training.curve import plot_learning_curve
 from fetch_sim2real.training.distil import DistilSettings, distil
@@ -25,7 +25,6 @@ from fetch_sim2real.training.encoder_sources import scattered_pictures
 from fetch_sim2real.training.export import export_bundle
 from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
 from fetch_sim2real.training.learn import LoopSettings
-from fetch_sim2real.training.learning_task import LEARNING_TASKS
 from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings
 from fetch_sim2real.training.rollout import Collector, RolloutRequest
 from fetch_sim2real.training.run_directory import RunDirectory
@@ -46,17 +45,17 @@ def world() -> World:
 
 
 def _collector(world: World, learner: AsymmetricActorCritic, sees: bool) -> Collector:
-    policy, learning = learner.policy, LEARNING_TASKS["push"]
+    policy = learner.policy
     eye = EncoderEye(policy.actor) if sees else TruthEye(policy.actor, NO_ERRORS)
-    loop = make_loop(world, learning.task, int(sees))
-    return Collector(loop, policy.actor, policy.sample, eye, learning.demonstrate)
+    loop = make_loop(world, find_task("push"), int(sees))
+    return Collector(loop, policy.actor, policy.sample, eye)
 
 
 def _learner(seed: int = 0) -> AsymmetricActorCritic:
     return make_learner(BLIND, LearnerSettings(), seed)
 
 
-@pytest.mark.parametrize("task", LEARNING_TASKS)
+@pytest.mark.parametrize("task", [name for name in built_in_names() if find_task(name).scripted is not None])
 def test_demonstrators_solve_their_tasks_on_true_positions(task: str) -> None:
     collector, _ = Setting(task, "nominal", True, NO_ERRORS).collector()()
     requests = [RolloutRequest(FIRST_SEED + i, "demonstrator") for i in range(6)]
@@ -121,7 +120,7 @@ def test_late_episodes_are_late() -> None:
     ("errors", "kept"), [(SeeingErrors(0.0, 0.0, 0.01, 0.0), True), (SeeingErrors(0.0, 0.0, 0.0, 0.01), False)]
 )
 def test_seeing_errors_last_or_not(errors: SeeingErrors, kept: bool) -> None:
-    loop = make_loop(load_world("nominal", worlds_dir()), LEARNING_TASKS["push"].task, 0)
+    loop = make_loop(load_world("nominal", worlds_dir()), find_task("push"), 0)
     loop.reset(FIRST_SEED)
     actor, captured = BLIND.build_actor(0), loop.next_frame()
     assert captured is not None
@@ -194,7 +193,7 @@ def test_the_best_actor_is_measured_by_seeds_alone(tmp_path: Path) -> None:
 def test_critics_learn_from_hindsight(world: World) -> None:
     learner = _learner()
     collector = _collector(world, learner, sees=False)
-    replay = HindsightReplay(LEARNING_TASKS["push"], ReplaySettings(capacity=10))
+    replay = HindsightReplay(find_task("push"), ReplaySettings(capacity=10))
     for seed in range(FIRST_SEED, FIRST_SEED + 3):
         replay.add(collector.collect(RolloutRequest(seed, "random")))
     rng = np.random.default_rng(0)
@@ -205,7 +204,7 @@ def test_critics_learn_from_hindsight(world: World) -> None:
 
 def test_critics_of_a_symmetric_learner_judge_by_what_the_actor_sees(world: World) -> None:
     learner = make_learner(BLIND, LearnerSettings(critic_sees="observation"), 0)
-    replay = HindsightReplay(LEARNING_TASKS["push"], ReplaySettings(capacity=10))
+    replay = HindsightReplay(find_task("push"), ReplaySettings(capacity=10))
     replay.add(_collector(world, learner, sees=False).collect(RolloutRequest(FIRST_SEED, "random")))
     batch = replay.sample(32, np.random.default_rng(0))
     blinded = batch._replace(state=batch.state * 0, next_state=batch.next_state * 0, truth=batch.truth * 0)
@@ -233,7 +232,7 @@ def test_a_robot_without_limits_moves_faster() -> None:
 
 def test_an_interrupted_learner_goes_on_exactly(world: World, tmp_path: Path) -> None:
     learner = _learner()
-    replay = HindsightReplay(LEARNING_TASKS["push"], ReplaySettings(capacity=10))
+    replay = HindsightReplay(find_task("push"), ReplaySettings(capacity=10))
     replay.add(_collector(world, learner, sees=False).collect(RolloutRequest(FIRST_SEED, "random")))
     learner.update(replay.sample(32, np.random.default_rng(0)))
     copy, run = _learner(9), RunDirectory(tmp_path)
@@ -258,7 +257,8 @@ def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(worl
     assert errors[1] < 0.5 * errors[0]
 
     actor = student.policy.actor
-    assert full_state_size(actor.observation) == student.critic.layers[0].weight.shape[1] - 9 - 4
+    size = layout_of(find_task("push"), actor.observation.last_actions).size
+    assert size == student.critic.layers[0].weight.shape[1] - 9 - 4
     practice = Practice(camera_late_ms=80.0, command_late_ms=30.0)
     export_bundle(tmp_path / "bundle", actor, world, collector.loop, 0, "test", 60, practice)
     bundle = load_bundle(tmp_path / "bundle")
@@ -280,7 +280,7 @@ def test_goals_in_the_air_are_those_off_the_table() -> None:
     assert 0 < len(in_air) < len(seeds)
     assert goals_in_air(world, find_task("push"), seeds) == set()
     loop = make_loop(world, find_task("pick_and_place"), 0)
-    part = world.task("pick_and_place")
+    part = world.episode_of(find_task("pick_and_place"))
     for seed in seeds[:10]:
         height_m = loop.reset(seed).goal_m[2]
         assert (part.air_z_m.low <= height_m <= part.air_z_m.high) == (seed in in_air)

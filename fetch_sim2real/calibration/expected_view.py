@@ -12,10 +12,12 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
-from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT, CAMERA, FLOOR, TABLE, scene_spec
+from fetch_sim2real.sim.mujoco.scene import CAMERA, FLOOR, TABLE, object_body, object_joint, scene_spec
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks.base import RED_BLOCK
 from fetch_sim2real.types import FloatArray
 
+_BLOCK: Final = "block"
 NOTHING, ROBOT, ON_TABLE, ON_BLOCK = range(4)  # what a pixel shows; the floor and beyond are NOTHING
 # MuJoCo's cameras look along -z with y up, optical frames along +z with y down.
 _OPTICAL_TO_MUJOCO: Final = np.diag([1.0, -1.0, -1.0])
@@ -38,7 +40,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class View:
-    """Depth (H, W) float32 [m] along the optical axis and, per pixel, one of NOTHING, ROBOT, ON_TABLE, ON_BLOCK."""
+    """Depth (H, W) float32 [m] along the optical axis and, per pixel, one of _BLOCK: Final = "block"
+NOTHING, ROBOT, ON_TABLE, ON_BLOCK."""
 
     depth_m: NDArray[np.float32]
     shows: NDArray[np.uint8]
@@ -50,7 +53,8 @@ class ExpectedView:
     def __init__(self, world: World, setting: Setting, camera: CameraModel) -> None:
         """``world`` gives the table's and the block's size, ``camera`` the intrinsics of the pictures."""
         workcell = world.workcell.model_copy(update={"torso_height_m": setting.torso_height_m})
-        self._model = scene_spec(world.model_copy(update={"workcell": workcell})).compile()
+        objects = {_BLOCK: world.object_of(_BLOCK, RED_BLOCK)}
+        self._model = scene_spec(world.model_copy(update={"workcell": workcell}), objects).compile()
         self._data = mujoco.MjData(self._model)
         self._place(setting)
         self._set_intrinsics(camera)
@@ -62,7 +66,7 @@ class ExpectedView:
         for names, values in ((ARM.joint_names, setting.arm_rad), (ARM.gripper_joints, [setting.finger_m] * 2)):
             for name, value in zip(names, values, strict=True):
                 data.qpos[model.joint(name).qposadr[0]] = value
-        at, half_yaw = model.joint(BLOCK_JOINT).qposadr[0], setting.block_yaw_rad / 2
+        at, half_yaw = model.joint(object_joint(_BLOCK)).qposadr[0], setting.block_yaw_rad / 2
         xy = _OUT_OF_SIGHT_XY_M if setting.block_xy_m is None else setting.block_xy_m
         data.qpos[at : at + 7] = [*xy, 0.0, np.cos(half_yaw), 0.0, 0.0, np.sin(half_yaw)]
 
@@ -70,8 +74,8 @@ class ExpectedView:
         """The table's top, and the block on it, to ``height_m``."""
         model = self._model
         model.body_pos[model.body(TABLE).id, 2] = height_m - model.geom_size[model.geom(TABLE).id, 2]
-        block_z = model.joint(BLOCK_JOINT).qposadr[0] + 2
-        self._data.qpos[block_z] = height_m + model.geom_size[model.geom(BLOCK).id, 2]
+        block_z = model.joint(object_joint(_BLOCK)).qposadr[0] + 2
+        self._data.qpos[block_z] = height_m + model.geom_size[model.geom(object_body(_BLOCK)).id, 2]
         mujoco.mj_kinematics(model, self._data)
 
     def _set_intrinsics(self, camera: CameraModel) -> None:
@@ -90,7 +94,7 @@ class ExpectedView:
                 kinds[geom] = ROBOT
         kinds[self._model.geom(FLOOR).id] = NOTHING
         kinds[self._model.geom(TABLE).id] = ON_TABLE
-        kinds[self._model.geom(BLOCK).id] = ON_BLOCK
+        kinds[self._model.geom(object_body(_BLOCK)).id] = ON_BLOCK
         return kinds
 
     def render(self, base_T_camera: Pose, table_height_m: float) -> View:

@@ -14,6 +14,7 @@ import typer
 from fetch_sim2real.cli.entry import typed_command
 from fetch_sim2real.common.outputs import require_folder_place
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.tasks.registry import find_task, task_names
 from fetch_sim2real.training.curve import require_plotting
 from fetch_sim2real.training.defaults import EXPERT_STEPS, PICTURES, PROCESSES, TUNING_STEPS
 
@@ -45,7 +46,7 @@ Examples:
 
 @app.command(help=_HELP)
 def train(
-    task: Annotated[str, typer.Argument(help="What to learn: reach, reach_block, push or pick_and_place.")],
+    task: Annotated[str, typer.Argument(help=f"What to learn: {', '.join(task_names())}.")],
     run: Annotated[
         Path, typer.Option(help="The run's folder: checkpoints, progress.csv, learning_curve.png, summary.json.")
     ],
@@ -58,8 +59,12 @@ def train(
         int, typer.Option(min=1, help="Environment steps of the expert, 30 a second of simulated time.")
     ] = EXPERT_STEPS,
     demonstrator: Annotated[
-        bool, typer.Option(help="With --stage expert: imitate the scripted demonstrator, or learn by HER alone.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="With --stage expert: imitate the task's scripted baseline, or learn by HER alone.",
+            show_default="imitate where the task has one",
+        ),
+    ] = None,
     processes: Annotated[
         int, typer.Option(min=1, help="Processes that take pictures and collect episodes; 1: all in one, on one core.")
     ] = PROCESSES,
@@ -87,8 +92,12 @@ def train(
 ) -> None:
     started_s = time.monotonic()
     _require_choice("stage", stage, _STAGES)
-    if stage == ALL and not demonstrator:
+    has_baseline = find_task(task).scripted is not None
+    if demonstrator and not has_baseline:
+        raise SetupError(f"the task '{task}' has no scripted baseline to imitate: leave --demonstrator out")
+    if stage == ALL and demonstrator is False:
         raise SetupError("--no-demonstrator goes with --stage expert alone: the other stages ask the demonstrator, too")
+    imitates = has_baseline if demonstrator is None else demonstrator
     encoder_run, output = encoder_run or run / "encoder", output or run / "policy"
     for folder, option in ((run, "--run"), (encoder_run, "--encoder-run"), (output, "--output")):
         require_folder_place(folder, option)
@@ -130,7 +139,7 @@ def train(
     began_here = not any(run.iterdir())
     minutes: float | None
     if stage == EXPERT:
-        imitation = learner.imitation if demonstrator else 0.0
+        imitation = learner.imitation if imitates else 0.0
         alone = replace(expert, learner=replace(learner, imitation=imitation))
         # The world's own latencies: nothing comes after this stage that would have to cope with more.
         alone = replace(alone, loop=replace(alone.loop, practice=AS_THE_WORLD_IS))
@@ -149,7 +158,7 @@ def train(
         stage=stage,
         world=world,
         seed=seed,
-        demonstrator=demonstrator,
+        demonstrator=imitates,
         env_steps=sum(each.env_steps for each in spent),
         updates=sum(each.updates for each in spent),
         minutes=minutes,

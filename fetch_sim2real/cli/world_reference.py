@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from fetch_sim2real.common.ranges import Range, Varies
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.world_file import World, load_world
+from fetch_sim2real.tasks.registry import find_task
 
 _SHOWN: Final = ("nominal", "randomized")
+_EXAMPLE: Final = "push"
 _INTRODUCTION: Final = """A world is a YAML file. It may name another in `extends` and state only what differs;
 `widen: 1.5` then makes every range one and a half times as wide. A number that may vary is written as one value or as a
 range, `[low, high]`, from which each episode draws; three numbers that vary are a list of such. Lengths are in metres,
@@ -36,8 +38,12 @@ def world_page(made: str) -> str:
     for field in World.model_fields:
         values = [getattr(world, field) for world in worlds]
         if field == "tasks":
-            values = [value["push"] for value in values]
-            lines.append("## `tasks`\n\nThe same fields for each task; those of `push`:\n")
+            values = [world.episode_of(find_task(_EXAMPLE)) for world in worlds]
+            lines.append(f"## `tasks`\n\n{_of_tasks('task')}; those of `{_EXAMPLE}`:\n")
+        elif field == "objects":
+            ((name, _),) = find_task(_EXAMPLE).objects.items()
+            values = [world.objects_of(find_task(_EXAMPLE))[name] for world in worlds]
+            lines.append(f"## `objects`\n\n{_of_tasks('object')}; those of `{name}` in `{_EXAMPLE}`:\n")
         elif isinstance(values[0], BaseModel):
             lines.append(f"## `{field}`\n\n{_first_paragraph(type(values[0]))}\n")
         else:
@@ -46,6 +52,14 @@ def world_page(made: str) -> str:
         lines += [f"| `{path}` | {bounds} | {a} | {b} |" for path, bounds, a, b in _rows("", *values)]
         lines.append("")
     return "\n".join(lines)
+
+
+def _of_tasks(what: str) -> str:
+    """Return the sentence about a section that changes what stands in tasks' own files."""
+    return (
+        f"What differs from [the tasks' own files](tasks.md), by the {what}'s name; what is not given stays as it is "
+        f"there. The same fields for each {what}"
+    )
 
 
 def _rows(prefix: str, first: BaseModel, second: BaseModel) -> Iterator[tuple[str, str, str, str]]:

@@ -113,14 +113,19 @@ ColorHsv = Annotated[Vector3, Varies((-360.0, 0.0, 0.0), (720.0, 1.0, 1.0))]
 def scale_ranges(record: RecordType, factor: float) -> RecordType:
     """Return ``record`` with every range that is marked as ``Varies`` made ``factor`` times as wide about its middle.
 
-    What physics does not allow is clipped. Fixed values, and ranges without the mark, stay as they are.
+    What physics does not allow is clipped. Fixed values, ranges without the mark, and what is not stated stay as they
+    are.
     """
     changes: dict[str, Any] = {}
     for name, field in type(record).model_fields.items():
+        if name not in record.model_fields_set:
+            continue
         value = getattr(record, name)
         varies = next((mark for mark in field.metadata if isinstance(mark, Varies)), None)
         if isinstance(value, Record):
             changes[name] = scale_ranges(value, factor)
+        elif isinstance(value, dict):
+            changes[name] = {key: scale_ranges(each, factor) for key, each in value.items()}
         elif isinstance(value, Range) and varies is not None:
             changes[name] = _scaled(value, factor, *varies.limits()[0])
         elif isinstance(value, tuple) and varies is not None:

@@ -23,6 +23,8 @@ _MOVED: Final = (
     ("table", "table", ("height_m", "center_xy_m", "size_xy_m")),
     ("camera", "camera", ("position_m", "look_at_m")),
 )
+# And these were sections of their own: objects of tasks.
+_OBJECTS: Final = ("block", "puck")
 
 
 def read_world_file(name_or_path: str, directory: Path, model: type[RecordType]) -> RecordType:
@@ -71,6 +73,7 @@ def _read_merged(path: Path, directory: Path, model: type[RecordType], seen: tup
     if not isinstance(content, dict):
         raise WorldFileError(f"world file {path} holds {type(content).__name__}, expected a mapping of sections")
     _move_to_workcell(content, path)
+    _move_to_objects(content, path)
     _anchor_images(content, path.parent)
     base_name = content.pop("extends", None)
     if not isinstance(base_name, str | None):
@@ -87,7 +90,7 @@ def _read_merged(path: Path, directory: Path, model: type[RecordType], seen: tup
     base = beside if is_file(beside) and beside != path else _locate(str(base_name), directory)
     inherited = _read_merged(base, directory, model, (*seen, path))
     if factor is not None:
-        inherited = scale_ranges(_validated(inherited, base, model), float(factor)).model_dump()
+        inherited = scale_ranges(_validated(inherited, base, model), float(factor)).model_dump(exclude_unset=True)
     return _merge(inherited, content)
 
 
@@ -112,6 +115,22 @@ def _move_to_workcell(content: dict[str, Any], path: Path) -> None:
         part.update(moved)
         if not given:
             del content[section]
+
+
+def _move_to_objects(content: dict[str, Any], path: Path) -> None:
+    """Put what a file of an earlier layout says of objects into that section."""
+    for name in _OBJECTS:
+        if name not in content:
+            continue
+        objects = content.setdefault("objects", {})
+        if not isinstance(objects, dict):
+            return  # a value that cannot be is named by validation
+        if name in objects:
+            raise WorldFileError(
+                f"world file {path}: '{name}' is also given in 'objects', expected there alone: remove the section "
+                f"'{name}'"
+            )
+        objects[name] = content.pop(name)
 
 
 def _anchor_images(content: dict[str, Any], folder: Path) -> None:

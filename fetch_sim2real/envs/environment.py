@@ -62,7 +62,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.render_mode = render_mode
         self._is_dense = reward_type == "dense"
         self._mode = require_mode(observation_mode)
-        if self._mode == "robot" and (find_task(task).object is not None or find_task(task).target != "gripper"):
+        if self._mode == "robot" and find_task(task).objects:
             raise FetchSim2RealError(
                 f"observation_mode is 'robot', but in {task} what has to be at the goal is only seen in pictures: use "
                 "'rgbd' or 'asymmetric', or the task 'reach'"
@@ -70,9 +70,9 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         cell = load_world(world, worlds_dir())
         self._loop = make_loop(cell, find_task(task), picture_every=int(self._mode in PICTURE_MODES))
         self._runner = EpisodeRunner([self._loop])
-        self.tolerance_m = self._loop.sim.task_part.tolerance_m
+        self.tolerance_m = self._loop.sim.episode_config.tolerance_m
         self.reward_tolerance_m = self.tolerance_m if reward_tolerance_m is None else reward_tolerance_m
-        self.observation_space = observation_space(self._mode)
+        self.observation_space = observation_space(self._mode, self._loop.sim.task)
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self._history = ActionHistory(LAST_ACTIONS)
         self._arrivals: list[Arrival] = []
@@ -91,8 +91,8 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._arrivals = self._runner.begin([start])
         if not self._arrivals:
             raise FetchSim2RealError(
-                f"the episode of {self._loop.sim.task_part.episode_s} s ends before the camera's first frame has come "
-                f"({self._loop.sim.episode.camera_latency_s:.3f} s); make the task's episode_s longer"
+                f"the episode of {self._loop.sim.episode_config.episode_s} s ends before the camera's first frame has "
+                f"come ({self._loop.sim.episode.camera_latency_s:.3f} s); make the task's episode_s longer"
             )
         observation, info = self._observe(self._arrivals[0])
         return observation, info | {"seed": start.seed}

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fetch_sim2real.episode import Arrival, ClosedLoop
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import observe, observe_vector
-from fetch_sim2real.policy.default_observation import IMAGE, observation_spec
-from fetch_sim2real.sim.full_state import full_state, full_state_size
+from fetch_sim2real.policy.default_observation import IMAGE, LAST_ACTIONS, observation_spec
+from fetch_sim2real.sim.full_state import full_state, layout_of
+from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray
 
 ObservationMode = Literal["state", "robot", "rgbd", "asymmetric"]
@@ -24,8 +25,7 @@ Observation = dict[str, Any]
 # Goals stay in metres here: only the part of the vector behind the goal is shown.
 _SPEC: Final = observation_spec(True, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _GOAL_SIZE: Final = 3
-_WAY_UNIT_M: Final = 0.1
-STATE_SIZE: Final = full_state_size(_SPEC) + 3
+_WAY_UNIT_M, _WAY_SIZE = 0.1, 3
 # Nothing physical comes near these bounds; checkers want finite ones.
 _NUMBERS: Final = 1e3
 _PLACES_M: Final = 10.0
@@ -39,9 +39,10 @@ def require_mode(mode: str) -> ObservationMode:
     raise FetchSim2RealError(f"observation_mode is '{mode}', expected one of: {', '.join(get_args(ObservationMode))}")
 
 
-def observation_space(mode: ObservationMode) -> spaces.Dict:
-    """The space of ``make_observation``'s result."""
-    state = spaces.Box(-_NUMBERS, _NUMBERS, (STATE_SIZE,), np.float32)
+def observation_space(mode: ObservationMode, task: Task) -> spaces.Dict:
+    """Return the space of ``make_observation``'s result in ``task``."""
+    state_size = layout_of(task, LAST_ACTIONS).size + _WAY_SIZE
+    state = spaces.Box(-_NUMBERS, _NUMBERS, (state_size,), np.float32)
     place = spaces.Box(-_PLACES_M, _PLACES_M, (_GOAL_SIZE,), np.float32)
     if mode == "state":
         return spaces.Dict({"observation": state, "achieved_goal": place, "desired_goal": place})
@@ -85,7 +86,8 @@ def make_observation(
 
 
 def _state(loop: ClosedLoop, last_actions: FloatArray) -> NDArray[np.float32]:
-    """``full_state``, and the way from the object to the gripper in units of 0.1 m."""
-    way = (loop.sim.grip_position_m - loop.sim.block_position_m) / _WAY_UNIT_M
-    state: NDArray[np.float32] = np.concatenate([full_state(loop, last_actions), way], dtype=np.float32)
+    """Return ``full_state``, and the way from the main object to the gripper in units of 0.1 m."""
+    sim = loop.sim
+    way = (sim.grip_position_m - sim.main_object().position_m) / _WAY_UNIT_M
+    state: NDArray[np.float32] = np.concatenate([full_state(sim, loop.setpoint, last_actions), way], dtype=np.float32)
     return state

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.sim.randomization.start import target_goal_m
 from fetch_sim2real.sim.simulation import Simulation
 
 _WIDTH, _HEIGHT = 424, 240
@@ -28,7 +27,7 @@ class GoalView:
         sim = self._sim
         picture = self._view.picture()
         true = sim.episode.camera
-        goal_m = target_goal_m(sim.task, sim.block_position_m, sim.episode.goal_m)
+        goal_m = sim.task.goal_in_base(sim.episode.goal_m, sim.objects_m)
         u, v = true.intrinsics(_WIDTH, _HEIGHT).project(Pose(true.position_m, true.rotation).inverse().apply(goal_m))
         if np.isfinite(u) and np.isfinite(v):
             cv2.drawMarker(picture, (round(u), round(v)), _MARK_COLOR, cv2.MARKER_CROSS, 14, 2)

@@ -32,7 +32,8 @@ from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.randomization.sample import draw_episode
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.tasks.registry import Task, find_task
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.types import FloatArray, RgbdFrame
 
 Control = Literal[
@@ -80,7 +81,7 @@ def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int], environments
 
 def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:
     """Those of the seeds whose episodes have their goal in the air; none where a task knows no such goals."""
-    part, ik = world.task(task.name), DifferentialIk(world.workcell.torso_height_m)
+    part, ik = world.episode_of(task), DifferentialIk(world.workcell.torso_height_m)
     if part.air_share == 0.0:
         return set()
     on_table_m = part.goal_m[2].high

@@ -20,7 +20,7 @@ from fetch_sim2real.evaluation.result import EpisodeResult
 from fetch_sim2real.messages.camera_info import decode_camera_info
 from fetch_sim2real.messages.images import decode_color, decode_depth
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.tasks.registry import Target
+from fetch_sim2real.tasks.base import GRIPPER, Task
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, RgbdFrame
 
@@ -50,14 +50,20 @@ def read_episode(
     bag: Path,
     episode: EpisodeResult,
     span_ns: tuple[int, int],
-    target: Target,
+    task: Task,
     torso_height_m: float,
     count: int | None = None,
 ) -> tuple[Moment, ...]:
     """Frames of ``episode``, which was recorded within ``span_ns`` (system time), in order.
 
-    With ``count`` only so many, see ``spread``. Raises ``SetupError`` if the bag cannot be read.
+    With ``count`` only so many, see ``spread``. Raises ``SetupError`` if the bag cannot be read, or does not say where
+    the goal of such a task is.
     """
+    if not {task.target, task.goal_frame} <= {GRIPPER, graph.BASE_FRAME, task.main_object}:
+        raise SetupError(
+            f"the bag {bag} holds the pose of '{task.main_object}', and goals of the task '{task.name}' are where "
+            f"'{task.goal_frame}' is: it cannot be shown where they are"
+        )
     # The first frame may reach the recorder before the operator looks at the clock, and the last ones after it.
     window_ns = (span_ns[0] - 1_000_000_000, span_ns[1] + 1_000_000_000)
     try:
@@ -72,7 +78,7 @@ def read_episode(
     except Exception as error:  # rosbags raises many kinds for a bag that is damaged
         raise SetupError(f"the bag {bag} cannot be read: {error}") from error
     return tuple(
-        _moment(stamp_ns, color[stamp_ns], depth[stamp_ns], light, episode, target, torso_height_m)
+        _moment(stamp_ns, color[stamp_ns], depth[stamp_ns], light, episode, task, torso_height_m)
         for stamp_ns in sorted(color.keys() & depth.keys())
     )
 
@@ -83,19 +89,20 @@ def _moment(
     depth: Any,
     light: Mapping[str, Mapping[int, Any]],
     episode: EpisodeResult,
-    target: Target,
+    task: Task,
     torso_height_m: float,
 ) -> Moment:
+    # The bridge publishes the pose of the main object, whatever its name.
+    object_m = {task.main_object: _position(_nearest(light[graph.SIM_BLOCK_POSE.name], stamp_ns))}
     goal_m = np.array(episode.goal_m)
-    block_m = _position(_nearest(light[graph.SIM_BLOCK_POSE.name], stamp_ns))
-    if episode.goal_frame == graph.BLOCK_FRAME:
-        goal_m = goal_m + block_m
+    if episode.goal_frame != graph.BASE_FRAME:
+        goal_m = object_m[episode.goal_frame] + goal_m
     grip_m = grip_position(_arm(_nearest(light[graph.JOINT_STATES.name], stamp_ns)), torso_height_m)
     return Moment(
         time_s=(stamp_ns - episode.start_ns) * 1e-9,
         frame=RgbdFrame(stamp_ns, decode_color(color), decode_depth(depth)),
         camera=decode_camera_info(light[graph.COLOR_INFO.name][stamp_ns]),
-        target_m=block_m if target == "object" else grip_m,
+        target_m=grip_m if task.target == GRIPPER else object_m[task.target],
         goal_m=goal_m,
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 
-from fetch_sim2real import graph
 from fetch_sim2real.episode import ActionSettings, Arrival, ClosedLoop, EpisodeRunner, EpisodeStart, PolicyAgent, Step
 from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.evaluation.recorded_episode import Moment
@@ -19,6 +18,7 @@ from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runtime import PolicyRuntime
 from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks.base import GRIPPER
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.types import RgbdFrame
 
@@ -62,6 +62,6 @@ def _moment(arrival: Arrival) -> Moment:
     captured, sim = arrival.captured, arrival.loop.sim
     assert captured.frame is not None
     truth = captured.truth
-    goal_m = sim.goal_m + truth.object_m if sim.task.goal_frame == graph.BLOCK_FRAME else sim.goal_m
-    target_m = truth.object_m if sim.task.target == "object" else truth.grip_m
+    goal_m = sim.task.goal_in_base(sim.goal_m, truth.objects_m)
+    target_m = truth.grip_m if sim.task.target == GRIPPER else truth.objects_m[sim.task.target]
     return Moment(captured.stamp_ns * 1e-9, captured.frame, sim.camera_model, target_m, goal_m)

@@ -13,6 +13,7 @@ from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.ranges import box_of
 from fetch_sim2real.policy.manifest import Manifest
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.types import FloatArray
 
 _BOX_TOLERANCE_M: Final = 0.005
@@ -35,7 +36,7 @@ class StartRegion:
 def start_region_of(manifest: Manifest, worlds_dir: Path) -> StartRegion:
     """The region of the bundle's own training. WorldFileError if its world or task is not known here."""
     world = load_world(manifest.training.world_file, worlds_dir)
-    return StartRegion(*box_of(world.task(manifest.task).start_grip_m))
+    return StartRegion(*box_of(world.episode_of(find_task(manifest.task)).start_grip_m))
 
 
 def departure_from(region: StartRegion, ik: DifferentialIk, position: FloatArray) -> str:

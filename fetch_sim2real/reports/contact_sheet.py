@@ -12,7 +12,7 @@ from fetch_sim2real.common.picture_file import drawable
 from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.tasks.registry import Task
+from fetch_sim2real.tasks.base import Task
 
 CAMERA_SIZE: Final = (424, 240)
 # Colours of depth run from blue at the nearer to red at the farther.

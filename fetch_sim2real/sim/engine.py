@@ -8,7 +8,7 @@ are the simulation's (``sim.simulation``), and so the same for every engine. To 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,12 @@ from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.randomization.appearance import LightDraw
 from fetch_sim2real.sim.randomization.sample import EpisodeDraw
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.tasks.registry import Task
+from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray
 
 T = TypeVar("T")
 
 DEFAULT_ENGINE: Final = "mujoco"
-# The name of the object on the table.
-OBJECT: Final = "block"
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,13 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class Truth:
-    """What was true at a moment: gripper (3,) and object (3,) [m] in base_link. For training, never for an actor."""
+    """What was true at a moment: gripper (3,) and, by name, the task's bodies (3,) [m] in base_link.
+
+    For training, never for an actor.
+    """
 
     grip_m: FloatArray
-    object_m: FloatArray
+    objects_m: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Engine(Protocol):
     # -- episodes and time ---------------------------------------------------------------------------------------
 
     def reset(self, sample: EpisodeDraw) -> None:
-        """Start the episode: dynamics, appearance, camera, arm and object as drawn, everything at rest.
+        """Start the episode: dynamics, appearance, camera, arm and objects as drawn, everything at rest.
 
         SetupError where pictures are wanted and cannot be made.
         """

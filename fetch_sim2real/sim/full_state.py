@@ -1,66 +1,85 @@
-"""The simulator's full state as critics see it: never an input of an actor that is to be deployed.
-
-The vector's layout, in this order:
-
-======  ====================================================================================================
-size    meaning
-======  ====================================================================================================
-3, 3    gripper and object position in base_link, from (0.63, 0, 0.80) m, in units of 0.2 m
-6       first two rows of the object's rotation
-6       the object's linear and angular velocity, in units of 0.2 m/s and 0.2 rad/s
-1       opening of the fingers, -1 closed, 1 open
-7, 7    arm: true joint positions [rad], measured joint velocities [rad/s]
-7, 7    arm: commanded minus measured position [rad], commanded velocity [rad/s]
-4 each  the last actions, newest first
-2       latency of camera and of commands, in units of 0.1 s
-3       the object: half size in units of 0.025 m, mass in units of 0.1 kg, friction
-======  ====================================================================================================
-"""
+"""The simulator's full state as critics see it: never an input of an actor that is to be deployed."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import numpy as np
 
 from fetch_sim2real.arm.default import ARM
-from fetch_sim2real.episode import ClosedLoop
-from fetch_sim2real.perception.observe import ACTION_SIZE, ObservationSpec
-from fetch_sim2real.types import FloatArray
+from fetch_sim2real.common.layout import Layout
+from fetch_sim2real.perception.observe import ACTION_SIZE
+from fetch_sim2real.sim.simulation import Simulation
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.types import FloatArray, JointSetpoint
 
-_CENTRES_M: Final = np.array([0.63, 0.0, 0.80, 0.63, 0.0, 0.80])
+_CENTRE_M: Final = np.array([0.63, 0.0, 0.80])
 _POSITION_UNIT_M, _DELAY_UNIT_S = 0.2, 0.1
 _OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
-# All but the last actions.
-_FIXED_SIZE: Final = 3 + 3 + 6 + 6 + 1 + 4 * len(ARM.joint_names) + 2 + 3
 
 
-def full_state(loop: ClosedLoop, last_actions: FloatArray) -> FloatArray:
-    """The full simulator state (p,) that the critic sees: positions, motion, commands, delays, the object's nature."""
-    sim, draw = loop.sim, loop.sim.episode
-    measured, setpoint, thing = sim.measured(), loop.setpoint, draw.dynamics.object
-    state = np.empty(_FIXED_SIZE + last_actions.size)
+@cache
+def full_state_layout(objects: tuple[str, ...], last_actions: int) -> Layout:
+    """Return what stands where in ``full_state``: ``objects`` are the names of a task's bodies.
+
+    A part of an object called block is named ``block.position``.
+
+    ================  ==========================================================================================
+    part              meaning
+    ================  ==========================================================================================
+    grip              gripper position in base_link, from (0.63, 0, 0.80) m, in units of 0.2 m
+    <object>.position  the same of each object
+    <object>.rotation  first two rows of each object's rotation
+    <object>.velocity  each object's linear and angular velocity, in units of 0.2 m/s and 0.2 rad/s
+    fingers           opening of the fingers, -1 closed, 1 open
+    arm, arm_velocity  true joint positions [rad], measured joint velocities [rad/s]
+    tracking, command_velocity  commanded minus measured position [rad], commanded velocity [rad/s]
+    last_actions      the last actions, newest first
+    latency           of camera and of commands, in units of 0.1 s
+    <object>.nature    half size in units of 0.025 m, mass in units of 0.1 kg, friction
+    ================  ==========================================================================================
+    """
+    joints = len(ARM.joint_names)
+    return Layout(
+        {"grip": 3}
+        | {f"{name}.position": 3 for name in objects}
+        | {f"{name}.rotation": 6 for name in objects}
+        | {f"{name}.velocity": 6 for name in objects}
+        | {"fingers": 1, "arm": joints, "arm_velocity": joints, "tracking": joints, "command_velocity": joints}
+        | {"last_actions": last_actions * ACTION_SIZE, "latency": 2}
+        | {f"{name}.nature": 3 for name in objects}
+    )
+
+
+def layout_of(task: Task, last_actions: int) -> Layout:
+    """Return what stands where in the full state of ``task`` with so many last actions."""
+    return full_state_layout(tuple(task.bodies), last_actions)
+
+
+def full_state(sim: Simulation, setpoint: JointSetpoint, last_actions: FloatArray) -> FloatArray:
+    """Return the full state (p,): positions, motion, commands, delays, the objects' nature.
+
+    ``setpoint`` is the arm's commanded state, ``last_actions`` (n, 4) the last actions, newest first.
+    """
+    layout = layout_of(sim.task, len(last_actions))
+    measured, sample = sim.measured(), sim.episode
     # Written in place: joining a dozen small arrays takes longer than all of this.
-    state[0:3], state[3:6] = sim.grip_position_m, sim.block_position_m
-    state[0:6] = (state[0:6] - _CENTRES_M) / _POSITION_UNIT_M
-    state[6:12] = sim.object_rotation.reshape(9)[:6]
-    state[12:18] = sim.object_velocity / _POSITION_UNIT_M
-    state[18] = 2.0 * measured.finger_position_m / ARM.finger_max_m - 1.0
-    state[19:26], state[26:33] = sim.true_arm_position(), measured.velocity
-    state[33:40], state[40:47] = setpoint.position - measured.position, setpoint.velocity
-    state[47:-5] = last_actions.reshape(-1)
-    state[-5], state[-4] = draw.camera_latency_s / _DELAY_UNIT_S, draw.command_latency_s / _DELAY_UNIT_S
-    state[-3], state[-2] = thing.half_extents_m[0] / _OBJECT_SIZE_M, thing.mass_kg / _OBJECT_MASS_KG
-    state[-1] = thing.friction
+    state = np.empty(layout.size)
+    state[layout["grip"]] = (sim.grip_position_m - _CENTRE_M) / _POSITION_UNIT_M
+    for name in sim.task.bodies:
+        now, physics = sim.engine.object_state(name), sample.objects[name].physics
+        state[layout[f"{name}.position"]] = (now.position_m - _CENTRE_M) / _POSITION_UNIT_M
+        state[layout[f"{name}.rotation"]] = now.rotation[:2].reshape(-1)
+        state[layout[f"{name}.velocity"]] = sim.engine.object_velocity(name) / _POSITION_UNIT_M
+        state[layout[f"{name}.nature"]] = (
+            physics.half_extents_m[0] / _OBJECT_SIZE_M, physics.mass_kg / _OBJECT_MASS_KG, physics.friction
+        )  # fmt: skip
+    state[layout["fingers"]] = 2.0 * measured.finger_position_m / ARM.finger_max_m - 1.0
+    state[layout["arm"]] = sim.true_arm_position()
+    state[layout["arm_velocity"]] = measured.velocity
+    state[layout["tracking"]] = setpoint.position - measured.position
+    state[layout["command_velocity"]] = setpoint.velocity
+    state[layout["last_actions"]] = last_actions.reshape(-1)
+    state[layout["latency"]] = sample.camera_latency_s / _DELAY_UNIT_S, sample.command_latency_s / _DELAY_UNIT_S
     return state
-
-
-def full_state_size(spec: ObservationSpec) -> int:
-    """Length p of ``full_state``."""
-    return _FIXED_SIZE + spec.last_actions * ACTION_SIZE
-
-
-def truth_now(loop: ClosedLoop) -> FloatArray:
-    """Present gripper and object position [m] and finger opening [m], (7,)."""
-    truth = loop.sim.truth()
-    return np.concatenate([truth.grip_m, truth.object_m, [loop.sim.measured().finger_position_m]])

@@ -16,7 +16,7 @@ from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.sim.disturbances.changes import DisturbanceContext, draw_goal_change, make_disturbances
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.disturbances.faults import with_faults
-from fetch_sim2real.sim.engine import DEFAULT_ENGINE, OBJECT, EngineSettings, Rendering, Truth, find_engine
+from fetch_sim2real.sim.engine import DEFAULT_ENGINE, EngineSettings, ObjectState, Rendering, Truth, find_engine
 from fetch_sim2real.sim.outcome import HOLD_S, Outcome
 from fetch_sim2real.sim.randomization.sample import EpisodeDraw, draw_episode, ground_to_keep_clear
 from fetch_sim2real.sim.sensors.camera_timing import Captured, Picture, Shutter
@@ -27,7 +27,7 @@ from fetch_sim2real.sim.sensors.rgbd import SensorModel
 from fetch_sim2real.sim.servos import ArmServos
 from fetch_sim2real.sim.steps import first_step_after, stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.tasks.registry import Task
+from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdFrame
 
@@ -55,7 +55,7 @@ class Simulation:
         """
         self.world = world
         self.task = task
-        self.task_part = world.task(task.name)
+        self.episode_config = world.episode_of(task)
         self.ik = DifferentialIk(world.workcell.torso_height_m)
         self.engine = find_engine(engine)(
             EngineSettings(world, task, camera_size, render_in_background, separate_depth)
@@ -86,7 +86,7 @@ class Simulation:
         self._goal_change = draw_goal_change(self.world, draw, self.ik) if moves_goal else None
         # Another goal has as much time as the first had: its time begins anew.
         anew = 0 if self._goal_change is None else self._goal_change.frame * PHYSICS_STEPS_PER_PERIOD
-        self._end_step = self._first_step + anew + steps_of(self.task_part.episode_s)
+        self._end_step = self._first_step + anew + steps_of(self.episode_config.episode_s)
         self._hold_step = self._end_step - steps_of(HOLD_S)
         self._start_arm(draw)
         self._start_camera(draw, conditions)
@@ -181,19 +181,20 @@ class Simulation:
 
     # -- pictures outside of time --------------------------------------------------------------------------------
 
-    def snapshot(self, arm_rad: FloatArray, finger_m: float, block_m: FloatArray, block_yaw_rad: float) -> RgbdFrame:
-        """A picture of the episode's world with arm, fingers and block put somewhere, outside of time.
+    def snapshot(self, arm_rad: FloatArray, finger_m: float, object_m: FloatArray, yaw_rad: float) -> RgbdFrame:
+        """A picture of the episode's world with arm, fingers and main object put somewhere, outside of time.
 
         For collecting images: the episode cannot be continued afterwards.
         """
         if not self._has_camera:
             raise RuntimeError("this Simulation was made without a camera")
-        keep_clear = ground_to_keep_clear(self.world, self.task, block_m, self.episode.goal_m)
+        objects_m = self.objects_m | {self.task.main_body: object_m}
+        keep_clear = ground_to_keep_clear(self.world, self.task, objects_m, self.episode.goal_m)
         self.engine.show_distractors(
             [all(way.is_clear_of(thing) for way in keep_clear) for thing in self.episode.looks.distractors]
         )
         self.engine.place_arm(arm_rad, finger_m)
-        self.engine.place_object(OBJECT, block_m, block_yaw_rad)
+        self.engine.place_object(self.task.main_body, object_m, yaw_rad)
         return self._take_picture(self.engine.configuration(), self.now_ns).result().frame
 
     # -- ground truth: for critics, evaluation and tests, never for an actor -------------------------------------
@@ -204,7 +205,7 @@ class Simulation:
 
     def truth(self) -> Truth:
         """What is true now."""
-        return Truth(self.grip_position_m, self.block_position_m)
+        return Truth(self.grip_position_m, self.objects_m)
 
     @property
     def grip_position_m(self) -> FloatArray:
@@ -212,29 +213,18 @@ class Simulation:
         return self.engine.grip_position_m()
 
     @property
-    def block_position_m(self) -> FloatArray:
-        """True centre (3,) of the block in base_link."""
-        return self.engine.object_state(OBJECT).position_m
+    def objects_m(self) -> dict[str, FloatArray]:
+        """True centres (3,) of the task's bodies in base_link, by name."""
+        return {name: self.engine.object_state(name).position_m for name in self.task.bodies}
 
-    @property
-    def block_quaternion_wxyz(self) -> FloatArray:
-        """True orientation (4,) of the block in base_link, w first."""
-        return self.engine.object_state(OBJECT).quaternion_wxyz
-
-    @property
-    def object_rotation(self) -> FloatArray:
-        """True rotation (3, 3) of the object in base_link."""
-        return self.engine.object_state(OBJECT).rotation
-
-    @property
-    def object_velocity(self) -> FloatArray:
-        """True linear [m/s] and angular [rad/s] velocity (6,) of the object."""
-        return self.engine.object_velocity(OBJECT)
+    def main_object(self) -> ObjectState:
+        """Return where the object that the task is about is; the parked body where there is none."""
+        return self.engine.object_state(self.task.main_body)
 
     @property
     def achieved_goal_m(self) -> FloatArray:
         """What a goal is compared with (3,), in the task's goal frame: the goal that has been reached."""
-        return self.task.achieved_goal(self.grip_position_m, self.block_position_m)
+        return self.task.achieved_goal(self.grip_position_m, self.objects_m)
 
     @property
     def goal_m(self) -> FloatArray:
@@ -310,7 +300,7 @@ class Simulation:
         """Result of the finished episode."""
         return Outcome(
             seed=self.episode.seed,
-            success=self.done and self._hold_distance_m <= self.task_part.tolerance_m,
+            success=self.done and self._hold_distance_m <= self.episode_config.tolerance_m,
             final_distance_m=self.distance_m(),
             steps=self._shutter.published,
         )

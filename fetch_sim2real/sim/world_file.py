@@ -2,7 +2,8 @@
 
 Every value may be a number (fixed) or a pair ``[low, high]`` (drawn at each reset). Lengths in metres, in base_link,
 angles in degrees, colours in 0..1. Table, workspace, torso and camera mount are the workcell (``workcell``), which the
-safety filter and the policy read too; ``common.world_files`` says how files extend each other.
+safety filter and the policy read too; ``common.world_files`` says how files extend each other. What a task is stands in
+``tasks``: a world says only what is different in it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from fetch_sim2real.common.ranges import ColorHsv, Range, Varies, Vector3
+from fetch_sim2real.common.ranges import Range, RecordType, Varies, Vector3
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.common.world_files import read_world_file
-from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.sim.randomization.appearance import LightPart, LinksPart, WallPart
 from fetch_sim2real.sim.randomization.distractors import DistractorsPart
 from fetch_sim2real.sim.randomization.textures import SurfacePart
 from fetch_sim2real.sim.sensors.rgbd import SensorPart
-from fetch_sim2real.tasks.registry import TASKS
+from fetch_sim2real.tasks.base import EpisodeConfig, ObjectConfig, Task
+from fetch_sim2real.tasks.registry import built_in_names, find_task, objects_of_added_tasks, task_names
 from fetch_sim2real.workcell import WorkcellConfig
 
 
@@ -42,48 +43,6 @@ class RobotPart(Record):
     # How much of the wanted velocity the servos are told beside the position: 1 for a Fetch's, 0 where a controller
     # commands positions alone. The arm then lags behind by a time that its servos decide.
     servo_feedforward: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
-
-
-class ObjectPart(Record):
-    """The thing on the table: a box or a cylinder, ``half_size_m`` wide and ``height_factor`` times that high, or a
-    slab, which is a box with its width and its height changed by two more factors.
-
-    ``friction`` is that of every contact of the object (sliding); ``drag`` is a linear damping of its motion [N s/m].
-    ``contact_time_s`` and ``contact_impedance`` are the first numbers of its ``solref`` and ``solimp`` in MuJoCo.
-    """
-
-    shape: Annotated[tuple[Literal["box", "cylinder", "slab"], ...], Field(min_length=1)]
-    half_size_m: Annotated[Range, Varies(0.005, 0.10)]
-    height_factor: Annotated[Range, Varies(0.1, 5.0)]
-    slab_width_factor: Annotated[Range, Varies(0.2, 3.0)]
-    slab_height_factor: Annotated[Range, Varies(0.2, 3.0)]
-    mass_kg: Annotated[Range, Varies(0.005, 5.0)]
-    friction: Annotated[Range, Varies(0.01, 5.0)]
-    drag: Annotated[Range, Varies(0.0, 5.0)]
-    contact_time_s: Annotated[Range, Varies(0.005, 0.2)]
-    contact_impedance: Annotated[Range, Varies(0.1, 0.99)]
-    color_hsv: ColorHsv
-    yaw_deg: Range
-
-
-class TaskPart(Record):
-    """Starts and goals of one task. The gripper starts in ``start_grip_m``, the object in ``object_x_m`` x
-    ``object_y_m``; goals are drawn in ``goal_m``, in the task's goal frame.
-    """
-
-    episode_s: Annotated[float, Field(gt=0.0, le=3600.0)]
-    start_grip_m: Vector3
-    object_x_m: Range
-    object_y_m: Range
-    goal_m: Vector3
-    # This share of goals has its height drawn here instead: goals in the air.
-    air_share: Annotated[float, Field(ge=0.0, le=1.0)]
-    air_z_m: Range
-    tolerance_m: Annotated[float, Field(gt=0.0)]
-    # A start closer than this to the goal is not drawn.
-    min_start_distance_m: float
-    # The gripper starts at least so far from the object, sideways.
-    min_grip_distance_m: float
 
 
 class CameraPart(Record):
@@ -128,9 +87,11 @@ class World(Record):
     wall: WallPart
     links: LinksPart
     distractors: DistractorsPart
-    block: ObjectPart
-    puck: ObjectPart
-    tasks: dict[str, TaskPart]
+    # What differs from the tasks' own files: of objects and of tasks, by name.
+    objects: dict[str, ObjectConfig] = Field(default_factory=dict)
+    tasks: dict[str, EpisodeConfig] = Field(default_factory=dict)
+    # How long the episodes of every task are; without it as each task says.
+    episode_s: Annotated[float, Field(gt=0.0, le=3600.0)] | None = None
     camera: CameraPart
     sensor: SensorPart
     light: LightPart
@@ -139,27 +100,51 @@ class World(Record):
 
     @field_validator("tasks")
     @classmethod
-    def _known_tasks(cls, value: dict[str, TaskPart]) -> dict[str, TaskPart]:
-        unknown = sorted(set(value) - set(TASKS))
+    def _known_tasks(cls, value: dict[str, EpisodeConfig]) -> dict[str, EpisodeConfig]:
+        unknown = sorted(set(value) - set(task_names()))
         if unknown:
-            raise ValueError(f"tasks {unknown} are unknown, available: {', '.join(TASKS)}")
+            raise ValueError(f"tasks {unknown} are unknown, available: {', '.join(task_names())}")
         return value
 
-    def task(self, name: str) -> TaskPart:
-        """Starts and goals of the task called ``name``. WorldFileError if this world has none."""
-        if name not in self.tasks:
-            available = ", ".join(self.tasks) or "none"
-            raise WorldFileError(f"world '{self.name}' says nothing about the task '{name}'; it has: {available}")
-        return self.tasks[name]
+    @field_validator("objects")
+    @classmethod
+    def _known_objects(cls, value: dict[str, ObjectConfig]) -> dict[str, ObjectConfig]:
+        known = {name for task in built_in_names() for name in find_task(task).bodies}
+        if set(value) - known:
+            # Only then: a package that is broken disturbs nobody who does not ask for its objects.
+            known |= objects_of_added_tasks()
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise ValueError(f"objects {unknown} are in no task, available: {', '.join(sorted(known))}")
+        return value
+
+    def episode_of(self, task: Task) -> EpisodeConfig:
+        """Return starts, goals and length of the task's episodes here: its own, but for what this world says."""
+        config = _changed(task.episode, self.tasks.get(task.name))
+        return config if self.episode_s is None else config.model_copy(update={"episode_s": self.episode_s})
+
+    def objects_of(self, task: Task) -> dict[str, ObjectConfig]:
+        """Return the task's bodies here, by name: its own, but for what this world says."""
+        return {name: self.object_of(name, own) for name, own in task.bodies.items()}
+
+    def object_of(self, name: str, own: ObjectConfig) -> ObjectConfig:
+        """Return the object called ``name`` here: ``own``, but for what this world says."""
+        return _changed(own, self.objects.get(name))
 
     def with_episode_s(self, episode_s: float) -> World:
-        """The same world with every task's episodes ``episode_s`` long."""
-        tasks = {name: part.model_copy(update={"episode_s": episode_s}) for name, part in self.tasks.items()}
-        return self.model_copy(update={"tasks": tasks})
+        """Return the same world with every task's episodes ``episode_s`` long."""
+        return self.model_copy(update={"episode_s": episode_s})
+
+
+def _changed(own: RecordType, given: RecordType | None) -> RecordType:
+    """Return ``own`` with the fields that ``given`` states."""
+    if given is None:
+        return own
+    return own.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
 
 def load_world(name_or_path: str, directory: Path) -> World:
-    """The world called ``name_or_path`` in ``directory``, or at that path if it ends in .yaml.
+    """Return the world called ``name_or_path`` in ``directory``, or at that path if it ends in .yaml.
 
     Raises:
         WorldFileError: no such world, not YAML, or a value that is missing, unknown or impossible (it is named).

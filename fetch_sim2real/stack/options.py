@@ -17,7 +17,7 @@ from fetch_sim2real.policy.look_rate import EVERY_FRAME, LOOK_RATES, LookRate
 from fetch_sim2real.rosbridge.topics import DEFAULT_PORT
 from fetch_sim2real.stack.backends import BUILT_IN, backend_names
 from fetch_sim2real.stack.heartbeat import HEARTBEATS
-from fetch_sim2real.tasks.registry import TASKS
+from fetch_sim2real.tasks.registry import task_names
 
 CAMERA_SIZES: Final = {"424x240@30": (424, 240), "640x480@30": (640, 480)}  # width, height [pixels]
 CAMERAS: Final = tuple(CAMERA_SIZES)
@@ -61,11 +61,11 @@ DRIVERS_WORLD: Final = Option(
     "",
     "The driver's world, to aim the gripper within: a name, or a YAML file; empty: the policy's own bounds alone.",
 )
-BRIDGES_TASK: Final = Option("task", "reach_block", "Task: decides starts, goals and success.", choices=tuple(TASKS))
+BRIDGES_TASK: Final = Option("task", "reach_block", "Task: decides starts, goals and success.", choices=task_names())
 TASK: Final = BRIDGES_TASK.but(
     default="",
     description="Task: decides starts, goals and success; empty takes the one that the policy was trained for.",
-    choices=("", *TASKS),
+    choices=("", *task_names()),
 )
 CAMERA_PROFILE: Final = Option("camera_profile", CAMERAS[0], "Size and rate of the camera.", choices=CAMERAS)
 # A camera on this machine stamps by the wall clock, which a simulated robot does not live by.

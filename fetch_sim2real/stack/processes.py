@@ -28,7 +28,7 @@ from fetch_sim2real.stack.options import (
     SimGraphOptions,
 )
 from fetch_sim2real.stack.ros_arguments import read_parameter_file
-from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.tasks.registry import require_task_name
 
 ROS_PACKAGE: Final = "fetch_sim2real"
 WORLD_SUFFIXES: Final = (".yaml", ".yml")
@@ -86,7 +86,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         raise GraphError("lockstep follows no wall clock, so realtime_factor says nothing to it: choose real time")
     world = absolute_world(options.world)
     folder = paths.find_policy(options.policy).resolve()
-    task = find_task(options.task or paths.policy_task(folder)).name
+    task = require_task_name(options.task or paths.policy_task(folder))
     policy = NodeProcess(
         executable="policy_node",
         node_name=graph.POLICY_NODE,

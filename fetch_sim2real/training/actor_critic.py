@@ -16,12 +16,15 @@ from typing import Any, Final, Literal, get_args
 import torch
 from torch import nn
 
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.training.critic import TwinCritic
-from fetch_sim2real.training.estimated_state import seen_situation
-from fetch_sim2real.training.learning_task import SEEN_GRIP, SEEN_OBJECT, LearningTask
+from fetch_sim2real.training.episode import TruthLayout
+from fetch_sim2real.training.estimated_state import estimated_state
 from fetch_sim2real.training.replay import Batch
+from fetch_sim2real.training.specs import SEEN_GRIP, seen_layout, seen_name
 from fetch_sim2real.training.stochastic import StochasticActor
 
 CriticSees = Literal["state", "observation"]
@@ -52,16 +55,22 @@ class AsymmetricActorCritic:
     """Learner: two critics on the full state, the actor's head on bottleneck and vector."""
 
     def __init__(
-        self, actor: Actor, learning: LearningTask, state_size: int, settings: LearnerSettings, seed: int
+        self, actor: Actor, task: Task, state_size: int, settings: LearnerSettings, seed: int
     ) -> None:
+        """FetchSim2RealError where there is nothing to imitate, and ``settings`` ask for it."""
+        if settings.imitation > 0.0 and task.scripted is None:
+            raise FetchSim2RealError(
+                f"the task '{task.name}' has no scripted baseline to imitate, and imitation is {settings.imitation:g}, "
+                "expected 0 (--no-demonstrator)"
+            )
         self.policy = StochasticActor(actor)
         self.settings = settings
-        self._learning = learning
+        self._task, self._truth = task, TruthLayout(task)
         self._updates = 0
         self._generator = torch.Generator().manual_seed(seed)
         if settings.critic_sees == "observation":
             state_size = actor.spec.bottleneck_size + actor.observation.vector_size
-        self.critic = TwinCritic(learning, state_size, settings.critic_hidden)
+        self.critic = TwinCritic(task, state_size, settings.critic_hidden)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.log_alpha = torch.tensor(settings.initial_alpha).log().requires_grad_(True)
         rate = settings.learning_rate
@@ -140,7 +149,8 @@ class AsymmetricActorCritic:
     def _seen_context(self, bottleneck: torch.Tensor, vector: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
         """What a critic without the simulator's state judges by: the actor's inputs."""
         seen = self.policy.actor.auxiliary(bottleneck)
-        positions = torch.cat([seen[:, SEEN_GRIP], seen[:, SEEN_OBJECT]], dim=-1)
+        layout, names = seen_layout(self._task), [seen_name(self._task, name) for name in self._task.bodies]
+        positions = torch.cat([layout.part(seen, name) for name in (SEEN_GRIP, *names)], dim=-1)
         return self.critic.context(torch.cat([bottleneck, vector], dim=-1), positions, goal)
 
     def _value(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
@@ -154,10 +164,14 @@ class AsymmetricActorCritic:
         self._step(self._alpha_optimizer, alpha_loss)
 
     def _demonstrated(self, batch: Batch) -> torch.Tensor:
-        """The demonstrator's action on what the actor sees."""
+        """The scripted baseline's action on what the actor sees."""
         with torch.no_grad():
-            seen = seen_situation(self.policy.actor, batch.bottleneck, batch.vector, batch.goal, batch.truth[:, 6])
-            return self._learning.demonstrate(seen)
+            finger_m = self._truth.finger_m(batch.truth)
+            estimated = estimated_state(
+                self._task, self.policy.actor, batch.bottleneck, batch.vector, batch.goal, finger_m
+            )
+            assert self._task.scripted is not None, "checked where the learner is made"
+            return self._task.scripted(estimated)
 
     def _noise(self, batch: Batch) -> torch.Tensor:
         return torch.randn(batch.action.shape, generator=self._generator)

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from fetch_sim2real.perception.observe import ACTION_SIZE
-from fetch_sim2real.training.learning_task import LearningTask
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.training.episode import TruthLayout
 
 _UNIT_M = 0.1
 
@@ -43,10 +44,10 @@ class TwinCritic(nn.Module):
 
     _centre: torch.Tensor
 
-    def __init__(self, learning: LearningTask, state_size: int, hidden: int, layers: int = 3) -> None:
+    def __init__(self, task: Task, state_size: int, hidden: int, layers: int = 3) -> None:
         super().__init__()
-        self._learning = learning
-        self.register_buffer("_centre", torch.tensor(learning.goal_centre_m), persistent=False)
+        self._truth, self._main = TruthLayout(task), task.main_object or next(iter(task.bodies))
+        self.register_buffer("_centre", torch.tensor(task.goal_centre_m), persistent=False)
         width = state_size + 9 + ACTION_SIZE
         parts: list[nn.Module] = []
         for _ in range(layers):
@@ -55,10 +56,13 @@ class TwinCritic(nn.Module):
         self.layers = nn.Sequential(*parts, _TwinLinear(width, 1))
 
     def context(self, state: torch.Tensor, truth: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
-        """Everything but the action (B, p + 9): the way to the goal and to the object are given beside the state."""
-        grip, thing = truth[:, :3], truth[:, 3:6]
-        achieved = self._learning.task.achieved_goal(grip, thing)
-        ways = torch.cat([goal - self._centre, achieved - goal, grip - thing], dim=-1) / _UNIT_M
+        """Return everything but the action (B, p + 9): beside the state the ways to the goal and to the main object.
+
+        ``truth`` (B, k) may end with the positions: the fingers are not used.
+        """
+        to_object = self._truth.grip_m(truth) - self._truth.objects_m(truth)[self._main]
+        achieved = self._truth.achieved_goal(truth)
+        ways = torch.cat([goal - self._centre, achieved - goal, to_object], dim=-1) / _UNIT_M
         return torch.cat([state, ways], dim=-1)
 
     def forward(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.training.augment import AugmentSettings, augment
 from fetch_sim2real.training.labelled_images import PoseImages
-from fetch_sim2real.training.learning_task import SEEN_GRIP, SEEN_OBJECT
+from fetch_sim2real.training.specs import SEEN_GRIP, SEEN_OBJECT, seen_columns
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ def _attention_loss(actor: Actor, features: torch.Tensor, images: PoseImages, in
 def pose_error(actor: Actor, images: PoseImages) -> PoseError:
     """How far the encoder's positions are from the true ones."""
     predicted = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy()
-    thing = np.linalg.norm(predicted[:, SEEN_OBJECT] - images.object_m, axis=1)
-    grip = np.linalg.norm(predicted[:, SEEN_GRIP] - images.grip_m, axis=1)
+    thing = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_OBJECT)] - images.object_m, axis=1)
+    grip = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_GRIP)] - images.grip_m, axis=1)
     return PoseError(float(np.median(thing)), float(np.percentile(thing, 95)), float(np.median(grip)))
 
 

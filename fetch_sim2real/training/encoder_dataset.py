@@ -15,44 +15,54 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.encoder_sources import Tell, pictures_of_episodes, scattered_pictures
 from fetch_sim2real.training.labelled_images import PoseImages
-from fetch_sim2real.training.rollout import RolloutRequest
+from fetch_sim2real.training.rollout import Behaviour, RolloutRequest
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.seeds import training_seeds
 from fetch_sim2real.training.setup import Setting
 from fetch_sim2real.training.state_estimator import NO_ERRORS
 
-# Shares of the pictures: of episodes of these tasks, the rest scattered poses.
-_EPISODE_SHARES: Final = {"push": 0.33, "pick_and_place": 0.38, "reach_block": 0.08}
-_SHARES: Final = {**_EPISODE_SHARES, "scattered": 1.0 - sum(_EPISODE_SHARES.values())}
+# Shares of the pictures that are of episodes, the others are of scattered poses. Tasks with the block (or nothing) on
+# the table share those of these tasks; elsewhere all are of the task itself.
+_BLOCK_EPISODES: Final[Mapping[str | None, float]] = {"push": 0.33, "pick_and_place": 0.38, "reach_block": 0.08}
+_SCATTERED_SHARE: Final = 1.0 - sum(_BLOCK_EPISODES.values())
+_BLOCK_TASK: Final = "reach_block"  # of the scattered poses with a block
+_POSES: Final = "scattered"
 _PICTURE_EVERY: Final = 6
 _MOVED_SHARE: Final = 0.3  # of these episodes have the object moved
-# Shares of random actions in the demonstrator's episodes that pictures are taken of.
+# Shares of random actions in the scripted baseline's episodes that pictures are taken of.
 _RANDOM_SHARES: Final = (0.05, 0.3, 0.6)
 
 
 @dataclass(frozen=True)
 class _Part:
+    task: str | None  # None: scattered poses
+    scattered_in: str
     world: str
     seed: int
     stream: str
-    kind: str
     count: int
     path: Path
 
 
 def take_pictures(
-    run: RunDirectory, world: str, seed: int, counts: Mapping[str, int], processes: int
+    run: RunDirectory, task: Task, world: str, seed: int, counts: Mapping[str, int], processes: int
 ) -> list[PoseImages]:
-    """Pictures of scattered poses and of the demonstrators' episodes, for each stream as many as ``counts`` says.
+    """Return pictures of scattered poses and of episodes with the task's object, for each stream as many as ``counts``
+    says. The episodes are those of the scripted baseline, of random actions where a task has none.
 
     ``run`` keeps them; what it holds is not taken again. How many ``processes`` take them makes no difference to them.
     """
+    has_block = task.bodies == find_task(_BLOCK_TASK).bodies
+    episodes: Mapping[str | None, float] = _BLOCK_EPISODES if has_block else {task.name: 1.0 - _SCATTERED_SHARE}
+    shares, where = {**episodes, None: _SCATTERED_SHARE}, _BLOCK_TASK if has_block else task.name
     parts = [
-        _Part(world, seed, stream, kind, max(1, round(count * share)), run.images(f"{stream}_{kind}"))
+        _Part(kind, where, world, seed, stream, max(1, round(count * share)), run.images(f"{stream}_{kind or _POSES}"))
         for stream, count in counts.items()
-        for kind, share in _SHARES.items()
+        for kind, share in shares.items()
     ]
     missing = sorted((part for part in parts if not part.path.exists()), key=lambda part: -part.count)
     columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -87,19 +97,21 @@ def _take_beside(missing: list[_Part], processes: int) -> Iterator[int]:
 
 
 def _take(part: _Part, tell: Tell) -> None:
-    stream = f"{part.stream}-{part.kind}"
-    if part.kind == "scattered":
-        images = scattered_pictures(part.world, part.count, part.seed, stream, tell)
+    stream = f"{part.stream}-{part.task or _POSES}"
+    if part.task is None:
+        where = find_task(part.scattered_in)
+        images = scattered_pictures(where, part.world, part.count, part.seed, stream, tell)
     else:
-        setting = Setting(part.kind, part.world, True, NO_ERRORS, picture_every=_PICTURE_EVERY)
+        setting = Setting(part.task, part.world, True, NO_ERRORS, picture_every=_PICTURE_EVERY)
         collector, _ = setting.collector()()
-        images = pictures_of_episodes(collector, _demonstrations(part.seed, stream), part.count, tell)
+        images = pictures_of_episodes(collector, _episodes(find_task(part.task), part.seed, stream), part.count, tell)
         collector.loop.sim.close()
     images.save(part.path)
 
 
-def _demonstrations(run_seed: int, stream: str) -> Iterator[RolloutRequest]:
+def _episodes(task: Task, run_seed: int, stream: str) -> Iterator[RolloutRequest]:
     rng = np.random.default_rng([run_seed, *stream.encode(), 11])
+    behaviour: Behaviour = "random" if task.scripted is None else "demonstrator"
     for seed in training_seeds(run_seed, stream):
         conditions = Conditions(perturb=("move_block",)) if rng.random() < _MOVED_SHARE else NO_CONDITIONS
-        yield RolloutRequest(seed, "demonstrator", conditions, float(rng.choice(_RANDOM_SHARES)))
+        yield RolloutRequest(seed, behaviour, conditions, float(rng.choice(_RANDOM_SHARES)))

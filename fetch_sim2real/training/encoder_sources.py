@@ -15,8 +15,8 @@ from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
-from fetch_sim2real.training.learning_task import LEARNING_TASKS
 from fetch_sim2real.training.rollout import Collector, RolloutRequest
 from fetch_sim2real.training.seeds import training_seeds
 
@@ -34,12 +34,12 @@ Tell = Callable[[int], object]
 
 
 def scattered_pictures(
-    world_name: str, count: int, run_seed: int, stream: str, tell: Tell = lambda _: None
+    task: Task, world_name: str, count: int, run_seed: int, stream: str, tell: Tell = lambda _: None
 ) -> PoseImages:
-    """``count`` pictures of random arm and object poses; the same arguments give the same pictures."""
-    world, learning = load_world(world_name, worlds_dir()), LEARNING_TASKS["reach_block"]
-    sim = Simulation(world, learning.task, TRAINING_CAMERA_SIZE)
-    album, part = ImageAlbum(sim, IMAGE), sim.task_part
+    """``count`` pictures of random arm and object poses in ``task``; the same arguments give the same pictures."""
+    world = load_world(world_name, worlds_dir())
+    sim = Simulation(world, task, TRAINING_CAMERA_SIZE)
+    album, part = ImageAlbum(sim, IMAGE), sim.episode_config
     rng = np.random.default_rng([run_seed, *stream.encode(), 1])
     seeds = training_seeds(run_seed, stream)
     lower, upper = box_of(world.workcell.workspace_m)
@@ -48,7 +48,7 @@ def scattered_pictures(
         if index % _PICTURES_PER_WORLD == 0:
             draw = sim.reset(next(seeds))
             arm = draw.arm_start_rad
-        object_m = np.array([part.object_x_m.draw(rng), part.object_y_m.draw(rng), draw.dynamics.object_rest_z_m])
+        object_m = np.array([part.object_x_m.draw(rng), part.object_y_m.draw(rng), draw.main_object.position_m[2]])
         held = rng.random() < _HELD_SHARE
         near = held or rng.random() < _NEAR_SHARE
         wanted = object_m + rng.normal(0.0, _NEAR_M) + [0.0, 0.0, 0.04] if near else rng.uniform(lower, upper)
@@ -56,7 +56,8 @@ def scattered_pictures(
         arm = arm if reached is None else reached
         if held:
             object_m = sim.ik.grip_position_m(arm) + rng.normal(0.0, [0.008, 0.004, 0.008])
-        finger_m = float(draw.dynamics.object.half_extents_m[0]) if held else ARM.finger_max_m * float(rng.integers(2))
+        half_width_m = float(draw.main_object.physics.half_extents_m[0])
+        finger_m = half_width_m if held else ARM.finger_max_m * float(rng.integers(2))
         frame = sim.snapshot(arm, finger_m, object_m, rng.uniform(-np.pi, np.pi))
         album.add(Captured(frame.stamp_ns, frame, sim.truth()))
         tell(1)

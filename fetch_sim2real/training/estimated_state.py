@@ -1,4 +1,4 @@
-"""What a demonstrator is told when it answers for an actor: nothing but what the actor itself is told.
+"""What a scripted baseline is told when it answers for an actor: nothing but what the actor itself is told.
 
 Asked about true positions, it would show what the actor cannot know: one action for all that looks alike is then an
 average of several, and an average of "push" and "go around" is to stand still.
@@ -10,27 +10,33 @@ import torch
 
 from fetch_sim2real.perception.observe import ObservationSpec
 from fetch_sim2real.policy.network import Actor
-from fetch_sim2real.training.demonstrators import Situation
-from fetch_sim2real.training.learning_task import SEEN_GRIP, SEEN_OBJECT
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.tasks.scripted_baseline import EstimatedState
+from fetch_sim2real.training.specs import SEEN_GRIP, seen_layout, seen_name
 
 
-def seen_situation(
-    actor: Actor, bottleneck: torch.Tensor, vector: torch.Tensor, goal_m: torch.Tensor, finger_m: torch.Tensor
-) -> Situation:
-    """The situation as seen: ``bottleneck`` (B, b), ``vector`` (B, n); goals (B, 3) [m] in the task's goal frame.
+def estimated_state(
+    task: Task, actor: Actor, bottleneck: torch.Tensor, vector: torch.Tensor, goal_m: torch.Tensor,
+    finger_m: torch.Tensor,
+) -> EstimatedState:  # fmt: skip
+    """Return the state as the actor estimates it: ``bottleneck`` (B, b), ``vector`` (B, n), goals (B, 3) [m] in the
+    task's goal frame.
 
     ``finger_m`` (B,) [m] is used by an actor that is not told: fingers are as visible as the gripper.
     """
-    seen = actor.auxiliary(bottleneck)
-    thing, seen_grip = seen[:, SEEN_OBJECT], seen[:, SEEN_GRIP]
+    seen, layout = actor.auxiliary(bottleneck), seen_layout(task)
+    seen_grip = layout.part(seen, SEEN_GRIP)
+    objects = {name: layout.part(seen, seen_name(task, name)) for name in task.bodies}
     if not actor.observation.proprioception:
-        return Situation(seen_grip, thing, goal_m, finger_m, torch.zeros_like(seen_grip))
+        return EstimatedState(seen_grip, objects, goal_m, finger_m, torch.zeros_like(seen_grip))
     spec = actor.observation
     grip = _position(spec, vector, "grip")
     coming_m = _position(spec, vector, "commanded") - grip if spec.commanded else torch.zeros_like(grip)
     # The joints know the gripper to a few millimetres. By how much it is seen elsewhere is an error of the camera's
-    # pose, which the object shares, or of the encoder alone: half of it is taken for the former.
-    return Situation(grip, thing - 0.5 * (seen_grip - grip), goal_m, _measured(spec, vector, "finger"), coming_m)
+    # pose, which the objects share, or of the encoder alone: half of it is taken for the former.
+    shared_m = 0.5 * (seen_grip - grip)
+    objects = {name: position - shared_m for name, position in objects.items()}
+    return EstimatedState(grip, objects, goal_m, _measured(spec, vector, "finger"), coming_m)
 
 
 def _position(spec: ObservationSpec, vector: torch.Tensor, stem: str) -> torch.Tensor:

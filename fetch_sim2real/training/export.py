@@ -30,7 +30,7 @@ from fetch_sim2real.policy.manifest import (
 )
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.tasks.registry import Task
+from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
 from fetch_sim2real.training.rollout import observations_of_episode
@@ -111,7 +111,7 @@ def manifest_of(
 
 def goal_box(world: World, task: Task) -> tuple[FloatArray, FloatArray]:
     """Lower and upper corner (3,) [m] of the goals that ``world`` draws, heights in the air included."""
-    part = world.task(task.name)
+    part = world.episode_of(task)
     lower, upper = box_of(part.goal_m)
     if part.air_share > 0.0:
         lower[2], upper[2] = min(lower[2], part.air_z_m.low), max(upper[2], part.air_z_m.high)

@@ -25,8 +25,8 @@ from fetch_sim2real.policy.network import Actor, Squash
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.export import manifest_of
-from fetch_sim2real.training.learning_task import LEARNING_TASKS
 from fetch_sim2real.training.plain_actor import affine_map, plain_actor
+from fetch_sim2real.training.specs import task_observation_spec
 
 MODE: Final = "robot"
 Predict = Callable[[Mapping[str, NDArray[np.float32]]], NDArray[np.float32]]
@@ -54,9 +54,11 @@ def import_bundle(
     of it; ``predict`` is the trained actor itself, for the golden actions. ``provenance``: command, seed, steps.
     BundleError says what does not fit.
     """
-    if task not in LEARNING_TASKS or find_task(task).object is not None:
-        raise BundleError("task", f"is '{task}', expected reach: elsewhere the object is only seen in pictures")
-    observation = LEARNING_TASKS[task].observation_spec(proprioception=True)
+    if find_task(task).objects:
+        raise BundleError(
+            "task", f"is '{task}', expected one without objects, such as reach: objects are only seen in pictures"
+        )
+    observation = task_observation_spec(find_task(task), proprioception=True)
     inputs = affine_map(lambda vector: features(shown(vector, observation)), observation.vector_size)
     actor = plain_actor(layers, squash, observation, inputs)
     env = FetchEnvironment(task, world, MODE)

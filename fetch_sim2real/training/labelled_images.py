@@ -77,7 +77,7 @@ class ImageAlbum:
         if captured.frame is None:
             return
         picture = preprocess(captured.frame, self._sim.camera_model, self._image)
-        object_m, grip_m = captured.truth.object_m, captured.truth.grip_m
+        object_m, grip_m = captured.truth.objects_m[self._sim.task.main_body], captured.truth.grip_m
         self._rows.append((picture.rgb, picture.depth_mm, object_m, grip_m))
         camera = self._sim.episode.camera
         in_camera = (np.stack([object_m, grip_m]) - camera.position_m) @ camera.rotation

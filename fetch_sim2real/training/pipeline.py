@@ -10,10 +10,12 @@ from typing import Any, Final
 import torch
 
 from fetch_sim2real.episode import make_loop
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.defaults import PICTURES, TUNING_STEPS
 from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
 from fetch_sim2real.training.encoder_dataset import take_pictures
@@ -24,7 +26,7 @@ from fetch_sim2real.training.learn import LoopSettings
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.setup import Setting
 from fetch_sim2real.training.state_estimator import SeeingErrors
-from fetch_sim2real.training.state_stage import StageSettings, make_learner, train_with_her
+from fetch_sim2real.training.state_stage import StageSettings, make_learner, train_with_her, without_imitation
 from fetch_sim2real.training.vision_stage import DaggerSettings, fine_tune, learner_from, run_dagger
 
 _log = logging.getLogger(__name__)
@@ -38,7 +40,8 @@ _ADDED: Final = SeeingErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, fr
 class TrainingRun:
     """What to train and where; ``command`` is written into the bundle's provenance.
 
-    ``encoder_run`` is the folder of pictures and encoder, which all tasks can share. ``processes`` take the pictures.
+    ``encoder_run`` is the folder of pictures and encoder, which tasks with the same object can share. ``processes``
+    take the pictures.
     """
 
     task: str
@@ -65,7 +68,20 @@ class TrainingRun:
 
 
 def train(request: TrainingRun) -> None:
-    """Run the stages that the run's folder does not hold yet, then write the bundle."""
+    """Run the stages that the run's folder does not hold yet, then write the bundle.
+
+    Where the task has no scripted baseline, nothing is imitated.
+    """
+    task = find_task(request.task)
+    if len(task.objects) > 1:
+        raise FetchSim2RealError(
+            f"the task '{task.name}' has {len(task.objects)} objects, expected one at most: the encoder of pictures "
+            "estimates one position beside the gripper's. Train it on true positions (`state`)"
+        )
+    if task.scripted is None:
+        request = replace(
+            request, expert=without_imitation(request.expert), tuning=without_imitation(request.tuning)
+        )
     seeing = _seeing(request)
     expert_run = RunDirectory(request.run / "expert")
     if not expert_run.finished.exists():
@@ -96,7 +112,8 @@ def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
     """The pretrained encoder's weights, and the pictures that it learned from."""
     run = RunDirectory(request.encoder_run)
     counts = {"held": round(request.pictures * HELD_OUT_SHARE), "train": request.pictures}
-    held_out, images = take_pictures(run, request.world, request.seed, counts, request.processes)
+    task = find_task(request.task)
+    held_out, images = take_pictures(run, task, request.world, request.seed, counts, request.processes)
     encoder = run.encoder(request.channels)
     if not encoder.exists():
         actor = _seeing(request).build_actor(request.seed)
@@ -133,7 +150,7 @@ def export(request: TrainingRun, seeing: Setting, run: RunDirectory) -> None:
     learner = make_learner(seeing, request.tuning.learner, request.seed)
     learner.load_state_dict(stored["learner"])
     world = load_world(request.world, worlds_dir())
-    loop = make_loop(world, seeing.learning.task, 1)
+    loop = make_loop(world, seeing.definition, 1)
     with torch.no_grad():
         export_bundle(
             request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"]),

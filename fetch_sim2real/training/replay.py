@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fetch_sim2real.training.episode import ARRAYS, Episode, Float32, achieved_goal
-from fetch_sim2real.training.learning_task import LearningTask
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.training.episode import ARRAYS, Episode, Float32, TruthLayout
 
 Strategy = Literal["future", "final", "episode"]
 
@@ -59,8 +59,8 @@ _MOVED_M = 0.01
 class HindsightReplay:
     """Ring buffer of episodes. All randomness comes from the generator that is passed in."""
 
-    def __init__(self, learning: LearningTask, settings: ReplaySettings) -> None:
-        self._learning = learning
+    def __init__(self, task: Task, settings: ReplaySettings) -> None:
+        self._task, self._truth = task, TruthLayout(task)
         self._settings = settings
         self._arrays: dict[str, Float32] = {}
         self._goals = np.zeros((settings.capacity, 3), np.float32)
@@ -85,7 +85,7 @@ class HindsightReplay:
             stored[row, : length + 1] = getattr(episode, name)
         self._goals[row] = episode.goal
         self._lengths[row] = length
-        achieved = achieved_goal(self._learning.task, episode.truth)
+        achieved = self._truth.achieved_goal(episode.truth)
         moved = float(np.linalg.norm(achieved - achieved[0], axis=1).max()) > _MOVED_M
         self._weights[row] = length * (1.0 if moved else self._settings.still_weight)
         self._next = (row + 1) % self._settings.capacity
@@ -100,7 +100,7 @@ class HindsightReplay:
         step = (rng.random(size) * length).astype(int)
         relabel = rng.random(size) < self._settings.hindsight_share
         hindsight = self._hindsight_step(step, length, rng.random(size))
-        achieved = achieved_goal(self._learning.task, self._arrays["truth"][row, hindsight])
+        achieved = self._truth.achieved_goal(self._arrays["truth"][row, hindsight])
         return self._batch(row, step, np.where(relabel[:, None], achieved, self._goals[row]))
 
     def _hindsight_step(
@@ -116,10 +116,9 @@ class HindsightReplay:
         def pick(name: str, shift: int = 0) -> Float32:
             return self._arrays[name][row, step + shift]
 
-        learning = self._learning
         next_truth = pick("truth", 1)
-        distance = np.linalg.norm(achieved_goal(learning.task, next_truth) - goal, axis=1)
-        scaled = (goal - np.array(learning.goal_centre_m)) / np.array(learning.goal_scale_m)
+        distance = np.linalg.norm(self._truth.achieved_goal(next_truth) - goal, axis=1)
+        scaled = (goal - np.array(self._task.goal_centre_m)) / np.array(self._task.learning.goal_scale_m)
         vector, next_vector = pick("vector"), pick("vector", 1)
         vector[:, :3] = next_vector[:, :3] = scaled
         arrays = (

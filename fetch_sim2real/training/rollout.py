@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fetch_sim2real.episode import ClosedLoop
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import (
     ACTION_SIZE,
     ActionHistory,
@@ -19,11 +20,10 @@ from fetch_sim2real.perception.observe import (
 )
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
-from fetch_sim2real.sim.full_state import full_state, truth_now
+from fetch_sim2real.sim.full_state import full_state
 from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.training.demonstrators import Demonstrator
-from fetch_sim2real.training.episode import Episode, Float32
-from fetch_sim2real.training.estimated_state import seen_situation
+from fetch_sim2real.training.episode import Episode, Float32, TruthLayout, truth_now
+from fetch_sim2real.training.estimated_state import estimated_state
 from fetch_sim2real.training.state_estimator import EncoderEye, Eye, perfect_bottleneck
 from fetch_sim2real.types import FloatArray
 
@@ -48,14 +48,13 @@ class RolloutRequest:
 class Collector:
     """Collects episodes in one world with one actor, whose weights may change from episode to episode."""
 
-    def __init__(
-        self, loop: ClosedLoop, actor: Actor, sample: Sampler, eye: Eye, demonstrate: Demonstrator
-    ) -> None:
+    def __init__(self, loop: ClosedLoop, actor: Actor, sample: Sampler, eye: Eye) -> None:
         self.loop = loop
         self.actor = actor
         self._sample = sample
         self._eye = eye
-        self._demonstrate = demonstrate
+        self._task = loop.sim.task
+        self._truth = TruthLayout(self._task)
         # Called with every frame: for gathering pictures.
         self.watch: Callable[[Captured], None] | None = None
 
@@ -75,7 +74,7 @@ class Collector:
             vector = self._vector(captured, history)
             truth = truth_now(loop)
             action = self._choose(request, rng, bottleneck, vector, truth, draw.goal_m)
-            states.append(full_state(loop, history.recent()))
+            states.append(full_state(loop.sim, loop.setpoint, history.recent()))
             truths.append(truth)
             bottlenecks.append(bottleneck[0].numpy())
             shown.append(perfect_bottleneck(self.actor, captured)[0].numpy())
@@ -115,15 +114,24 @@ class Collector:
             return rng.uniform(-1.0, 1.0, ACTION_SIZE)
         with torch.inference_mode():
             if request.behaviour == "demonstrator":
-                goal, finger = (torch.from_numpy(x.astype(np.float32))[None] for x in (goal_m, truth[6:]))
-                told = torch.from_numpy(vector)[None]
-                action = self._demonstrate(seen_situation(self.actor, bottleneck, told, goal, finger))
+                action = self._scripted(bottleneck, vector, truth, goal_m)
             else:
                 noise = torch.from_numpy(rng.standard_normal((1, ACTION_SIZE)).astype(np.float32))
                 sampled, _, mean = self._sample(bottleneck, torch.from_numpy(vector)[None], noise)
                 action = sampled if request.behaviour == "exploring" else mean
         chosen: FloatArray = action[0].numpy().astype(np.float64)
         return chosen
+
+    def _scripted(
+        self, bottleneck: torch.Tensor, vector: Float32, truth: FloatArray, goal_m: FloatArray
+    ) -> torch.Tensor:
+        if self._task.scripted is None:
+            raise FetchSim2RealError(
+                f"the task '{self._task.name}' has no scripted baseline, expected one for the behaviour 'demonstrator'"
+            )
+        goal, now = (torch.from_numpy(values.astype(np.float32))[None] for values in (goal_m, truth))
+        told, finger_m = torch.from_numpy(vector)[None], self._truth.finger_m(now)
+        return self._task.scripted(estimated_state(self._task, self.actor, bottleneck, told, goal, finger_m))
 
 
 def observations_of_episode(loop: ClosedLoop, actor: Actor, seed: int, count: int) -> list[Observation]:

@@ -15,8 +15,10 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
 from fetch_sim2real.policy.network import Actor, build_actor
 from fetch_sim2real.sim.world_file import load_world
-from fetch_sim2real.training.learning_task import LEARNING_TASKS, LearningTask
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.rollout import Collector
+from fetch_sim2real.training.specs import task_actor_spec, task_observation_spec
 from fetch_sim2real.training.state_estimator import NO_ERRORS, EncoderEye, Eye, SeeingErrors, TruthEye
 from fetch_sim2real.training.stochastic import StochasticActor
 from fetch_sim2real.training.worker import MakeCollector
@@ -45,15 +47,16 @@ class Setting:
     added_errors: SeeingErrors = NO_ERRORS
 
     @property
-    def learning(self) -> LearningTask:
-        return LEARNING_TASKS[self.task]
+    def definition(self) -> Task:
+        """What is called ``task``."""
+        return find_task(self.task)
 
     def build_actor(self, seed: int) -> Actor:
         """A new actor."""
         torch.manual_seed(seed)
-        learning = self.learning
-        observation = learning.observation_spec(self.proprioception, self.channels)
-        return build_actor(learning.actor_spec(self.proprioception), observation)
+        task = self.definition
+        observation = task_observation_spec(task, self.proprioception, self.channels)
+        return build_actor(task_actor_spec(task, self.proprioception), observation)
 
     def collector(self) -> MakeCollector:
         """What a worker builds."""
@@ -61,7 +64,6 @@ class Setting:
 
 
 def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
-    learning = setting.learning
     policy = StochasticActor(setting.build_actor(0))
     policy.eval()
     eye: Eye = (
@@ -75,5 +77,5 @@ def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
         profile = replace(
             profile, velocity=profile.velocity * _UNLIMITED, acceleration=profile.acceleration * _UNLIMITED
         )
-    loop = make_loop(load_world(setting.world, worlds_dir()), learning.task, picture_every, profile)
-    return Collector(loop, policy.actor, policy.sample, eye, learning.demonstrate), policy
+    loop = make_loop(load_world(setting.world, worlds_dir()), setting.definition, picture_every, profile)
+    return Collector(loop, policy.actor, policy.sample, eye), policy

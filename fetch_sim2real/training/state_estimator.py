@@ -45,26 +45,32 @@ _KEPT: Final = 0.5 ** (1 / 10)
 
 
 class _Errors:
-    """Errors of seen object and gripper, frame by frame."""
+    """Errors of seen objects and gripper, frame by frame."""
 
-    def __init__(self, sizes: SeeingErrors, rng: np.random.Generator) -> None:
-        self._sizes, self._rng = sizes, rng
+    def __init__(self, sizes: SeeingErrors, rng: np.random.Generator, objects: int) -> None:
+        self._sizes, self._rng, self._size = sizes, rng, 3 * (objects + 1)
         camera = rng.normal(0.0, 1.0, 3) * sizes.camera_m
-        self._constant = np.concatenate([camera + rng.normal(0.0, 1.0, 3) * sizes.object_m, camera])
-        self._lasting = rng.normal(0.0, 1.0, 6) * sizes.lasting_m
+        own = [camera + rng.normal(0.0, 1.0, 3) * sizes.object_m for _ in range(objects)]
+        self._constant = np.concatenate([*own, camera])
+        self._lasting = rng.normal(0.0, 1.0, self._size) * sizes.lasting_m
 
     def next_m(self) -> FloatArray:
-        """The next frame's errors (6,)."""
-        sizes, (lasting, frame) = self._sizes, self._rng.normal(0.0, 1.0, (2, 6))
+        """Return the next frame's errors (3 k + 3,) of k objects and the gripper."""
+        sizes, (lasting, frame) = self._sizes, self._rng.normal(0.0, 1.0, (2, self._size))
         self._lasting = _KEPT * self._lasting + np.sqrt(1.0 - _KEPT**2) * sizes.lasting_m * lasting
         errors: FloatArray = self._constant + self._lasting + frame * sizes.frame_m
         return errors
 
 
 def perfect_bottleneck(actor: Actor, captured: Captured, errors_m: FloatArray | float = 0.0) -> torch.Tensor:
-    """The bottleneck (1, b) of an encoder that sees exactly, but for ``errors_m`` (6,)."""
-    seen = np.concatenate([captured.truth.object_m, captured.truth.grip_m]) + errors_m
+    """Return the bottleneck (1, b) of an encoder that sees exactly, but for ``errors_m`` (3 k + 3,)."""
+    seen = np.concatenate([*captured.truth.objects_m.values(), captured.truth.grip_m]) + errors_m
     return actor.normalize_auxiliary(torch.from_numpy(seen.astype(np.float32))[None])
+
+
+def _seen_objects(actor: Actor) -> int:
+    """Return how many objects' positions the actor's bottleneck holds, beside its gripper's."""
+    return len(actor.spec.auxiliary) // 3 - 1
 
 
 class EncoderEye:
@@ -75,7 +81,7 @@ class EncoderEye:
         self._errors: _Errors | None = None
 
     def start(self, rng: np.random.Generator) -> None:
-        self._errors = None if self._added == NO_ERRORS else _Errors(self._added, rng)
+        self._errors = None if self._added == NO_ERRORS else _Errors(self._added, rng, _seen_objects(self._actor))
 
     def see(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         assert captured.frame is not None, "the world was made without a camera"
@@ -98,7 +104,7 @@ class TruthEye:
         self._actor, self._sizes = actor, errors
 
     def start(self, rng: np.random.Generator) -> None:
-        self._errors = _Errors(self._sizes, rng)
+        self._errors = _Errors(self._sizes, rng, _seen_objects(self._actor))
 
     def see(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         return perfect_bottleneck(self._actor, captured, self._errors.next_m())

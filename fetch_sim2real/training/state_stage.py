@@ -6,9 +6,9 @@ Its head takes what the encoder will give, so it is where the actor on pictures 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from fetch_sim2real.sim.full_state import full_state_size
+from fetch_sim2real.sim.full_state import layout_of
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_sim2real.training.learn import LoopSettings, TrainingLoop
 from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings
@@ -28,10 +28,15 @@ class StageSettings:
     processes: int = 1
 
 
+def without_imitation(stage: StageSettings) -> StageSettings:
+    """Return ``stage`` for a task without a scripted baseline: nothing to imitate."""
+    return replace(stage, learner=replace(stage.learner, imitation=0.0))
+
+
 def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, run_seed: int) -> float:
     """Train until done; returns the best success on held-out training seeds, whose learner is in ``run.best``."""
     learner = make_learner(setting, stage.learner, run_seed)
-    replay = HindsightReplay(setting.learning, stage.replay)
+    replay = HindsightReplay(setting.definition, stage.replay)
     worker = make_worker(setting.collector(), stage.processes)
     try:
         warm_up: Behaviour = "demonstrator" if stage.learner.imitation > 0.0 else "random"
@@ -43,7 +48,8 @@ def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, ru
 def make_learner(setting: Setting, settings: LearnerSettings, run_seed: int) -> AsymmetricActorCritic:
     """A new learner for ``setting``."""
     actor = setting.build_actor(run_seed)
-    return AsymmetricActorCritic(actor, setting.learning, full_state_size(actor.observation), settings, run_seed)
+    size = layout_of(setting.definition, actor.observation.last_actions).size
+    return AsymmetricActorCritic(actor, setting.definition, size, settings, run_seed)
 
 
 def measure_best(

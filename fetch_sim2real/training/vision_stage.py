@@ -106,7 +106,7 @@ def fine_tune(
     run_seed: int,
 ) -> float:
     """Go on with actor-critic learning on pictures; ``first`` are episodes to start from."""
-    replay = HindsightReplay(setting.learning, stage.replay)
+    replay = HindsightReplay(setting.definition, stage.replay)
     for episode in first:
         replay.add(episode)
     worker = make_worker(setting.collector(), stage.processes)

@@ -29,6 +29,7 @@ from fetch_sim2real.ros.simulated_runs.evaluation_worker import Line, Part, Work
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.processes import absolute_world
 from fetch_sim2real.stack.ros_environment import require_ros_environment
+from fetch_sim2real.tasks.registry import find_task
 
 _PLAN: Final = "plan.json"
 DONE: Final = "evaluation.json"
@@ -65,7 +66,7 @@ class Progressed:
 def checked(suite: Suite) -> Plan:
     """What the suite needs, found before anything starts. ``FetchSim2RealError`` names what does not exist."""
     for case in suite.cases:
-        load_world(case.world, paths.worlds_dir()).task(task_of(case))
+        load_world(case.world, paths.worlds_dir()).episode_of(find_task(task_of(case)))
     policies = {case.policy: policy_sha256(paths.find_policy(case.policy)) for case in suite.cases}
     worlds = {
         case.world: load_world(absolute_world(case.world), paths.worlds_dir()).model_dump_json()
@@ -153,7 +154,7 @@ def case_results(suite: Suite, plan: Plan, done: Progressed) -> tuple[CaseResult
     results = []
     for case in suite.cases:
         task = task_of(case)
-        tolerance_m = load_world(case.world, paths.worlds_dir()).task(task).tolerance_m
+        tolerance_m = load_world(case.world, paths.worlds_dir()).episode_of(find_task(task)).tolerance_m
         episodes = tuple(done.results[case.name, seed] for seed in case.seeds)
         results.append(case_result(case, task, plan.policies_sha256[case.policy], tolerance_m, episodes))
     return tuple(results)

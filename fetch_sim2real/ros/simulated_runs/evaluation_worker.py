@@ -26,6 +26,7 @@ from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.stack.processes import sim_graph
 from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE, claim_domain
+from fetch_sim2real.tasks.registry import find_task
 
 _GRAPH_LIMIT_S: Final = 120.0
 _EPISODE_LIMIT_S: Final = 120.0
@@ -97,7 +98,7 @@ def _run_graph(options: SimGraphOptions, parts: list[Part], logs: Path, output: 
 
 def _run_part(operator: Operator, part: Part, output: TextIO) -> None:
     case = part.case
-    episode_s = load_world(case.world, paths.worlds_dir()).task(task_of(case)).episode_s
+    episode_s = load_world(case.world, paths.worlds_dir()).episode_of(find_task(task_of(case))).episode_s
     limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * episode_s
 
     def on_episode(episode: Episode) -> None:

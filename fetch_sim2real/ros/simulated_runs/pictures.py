@@ -50,7 +50,7 @@ def _moments(settings: SimSettings, shown: Episode, count: int | None = None) ->
     assert settings.folder is not None
     span_ns, torso_height_m = (shown.began_ns, shown.ended_ns), settings.world.workcell.torso_height_m
     bag = settings.folder / "bag"
-    return read_episode(bag, shown.result, span_ns, settings.task.target, torso_height_m, count)
+    return read_episode(bag, shown.result, span_ns, settings.task, torso_height_m, count)
 
 
 def _title(settings: SimSettings, shown: Episode) -> FilmTitle:
@@ -59,7 +59,7 @@ def _title(settings: SimSettings, shown: Episode) -> FilmTitle:
         text=f"{settings.policy_folder.name} in {world.name}, seed {result.seed}",
         success=result.success,
         final_distance_m=result.final_distance_m,
-        tolerance_m=world.task(settings.task.name).tolerance_m,
+        tolerance_m=world.episode_of(settings.task).tolerance_m,
     )
 
 

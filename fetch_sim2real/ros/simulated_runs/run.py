@@ -132,7 +132,7 @@ def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, ru
 
 def _run_row(settings: SimSettings, operator: Operator, console: Console, run: Run, camera_source: str) -> None:
     operator.refuse_strangers(camera_source)
-    limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * settings.world.task(settings.task.name).episode_s
+    limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * settings.world.episode_of(settings.task).episode_s
     with _progress(console) as progress:
         task = progress.add_task("episodes", total=len(settings.seeds))
 

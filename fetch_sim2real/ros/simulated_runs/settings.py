@@ -13,7 +13,8 @@ from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.reports.video_encoder import require_video_place
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.options import SimGraphOptions
-from fetch_sim2real.tasks.registry import Task, find_task
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.tasks.registry import find_task
 
 # What a graph that is there already is asked for.
 BRIDGE_PARAMETERS: Final = ("task", "world", "camera", "camera_source", "lockstep", "blank_image", "backend")
@@ -70,7 +71,7 @@ def checked(settings: SimSettings) -> SimSettings:
         return _checked_attached(settings)
     if settings.namespace:
         raise GraphError("--namespace is for --attach, a graph that a launch file started with namespace:=")
-    settings.world.task(settings.task.name)
+    settings.world.episode_of(settings.task)
     if settings.duration_s is not None and settings.graph.lockstep:
         raise GraphError("--duration is wall time, which lockstep does not follow: add --realtime, or use --episodes")
     settings = replace(settings, graph=replace(settings.graph, episode_s=settings.duration_s or 0.0))

@@ -19,12 +19,13 @@ from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.disturbances.conditions import Conditions, Perturbation, generator
 from fetch_sim2real.sim.disturbances.faults import direction
-from fetch_sim2real.sim.engine import OBJECT, Engine, VisualShape
+from fetch_sim2real.sim.engine import Engine, VisualShape
 from fetch_sim2real.sim.randomization.appearance import LightDraw
 from fetch_sim2real.sim.randomization.sample import EpisodeDraw, small_rotation
-from fetch_sim2real.sim.randomization.start import MAX_TRIES, draw_goal, is_possible, is_worth_starting, target_goal_m
+from fetch_sim2real.sim.randomization.start import MAX_TRIES, is_possible, is_worth_starting
 from fetch_sim2real.sim.steps import steps_of
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks.base import GRIPPER
 from fetch_sim2real.timing import CONTROL_RATE_HZ, PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray
 
@@ -42,11 +43,16 @@ class DisturbanceContext:
 
     @property
     def episode_s(self) -> float:
-        return self.world.task(self.sample.task.name).episode_s
+        return self.world.episode_of(self.sample.task).episode_s
+
+    @property
+    def main_object(self) -> str:
+        """The name of the object that is moved, shoved or hidden: the one that the task is about."""
+        return self.sample.task.main_body
 
     def object_position_m(self) -> FloatArray:
-        """Return where the object (3,) is now."""
-        return self.engine.object_state(OBJECT).position_m
+        """Return where that object (3,) is now."""
+        return self.engine.object_state(self.main_object).position_m
 
 
 class Disturbance(Protocol):
@@ -78,7 +84,7 @@ class MovedObject:
         self._over = True
         sample = self._context.sample
         place_m = np.array([*sample.move_to_xy_m, self._context.object_position_m()[2]])
-        self._context.engine.place_object(OBJECT, place_m, sample.object_yaw_rad)
+        self._context.engine.place_object(self._context.main_object, place_m, sample.main_object.yaw_rad)
 
 
 class Shove:
@@ -115,20 +121,20 @@ class Shove:
         if self._from_m is None and not self._begin(now_s):
             return
         assert self._from_m is not None
-        engine = self._context.engine
+        engine, name = self._context.engine, self._context.main_object
         gone_m = float((self._context.object_position_m()[:2] - self._from_m) @ self._direction)
         if gone_m >= self._distance_m or now_s > self._until_s:
-            engine.set_object_velocity(OBJECT, np.zeros(6))
+            engine.set_object_velocity(name, np.zeros(6))
             self._over = True
             return
-        velocity = engine.object_velocity(OBJECT)
+        velocity = engine.object_velocity(name)
         velocity[:2] = self._SPEED_M_S * self._direction
         velocity[3:] = 0.0  # it slides, it does not topple
-        engine.set_object_velocity(OBJECT, velocity)
+        engine.set_object_velocity(name, velocity)
 
     def _begin(self, now_s: float) -> bool:
         here, grip = self._context.object_position_m(), self._context.engine.grip_position_m()
-        if here[2] > self._context.sample.dynamics.object_rest_z_m + self._ON_TABLE_M:
+        if here[2] > self._context.sample.main_object.position_m[2] + self._ON_TABLE_M:
             return False
         ends = here[:2] + self._distance_m * self._directions
         inside = np.all((ends >= self._low) & (ends <= self._high), axis=1)
@@ -145,13 +151,13 @@ class Shove:
 
 def _ground(world: World, draw: EpisodeDraw) -> tuple[FloatArray, FloatArray]:
     """Corners (2,) of where the object may be shoved to: where it starts and, if it has one, where its goals are."""
-    part = world.task(draw.task.name)
+    part = world.episode_of(draw.task)
     ranges = [[part.object_x_m, part.object_y_m]]
-    if draw.task.target == "object":
+    if draw.task.target != GRIPPER:
         ranges.append(list(part.goal_m[:2]))
     low = np.min([[axis.low for axis in pair] for pair in ranges], axis=0)
     high = np.max([[axis.high for axis in pair] for pair in ranges], axis=0)
-    if draw.task.target == "gripper":
+    if draw.task.target == GRIPPER:
         # The gripper's goal goes with the object and must stay in its workspace.
         lower, upper = box_of(world.workcell.workspace_m)
         offset = draw.goal_m[:2]
@@ -330,7 +336,7 @@ def make_disturbances(conditions: Conditions, context: DisturbanceContext) -> tu
     shoved."""
     # Where the object is put comes first: what else happens at that time finds it there.
     kinds = sorted((kind for kind in conditions.perturb if kind in _KINDS), key=lambda kind: kind != "move_block")
-    return tuple(_KINDS[kind](context) for kind in kinds if kind != "shove" or context.sample.task.object is not None)
+    return tuple(_KINDS[kind](context) for kind in kinds if kind != "shove" or context.sample.task.objects)
 
 
 @dataclass(frozen=True)
@@ -344,18 +350,18 @@ class GoalChange:
 def draw_goal_change(world: World, sample: EpisodeDraw, ik: DifferentialIk) -> GoalChange:
     """When and where to the goal moves: as far as a start is from its goal, and worth going to from the start."""
     rng = generator(sample.seed, "move_goal")
-    task, part = sample.task, world.task(sample.task.name)
+    task, part = sample.task, world.episode_of(sample.task)
     low, high = _BEGINS
     frame = round(float(rng.uniform(low, high)) * part.episode_s * CONTROL_RATE_HZ)
-    here = sample.object_position_m
+    here = sample.objects_m
     grip = ik.grip_position_m(sample.arm_start_rad)
-    old = target_goal_m(task, here, sample.goal_m)
+    old = task.goal_in_base(sample.goal_m, here)
     for _ in range(MAX_TRIES):
-        goal = draw_goal(part, rng)
-        moved_m = float(np.linalg.norm(target_goal_m(task, here, goal) - old))
+        goal = task.draw_goal(part, here, rng)
+        moved_m = float(np.linalg.norm(task.goal_in_base(goal, here) - old))
         if (
             moved_m >= part.min_start_distance_m
-            and is_worth_starting(world, task, part, grip, here, goal)
+            and is_worth_starting(world, task, grip, here, goal)
             and is_possible(task, ik, sample.arm_start_rad, here, goal)
         ):
             return GoalChange(frame, goal)

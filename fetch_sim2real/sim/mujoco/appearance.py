@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
 
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.sim.engine import VisualShape
-from fetch_sim2real.sim.mujoco.scene import BLOCK, DISTRACTORS, FLOOR, LIGHTS, PASSERS, TABLE, WALL
+from fetch_sim2real.sim.mujoco.scene import DISTRACTORS, FLOOR, LIGHTS, PASSERS, TABLE, WALL, object_body
 from fetch_sim2real.sim.randomization.appearance import LightDraw, LooksDraw
 from fetch_sim2real.sim.randomization.distractors import DistractorDraw
 from fetch_sim2real.sim.randomization.textures import SurfaceDraw, texture_pixels
@@ -29,9 +29,10 @@ _LIGHT_DISTANCE_M: Final = 2.0
 class Appearance:
     """Changes the appearance of one model. Textures that were changed must be uploaded before the next picture."""
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, objects: Iterable[str]) -> None:
+        """``objects`` are the names of the objects in ``model``."""
         self._model = model
-        own = {model.geom(name).id for name in (FLOOR, TABLE, BLOCK, WALL, *DISTRACTORS, *PASSERS)}
+        own = {model.geom(name).id for name in (FLOOR, TABLE, WALL, *DISTRACTORS, *PASSERS, *map(object_body, objects))}
         self._links = np.array([geom for geom in range(model.ngeom) if geom not in own])
         self._link_rgb: FloatArray = model.geom_rgba[self._links, :3].astype(np.float64)
         self._draw: LooksDraw | None = None
@@ -39,7 +40,8 @@ class Appearance:
     def apply(self, draw: LooksDraw, table_height_m: float) -> None:
         """Everything but textures."""
         model, self._draw = self._model, draw
-        model.geom_rgba[model.geom(BLOCK).id, :3] = draw.block_color
+        for name, rgb in draw.object_rgb.items():
+            model.geom_rgba[model.geom(object_body(name)).id, :3] = rgb
         n = len(self._links)
         tint = draw.link_tint[:n, None]
         own = np.clip(self._link_rgb * draw.link_brightness[:n, None], 0.0, 1.0)

@@ -18,14 +18,25 @@ from fetch_sim2real.sim.mujoco.appearance import Appearance
 from fetch_sim2real.sim.mujoco.frames import RenderThread
 from fetch_sim2real.sim.mujoco.model_edit import apply_dynamics, place_cameras
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
-from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT, CAMERA, scene_spec
+from fetch_sim2real.sim.mujoco.scene import CAMERA, object_body, object_joint, scene_spec
 from fetch_sim2real.sim.randomization.appearance import LightDraw
-from fetch_sim2real.sim.randomization.sample import EpisodeDraw
+from fetch_sim2real.sim.randomization.sample import EpisodeDraw, ObjectSample
 from fetch_sim2real.types import FloatArray
 
 T = TypeVar("T")
-# Where the object lies in tasks without one.
+# Where the parked body lies in tasks without objects.
 _ASIDE_XY_M: Final = (-2.0, 0.0)
+
+
+class _ObjectViews:
+    """Where an object's state stands in MuJoCo's arrays."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, name: str) -> None:
+        joint, body = model.joint(object_joint(name)), model.body(object_body(name)).id
+        qpos, dof = int(joint.qposadr[0]), int(joint.dofadr[0])
+        # Position and quaternion (7,), linear and angular velocity (6,).
+        self.qpos, self.qvel = data.qpos[qpos : qpos + 7], data.qvel[dof : dof + 6]
+        self.xpos, self.xquat, self.xmat = data.xpos[body], data.xquat[body], data.xmat[body].reshape(3, 3)
 
 
 class MujocoEngine:
@@ -36,7 +47,7 @@ class MujocoEngine:
 
     def __init__(self, settings: EngineSettings) -> None:
         self._task = settings.task
-        self.model = scene_spec(settings.world).compile()
+        self.model = scene_spec(settings.world, settings.world.objects_of(settings.task)).compile()
         self.data = data = mujoco.MjData(self.model)
         joint, actuator = self.model.joint, self.model.actuator
         self._arm_qpos = _span([joint(name).qposadr[0] for name in ARM.joint_names])
@@ -44,16 +55,11 @@ class MujocoEngine:
         self._arm_servo = _span([actuator(name).id for name in ARM.joint_names])
         self._finger_qpos = _span([joint(name).qposadr[0] for name in ARM.gripper_joints])
         self._finger_servo = _span([actuator(name).id for name in ARM.gripper_joints])
-        block_qpos, block_dof = joint(BLOCK_JOINT).qposadr[0], joint(BLOCK_JOINT).dofadr[0]
-        self._block_qpos = data.qpos[block_qpos : block_qpos + 7]
-        self._block_qvel = data.qvel[block_dof : block_dof + 6]
-        block = self.model.body(BLOCK).id
         self._grip_xpos = data.site_xpos[self.model.site(GRIP_SITE).id]
-        self._block_xpos, self._block_xquat = data.xpos[block], data.xquat[block]
-        self._block_xmat = data.xmat[block].reshape(3, 3)
+        self._objects = {name: _ObjectViews(self.model, data, name) for name in settings.task.bodies}
         # Set where bodies' places no longer follow from the joints; they are made when somebody asks.
         self._is_stale = False
-        self._appearance = Appearance(self.model)
+        self._appearance = Appearance(self.model, settings.task.bodies)
         self._textures_version = 0
         self._pictures = (
             None
@@ -69,7 +75,7 @@ class MujocoEngine:
         """See Engine."""
         if self._pictures is not None:
             self._pictures.open()
-        apply_dynamics(self.model, self.data, sample.dynamics)
+        apply_dynamics(self.model, self.data, sample)
         place_cameras(self.model, Pose(sample.camera.position_m, sample.camera.rotation))
         self.model.cam_fovy[self.model.camera(CAMERA).id] = sample.camera.vertical_fov_deg
         self._appearance.apply(sample.looks, sample.dynamics.table_height_m)
@@ -79,15 +85,16 @@ class MujocoEngine:
         mujoco.mj_resetData(self.model, self.data)
         self.place_arm(sample.arm_start_rad, 0.0)
         self.data.ctrl[self._arm_servo] = sample.arm_start_rad
-        self.place_object(BLOCK, self._object_start_m(sample), sample.object_yaw_rad)
+        for name, each in sample.objects.items():
+            self.place_object(name, self._start_m(each), each.yaw_rad)
         mujoco.mj_forward(self.model, self.data)
         self._is_stale = False
 
-    def _object_start_m(self, sample: EpisodeDraw) -> FloatArray:
-        if self._task.object is not None:
-            return sample.object_position_m
-        # Nothing on the table: the object lies on the floor, out of reach and out of sight.
-        return np.array([*_ASIDE_XY_M, sample.dynamics.object.half_extents_m[2]])
+    def _start_m(self, sample: ObjectSample) -> FloatArray:
+        if self._task.objects:
+            return sample.position_m
+        # Nothing on the table: the body lies on the floor, out of reach and out of sight.
+        return np.array([*_ASIDE_XY_M, sample.physics.half_extents_m[2]])
 
     def advance(self, arm_targets_rad: FloatArray) -> None:
         """See Engine."""
@@ -143,11 +150,12 @@ class MujocoEngine:
     def object_state(self, name: str) -> ObjectState:
         """See Engine."""
         self._locate()
-        return ObjectState(self._block_xpos.copy(), self._block_xquat.copy(), self._block_xmat.copy())
+        views = self._objects[name]
+        return ObjectState(views.xpos.copy(), views.xquat.copy(), views.xmat.copy())
 
     def object_velocity(self, name: str) -> FloatArray:
         """See Engine."""
-        velocity: FloatArray = self._block_qvel.copy()
+        velocity: FloatArray = self._objects[name].qvel.copy()
         return velocity
 
     def _locate(self) -> None:
@@ -160,14 +168,14 @@ class MujocoEngine:
 
     def place_object(self, name: str, position_m: FloatArray, yaw_rad: float) -> None:
         """See Engine."""
-        self._block_qpos[:3] = position_m
-        self._block_qpos[3:] = [np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
-        self._block_qvel[:] = 0.0
+        views = self._objects[name]
+        views.qpos[:] = [*position_m, np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
+        views.qvel[:] = 0.0
         self._is_stale = True
 
     def set_object_velocity(self, name: str, velocity: FloatArray) -> None:
         """See Engine."""
-        self._block_qvel[:] = velocity
+        self._objects[name].qvel[:] = velocity
 
     def push_link(self, link: str, force_n: FloatArray) -> None:
         """See Engine."""

@@ -8,8 +8,8 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.mjcf import source_of
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.sim.mujoco.scene import BLOCK, BLOCK_JOINT, CAMERA, DEPTH_CAMERA, TABLE
-from fetch_sim2real.sim.randomization.sample import DynamicsDraw, ObjectDraw
+from fetch_sim2real.sim.mujoco.scene import CAMERA, DEPTH_CAMERA, TABLE, object_body, object_joint
+from fetch_sim2real.sim.randomization.sample import DynamicsDraw, EpisodeDraw, ObjectPhysics
 from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH
 from fetch_sim2real.types import FloatArray
 
@@ -29,8 +29,21 @@ def _place_camera(model: mujoco.MjModel, name: str, base_T_optical: Pose) -> Non
     mujoco.mju_mat2Quat(model.cam_quat[camera], (base_T_optical.rotation @ _OPTICAL_TO_MUJOCO).ravel())
 
 
-def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, draw: DynamicsDraw) -> None:
-    """Servos, table height, and the object's shape, mass and contact. ``data`` is scratch: it has to be reset after."""
+def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, sample: EpisodeDraw) -> None:
+    """Write servos, table height, and the objects' shape, mass and contact.
+
+    ``data`` is scratch: it has to be reset after.
+    """
+    _apply_robot(model, sample.dynamics)
+    table = model.geom(TABLE).id
+    # The table keeps its size and is raised or sunk into the floor.
+    model.body_pos[model.body(TABLE).id, 2] = sample.dynamics.table_height_m - model.geom_size[table, 2]
+    for name, each in sample.objects.items():
+        _apply_object(model, name, each.physics)
+    mujoco.mj_setConst(model, data)
+
+
+def _apply_robot(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
     gains = source_of(ARM).gains
     for i, name in enumerate(ARM.joint_names):
         servo, dof = model.actuator(name).id, model.joint(name).dofadr[0]
@@ -39,15 +52,11 @@ def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, draw: DynamicsDra
         model.actuator_biasprm[servo, 1] = -stiffness
         model.dof_damping[dof] = gains.damping[i] * draw.damping_factor[i]
         model.dof_armature[dof] = gains.armature[i] * draw.armature_factor[i]
-    table = model.geom(TABLE).id
-    # The table keeps its size and is raised or sunk into the floor.
-    model.body_pos[model.body(TABLE).id, 2] = draw.table_height_m - model.geom_size[table, 2]
-    _apply_object(model, draw.object)
-    mujoco.mj_setConst(model, data)
 
 
-def _apply_object(model: mujoco.MjModel, draw: ObjectDraw) -> None:
-    geom, body, half = model.geom(BLOCK).id, model.body(BLOCK).id, draw.half_extents_m
+def _apply_object(model: mujoco.MjModel, name: str, draw: ObjectPhysics) -> None:
+    called = object_body(name)
+    geom, body, half = model.geom(called).id, model.body(called).id, draw.half_extents_m
     is_box = draw.shape == "box"
     model.geom_type[geom] = mujoco.mjtGeom.mjGEOM_BOX if is_box else mujoco.mjtGeom.mjGEOM_CYLINDER
     # A cylinder's sizes are its radius and half height.
@@ -57,7 +66,7 @@ def _apply_object(model: mujoco.MjModel, draw: ObjectDraw) -> None:
     model.geom_friction[geom, 0] = draw.friction
     model.geom_solref[geom, 0] = draw.contact_time_s
     model.geom_solimp[geom, 0] = draw.contact_impedance
-    first = model.joint(BLOCK_JOINT).dofadr[0]
+    first = model.joint(object_joint(name)).dofadr[0]
     model.dof_damping[first : first + 3] = draw.drag
     model.body_mass[body] = draw.mass_kg
     model.body_inertia[body] = draw.mass_kg * _inertia_per_mass(is_box, half)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -12,15 +13,15 @@ from fetch_sim2real.sim.randomization.distractors import MAX_DISTRACTORS
 from fetch_sim2real.sim.randomization.textures import TEXTURE_SIZE
 from fetch_sim2real.sim.sensors.depth_sensor import VERTICAL_FOV_DEG
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks.base import ObjectConfig
 from fetch_sim2real.timing import PHYSICS_STEP_S
 
-FLOOR, TABLE, WALL, BLOCK, CAMERA = "floor", "table", "wall", "block", "camera"
+FLOOR, TABLE, WALL, CAMERA = "floor", "table", "wall", "camera"
 DEPTH_CAMERA: Final = "depth_camera"  # the depth sensor beside the colour camera
 LIGHTS: Final = ("light", "second_light")
 # A hand and its forearm, which may pass through the picture (``sim.disturbances.changes``).
 PASSERS: Final = ("passing_hand", "passing_arm")
 DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
-BLOCK_JOINT: Final = "block_joint"
 # What stands behind everything else: drawn last, so that nothing is painted that is then painted over.
 BACKDROP_GROUP: Final = 2
 # MuJoCo draws groups up to 2. The laser scanner is detailed, and the table hides it from a camera across from the
@@ -34,8 +35,18 @@ _SHADOW_MAP_SIZE, _SHADOW_REACH_M = 512, 0.7
 _EXTENT_M, _NEAR_M, _FAR_M = 1.0, 0.05, 10.0
 
 
-def scene_spec(world: World) -> mujoco.MjSpec:
-    """An MjSpec of the world at the middle of its ranges."""
+def object_body(name: str) -> str:
+    """Return what the body of the object ``name``, and its geom, are called in the model."""
+    return f"object_{name}"
+
+
+def object_joint(name: str) -> str:
+    """Return what the free joint of the object ``name`` is called in the model."""
+    return f"object_{name}_joint"
+
+
+def scene_spec(world: World, objects: Mapping[str, ObjectConfig]) -> mujoco.MjSpec:
+    """Return an MjSpec of the world with ``objects``, by name, at the middle of their ranges."""
     spec = arm_model(world.workcell.torso_height_m)
     spec.option.timestep = PHYSICS_STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -51,7 +62,8 @@ def scene_spec(world: World) -> mujoco.MjSpec:
             spec.delete(texture)
     _add_textures(spec)
     _add_floor_and_table(spec, world)
-    _add_block(spec, world)
+    for name, config in objects.items():
+        _add_object(spec, world, name, config)
     _add_what_is_only_seen(spec)
     spec.geom(_UNSEEN).group = _UNSEEN_GROUP
     mounted_m = list(world.workcell.camera.position_m)
@@ -74,14 +86,15 @@ def _add_floor_and_table(spec: mujoco.MjSpec, world: World) -> None:
     )  # fmt: skip
 
 
-def _add_block(spec: mujoco.MjSpec, world: World) -> None:
-    half, height = world.block.half_size_m.middle, world.workcell.table.height_m.middle
-    block = spec.worldbody.add_body(name=BLOCK, pos=[world.workcell.table.center_xy_m[0], 0.0, height + half])
-    block.add_joint(name=BLOCK_JOINT, type=mujoco.mjtJoint.mjJNT_FREE, damping=np.array([0.01, 0.0, 0.0]))
-    block.add_geom(
-        name=BLOCK, type=mujoco.mjtGeom.mjGEOM_BOX, size=[half] * 3, mass=world.block.mass_kg.middle, condim=4,
-        friction=[world.block.friction.middle, 0.005, 0.0001], contype=WORLD_CONTYPE, conaffinity=WORLD_CONAFFINITY,
-        # MuJoCo takes the larger friction of two geoms unless one has priority: the block's own counts everywhere.
+def _add_object(spec: mujoco.MjSpec, world: World, name: str, config: ObjectConfig) -> None:
+    half, table = config.half_size_m.middle, world.workcell.table
+    place_m = [table.center_xy_m[0], 0.0, table.height_m.middle + half]
+    body = spec.worldbody.add_body(name=object_body(name), pos=place_m)
+    body.add_joint(name=object_joint(name), type=mujoco.mjtJoint.mjJNT_FREE, damping=np.array([0.01, 0.0, 0.0]))
+    body.add_geom(
+        name=object_body(name), type=mujoco.mjtGeom.mjGEOM_BOX, size=[half] * 3, mass=config.mass_kg.middle, condim=4,
+        friction=[config.friction.middle, 0.005, 0.0001], contype=WORLD_CONTYPE, conaffinity=WORLD_CONAFFINITY,
+        # MuJoCo takes the larger friction of two geoms unless one has priority: the object's own counts everywhere.
         priority=1, rgba=[0.8, 0.1, 0.1, 1],
     )  # fmt: skip
 

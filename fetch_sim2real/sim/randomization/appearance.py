@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -63,7 +64,7 @@ class LightDraw:
 
 @dataclass(frozen=True)
 class LooksDraw:
-    """Colours (3,) in 0..1. ``wall_distance_m`` is None where there is no wall.
+    """Colours (3,) in 0..1, those of objects by name. ``wall_distance_m`` is None where there is no wall.
 
     A robot's link of colour c gets (c * brightness) (1 - tint) + color * tint, with its row of ``link_brightness``
     (MAX_LINKS,), ``link_tint`` (MAX_LINKS,) and ``link_color`` (MAX_LINKS, 3).
@@ -73,7 +74,7 @@ class LooksDraw:
     floor: SurfaceDraw
     wall: SurfaceDraw
     wall_distance_m: float | None
-    block_color: FloatArray
+    object_rgb: Mapping[str, FloatArray]
     link_brightness: FloatArray
     link_tint: FloatArray
     link_color: FloatArray
@@ -88,10 +89,14 @@ def draw_looks(
     wall: WallPart,
     links: LinksPart,
     light: LightPart,
-    block_color_hsv: tuple[Range, Range, Range],
+    main_object: tuple[str, tuple[Range, Range, Range]],
+    other_objects_rgb: Mapping[str, FloatArray],
     distractors: tuple[DistractorDraw, ...],
     rng: np.random.Generator,
 ) -> LooksDraw:
+    """Return an episode's appearance. ``main_object`` is the name and colour (HSV) of the object that the task is
+    about; the colours of the others are drawn already.
+    """
     with_wall = rng.random() < wall.probability
     distance = wall.distance_m.draw(rng)
     return LooksDraw(
@@ -99,7 +104,7 @@ def draw_looks(
         floor=draw_surface(floor, rng),
         wall=draw_surface(wall, rng),
         wall_distance_m=distance if with_wall else None,
-        block_color=rgb_of(draw3(block_color_hsv, rng)),
+        object_rgb={main_object[0]: rgb_of(draw3(main_object[1], rng)), **other_objects_rgb},
         link_brightness=np.array([links.brightness.draw(rng) for _ in range(MAX_LINKS)]),
         link_tint=np.array([links.tint.draw(rng) for _ in range(MAX_LINKS)]),
         # Yellow to violet: a link is not taken for a red block.

@@ -95,15 +95,15 @@ def corridors(
 
 
 def draw_distractors(
-    part: DistractorsPart, block_hue_deg: Range, keep_clear: Sequence[Corridor], rng: np.random.Generator
+    part: DistractorsPart, hues_deg: Sequence[Range], keep_clear: Sequence[Corridor], rng: np.random.Generator
 ) -> tuple[DistractorDraw, ...]:
-    """As many as drawn, fewer where there is no room."""
+    """Return as many as drawn, fewer where there is no room. ``hues_deg`` are those of the task's objects."""
     low, high = part.count
     drawn: list[DistractorDraw] = []
     for _ in range(int(rng.integers(low, high + 1))):
         for _ in range(_MAX_TRIES):
-            distractor = _draw_one(part, block_hue_deg, rng)
-            apart = all(
+            distractor, hue_deg = _draw_one(part, hues_deg[0], rng)
+            apart = all(_is_other_hue(hue_deg, hue, part.hue_gap_deg) for hue in hues_deg[1:]) and all(
                 np.linalg.norm(distractor.xy_m - other.xy_m) > distractor.radius_m + other.radius_m for other in drawn
             )
             if apart and all(corridor.is_clear_of(distractor) for corridor in keep_clear):
@@ -112,7 +112,16 @@ def draw_distractors(
     return tuple(drawn)
 
 
-def _draw_one(part: DistractorsPart, block_hue_deg: Range, rng: np.random.Generator) -> DistractorDraw:
+def _is_other_hue(hue_deg: float, taken_deg: Range, gap_deg: float) -> bool:
+    """Return whether a hue is at least ``gap_deg`` outside a range of hues, the circle round."""
+    half_width = 0.5 * (taken_deg.high - taken_deg.low)
+    return abs((hue_deg - taken_deg.middle + 180.0) % 360.0 - 180.0) >= half_width + gap_deg
+
+
+def _draw_one(
+    part: DistractorsPart, block_hue_deg: Range, rng: np.random.Generator
+) -> tuple[DistractorDraw, float]:
+    """Return a distractor and its hue [deg]."""
     a, b, c = (part.half_size_m.draw(rng) for _ in range(3))
     shape = part.shapes[int(rng.random() * len(part.shapes))]
     half_extent = {
@@ -123,10 +132,11 @@ def _draw_one(part: DistractorsPart, block_hue_deg: Range, rng: np.random.Genera
         "ellipsoid": [a, b, c],
     }[shape]
     hue = rng.uniform(block_hue_deg.high + part.hue_gap_deg, block_hue_deg.low - part.hue_gap_deg + 360.0)
-    return DistractorDraw(
+    distractor = DistractorDraw(
         shape=shape,
         half_extent_m=np.array(half_extent),
         xy_m=np.array([part.x_m.draw(rng), part.y_m.draw(rng)]),
         yaw_rad=float(rng.uniform(0.0, np.pi)),
         rgb=rgb_of(np.array([hue, part.saturation.draw(rng), part.value.draw(rng)])),
     )
+    return distractor, float(hue)

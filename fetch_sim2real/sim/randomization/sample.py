@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,14 +11,14 @@ import numpy as np
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import DifferentialIk
-from fetch_sim2real.common.ranges import draw3
+from fetch_sim2real.common.ranges import draw3, rgb_of
 from fetch_sim2real.perception.camera import CameraModel, camera_rotation
 from fetch_sim2real.sim.randomization.appearance import LooksDraw, draw_looks
 from fetch_sim2real.sim.randomization.distractors import Corridor, corridors, draw_distractors
-from fetch_sim2real.sim.randomization.start import draw_move, draw_start, target_goal_m
+from fetch_sim2real.sim.randomization.start import draw_move, draw_start
 from fetch_sim2real.sim.sensors.rgbd import SensorDraw, draw_sensor
-from fetch_sim2real.sim.world_file import ObjectPart, World
-from fetch_sim2real.tasks.registry import Task
+from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks.base import ObjectConfig, Task
 from fetch_sim2real.types import FloatArray
 
 
@@ -35,8 +36,9 @@ class CameraDraw:
 
 
 @dataclass(frozen=True)
-class ObjectDraw:
-    """The thing on the table: half extents (3,) [m] of its box or cylinder, mass, sliding friction, drag [N s/m].
+class ObjectPhysics:
+    """An object as physics knows it: half extents (3,) [m] of its box or cylinder, mass, sliding friction, drag
+    [N s/m], and how its contacts give way (``tasks.base.ObjectConfig``).
 
     A flat box is a box here: what a world file calls it does not matter to physics.
     """
@@ -51,20 +53,23 @@ class ObjectDraw:
 
 
 @dataclass(frozen=True)
+class ObjectSample:
+    """An object of one episode: what it is, its centre (3,) in base_link and its turn about z at the start."""
+
+    physics: ObjectPhysics
+    position_m: FloatArray
+    yaw_rad: float
+
+
+@dataclass(frozen=True)
 class DynamicsDraw:
-    """Servo and contact parameters; factors and offsets per arm joint (n,)."""
+    """Servo parameters and the table's height; factors and offsets per arm joint (n,)."""
 
     stiffness_factor: FloatArray
     damping_factor: FloatArray
     armature_factor: FloatArray
     joint_offset_rad: FloatArray
     table_height_m: float
-    object: ObjectDraw
-
-    @property
-    def object_rest_z_m(self) -> float:
-        """Height [m] of the object's centre when it lies on the table."""
-        return self.table_height_m + float(self.object.half_extents_m[2])
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,7 @@ class EpisodeDraw:
     seed: int
     task: Task
     arm_start_rad: FloatArray
-    object_xy_m: FloatArray
-    object_yaw_rad: float
+    objects: Mapping[str, ObjectSample]
     goal_m: FloatArray
     camera: CameraDraw
     looks: LooksDraw
@@ -105,9 +109,14 @@ class EpisodeDraw:
     move_to_xy_m: FloatArray
 
     @property
-    def object_position_m(self) -> FloatArray:
-        """Centre (3,) of the object in base_link at the start."""
-        return np.array([*self.object_xy_m, self.dynamics.object_rest_z_m])
+    def main_object(self) -> ObjectSample:
+        """The object that the task is about, or the parked one."""
+        return self.objects[self.task.main_body]
+
+    @property
+    def objects_m(self) -> dict[str, FloatArray]:
+        """Centres (3,) of the objects in base_link at the start, by name."""
+        return {name: each.position_m for name, each in self.objects.items()}
 
 
 def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> EpisodeDraw:
@@ -115,36 +124,59 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
 
     Each section has a generator of its own, so that a change in one does not shift the others.
     """
-    geometry, looks, sensor, camera, dynamics, timing, distractors, shape, encoders, instants = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(10)
+    geometry, looks, sensor, camera, dynamics, timing, distractors, shape, encoders, instants, further = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(11)
     )
-    thing = world.puck if task.object == "puck" else world.block
-    dynamics_draw = _draw_dynamics(world, thing, dynamics)
-    start = draw_start(world, task, geometry, ik, dynamics_draw.object_rest_z_m)
-    yaw = np.deg2rad(thing.yaw_deg.draw(geometry))
+    configs, main = world.objects_of(task), task.main_body
+    others = {name: config for name, config in configs.items() if name != main}
+    dynamics_draw, physics = _draw_dynamics(world, configs[main], dynamics)
+    unshaped = {main: physics} | {name: _draw_physics(config, further) for name, config in others.items()}
+    table_m = dynamics_draw.table_height_m
+    rest_z_m = {name: table_m + float(each.half_extents_m[2]) for name, each in unshaped.items()}
+    start = draw_start(world, task, geometry, ik, rest_z_m)
+    yaw_rad = {main: float(np.deg2rad(configs[main].yaw_deg.draw(geometry)))}
+    yaw_rad |= {name: float(np.deg2rad(config.yaw_deg.draw(further))) for name, config in others.items()}
     move_at = world.perturbation.move_block_at_s.draw(timing)
     move_to_xy = draw_move(world, task, geometry, ik, start)
-    moved_m = np.array([*move_to_xy, start.object_m[2]])
+    moved_m = {**start.objects_m, main: np.array([*move_to_xy, start.objects_m[main][2]])}
     keep_clear = [
         corridor
-        for object_m in (start.object_m, moved_m)
-        for corridor in ground_to_keep_clear(world, task, object_m, start.goal_m)
+        for objects_m in (start.objects_m, moved_m)
+        for corridor in ground_to_keep_clear(world, task, objects_m, start.goal_m)
     ]
-    things = draw_distractors(world.distractors, thing.color_hsv[0], keep_clear, distractors)
+    hues_deg = [configs[main].color_hsv[0], *(config.color_hsv[0] for config in others.values())]
+    things = draw_distractors(world.distractors, hues_deg, keep_clear, distractors)
+    # Last: starts and goals are the same whatever the shape.
+    shaped = {main: _shaped(configs[main], unshaped[main], shape)}
+    shaped |= {name: _shaped(config, unshaped[name], further) for name, config in others.items()}
+    object_rgb = {name: rgb_of(draw3(config.color_hsv, further)) for name, config in others.items()}
     return EpisodeDraw(
         seed=seed,
         task=task,
         arm_start_rad=start.arm_rad,
-        object_xy_m=start.object_m[:2],
-        object_yaw_rad=float(yaw),
+        objects={
+            name: ObjectSample(
+                shaped[name],
+                np.array([*start.objects_m[name][:2], table_m + float(shaped[name].half_extents_m[2])]),
+                yaw_rad[name],
+            )
+            for name in configs
+        },
         goal_m=start.goal_m,
         camera=_draw_camera(world, camera),
         looks=draw_looks(
-            world.table, world.floor, world.wall, world.links, world.light, thing.color_hsv, things, looks
+            world.table,
+            world.floor,
+            world.wall,
+            world.links,
+            world.light,
+            (main, configs[main].color_hsv),
+            object_rgb,
+            things,
+            looks,
         ),
         sensor=draw_sensor(world.sensor, sensor),
-        # Last: starts and goals are the same whatever the shape.
-        dynamics=replace(dynamics_draw, object=_shaped(thing, dynamics_draw.object, shape)),
+        dynamics=dynamics_draw,
         camera_latency_s=world.timing.camera_latency_s.draw(timing),
         command_latency_s=world.timing.command_latency_s.draw(timing),
         depth_skew_s=world.timing.depth_skew_s.draw(instants),
@@ -175,48 +207,55 @@ def small_rotation(angles_rad: FloatArray) -> FloatArray:
     return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross)
 
 
-def ground_to_keep_clear(world: World, task: Task, object_m: FloatArray, goal_m: FloatArray) -> tuple[Corridor, ...]:
-    """Where no distractor may stand with the object (3,) there and the goal (3,) in the task's frame."""
-    if task.object is None:
+def ground_to_keep_clear(
+    world: World, task: Task, objects_m: Mapping[str, FloatArray], goal_m: FloatArray
+) -> tuple[Corridor, ...]:
+    """Return where no distractor may stand with the objects (3,) there and the goal (3,) in the task's frame."""
+    if task.main_object is None:
         return ()
-    goal_xy = target_goal_m(task, object_m, goal_m)[:2]
+    object_m, goal_xy = objects_m[task.main_object], task.goal_in_base(goal_m, objects_m)[:2]
+    clearance_m = world.distractors.clearance_m
+    others = [each[:2] for name, each in objects_m.items() if name != task.main_object]
     camera_xy = np.array(world.workcell.camera.position_m[:2])
-    return corridors(object_m[:2], goal_xy, camera_xy, world.distractors.clearance_m)
+    main = corridors(object_m[:2], goal_xy, camera_xy, clearance_m)
+    return (*main, *(Corridor(xy, xy, clearance_m) for xy in others))
 
 
-def _draw_dynamics(world: World, thing: ObjectPart, rng: np.random.Generator) -> DynamicsDraw:
+def _draw_dynamics(
+    world: World, main: ObjectConfig, rng: np.random.Generator
+) -> tuple[DynamicsDraw, ObjectPhysics]:
+    """Return the robot's and the table's dynamics, and those of the main object, which are drawn among them."""
     robot = world.robot
     per_joint = range(len(ARM.joint_names))
-    return DynamicsDraw(
-        stiffness_factor=np.array([robot.servo_stiffness_factor.draw(rng) for _ in per_joint]),
-        damping_factor=np.array([robot.joint_damping_factor.draw(rng) for _ in per_joint]),
-        joint_offset_rad=np.deg2rad([robot.joint_offset_deg.draw(rng) for _ in per_joint]),
-        table_height_m=world.workcell.table.height_m.draw(rng),
-        object=_draw_object(thing, rng),
-        armature_factor=np.array([robot.joint_armature_factor.draw(rng) for _ in per_joint]),
-    )
+    stiffness = np.array([robot.servo_stiffness_factor.draw(rng) for _ in per_joint])
+    damping = np.array([robot.joint_damping_factor.draw(rng) for _ in per_joint])
+    offset_rad = np.deg2rad([robot.joint_offset_deg.draw(rng) for _ in per_joint])
+    table_height_m = world.workcell.table.height_m.draw(rng)
+    physics = _draw_physics(main, rng)
+    armature = np.array([robot.joint_armature_factor.draw(rng) for _ in per_joint])
+    return DynamicsDraw(stiffness, damping, armature, offset_rad, table_height_m), physics
 
 
-def _draw_object(part: ObjectPart, rng: np.random.Generator) -> ObjectDraw:
-    half, height = part.half_size_m.draw(rng), part.height_factor.draw(rng)
-    return ObjectDraw(
+def _draw_physics(config: ObjectConfig, rng: np.random.Generator) -> ObjectPhysics:
+    half, height = config.half_size_m.draw(rng), config.height_factor.draw(rng)
+    return ObjectPhysics(
         half_extents_m=np.array([half, half, half * height]),
-        mass_kg=part.mass_kg.draw(rng),
-        friction=part.friction.draw(rng),
-        drag=part.drag.draw(rng),
+        mass_kg=config.mass_kg.draw(rng),
+        friction=config.friction.draw(rng),
+        drag=config.drag.draw(rng),
         shape="box",
-        contact_time_s=part.contact_time_s.draw(rng),
-        contact_impedance=part.contact_impedance.draw(rng),
+        contact_time_s=config.contact_time_s.draw(rng),
+        contact_impedance=config.contact_impedance.draw(rng),
     )
 
 
-def _shaped(part: ObjectPart, thing: ObjectDraw, rng: np.random.Generator) -> ObjectDraw:
-    """``thing`` in one of the shapes that ``part`` names."""
-    chosen = part.shape[int(rng.integers(len(part.shape)))]
-    width, height = part.slab_width_factor.draw(rng), part.slab_height_factor.draw(rng)
+def _shaped(config: ObjectConfig, physics: ObjectPhysics, rng: np.random.Generator) -> ObjectPhysics:
+    """Return ``physics`` in one of the shapes that ``config`` names."""
+    chosen = config.shape[int(rng.integers(len(config.shape)))]
+    width, height = config.slab_width_factor.draw(rng), config.slab_height_factor.draw(rng)
     if chosen == "slab":
-        return replace(thing, half_extents_m=thing.half_extents_m * [width, width, height])
-    return replace(thing, shape=chosen)
+        return replace(physics, half_extents_m=physics.half_extents_m * [width, width, height])
+    return replace(physics, shape=chosen)
 
 
 def _draw_encoders(world: World, rng: np.random.Generator) -> EncoderDraw:
