@@ -31,7 +31,7 @@ from fetch_sim2real.sim.randomization.sample import EpisodeDraw
 from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.tasks.registry import Task
+from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint, RgbdFrame
 
 # Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
 
 if TYPE_CHECKING:
-    from fetch_sim2real.tasks.base import Task
+    from fetch_sim2real.tasks import base
 
 # A package that declares an entry point of this group adds a task of that name (docs/tasks.md).
 ENTRY_POINTS: Final = "fetch_sim2real.tasks"
@@ -49,7 +49,7 @@ def require_task_name(name: str) -> str:
     return name
 
 
-def find_task(name: str) -> Task:
+def find_task(name: str) -> base.Task:
     """Return the task called ``name``.
 
     Raises:
@@ -79,7 +79,7 @@ def objects_of_added_tasks() -> set[str]:
     return names
 
 
-def _loaded(entry: EntryPoint) -> Task:
+def _loaded(entry: EntryPoint) -> base.Task:
     try:
         found = entry.load()
     # Another package's module may raise anything.
@@ -91,7 +91,7 @@ def _loaded(entry: EntryPoint) -> Task:
     return _checked(found, entry.name, _origin(entry))
 
 
-def _checked(found: object, name: str, origin: str) -> Task:
+def _checked(found: object, name: str, origin: str) -> base.Task:
     # Imported when a task is: names alone are to be had quickly.
     from fetch_sim2real.tasks.base import Task
 
