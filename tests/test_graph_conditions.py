@@ -19,7 +19,7 @@ from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.look_rate import LookRate
 from fetch_sim2real.policy.runtime import PolicyRuntime
-from fetch_sim2real.ros.operator import Operator
+from fetch_sim2real.ros.simulation_client import SimulationClient
 from fetch_sim2real.sim.disturbances.conditions import Conditions, Faults
 from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import load_world
@@ -38,12 +38,12 @@ EVERYTHING = Conditions(
 )  # fmt: skip
 
 
-def run_episode(operator: Operator, seed: int, conditions: Conditions) -> dict[str, Any]:
+def run_episode(operator: SimulationClient, seed: int, conditions: Conditions) -> dict[str, Any]:
     start = operator.reset(seed, False, conditions)
     operator.state_goal(start)
     operator.enable_driver()
     outcome = operator.run_to_outcome(60.0)
-    operator.call(graph.DRIVER_DISABLE)
+    operator.stack.demand(graph.DRIVER_DISABLE)
     return outcome
 
 

@@ -88,7 +88,7 @@ def test_death_of_the_driver_leaves_the_arm_at_rest_until_another_is_enabled(tmp
             assert speed.max() < AT_REST_RAD_S
             cell.operator.enable_driver()
             wait_until_moving(cell)
-            cell.operator.call(graph.DRIVER_DISABLE)
+            cell.operator.stack.demand(graph.DRIVER_DISABLE)
             run_on(cell, newest_ns(cell), STOPPED_AFTER_S)
 
 

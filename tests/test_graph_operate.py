@@ -23,14 +23,15 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.cli.operate import app
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.operation.log import OperationLog
-from fetch_sim2real.operation.preflight_checks import JOINT_SILENCE_LIMIT_S, Item
+from fetch_sim2real.operation.preflight_checks import JOINT_SILENCE_LIMIT_S, Check
 from fetch_sim2real.operation.slow_move import plan_move
+from fetch_sim2real.ros.client import StackClient
 from fetch_sim2real.ros.operate.choices import Expected
-from fetch_sim2real.ros.operate.dialogue import Dialogue, parse_goal
-from fetch_sim2real.ros.operate.link import RobotLink
-from fetch_sim2real.ros.operate.simulated import LONG_EPISODE_S, SimulatedWorld
+from fetch_sim2real.ros.operate.dialogue import LONG_EPISODE_S, Dialogue, SimulatedWorld, parse_goal
+from fetch_sim2real.ros.operate.run_session import wait_for_stack
 from fetch_sim2real.ros.operate.steps import Steps
 from fetch_sim2real.ros.operate.terminal import Terminal
+from fetch_sim2real.ros.operate.topic_monitors import TopicMonitors
 from fetch_sim2real.ros.topics import publish_to
 from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.stack.processes import sim_graph
@@ -48,9 +49,9 @@ class Stage:
     world: SimulatedWorld
     log: OperationLog
 
-    def items(self) -> dict[str, Item]:
+    def checks(self) -> dict[str, Check]:
         """The check list by name."""
-        return {item.name: item for item in self.steps.check().items}
+        return {check.name: check for check in self.steps.check().checks}
 
     def talk(self, *answers: str) -> tuple[bool, str]:
         """The dialogue with these answers: its result, and what it printed."""
@@ -58,7 +59,7 @@ class Stage:
         os.write(writing, "".join(f"{answer}\n" for answer in answers).encode())
         os.close(writing)
         console = Console(width=300, record=True, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
-        terminal = Terminal(self.steps.link.session, console, False, reading)
+        terminal = Terminal(self.steps.client.session, console, False, reading)
         try:
             return Dialogue(self.steps, terminal, 1.5, self.world).run(), console.export_text()
         finally:
@@ -73,11 +74,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     options = SimGraphOptions(policy=str(folder / "policy"), lockstep=True, episode_s=LONG_EPISODE_S)
     log = OperationLog(folder / "log.jsonl")
     with running(sim_graph(options), folder / "logs") as (_, session):
-        link = RobotLink(session)
-        link.wait_for_nodes(2 * START_LIMIT_S)
-        steps = Steps(link, log, Expected("live"))
+        client, monitors = StackClient(session), TopicMonitors(session)
+        wait_for_stack(client, monitors, 2 * START_LIMIT_S)
+        steps = Steps(client, monitors, log, Expected("live"))
         try:
-            yield Stage(steps, SimulatedWorld(link, 3), log)
+            yield Stage(steps, SimulatedWorld(client, 3), log)
         finally:
             steps.make_safe()
 
@@ -91,8 +92,8 @@ def standing(stage: Stage) -> Stage:
 
 
 def test_a_robot_that_stands_still_in_time_is_not_ready(stage: Stage) -> None:
-    stage.steps.link.session.wait_until(
-        lambda: (stage.steps.link.joints.silence_s or 0.0) > JOINT_SILENCE_LIMIT_S, 5.0, lambda: "silence"
+    stage.steps.client.session.wait_until(
+        lambda: (stage.steps.monitors.joints.silence_s or 0.0) > JOINT_SILENCE_LIMIT_S, 5.0, lambda: "silence"
     )
     done, text = stage.talk("n", "q")
     assert not done
@@ -102,8 +103,8 @@ def test_a_robot_that_stands_still_in_time_is_not_ready(stage: Stage) -> None:
 
 
 def test_all_is_well_at_a_start(standing: Stage) -> None:
-    found = standing.items()
-    assert {name: item.state for name, item in found.items() if item.state != "ok"} == {
+    found = standing.checks()
+    assert {name: check.state for name, check in found.items() if check.state != "ok"} == {
         "run-stop": "unknown", "calibration": "unknown",
     }  # fmt: skip
     assert found["camera latency"].reason.startswith("67 ms")
@@ -112,37 +113,37 @@ def test_all_is_well_at_a_start(standing: Stage) -> None:
 
 @pytest.mark.parametrize("topic", [graph.JOINT_COMMAND, graph.ARM_TRAJECTORY])
 def test_a_second_commander_is_found(standing: Stage, topic: graph.Topic) -> None:
-    session = standing.steps.link.session
+    session = standing.steps.client.session
     publisher = publish_to(session.node, topic)
-    item = standing.items()["commanders"]
+    check = standing.checks()["commanders"]
     session.node.destroy_publisher(publisher)
-    assert item.state == "fail"
-    assert item.next_step == f"end {graph.OPERATOR}" and topic.name in item.reason
+    assert check.state == "fail"
+    assert check.next_step == f"end {graph.OPERATOR}" and topic.name in check.reason
 
 
 def test_who_could_send_goals_by_action_is_found(standing: Stage) -> None:
-    node = standing.steps.link.session.node
+    node = standing.steps.client.session.node
     # What an action's client makes, among others.
     client = node.create_client(Trigger, f"{graph.ROBOT_ACTIONS[0]}/_action/send_goal")
-    item = standing.items()["commanders"]
+    check = standing.checks()["commanders"]
     node.destroy_client(client)
-    assert item.state == "fail" and graph.ROBOT_ACTIONS[0] in item.reason
-    assert item.next_step == f"end {graph.OPERATOR}"
+    assert check.state == "fail" and graph.ROBOT_ACTIONS[0] in check.reason
+    assert check.next_step == f"end {graph.OPERATOR}"
 
 
 def go_outside(stage: Stage) -> None:
     """Bring the arm to where no episode starts."""
-    known, newest = stage.steps.known, stage.steps.link.joints.newest
-    assert known.ik is not None and known.model is not None and newest is not None
-    target = known.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
+    info, newest = stage.steps.stack_info, stage.steps.monitors.joints.newest
+    assert info.ik is not None and info.model is not None and newest is not None
+    target = info.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
     assert target is not None
-    arrived, reason = stage.steps.move(plan_move(known.model, known.ik, newest.position, target), lambda: False)
+    arrived, reason = stage.steps.move(plan_move(info.model, info.ik, newest.position, target), lambda: False)
     assert arrived, reason
 
 
 def test_a_run_from_outside_the_start_region_to_its_label(standing: Stage) -> None:
     go_outside(standing)
-    assert standing.items()["start"].state == "fail"
+    assert standing.checks()["start"].state == "fail"
     before = len(standing.log.events())
     done, text = standing.talk("n", "y", "0 0 0.9", "nonsense", "0 0 0.1", "y", "y", "f", "went astray", "n")
     assert done, text
@@ -157,25 +158,25 @@ def test_a_run_from_outside_the_start_region_to_its_label(standing: Stage) -> No
     label = events[-2].detail
     assert (label["outcome"], label["note"], label["end"]) == ("failure", "went astray", "1.5 s are over")
     assert isinstance(label["goal"], dict) and label["goal"]["position_m"] == [0.0, 0.0, 0.1]
-    assert standing.steps.known.bundle is not None
-    assert label["policy_sha256"] == standing.steps.known.bundle.sha256
+    assert standing.steps.stack_info.bundle is not None
+    assert label["policy_sha256"] == standing.steps.stack_info.bundle.sha256
     stop = events[-3].detail["decisions"]
     assert isinstance(stop, dict) and int(str(stop["decisions_command"])) + int(str(stop["decisions_limited"])) > 10
 
 
 def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: Stage) -> None:
-    known, link = standing.steps.known, standing.steps.link
-    assert known.ik is not None and known.model is not None and link.joints.newest is not None
-    target = known.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
+    info, newest = standing.steps.stack_info, standing.steps.monitors.joints.newest
+    assert info.ik is not None and info.model is not None and newest is not None
+    target = info.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
     assert target is not None
-    move = plan_move(known.model, known.ik, link.joints.newest.position, target)
+    move = plan_move(info.model, info.ik, newest.position, target)
     began_s = time.monotonic()
     arrived, reason = standing.steps.move(move, lambda: time.monotonic() - began_s > 0.1)
     assert not arrived and reason.startswith("aborted (driver stopped")
-    item = standing.items()["driver"]
-    assert item.state == "fail" and "stopped" in item.reason
+    check = standing.checks()["driver"]
+    assert check.state == "fail" and "stopped" in check.reason
     standing.steps.reset()
-    assert standing.items()["driver"].state == "ok"
+    assert standing.checks()["driver"].state == "ok"
 
 
 def test_the_program_that_ends_stops_the_arm(standing: Stage) -> None:
@@ -185,16 +186,16 @@ def test_the_program_that_ends_stops_the_arm(standing: Stage) -> None:
         steps.start()
     goal = parse_goal("0 0 0.1", graph.BLOCK_FRAME)
     assert goal is not None and steps.goal(goal)[0]
-    steps.link.session.spin(0.3)
-    assert steps.link.last_decision == "hold", "a goal alone starts nothing"
+    steps.client.session.spin(0.3)
+    assert steps.client.last_outcome == "hold", "a goal alone starts nothing"
     steps.start()
-    steps.link.session.wait_until(
-        lambda: steps.link.last_decision in ("command", "limited"), 5.0, lambda: "command of the policy"
+    steps.client.session.wait_until(
+        lambda: steps.client.last_outcome in ("command", "limited"), 5.0, lambda: "command of the policy"
     )
     steps.make_safe()
-    steps.link.wait_for_news()
-    assert steps.link.diagnostics(graph.ARM_DRIVER)["state"] == "stopped"
-    assert steps.link.diagnostics(graph.POLICY_NODE)["started"] == "False"
+    steps.monitors.wait_for_news()
+    assert steps.monitors.diagnostics(graph.ARM_DRIVER)["state"] == "stopped"
+    assert steps.monitors.diagnostics(graph.POLICY_NODE)["started"] == "False"
     steps.reset()
 
 
@@ -223,11 +224,11 @@ def test_the_steps_are_commands_too(
 def test_any_key_is_heard_and_not_taken_for_an_answer(stage: Stage) -> None:
     keyboard, descriptor = os.openpty()
     with open(os.devnull, "w") as nowhere:
-        terminal = Terminal(stage.steps.link.session, Console(file=nowhere), False, descriptor)
+        terminal = Terminal(stage.steps.client.session, Console(file=nowhere), False, descriptor)
         with terminal.any_key() as pressed:
             assert not pressed()
             os.write(keyboard, b" ")
-            stage.steps.link.session.wait_until(pressed, 5.0, lambda: "key")
+            stage.steps.client.session.wait_until(pressed, 5.0, lambda: "key")
         os.write(keyboard, b"n\n")
         assert not terminal.yes("Go on?")
     os.close(keyboard)

@@ -39,7 +39,7 @@ from fetch_sim2real.messages.camera_info import decode_camera_info, encode_camer
 from fetch_sim2real.messages.images import decode_color, decode_depth, encode_color, encode_depth
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.ros.operator import Operator
+from fetch_sim2real.ros.simulation_client import SimulationClient
 from fetch_sim2real.ros.topics import publish_to, subscribe_to
 from fetch_sim2real.sim.sensors.depth_sensor import depth_sensor_model
 from fetch_sim2real.stack.options import CAMERA_SOFTWARE, SimGraphOptions
@@ -128,7 +128,7 @@ def test_with_an_external_camera_the_topics_are_left_to_another_node(tmp_path: P
     with running(sim_graph(chosen), tmp_path / "log") as (_, session):
         for seen, shown in zip(graph.SIM_CAMERA, CAMERA, strict=True):
             subscribe_to(session.node, seen, publish_to(session.node, shown).publish)
-        operator = Operator(session)
+        operator = SimulationClient(session)
         operator.wait_for_graph(START_LIMIT_S, False, chosen.camera)
         operator.refuse_strangers(chosen.camera)
         outcome = run_episode(operator, SEED)

@@ -1,4 +1,4 @@
-"""The operator's knowledge without ROS: items of the check list, the start region, slow moves, the log."""
+"""The operator's knowledge without ROS: preflight checks, the start region, slow moves, the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fetch_sim2real.control.filter import SafetyFilter
 from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M
 from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.operation import preflight_checks as items
+from fetch_sim2real.operation import preflight_checks as checks
 from fetch_sim2real.operation.log import OperationLog, refusals_between, run_summary
 from fetch_sim2real.operation.slow_move import ARRIVED_RAD, SLOW_SPEED_RAD_S, MoveError, MoveFollower, plan_move
 from fetch_sim2real.operation.start_region import StartRegion, departure_from, start_position
@@ -46,56 +46,59 @@ def at(ik: DifferentialIk, *grip_m: float) -> FloatArray:
     return position
 
 
-# -- items ------------------------------------------------------------------------------------------------------------
+# -- checks -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("item", "state", "word"),
+    ("check", "state", "word"),
     [
-        (items.mode_item("live", "shadow", False), "fail", "mode:=live"),
-        (items.mode_item("shadow", "shadow", False), "ok", "nothing is sent"),
-        (items.run_stop_item(None, "joint_trajectory"), "unknown", "cannot see"),
-        (items.run_stop_item("runstop: the run-stop is pressed", "rosbridge"), "fail", "pressed"),
-        (items.run_stop_item("unknown", "rosbridge"), "fail", "not reported"),
-        (items.run_stop_item("ready", "rosbridge"), "ok", "released"),
-        (items.controller_item("desired", "joint_trajectory", False), "ok", "desired state"),
-        (items.controller_item("measured", "joint_trajectory", False), "fail", "interpolate_from_desired_state: true"),
-        (items.controller_item("measured", "joint_trajectory", True), "fail", "the simulated one"),
-        (items.controller_item("unknown", "joint_trajectory", False), "unknown", "cannot be seen"),
-        (items.controller_item(None, "line", False), "unknown", "cannot be seen"),
-        (items.controller_item(None, "rosbridge", False), "ok", "a Fetch's own"),
-        (items.driver_item("fault", "the robot faulted"), "fail", "operate reset"),
-        (items.driver_item("active", "enabled"), "fail", "operate stop"),
-        (items.driver_item("hold", "no valid command"), "ok", "hold"),
-        (items.joint_states_item(None, None), "fail", "none has come"),
-        (items.joint_states_item(0.9, 120.0), "fail", "stale"),
-        (items.joint_states_item(0.01, 50.0), "fail", "50 Hz"),
-        (items.joint_states_item(0.01, 100.0), "ok", "100 Hz"),
-        (items.torso_item(0.30, 0.35, 0.35), "fail", "the bundle needs 0.350 m"),
-        (items.torso_item(0.35, 0.35, 0.30), "fail", "the driver's world needs 0.300 m"),
-        (items.torso_item(0.355, 0.35, 0.35), "ok", "0.355 m"),
-        (items.torso_item(0.355, None, 0.35), "unknown", "not known"),
-        (items.profile_item("default", "gentle", 1.0), "fail", "faster than"),
-        (items.profile_item("gentle", "default", 1.0), "ok", "gentle"),
-        (items.profile_item("default", "default", 0.25), "warn", "25%"),
-        (items.camera_latency_item([], (0.03, 0.09)), "fail", "no frame"),
-        (items.camera_latency_item([0.06, 0.07], (0.03, 0.09)), "ok", "65 ms"),
-        (items.camera_latency_item([0.12, 0.13], (0.03, 0.09)), "fail", "30 ms to 90 ms"),
-        (items.camera_latency_item([0.001], (0.03, 0.09)), "warn", "less than"),
-        (items.command_latency_item([0.002], (0.005, 0.02)), "ok", "2 ms"),
-        (items.command_latency_item([0.05], (0.005, 0.02)), "fail", "50 ms"),
-        (items.command_latency_item([0.5], None), "fail", "500 ms"),
-        (items.command_latency_item([-0.5], (0.005, 0.02)), "fail", "clocks"),
-        (items.start_item(None, "live"), "unknown", "not known"),
-        (items.start_item("12 cm outside", "live"), "fail", "12 cm"),
-        (items.start_item("12 cm outside", "shadow"), "warn", "yourself"),
-        (items.start_item("", "live"), "ok", "began"),
+        (checks.check_mode("live", "shadow", False), "fail", "mode:=live"),
+        (checks.check_mode("shadow", "shadow", False), "ok", "nothing is sent"),
+        (checks.check_run_stop(None, "joint_trajectory"), "unknown", "cannot see"),
+        (checks.check_run_stop("runstop: the run-stop is pressed", "rosbridge"), "fail", "pressed"),
+        (checks.check_run_stop("unknown", "rosbridge"), "fail", "not reported"),
+        (checks.check_run_stop("ready", "rosbridge"), "ok", "released"),
+        (checks.check_controller("desired", "joint_trajectory", False), "ok", "desired state"),
+        (
+            checks.check_controller("measured", "joint_trajectory", False),
+            "fail", "interpolate_from_desired_state: true",
+        ),
+        (checks.check_controller("measured", "joint_trajectory", True), "fail", "the simulated one"),
+        (checks.check_controller("unknown", "joint_trajectory", False), "unknown", "cannot be seen"),
+        (checks.check_controller(None, "line", False), "unknown", "cannot be seen"),
+        (checks.check_controller(None, "rosbridge", False), "ok", "a Fetch's own"),
+        (checks.check_driver("fault", "the robot faulted"), "fail", "operate reset"),
+        (checks.check_driver("active", "enabled"), "fail", "operate stop"),
+        (checks.check_driver("hold", "no valid command"), "ok", "hold"),
+        (checks.check_joint_states(None, None), "fail", "none has come"),
+        (checks.check_joint_states(0.9, 120.0), "fail", "stale"),
+        (checks.check_joint_states(0.01, 50.0), "fail", "50 Hz"),
+        (checks.check_joint_states(0.01, 100.0), "ok", "100 Hz"),
+        (checks.check_torso(0.30, 0.35, 0.35), "fail", "the bundle needs 0.350 m"),
+        (checks.check_torso(0.35, 0.35, 0.30), "fail", "the driver's world needs 0.300 m"),
+        (checks.check_torso(0.355, 0.35, 0.35), "ok", "0.355 m"),
+        (checks.check_torso(0.355, None, 0.35), "unknown", "not known"),
+        (checks.check_profile("default", "gentle", 1.0), "fail", "faster than"),
+        (checks.check_profile("gentle", "default", 1.0), "ok", "gentle"),
+        (checks.check_profile("default", "default", 0.25), "warn", "25%"),
+        (checks.check_camera_latency([], (0.03, 0.09)), "fail", "no frame"),
+        (checks.check_camera_latency([0.06, 0.07], (0.03, 0.09)), "ok", "65 ms"),
+        (checks.check_camera_latency([0.12, 0.13], (0.03, 0.09)), "fail", "30 ms to 90 ms"),
+        (checks.check_camera_latency([0.001], (0.03, 0.09)), "warn", "less than"),
+        (checks.check_command_latency([0.002], (0.005, 0.02)), "ok", "2 ms"),
+        (checks.check_command_latency([0.05], (0.005, 0.02)), "fail", "50 ms"),
+        (checks.check_command_latency([0.5], None), "fail", "500 ms"),
+        (checks.check_command_latency([-0.5], (0.005, 0.02)), "fail", "clocks"),
+        (checks.check_start(None, "live"), "unknown", "not known"),
+        (checks.check_start("12 cm outside", "live"), "fail", "12 cm"),
+        (checks.check_start("12 cm outside", "shadow"), "warn", "yourself"),
+        (checks.check_start("", "live"), "ok", "began"),
     ],
 )  # fmt: skip
-def test_items(item: items.Item, state: str, word: str) -> None:
-    assert item.state == state
-    assert word in f"{item.reason} {item.next_step}"
-    assert item.next_step or item.state in ("ok", "unknown")
+def test_checks(check: checks.Check, state: str, word: str) -> None:
+    assert check.state == state
+    assert word in f"{check.reason} {check.next_step}"
+    assert check.next_step or check.state in ("ok", "unknown")
 
 
 PROPER = {
@@ -106,9 +109,9 @@ PROPER = {
 
 
 def test_one_commander() -> None:
-    assert items.commanders_item(PROPER, "joint_trajectory", "live").reason.endswith("arm_driver alone sends")
-    assert items.commanders_item(PROPER, "joint_trajectory", "shadow").reason.endswith("nobody sends")
-    by_rosbridge = items.commanders_item({graph.JOINT_COMMAND.name: [graph.POLICY_NODE]}, "rosbridge", "live")
+    assert checks.check_commanders(PROPER, "joint_trajectory", "live").reason.endswith("arm_driver alone sends")
+    assert checks.check_commanders(PROPER, "joint_trajectory", "shadow").reason.endswith("nobody sends")
+    by_rosbridge = checks.check_commanders({graph.JOINT_COMMAND.name: [graph.POLICY_NODE]}, "rosbridge", "live")
     assert by_rosbridge.state == "ok" and "ROS 1 cannot be seen" in by_rosbridge.reason
 
 
@@ -125,7 +128,7 @@ def test_one_commander() -> None:
     ],
 )
 def test_other_commanders_are_named(change: dict[str, list[str]], backend: str, mode: str, word: str) -> None:
-    item = items.commanders_item({**PROPER, **change}, backend, mode)
+    item = checks.check_commanders({**PROPER, **change}, backend, mode)
     assert item.state == "fail"
     assert word in item.next_step
 
@@ -166,7 +169,7 @@ def test_the_camera_is_where_it_was_trained(
     in_force: CameraCalibration | None, given: CameraCalibration | None, error: str, state: str, word: str
 ) -> None:
     told = None if in_force is None else CalibrationInForce("lab.yaml", in_force)
-    item = items.calibration_item(NOMINAL_CAMERA, told, given, error)
+    item = checks.check_calibration(NOMINAL_CAMERA, told, given, error)
     assert item.state == state
     assert word in f"{item.reason} {item.next_step}"
 

@@ -39,8 +39,8 @@ from fetch_sim2real.policy.manifest import (
 )
 from fetch_sim2real.policy.network import ActorSpec, ConvLayer, build_actor
 from fetch_sim2real.ros.heartbeat import Heartbeat
-from fetch_sim2real.ros.operator import Operator
 from fetch_sim2real.ros.session import RosSession
+from fetch_sim2real.ros.simulation_client import SimulationClient
 from fetch_sim2real.ros.topics import message_class, qos_profile
 from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.options import SimGraphOptions
@@ -137,7 +137,7 @@ class SimulatedGraph:
 
     supervisor: Supervisor
     session: RosSession
-    operator: Operator
+    operator: SimulationClient
     taps: dict[graph.Topic, Tap]
 
 
@@ -180,12 +180,12 @@ def simulated_graph(
     with running(processes, folder) as (supervisor, session):
         # Before everything else is connected, so that they miss nothing.
         taps = {topic: Tap(session, topic) for topic in tapped}
-        operator = Operator(session, options.backend)
+        operator = SimulationClient(session, options.backend)
         operator.wait_for_graph(START_LIMIT_S, False, options.camera)
         yield SimulatedGraph(supervisor, session, operator, taps)
 
 
-def run_episode(operator: Operator, seed: int, limit_s: float = 40.0) -> dict[str, Any]:
+def run_episode(operator: SimulationClient, seed: int, limit_s: float = 40.0) -> dict[str, Any]:
     """One episode as the command line runs it; the bridge's outcome."""
     start = operator.reset(seed, False)
     operator.state_goal(start)

@@ -50,7 +50,7 @@ def start_moving(cell: SimulatedGraph) -> None:
         start = cell.operator.reset(0, False)
         cell.operator.state_goal(start)
         cell.operator.enable_driver()
-        cell.operator.call(graph.SIM_RESUME)
+        cell.operator.stack.demand(graph.SIM_RESUME)
         try:
             return wait_until_moving(cell)
         except GraphError:

@@ -98,7 +98,7 @@ def check(context: typer.Context, as_json: Annotated[bool, typer.Option("--json"
     with _steps(context) as steps:
         check_list = steps.check()
         if as_json:
-            typer.echo(json.dumps([asdict(item) for item in check_list.items], indent=2))
+            typer.echo(json.dumps([asdict(one) for one in check_list.checks], indent=2))
         else:
             print_check_list(check_list, make_console())
         if check_list.failed:
@@ -124,7 +124,7 @@ def goal(
 
     with _steps(context) as steps:
         if frame is None:
-            bundle = steps.known.bundle
+            bundle = steps.stack_info.bundle
             frame = BASE_FRAME if bundle is None else bundle.manifest.goal.frame
         steps.hold()
         accepted, reason = steps.goal(Goal(frame, np.array([x, y, z])))
@@ -138,7 +138,7 @@ def to_start(context: typer.Context) -> None:
     """Move the arm slowly to where training began; Ctrl-C stops it."""
     with _steps(context, keeps_going=False) as steps:
         steps.hold()
-        steps.link.session.spin(0.5)
+        steps.client.session.spin(0.5)
         move = steps.plan_to_start()
         choices: Choices = context.obj
         question = f"The arm will move for about {move.least_duration_s:.0f} s or more. Go on?"

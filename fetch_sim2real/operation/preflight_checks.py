@@ -1,4 +1,4 @@
-"""The items of the operator's check list, each judged from plain values: state, reason, next step."""
+"""The preflight checks of the operator's check list, each judged from plain values: state, reason, next step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fetch_sim2real.graph import JOINT_TRAJECTORY, ROSBRIDGE
 from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.stack.graph_check import wrong_rate_words
 
-ItemState = Literal["ok", "warn", "fail", "unknown"]
+CheckState = Literal["ok", "warn", "fail", "unknown"]
 # The kinematics and the safety scene hold for one height of the torso; the nodes refuse beyond this too.
 TORSO_TOLERANCE_M: Final = 0.01
 JOINT_SILENCE_LIMIT_S: Final = 0.5
@@ -26,190 +26,193 @@ _NEEDS_RESET: Final = ("stopped", "fault")
 
 
 @dataclass(frozen=True)
-class Item:
+class Check:
     """One line of the check list. Only "fail" stands in the way of a run; "unknown" is left to the human."""
 
     name: str
-    state: ItemState
+    state: CheckState
     reason: str
     next_step: str = ""
 
 
-def mode_item(wanted: str, mode: str, is_simulated: bool) -> Item:
+def check_mode(wanted: str, mode: str, is_simulated: bool) -> Check:
     """Whether the driver sends to the arm, as the operator means it to."""
     what = "nothing is sent to the arm" if mode == "shadow" else "the arm will move"
     if mode != wanted:
-        return Item(
+        return Check(
             "mode", "fail", f"the driver runs in mode {mode}, asked for is {wanted}",
             f"start the driver with mode:={wanted}, or operate with --mode {mode}",
         )  # fmt: skip
-    return Item("mode", "ok", f"{mode}: {what}" + (" (it is a simulated one)" if is_simulated else ""))
+    return Check("mode", "ok", f"{mode}: {what}" + (" (it is a simulated one)" if is_simulated else ""))
 
 
-def driver_item(state: str, reason: str) -> Item:
+def check_driver(state: str, reason: str) -> Check:
     """Whether the driver can be enabled from where it is."""
     if not state:
-        return Item("driver", "fail", "the driver says nothing on /diagnostics", "start arm_driver, or see its log")
+        return Check("driver", "fail", "the driver says nothing on /diagnostics", "start arm_driver, or see its log")
     if state == "active":
-        return Item("driver", "fail", "the driver is active: a run is going on", "end it: operate stop, operate reset")
+        return Check("driver", "fail", "the driver is active: a run is going on", "end it: operate stop, operate reset")
     if state in _NEEDS_RESET:
-        return Item("driver", "fail", f"{state}: {reason}", "remove the cause, then: operate reset")
-    return Item("driver", "ok", f"{state}: {reason}")
+        return Check("driver", "fail", f"{state}: {reason}", "remove the cause, then: operate reset")
+    return Check("driver", "ok", f"{state}: {reason}")
 
 
-def run_stop_item(robot: str | None, backend: str) -> Item:
+def check_run_stop(robot: str | None, backend: str) -> Check:
     """``robot``: what the back end says of the robot, None if it cannot see it."""
     look = "look at the robot: its run-stop has to be released, and yours within reach"
     if robot is None:
-        return Item("run-stop", "unknown", f"the back end '{backend}' cannot see it", look)
+        return Check("run-stop", "unknown", f"the back end '{backend}' cannot see it", look)
     if robot == "ready":
-        return Item("run-stop", "ok", "released, the robot is ready")
+        return Check("run-stop", "ok", "released, the robot is ready")
     if robot == "unknown":
-        return Item("run-stop", "fail", "the robot has not reported its state", "check the link to the robot")
-    return Item("run-stop", "fail", robot, "clear it at the robot: the arm gets power back when it is released")
+        return Check("run-stop", "fail", "the robot has not reported its state", "check the link to the robot")
+    return Check("run-stop", "fail", robot, "clear it at the robot: the arm gets power back when it is released")
 
 
-def controller_item(starts_from: str | None, backend: str, is_simulated: bool) -> Item:
+def check_controller(starts_from: str | None, backend: str, is_simulated: bool) -> Check:
     """``starts_from``: what the driver knows of the arm's controller, None if its back end cannot know."""
     name, advice = "controller", "set interpolate_from_desired_state: true, as in config/controllers.yaml"
     if backend == ROSBRIDGE:
-        return Item(name, "ok", "a Fetch's own: it starts new trajectories from the desired state")
+        return Check(name, "ok", "a Fetch's own: it starts new trajectories from the desired state")
     whose = "the simulated one" if is_simulated else "the arm's"
     if starts_from == "desired":
-        return Item(name, "ok", f"{whose} starts new trajectories from the desired state")
+        return Check(name, "ok", f"{whose} starts new trajectories from the desired state")
     if starts_from == "measured":
-        return Item(name, "fail", f"{whose} starts new trajectories from the measured state: it lags and jerks", advice)
-    return Item(
+        reason = f"{whose} starts new trajectories from the measured state: it lags and jerks"
+        return Check(name, "fail", reason, advice)
+    return Check(
         name, "unknown", "where it starts new trajectories from cannot be seen: no node tells of its parameters", advice
     )
 
 
-def joint_states_item(silence_s: float | None, rate_hz: float | None) -> Item:
+def check_joint_states(silence_s: float | None, rate_hz: float | None) -> Check:
     """``silence_s``: wall time since the last new joint state, None if none has come; ``rate_hz`` is the arm's."""
     step = "check that the robot publishes /joint_states, and that its clock and this machine's agree"
     if silence_s is None:
-        return Item("joint states", "fail", "none has come", step)
+        return Check("joint states", "fail", "none has come", step)
     if silence_s > JOINT_SILENCE_LIMIT_S:
-        return Item("joint states", "fail", f"stale: the last new one came {silence_s:.1f} s ago", step)
+        return Check("joint states", "fail", f"stale: the last new one came {silence_s:.1f} s ago", step)
     if rate_hz is None:
-        return Item("joint states", "fail", "too few to tell their rate", step)
+        return Check("joint states", "fail", "too few to tell their rate", step)
     if words := wrong_rate_words(graph.JOINT_STATES, rate_hz):
-        return Item("joint states", "fail", words, step)
-    return Item("joint states", "ok", f"fresh, {rate_hz:.0f} Hz")
+        return Check("joint states", "fail", words, step)
+    return Check("joint states", "ok", f"fresh, {rate_hz:.0f} Hz")
 
 
-def torso_item(measured_m: float | None, bundle_m: float | None, world_m: float | None) -> Item:
+def check_torso(measured_m: float | None, bundle_m: float | None, world_m: float | None) -> Check:
     """Heights of the torso: measured, of the bundle, of the driver's world."""
     if measured_m is None:
-        return Item("torso", "fail", "no joint state has told its height", "check the robot's /joint_states")
+        return Check("torso", "fail", "no joint state has told its height", "check the robot's /joint_states")
     for whose, height_m in (("the bundle", bundle_m), ("the driver's world", world_m)):
         if height_m is not None and abs(measured_m - height_m) > TORSO_TOLERANCE_M:
-            return Item(
+            return Check(
                 "torso", "fail", f"at {measured_m:.3f} m, {whose} needs {height_m:.3f} m",
                 f"bring the torso to {height_m:.3f} m, or correct the world file",
             )  # fmt: skip
     if bundle_m is None or world_m is None:
-        return Item("torso", "unknown", f"at {measured_m:.3f} m; bundle or world are not known here")
-    return Item("torso", "ok", f"at {measured_m:.3f} m, as bundle and world say")
+        return Check("torso", "unknown", f"at {measured_m:.3f} m; bundle or world are not known here")
+    return Check("torso", "ok", f"at {measured_m:.3f} m, as bundle and world say")
 
 
-def calibration_item(
+def check_calibration(
     camera: CameraRecord | None,
     in_force: CalibrationInForce | None,
     given: CameraCalibration | None,
     error: str,
-) -> Item:
+) -> Check:
     """Which calibration the policy node goes by, and whether the camera stands where the actor was trained to see from.
 
     ``given`` is the operator's own file, if any; ``error``: why one of the two cannot be read.
     """
     name, launch = "calibration", "start robot.launch.py with calibration:=FILE"
     if error:
-        return Item(name, "fail", error, "fetch-sim2real calibrate-camera")
+        return Check(name, "fail", error, "fetch-sim2real calibrate-camera")
     source = "none in force" if in_force is None else f"in force: {in_force.file}"
     calibration = given if in_force is None else in_force.calibration
     if calibration is None:
-        return Item(
+        return Check(
             name, "unknown", f"{source}: the camera is taken to be where it was in training",
             f"fetch-sim2real calibrate-camera, then {launch}",
         )  # fmt: skip
     if in_force is not None and given is not None and given != in_force.calibration:
-        return Item(
+        return Check(
             name, "fail", f"{source} of {in_force.calibration.date}, given is another of {given.date}",
             f"{launch}, or operate without --calibration",
         )  # fmt: skip
     if in_force is None:
         source += ", given is one"
     if camera is None:
-        return Item(name, "unknown", f"{source} of {calibration.date}; the bundle is not known here")
+        return Check(name, "unknown", f"{source} of {calibration.date}; the bundle is not known here")
     verdict = judge(camera, calibration.base_T_camera.pose())
     offset_mm = 1e3 * float(np.linalg.norm(verdict.offset.position_m))
     angle_deg = np.rad2deg(verdict.offset.angle_rad)
     words = f"{source} of {calibration.date}: {offset_mm:.0f} mm and {angle_deg:.1f} deg from nominal"
     if verdict.inside and in_force is None:
-        return Item(name, "warn", f"{words}, within what was trained", f"{launch}, so that goals in its frame go by it")
+        step = f"{launch}, so that goals in its frame go by it"
+        return Check(name, "warn", f"{words}, within what was trained", step)
     if verdict.inside:
-        return Item(name, "ok", f"{words}, within what was trained")
-    return Item(name, "fail", f"{words}, outside of what was trained", verdict.advice())
+        return Check(name, "ok", f"{words}, within what was trained")
+    return Check(name, "fail", f"{words}, outside of what was trained", verdict.advice())
 
 
-def profile_item(trained: str, driver: str, speed_scale: float) -> Item:
+def check_profile(trained: str, driver: str, speed_scale: float) -> Check:
     """Whether the driver's limits let the actor move as it was trained to."""
     if driver not in PROFILES or trained not in PROFILES:
-        return Item("limits", "fail", f"profile '{driver}' or '{trained}' is unknown", f"one of {', '.join(PROFILES)}")
+        return Check("limits", "fail", f"profile '{driver}' or '{trained}' is unknown", f"one of {', '.join(PROFILES)}")
     if PROFILES[trained].is_faster_than(PROFILES[driver]):
-        return Item(
+        return Check(
             "limits", "fail", f"the actor was trained with '{trained}', faster than the driver's '{driver}'",
             f"start the driver with profile:={trained}, or take an actor trained with '{driver}'",
         )  # fmt: skip
     if speed_scale < 1.0:
-        return Item(
+        return Check(
             "limits", "warn", f"profile '{driver}', speed capped at {speed_scale:.0%}: slower than in training",
             "fine for a first run; judge success without the cap",
         )  # fmt: skip
-    return Item("limits", "ok", f"profile '{driver}', the actor was trained with '{trained}'")
+    return Check("limits", "ok", f"profile '{driver}', the actor was trained with '{trained}'")
 
 
-def camera_latency_item(latency_s: Sequence[float], trained_s: tuple[float, float] | None) -> Item:
+def check_camera_latency(latency_s: Sequence[float], trained_s: tuple[float, float] | None) -> Check:
     """``latency_s``: age of frames at receipt, stamp to here."""
     name, step = "camera latency", "check camera, USB and clocks (stamps are compared with this machine's clock)"
     if not latency_s:
-        return Item(name, "fail", "no frame has come", "check that the camera streams: fetch-sim2real check-graph")
+        return Check(name, "fail", "no frame has come", "check that the camera streams: fetch-sim2real check-graph")
     return _latency(name, latency_s, trained_s, step)
 
 
-def command_latency_item(age_s: Sequence[float], trained_s: tuple[float, float] | None) -> Item:
+def check_command_latency(age_s: Sequence[float], trained_s: tuple[float, float] | None) -> Check:
     """``age_s``: age of joint states at receipt, the arm at rest: the part of the way that can be seen without motion.
 
     What is older than the joint states may be is unfit whatever was trained.
     """
     name, step = "command latency", "check the network to the robot, and that both clocks agree"
     if not age_s:
-        return Item(name, "fail", "no joint state has come", step)
+        return Check(name, "fail", "no joint state has come", step)
     median_s = float(np.median(age_s))
     if median_s > _JOINT_AGE_LIMIT_S or median_s < -0.01:
-        return Item(name, "fail", f"joint states are {_ms(median_s)} old when they arrive", step)
+        return Check(name, "fail", f"joint states are {_ms(median_s)} old when they arrive", step)
     return _latency(name, age_s, None if trained_s is None else (0.0, trained_s[1]), step)
 
 
-def _latency(name: str, values_s: Sequence[float], trained_s: tuple[float, float] | None, step: str) -> Item:
+def _latency(name: str, values_s: Sequence[float], trained_s: tuple[float, float] | None, step: str) -> Check:
     median_s, most_s = float(np.median(values_s)), float(np.max(values_s))
     measured = f"{_ms(median_s)} (median of {len(values_s)}, at most {_ms(most_s)})"
     if trained_s is None:
-        return Item(name, "unknown", f"{measured}; the bundle is not known here")
+        return Check(name, "unknown", f"{measured}; the bundle is not known here")
     trained = f"trained with {_ms(trained_s[0])} to {_ms(trained_s[1])}"
     if median_s > trained_s[1] + 1e-3:
-        return Item(name, "fail", f"{measured}, {trained}", step)
+        return Check(name, "fail", f"{measured}, {trained}", step)
     if median_s < trained_s[0] - 1e-3:
-        return Item(name, "warn", f"{measured}, less than it was {trained}", "check what the stamps of the frames mean")
-    return Item(name, "ok", f"{measured}, {trained}")
+        step = "check what the stamps of the frames mean"
+        return Check(name, "warn", f"{measured}, less than it was {trained}", step)
+    return Check(name, "ok", f"{measured}, {trained}")
 
 
 def _ms(seconds: float) -> str:
     return f"{1e3 * seconds:.0f} ms"
 
 
-def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode: str) -> Item:
+def check_commanders(publishers: Mapping[str, Sequence[str]], backend: str, mode: str) -> Check:
     """``publishers``: names of the nodes that publish each topic, or send goals to each action, that moves the arm."""
     # A shadow is announced there too, although nothing comes of it.
     sends: tuple[str, ...] = (graph.ARM_DRIVER,) if backend == JOINT_TRAJECTORY else ()
@@ -223,25 +226,25 @@ def commanders_item(publishers: Mapping[str, Sequence[str]], backend: str, mode:
         there = sorted(publishers.get(topic, ()))
         strangers = [name for name in there if name not in wanted] or there[len(wanted) :]
         if strangers:
-            return Item(
+            return Check(
                 "commanders", "fail",
                 f"{topic} is sent to by {', '.join(there)}, expected {', '.join(wanted) or 'nobody'}",
                 f"end {', '.join(strangers)}",
             )  # fmt: skip
         if len(there) < len(wanted):
-            return Item("commanders", "fail", f"nobody publishes {topic}", f"start {', '.join(wanted)}")
+            return Check("commanders", "fail", f"nobody publishes {topic}", f"start {', '.join(wanted)}")
     sender = "nobody sends" if mode == "shadow" else f"{graph.ARM_DRIVER} alone sends"
     if not sends:
         sender += " (what others send in ROS 1 cannot be seen from here)"
-    return Item("commanders", "ok", f"{graph.POLICY_NODE} alone commands, {sender}")
+    return Check("commanders", "ok", f"{graph.POLICY_NODE} alone commands, {sender}")
 
 
-def start_item(departure: str | None, mode: str) -> Item:
+def check_start(departure: str | None, mode: str) -> Check:
     """``departure``: see ``departure_from``; None if it cannot be told."""
     if departure is None:
-        return Item("start", "unknown", "where training began is not known here", "bring the arm there yourself")
+        return Check("start", "unknown", "where training began is not known here", "bring the arm there yourself")
     if departure and mode == "shadow":
-        return Item("start", "warn", departure, "move the arm yourself to see what the actor does from a proper start")
+        return Check("start", "warn", departure, "move the arm yourself to see what the actor does from a proper start")
     if departure:
-        return Item("start", "fail", departure, "operate to-start, or answer yes when it is offered")
-    return Item("start", "ok", "the arm is where training began")
+        return Check("start", "fail", departure, "operate to-start, or answer yes when it is offered")
+    return Check("start", "ok", "the arm is where training began")

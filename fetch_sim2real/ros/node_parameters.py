@@ -7,6 +7,7 @@ from typing import Final
 
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.client import Client
 
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.ros.session import RosSession
@@ -15,7 +16,7 @@ _ANSWER_LIMIT_S: Final = 10.0
 
 
 def read_parameters(session: RosSession, node: str, names: Sequence[str]) -> dict[str, bool | str]:
-    """Values of a node's bool and text parameters; GraphError if it does not answer."""
+    """Return the values of a node's bool and text parameters; GraphError if it does not answer."""
     client = session.node.create_client(GetParameters, f"{node}/get_parameters")
     what = f"answer from {client.service_name}"
     try:
@@ -30,24 +31,28 @@ def read_parameters(session: RosSession, node: str, names: Sequence[str]) -> dic
         session.node.destroy_client(client)
 
 
-def set_parameters(session: RosSession, node: str, values: Mapping[str, bool | int | float | str]) -> None:
-    """Set parameters of a node; GraphError with its reason if it refuses one."""
-    client = session.node.create_client(SetParameters, f"{node}/set_parameters")
+def set_parameters(
+    session: RosSession, node: str, values: Mapping[str, bool | int | float | str], client: Client | None = None
+) -> None:
+    """Set parameters of a node; GraphError with its reason if it refuses one.
+
+    ``client`` is that of its service, where it is asked again and again; without it one is made for this call.
+    """
+    if client is None:
+        client = session.node.create_client(SetParameters, f"{node}/set_parameters")
+        try:
+            set_parameters(session, node, values, client)
+        finally:
+            session.node.destroy_client(client)
+        return
     what = f"answer from {client.service_name}"
-    try:
-        session.wait_until(client.service_is_ready, _ANSWER_LIMIT_S, lambda: what)
-        future = client.call_async(SetParameters.Request(parameters=parameter_messages(values)))
-        session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: what)
-        for result in future.result().results:
-            if not result.successful:
-                raise GraphError(f"{node} refuses {dict(values)}: {result.reason}")
-    finally:
-        session.node.destroy_client(client)
-
-
-def parameter_messages(values: Mapping[str, bool | int | float | str]) -> list[Parameter]:
-    """Names and values as messages."""
-    return [Parameter(name=name, value=_value(value)) for name, value in values.items()]
+    session.wait_until(client.service_is_ready, _ANSWER_LIMIT_S, lambda: what)
+    messages = [Parameter(name=name, value=_value(value)) for name, value in values.items()]
+    future = client.call_async(SetParameters.Request(parameters=messages))
+    session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: what)
+    for result in future.result().results:
+        if not result.successful:
+            raise GraphError(f"{node} refuses {dict(values)}: {result.reason}")
 
 
 def _value(value: bool | int | float | str) -> ParameterValue:

@@ -12,14 +12,34 @@ from fetch_sim2real import graph
 from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.operation.log import OUTCOMES
+from fetch_sim2real.ros.client import StackClient
+from fetch_sim2real.ros.node_parameters import set_parameters
 from fetch_sim2real.ros.operate.check_list import CheckList, print_check_list
-from fetch_sim2real.ros.operate.simulated import SimulatedWorld
 from fetch_sim2real.ros.operate.steps import Steps
 from fetch_sim2real.ros.operate.terminal import Terminal
 from fetch_sim2real.types import Goal
 
 DEFAULT_TRIAL_S: Final = 10.0
 _WORDS_EVERY_S: Final = 1.0
+# Long enough for an afternoon at the terminal: when an episode is over, the world stands still.
+LONG_EPISODE_S: Final = 36_000.0
+
+
+class SimulatedWorld:
+    """The simulated world as the operator meets it: somebody has to put the block back, and let time run."""
+
+    def __init__(self, client: StackClient, seed: int) -> None:
+        self._client = client
+        self.seed = seed
+
+    def begin(self) -> None:
+        """Put arm and object at the start of ``seed`` and let time run; the next one begins with the next seed."""
+        set_parameters(self._client.session, graph.SIM_BRIDGE, {"seed": self.seed})
+        self._client.demand(graph.SIM_RESET)
+        self._client.demand(graph.SIM_RESUME)
+        self.seed += 1
+        # Until joint states and frames of the new time are what is heard.
+        self._client.session.spin(0.5)
 
 
 class Dialogue:
@@ -28,7 +48,7 @@ class Dialogue:
     def __init__(self, steps: Steps, terminal: Terminal, trial_s: float | None, world: SimulatedWorld | None) -> None:
         """``trial_s``: the longest that a run may take; ``world``: there is one only in simulation."""
         self._steps, self._terminal, self._world = steps, terminal, world
-        self._trial_s = trial_s or steps.known.trial_s or DEFAULT_TRIAL_S
+        self._trial_s = trial_s or steps.stack_info.trial_s or DEFAULT_TRIAL_S
         self._print = terminal.console.print
 
     def run(self) -> bool:
@@ -70,7 +90,7 @@ class Dialogue:
 
     def _offer_move(self, check_list: CheckList) -> bool:
         """If the arm's place is all that is wrong, offer to change it; whether something was done."""
-        if [item.name for item in check_list.failed] != ["start"]:
+        if [check.name for check in check_list.failed] != ["start"]:
             return False
         try:
             move = self._steps.plan_to_start()
@@ -92,7 +112,7 @@ class Dialogue:
 
     def _state_goal(self) -> bool:
         """Ask for goals until one is accepted; False if the human gives up."""
-        manifest = None if self._steps.known.bundle is None else self._steps.known.bundle.manifest
+        manifest = None if self._steps.stack_info.bundle is None else self._steps.stack_info.bundle.manifest
         frame = graph.BASE_FRAME if manifest is None else manifest.goal.frame
         if manifest is not None:
             lower, upper = manifest.goal.lower_m, manifest.goal.upper_m
@@ -132,18 +152,18 @@ class Dialogue:
 
     def _watch(self) -> str:
         """Let the policy act; why it came to an end."""
-        link, begin_s = self._steps.link, time.monotonic()
-        link.shadow.forget()
+        client, begin_s = self._steps.client, time.monotonic()
+        self._steps.monitors.shadow.forget()
         words_s = begin_s
         with self._terminal.any_key() as pressed:
             while True:
-                link.session.spin(0.05)
+                client.session.spin(0.05)
                 now_s = time.monotonic()
                 if pressed():
                     return "a key was pressed"
                 # A shadow is put back onto the arm, which does not follow it, again and again.
-                if not link.is_followed and self._steps.expected.mode != "shadow":
-                    return f"the driver does not follow any more: {link.last_decision}"
+                if not client.is_followed and self._steps.expected.mode != "shadow":
+                    return f"the driver does not follow any more: {client.last_outcome}"
                 if now_s - begin_s >= self._trial_s:
                     return f"{self._trial_s:g} s are over"
                 if now_s - words_s >= _WORDS_EVERY_S:
@@ -151,10 +171,10 @@ class Dialogue:
                     self._print(f"  {now_s - begin_s:4.0f} s  {self._words()}", highlight=False)
 
     def _words(self) -> str:
-        shadow = self._steps.link.shadow
-        if shadow.count == 0 or shadow.end is None or self._steps.known.workcell is None:
-            return self._steps.link.last_decision
-        grip_m = grip_position(shadow.end, self._steps.known.workcell.torso_height_m)
+        shadow = self._steps.monitors.shadow
+        if shadow.count == 0 or shadow.end is None or self._steps.stack_info.workcell is None:
+            return self._steps.client.last_outcome
+        grip_m = grip_position(shadow.end, self._steps.stack_info.workcell.torso_height_m)
         return f"shadow: {shadow.count} not sent, the last would end with the gripper at {_place(grip_m)} m"
 
     def _label(self) -> None:

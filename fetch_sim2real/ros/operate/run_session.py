@@ -13,12 +13,12 @@ from rich.console import Console
 from fetch_sim2real import graph
 from fetch_sim2real.common.stop_request import StopRequest
 from fetch_sim2real.operation.log import OperationLog
+from fetch_sim2real.ros.client import StackClient
 from fetch_sim2real.ros.operate.choices import Choices
-from fetch_sim2real.ros.operate.dialogue import Dialogue
-from fetch_sim2real.ros.operate.link import RobotLink
-from fetch_sim2real.ros.operate.simulated import LONG_EPISODE_S, SimulatedWorld
+from fetch_sim2real.ros.operate.dialogue import LONG_EPISODE_S, Dialogue, SimulatedWorld
 from fetch_sim2real.ros.operate.steps import Steps
 from fetch_sim2real.ros.operate.terminal import Terminal
+from fetch_sim2real.ros.operate.topic_monitors import TopicMonitors
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.options import SimGraphOptions
@@ -27,6 +27,15 @@ from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE, claim_domain
 
 _START_LIMIT_S = 60.0
 _ATTACH_LIMIT_S = 15.0
+
+
+def wait_for_stack(client: StackClient, monitors: TopicMonitors, limit_s: float) -> None:
+    """Wait until policy and driver are there, connected, and have said something; GraphError names who is not."""
+
+    def missing() -> list[str]:
+        return client.missing() + monitors.missing()
+
+    client.session.wait_until(lambda: not missing(), limit_s, lambda: " and no ".join(missing()[:3]))
 
 
 @contextmanager
@@ -38,17 +47,17 @@ def entered(choices: Choices, watch: Callable[[], None], limit_s: float | None) 
     Up to ``limit_s`` are waited for the nodes; None waits for nothing but what a step itself needs.
     """
     with RosSession(graph.OPERATOR, watch, namespace=choices.namespace) as session:
-        link = RobotLink(session)
+        client, monitors = StackClient(session), TopicMonitors(session)
         if limit_s is not None:
-            link.wait_for_nodes(limit_s)
-        steps = Steps(link, OperationLog(choices.log), choices.expected)
+            wait_for_stack(client, monitors, limit_s)
+        steps = Steps(client, monitors, OperationLog(choices.log), choices.expected)
         try:
             if choices.expected.speed is not None:
                 steps.cap_speed(choices.expected.speed)
             yield steps
         finally:
             steps.make_safe()
-            link.heartbeat.stop()
+            client.heartbeat.stop()
 
 
 def run_dialogue(
@@ -67,8 +76,8 @@ def run_dialogue(
         limit_s = _ATTACH_LIMIT_S if simulated_policy is None else _START_LIMIT_S
         console.print("looking for policy and driver")
         steps = resources.enter_context(entered(choices, watch, limit_s))
-        terminal = Terminal(steps.link.session, console, choices.assume_yes)
-        world = SimulatedWorld(steps.link, seed) if steps.link.is_simulated else None
+        terminal = Terminal(steps.client.session, console, choices.assume_yes)
+        world = SimulatedWorld(steps.client, seed) if steps.client.is_simulated else None
         return Dialogue(steps, terminal, trial_s, world).run()
 
 

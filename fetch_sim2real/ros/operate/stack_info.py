@@ -1,4 +1,4 @@
-"""What is known on this machine of the policy and the world that the nodes run with."""
+"""Stack info: the policy and the world that the nodes run with, as far as this machine has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fetch_sim2real import graph
 from fetch_sim2real.arm.collision import CollisionModel
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.errors import BundleError, FetchSim2RealError
-from fetch_sim2real.operation.preflight_checks import Item
+from fetch_sim2real.operation.preflight_checks import Check
 from fetch_sim2real.operation.start_region import StartRegion, start_region_of
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
@@ -26,7 +26,7 @@ Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
-class Known:
+class StackInfo:
     """Bundle and worlds, loaded and verified here; None where this machine does not have them.
 
     ``workcell`` is the driver's, ``world`` the simulation's sections of the same file where it has them. ``region`` is
@@ -51,26 +51,26 @@ class Known:
         task = self.world.tasks.get(self.bundle.manifest.task)
         return None if task is None else task.episode_s
 
-    def bundle_item(self, running_sha256: str) -> Item:
+    def check_bundle(self, running_sha256: str) -> Check:
         """Whether the bundle is whole, and the one that the node has loaded."""
         if self.bundle is None:
             if self.bundle_error:
-                return Item("bundle", "fail", self.bundle_error, "export the bundle again, or take another")
-            return Item(
+                return Check("bundle", "fail", self.bundle_error, "export the bundle again, or take another")
+            return Check(
                 "bundle", "unknown", f"{self.policy_folder} is not on this machine; the node verified it at its start"
             )
         manifest, sha256 = self.bundle.manifest, self.bundle.sha256
         if sha256 != running_sha256:
-            return Item(
+            return Check(
                 "bundle", "fail", f"the node runs {running_sha256[:12] or 'nothing'}, the folder holds {sha256[:12]}",
                 "the folder was changed after the start: start policy_node again",
             )  # fmt: skip
         success = manifest.success
         measured = "" if success is None else f", {success.rate:.0%} success in {success.world}"
-        return Item("bundle", "ok", f"{manifest.task} {sha256[:12]}: hashes and golden actions agree{measured}")
+        return Check("bundle", "ok", f"{manifest.task} {sha256[:12]}: hashes and golden actions agree{measured}")
 
 
-def learn(session: RosSession) -> Known:
+def read_stack_info(session: RosSession) -> StackInfo:
     """Ask the nodes what they run with, and load the same here. GraphError if they do not answer."""
     policy = str(read_parameters(session, graph.POLICY_NODE, ("policy",))["policy"])
     driver = read_parameters(session, graph.ARM_DRIVER, ("world", "backend"))
@@ -82,7 +82,7 @@ def learn(session: RosSession) -> Known:
         ik = DifferentialIk(bundle.manifest.torso_height_m)
         region = _region(bundle)
     model = None if workcell is None else CollisionModel(workcell.scene())
-    return Known(policy, str(driver["backend"]), bundle, bundle_error, workcell, world, region, model, ik)
+    return StackInfo(policy, str(driver["backend"]), bundle, bundle_error, workcell, world, region, model, ik)
 
 
 def _read(load: Callable[[str, Path], Content], world: str) -> Content | None:

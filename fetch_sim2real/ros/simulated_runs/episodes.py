@@ -10,7 +10,7 @@ from typing import Any
 
 from fetch_sim2real.evaluation.result import EpisodeResult
 from fetch_sim2real.messages.motion import LIMITED, is_refused, reason_of
-from fetch_sim2real.ros.operator import Operator, Start
+from fetch_sim2real.ros.simulation_client import SimulationClient, Start
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 
 
@@ -82,7 +82,7 @@ class Run:
 
 
 def run_episodes(
-    operator: Operator,
+    operator: SimulationClient,
     run: Run,
     seeds: Sequence[int],
     move_block: bool,
@@ -109,12 +109,13 @@ def run_episodes(
 
 
 def _result(start: Start, outcome: dict[str, Any]) -> EpisodeResult:
+    x_m, y_m, z_m = start.goal.position_m
     return EpisodeResult(
         seed=start.seed,
         success=outcome["success"],
         final_distance_m=outcome["final_distance_m"],
         steps=outcome["steps"],
         start_ns=start.now_ns,
-        goal_frame=start.goal_frame,
-        goal_m=start.goal_m,
+        goal_frame=start.goal.frame_id,
+        goal_m=(float(x_m), float(y_m), float(z_m)),
     )

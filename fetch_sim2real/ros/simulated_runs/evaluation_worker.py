@@ -18,9 +18,9 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.evaluation.evidence import SeedResult, SeedTiming
 from fetch_sim2real.evaluation.result import LatencyRecord
 from fetch_sim2real.evaluation.suite import Case
-from fetch_sim2real.ros.operator import Operator
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.simulated_runs.episodes import Episode, Run, run_episodes
+from fetch_sim2real.ros.simulation_client import SimulationClient
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.options import SimGraphOptions
@@ -89,14 +89,14 @@ def _run_graph(options: SimGraphOptions, parts: list[Part], logs: Path, output: 
             supervisor.check()
 
         with RosSession(graph.OPERATOR, watch) as session:
-            operator = Operator(session)
+            operator = SimulationClient(session)
             operator.wait_for_graph(_GRAPH_LIMIT_S, recording=False)
             operator.refuse_strangers()
             for part in parts:
                 _run_part(operator, part, output)
 
 
-def _run_part(operator: Operator, part: Part, output: TextIO) -> None:
+def _run_part(operator: SimulationClient, part: Part, output: TextIO) -> None:
     case = part.case
     episode_s = load_world(case.world, paths.worlds_dir()).episode_of(find_task(task_of(case))).episode_s
     limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * episode_s

@@ -20,10 +20,11 @@ from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.evaluation.provenance import git_revision, policy_sha256
 from fetch_sim2real.evaluation.result import Latencies, LatencyRecord, RunResult, success_of, write_result
-from fetch_sim2real.ros.operator import Operator
+from fetch_sim2real.ros.node_parameters import read_parameters
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.simulated_runs.episodes import Episode, Run, run_episodes
 from fetch_sim2real.ros.simulated_runs.settings import BRIDGE_PARAMETERS, SimSettings, attached
+from fetch_sim2real.ros.simulation_client import SimulationClient
 from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.processes import sim_graph
 
@@ -110,7 +111,7 @@ def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console:
             supervisor.check()
 
         with RosSession(graph.OPERATOR, watch) as session:
-            operator = Operator(session, options.backend)
+            operator = SimulationClient(session, options.backend)
             with console.status("starting the graph"):
                 operator.wait_for_graph(_GRAPH_LIMIT_S, bool(options.record), options.camera)
             _run_row(settings, operator, console, run, options.camera)
@@ -118,19 +119,19 @@ def _run_launched(settings: SimSettings, logs: Path, stop: StopRequest, console:
 
 def _run_attached(settings: SimSettings, stop: StopRequest, console: Console, run: Run) -> SimSettings:
     with RosSession(graph.OPERATOR, stop.check, namespace=settings.namespace) as session:
-        operator = Operator(session)
+        operator = SimulationClient(session)
         with console.status("looking for the graph"):
-            bridge = operator.read_parameters(graph.SIM_BRIDGE, BRIDGE_PARAMETERS)
+            bridge = read_parameters(session, graph.SIM_BRIDGE, BRIDGE_PARAMETERS)
             camera_source = str(bridge["camera_source"])
             operator.set_backend(str(bridge["backend"]))
             operator.wait_for_graph(_ATTACH_LIMIT_S, recording=False, camera_source=camera_source)
-        policy = str(operator.read_parameters(graph.POLICY_NODE, ("policy",))["policy"])
+        policy = str(read_parameters(session, graph.POLICY_NODE, ("policy",))["policy"])
         settings = attached(settings, bridge, policy)
         _run_row(settings, operator, console, run, camera_source)
     return settings
 
 
-def _run_row(settings: SimSettings, operator: Operator, console: Console, run: Run, camera_source: str) -> None:
+def _run_row(settings: SimSettings, operator: SimulationClient, console: Console, run: Run, camera_source: str) -> None:
     operator.refuse_strangers(camera_source)
     limit_s = _EPISODE_LIMIT_S + _EPISODE_LIMIT_FACTOR * settings.world.episode_of(settings.task).episode_s
     with _progress(console) as progress:

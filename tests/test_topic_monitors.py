@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from fetch_sim2real.messages.joint_states import encode_joint_state
-from fetch_sim2real.ros.operate.topic_monitors import FrameWatch, JointWatch
+from fetch_sim2real.ros.operate.topic_monitors import FrameMonitor, JointMonitor
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointSample
 
@@ -23,7 +23,7 @@ def image(stamp_ns: int) -> bytes:
 
 @pytest.mark.parametrize("jump_s", [-4247, 3600])
 def test_one_odd_frame_is_left_out_and_the_others_are_aged(jump_s: int) -> None:
-    watch = FrameWatch()
+    watch = FrameMonitor()
     for i in range(30):
         now_ns = 5000 * S_NS + i * CONTROL_PERIOD_NS
         odd_ns = jump_s * S_NS if i == 5 else 0
@@ -33,7 +33,7 @@ def test_one_odd_frame_is_left_out_and_the_others_are_aged(jump_s: int) -> None:
 
 @pytest.mark.parametrize("jump_s", [-4247, 3600])
 def test_one_odd_joint_state_is_left_out(jump_s: int) -> None:
-    watch = JointWatch()
+    watch = JointMonitor()
     for i in range(30):
         now_ns = 5000 * S_NS + i * 10_000_000
         odd_ns = jump_s * S_NS if i == 5 else 0
@@ -46,7 +46,7 @@ def test_one_odd_joint_state_is_left_out(jump_s: int) -> None:
 
 
 def test_watches_follow_a_clock_that_was_set_back() -> None:
-    frames, joints = FrameWatch(), JointWatch()
+    frames, joints = FrameMonitor(), JointMonitor()
     for start_s in (5000, 753):
         for i in range(20):
             now_ns = start_s * S_NS + i * CONTROL_PERIOD_NS

@@ -1,78 +1,66 @@
-"""What an operator of the simulated graph does: reset, state a goal, enable the driver, wait for the outcome."""
+"""What only an operator of the simulated graph does: reset the world, run episodes, wait for their outcomes."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.srv import SetParameters
-from rclpy.client import Client
-from sensor_msgs.msg import JointState
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import JOINT_TRAJECTORY
+from fetch_sim2real.messages.motion import COMMAND, LIMITED, SetpointReport
+from fetch_sim2real.messages.poses import decode_goal
 from fetch_sim2real.messages.stamps import decode_stamp
-from fetch_sim2real.messages.statuses import GoalStatus, ResetAnswer, decode_goal_status, decode_object, decode_status
-from fetch_sim2real.ros.heartbeat import Heartbeat
-from fetch_sim2real.ros.node_parameters import parameter_messages, read_parameters
+from fetch_sim2real.messages.statuses import ResetAnswer, decode_object, decode_status
+from fetch_sim2real.ros.client import ANSWER_LIMIT_S, StackClient
+from fetch_sim2real.ros.node_parameters import set_parameters
 from fetch_sim2real.ros.session import RosSession
-from fetch_sim2real.ros.topics import local_name, publish_to, resolved_name, subscribe_to
+from fetch_sim2real.ros.topics import resolved_name, subscribe_to
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.stack.options import CAMERA_SIM, CAMERA_SOFTWARE
+from fetch_sim2real.types import Goal
 
-NODE_NAME: Final = graph.OPERATOR
-_ANSWER_LIMIT_S: Final = 10.0
 _LAST_ANSWER_LIMIT_S: Final = 0.5
 # The middleware takes up to 20 s to notice that a node was killed, and until then a driver in its place sees two.
 _ENABLE_LIMIT_S: Final = 30.0
-_SERVICES: Final = (
-    graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME, graph.POLICY_RESET, graph.POLICY_START,
-    graph.DRIVER_ENABLE, graph.DRIVER_DISABLE, graph.DRIVER_RESET,
-)  # fmt: skip
 _MAX_NAMED: Final = 3
 _CAMERA_NODES: Final = {CAMERA_SIM: graph.SIM_BRIDGE, CAMERA_SOFTWARE: graph.CAMERA_NODE}
-# The driver's answers that mean: the policy has commanded the arm.
-_ACTIVATED: Final = "activated"
-_COMMANDED: Final = ("command", "limited")
 
 
 @dataclass(frozen=True)
 class Start:
-    """A reset world: its clock, and the goal that goes with its seed, position (3,) [m] in ``goal_frame``."""
+    """A reset world: its clock, and the goal that goes with its seed."""
 
     seed: int
     now_ns: int
-    goal_frame: str
-    goal_m: tuple[float, float, float]
+    goal: Goal
 
 
-class Operator:
-    """Talks to the nodes of a simulated graph. Every wait has a limit, and a failure says what was waited for."""
+class SimulationClient:
+    """Runs episodes in a simulated graph. ``stack`` talks to its policy and driver.
+
+    ``first_command_s``: when the policy first commanded the arm (monotonic clock), None before.
+    """
 
     def __init__(self, session: RosSession, backend: str = JOINT_TRAJECTORY) -> None:
         """``backend``: the driver's way to the robot, which decides who publishes joint states."""
         self._session = session
         self.set_backend(backend)
         node = session.node
-        self._goal = publish_to(node, graph.GOAL)
-        self._heartbeat = Heartbeat(node)
+        self.stack = StackClient(session, (graph.SIM_RESET, graph.SIM_PAUSE, graph.SIM_RESUME), self._on_report)
         self._subscriptions = [
-            subscribe_to(node, graph.GOAL_STATUS, self._on_goal_status),
             subscribe_to(node, graph.SIM_OUTCOME, self._on_outcome),
             subscribe_to(node, graph.SIM_GOAL, self._on_new_goal),
-            # Deep enough for every answer of a second: they are counted.
-            subscribe_to(node, replace(graph.SETPOINT, subscribe=graph.RELIABLE_100), self._on_setpoint),
         ]
-        self._triggers = {name: node.create_client(Trigger, local_name(node, name)) for name in _SERVICES}
-        self._set_bridge = node.create_client(SetParameters, f"{graph.SIM_BRIDGE}/set_parameters")
-        self._goal_answers: list[GoalStatus] = []
+        # Kept, for each episode needs it.
+        self._parameters = node.create_client(SetParameters, f"{graph.SIM_BRIDGE}/set_parameters")
         self._outcomes: list[dict[str, Any]] = []
         self._new_goals: list[PoseStamped] = []
         self.first_command_s: float | None = None
@@ -87,7 +75,7 @@ class Operator:
     def wait_for_graph(self, limit_s: float, recording: bool, camera_source: str = CAMERA_SIM) -> None:
         """Wait until all nodes, with ``recording`` the recorder too, are there and subscribed to their topics.
 
-        ``camera_source`` is one of ``SIM_CAMERA_SOURCES``.
+        ``camera_source`` is one of ``SIM_CAMERA_SOURCES``. GraphError names what is missing after ``limit_s``.
         """
 
         def missing() -> list[str]:
@@ -136,10 +124,9 @@ class Operator:
         return missing
 
     def _missing_here(self) -> list[str]:
-        clients: tuple[Client, ...] = (*self._triggers.values(), self._set_bridge)
-        missing = [client.service_name for client in clients if not client.service_is_ready()]
-        if self._goal.get_subscription_count() == 0:
-            missing.append(f"subscriber of {self._goal.topic_name}")
+        missing = self.stack.missing()
+        if not self._parameters.service_is_ready():
+            missing.append(f"service {self._parameters.service_name}")
         return missing + [f"publisher of {s.topic_name}" for s in self._subscriptions if s.get_publisher_count() == 0]
 
     # -- an episode ----------------------------------------------------------------------------------------------
@@ -147,80 +134,68 @@ class Operator:
     def reset(self, seed: int, move_block: bool, conditions: Conditions = NO_CONDITIONS) -> Start:
         """Put the world at the start of ``seed``'s episode; policy and goal are forgotten."""
         text = conditions.to_text()
-        self._set(graph.SIM_BRIDGE, {"seed": seed, "move_block": move_block, "conditions": text})
+        values: dict[str, bool | int | float | str] = {"seed": seed, "move_block": move_block, "conditions": text}
+        set_parameters(self._session, graph.SIM_BRIDGE, values, self._parameters)
         self.disarm()
         answer = self._reset_world()
-        self.call(graph.POLICY_RESET)
-        return Start(answer.seed, answer.now_ns, answer.goal.frame_id, answer.goal.position_m)
+        self.stack.demand(graph.POLICY_RESET)
+        return Start(answer.seed, answer.now_ns, Goal(answer.goal.frame_id, np.array(answer.goal.position_m)))
 
     def _reset_world(self) -> ResetAnswer:
         # In lockstep the driver must have seen the new time; one that was not connected yet gets another chance.
-        deadline = time.monotonic() + _ANSWER_LIMIT_S
+        deadline = time.monotonic() + ANSWER_LIMIT_S
         while True:
-            answer = decode_status(ResetAnswer, self.call(graph.SIM_RESET), f"the answer of {graph.SIM_RESET}")
+            text = self.stack.demand(graph.SIM_RESET)
+            answer = decode_status(ResetAnswer, text, f"the answer of {graph.SIM_RESET}")
             if answer.driver_is_ready is not False:
                 return answer
             if time.monotonic() > deadline:
                 raise GraphError(
-                    f"{graph.ARM_DRIVER} has not followed the simulated clock for {_ANSWER_LIMIT_S:.0f} s: does it run "
+                    f"{graph.ARM_DRIVER} has not followed the simulated clock for {ANSWER_LIMIT_S:.0f} s: does it run "
                     "with lockstep:=true and use_sim_time:=true?"
                 )
 
     def state_goal(self, start: Start) -> None:
-        """Publish the goal and wait until the policy accepts it; GraphError with its reason if it does not."""
-        self._state(start.goal_frame, start.goal_m, start.now_ns, f"seed {start.seed}")
+        """State the goal, and start the policy once it accepts it; GraphError with its reason if it does not."""
+        self._state(start.goal, start.now_ns, f"seed {start.seed}")
         # The driver is not enabled yet: nothing moves by this.
-        self.call(graph.POLICY_START)
+        self.stack.demand(graph.POLICY_START)
 
-    def _state(self, frame: str, goal_m: tuple[float, float, float], now_ns: int, whose: str) -> None:
-        message = PoseStamped()
-        message.header.frame_id = frame
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(now_ns, 1_000_000_000)
-        message.pose.position.x, message.pose.position.y, message.pose.position.z = goal_m
-        message.pose.orientation.w = 1.0
-        self._goal_answers.clear()
-        self._goal.publish(message)
-        self._session.wait_until(
-            lambda: bool(self._goal_answers), _ANSWER_LIMIT_S, lambda: f"answer to the goal from {graph.POLICY_NODE}"
-        )
-        answer = self._goal_answers[-1]
+    def _state(self, goal: Goal, now_ns: int, whose: str) -> None:
+        answer = self.stack.state_goal(goal, now_ns)
         if not answer.accepted:
+            goal_m = tuple(goal.position_m.tolist())
             raise GraphError(
-                f"the policy refused the goal {goal_m} m in frame '{frame}' of {whose}: {answer.reason}"
+                f"the policy refused the goal {goal_m} m in frame '{goal.frame_id}' of {whose}: {answer.reason}"
             )
 
     def enable_driver(self) -> None:
         """Let commands through. Retried while the driver has no joint states of the new episode or sees another."""
-        self._heartbeat.start()
-        deadline = time.monotonic() + _ENABLE_LIMIT_S
-        while True:
-            succeeded, message = self._call(graph.DRIVER_ENABLE)
-            if succeeded:
-                return
-            if time.monotonic() > deadline:
-                raise GraphError(f"{graph.ARM_DRIVER} does not enable: {message}")
-            self._session.spin(0.05)
+        self.stack.heartbeat.start()
+        succeeded, message = self.stack.enable(_ENABLE_LIMIT_S)
+        if not succeeded:
+            raise GraphError(f"{graph.ARM_DRIVER} does not enable: {message}")
 
     def disarm(self) -> None:
         """Let no commands through any more, also where the driver has stopped by itself because the arm did not follow.
 
         Only for a simulated arm: the reset that this takes is a person's decision on a robot.
         """
-        succeeded, _ = self._call(graph.DRIVER_DISABLE)
+        succeeded, _ = self.stack.call(graph.DRIVER_DISABLE)
         if not succeeded:
-            self.call(graph.DRIVER_RESET)
-        self._heartbeat.stop()
+            self.stack.demand(graph.DRIVER_RESET)
+        self.stack.heartbeat.stop()
 
     def run_to_outcome(self, limit_s: float) -> dict[str, Any]:
         """Let time run until the world says how the episode ended; "answered" frames are added to what it says.
 
-        Goals that change on the way are stated as the world asks for it.
+        Goals that change on the way are stated as the world asks for it. GraphError after ``limit_s``.
         """
         self._outcomes.clear()
         self._new_goals.clear()
         self._answered_ns.clear()
         deadline = time.monotonic() + limit_s
-        self.call(graph.SIM_RESUME)
+        self.stack.demand(graph.SIM_RESUME)
         while not self._outcomes:
             left_s = max(0.0, deadline - time.monotonic())
             self._session.wait_until(
@@ -239,43 +214,11 @@ class Operator:
             return
         wanted = self._new_goals[-1]
         self._new_goals.clear()
-        point = wanted.pose.position
-        now_ns = decode_stamp(wanted.header.stamp)
-        self._state(wanted.header.frame_id, (point.x, point.y, point.z), now_ns, "the change")
+        self._state(decode_goal(wanted), decode_stamp(wanted.header.stamp), "the change")
         self._new_goals.clear()  # repeated while the policy was asked
-        self.call(graph.SIM_RESUME)
-
-    # -- services ------------------------------------------------------------------------------------------------
-
-    def call(self, service: str) -> str:
-        """Call a Trigger service and return its message; GraphError if it fails or does not answer."""
-        succeeded, message = self._call(service)
-        if not succeeded:
-            raise GraphError(f"{service} failed: {message}")
-        return message
-
-    def _call(self, service: str) -> tuple[bool, str]:
-        future = self._triggers[service].call_async(Trigger.Request())
-        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {service}")
-        answer = future.result()
-        return bool(answer.success), str(answer.message)
-
-    def _set(self, node: str, values: Mapping[str, bool | int | str]) -> None:
-        request = SetParameters.Request(parameters=parameter_messages(values))
-        future = self._set_bridge.call_async(request)
-        self._session.wait_until(future.done, _ANSWER_LIMIT_S, lambda: f"answer from {self._set_bridge.service_name}")
-        for result in future.result().results:
-            if not result.successful:
-                raise GraphError(f"{node} refuses {dict(values)}: {result.reason}")
-
-    def read_parameters(self, node: str, names: Sequence[str]) -> dict[str, bool | str]:
-        """Values of a node's bool and text parameters."""
-        return read_parameters(self._session, node, names)
+        self.stack.demand(graph.SIM_RESUME)
 
     # -- messages ------------------------------------------------------------------------------------------------
-
-    def _on_goal_status(self, message: String) -> None:
-        self._goal_answers.append(decode_goal_status(message.data))
 
     def _on_new_goal(self, message: PoseStamped) -> None:
         self._new_goals.append(message)
@@ -283,10 +226,10 @@ class Operator:
     def _on_outcome(self, message: String) -> None:
         self._outcomes.append(decode_object(message.data, graph.SIM_OUTCOME.name))
 
-    def _on_setpoint(self, message: JointState) -> None:
-        if message.header.frame_id != _ACTIVATED:
-            self._answered_ns.add(decode_stamp(message.header.stamp))
-        if self.first_command_s is None and message.header.frame_id in _COMMANDED:
+    def _on_report(self, report: SetpointReport) -> None:
+        if not report.is_activation:
+            self._answered_ns.add(report.stamp_ns)
+        if self.first_command_s is None and report.outcome in (COMMAND, LIMITED):
             self.first_command_s = time.monotonic()
 
 
