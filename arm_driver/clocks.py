@@ -11,9 +11,10 @@ from typing import Final, Protocol
 _NS_PER_S: Final = 1_000_000_000
 # Simulated time comes in steps of about 8 ms; between them it goes on by the steady clock, but not for longer.
 _MAX_EXTRAPOLATION_NS: Final = 9_000_000
-# NTP slews a system clock by at most 0.5 ms per second. What is more than this off has been stepped.
+# NTP slews a system clock by at most half a millisecond per second: two clocks part by no more than this, in seconds
+# per second. What is more than ``_STEP_NS`` off has been stepped.
+MAX_SLEW: Final = 1e-3
 _STEP_NS: Final = 20_000_000
-_SLEW_PER_NS: Final = 1e-3
 
 
 class DriverClock(Protocol):
@@ -125,7 +126,7 @@ class RobotClock:
             self._step_ns = drift_ns if abs(drift_ns) > _STEP_NS else 0
         elif not self._step_ns:
             # Follow the system clock as fast as it may be slewed.
-            allowed_ns = int(elapsed_ns * _SLEW_PER_NS)
+            allowed_ns = int(elapsed_ns * MAX_SLEW)
             self._offset_ns += max(-allowed_ns, min(allowed_ns, drift_ns))
         return steady_ns + self._offset_ns
 

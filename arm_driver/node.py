@@ -20,9 +20,7 @@ from arm_driver.attendance import Attendance
 from arm_driver.backend import Backend
 from arm_driver.backends import make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
-from arm_driver.command_validation import open_command
-from arm_driver.limit_monitor import HeldBack
-from arm_driver.odometry import listen_to_odometry
+from arm_driver.commands import LimitMonitor, open_command
 from arm_driver.peers import Peers
 from arm_driver.settings import TABLE
 from arm_driver.shadow import Reanchor
@@ -35,6 +33,7 @@ from fetch_sim2real.control.readings import RobotReadings
 from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import FetchSim2RealError, ObservationError
 from fetch_sim2real.messages.motion import SentCounts, SetpointReport, encode_setpoint_report, is_refused
+from fetch_sim2real.messages.poses import decode_base_pose
 from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp
 from fetch_sim2real.messages.statuses import EnableAnswer, encode_status
 from fetch_sim2real.paths import worlds_dir
@@ -84,7 +83,7 @@ class ArmDriver(StackNode):
         self._tick_due_ns: int | None = None
         self._activation: tuple[int, Decision] | None = None
         self._decisions: Counter[str] = Counter()
-        self._held_back = HeldBack()
+        self._limit_monitor = LimitMonitor()
         self._command_age, self._answer_time = Latencies(), Latencies()
         self._command_rate = Rate()
         self._log = BoundedLog(self.get_logger())
@@ -94,9 +93,7 @@ class ArmDriver(StackNode):
         self._commands = subscribe_to(self, graph.JOINT_COMMAND, self._on_command)
         if not self._backend.brings_joint_states:
             subscribe_to(self, graph.JOINT_STATES, self.on_joint_state)
-            if self._base_is_watched and (missing := listen_to_odometry(self, self.on_base_pose)):
-                self._base_is_watched = False
-                self.get_logger().warning(f"the base is {missing}")
+            self._base_is_watched = self._base_is_watched and self._listen_to_odometry()
         if self.is_simulated and not self._backend.brings_joint_states:
             subscribe_to(self, graph.CLOCK, lambda message: self.on_clock(decode_stamp(message.clock)))
         serve_trigger(self, graph.DRIVER_ENABLE, self._enable)
@@ -127,6 +124,14 @@ class ArmDriver(StackNode):
         if self._is_lockstep:
             return LockstepClock()
         return SimulatedClock() if self.get_parameter(USE_SIM_TIME).value else RobotClock()
+
+    def _listen_to_odometry(self) -> bool:
+        try:
+            subscribe_to(self, graph.ODOMETRY, lambda message: self.on_base_pose(decode_base_pose(message)))
+        except ModuleNotFoundError as error:
+            self.get_logger().warning(f"the base is not watched: the package {error.name} is not installed")
+            return False
+        return True
 
     def close(self) -> None:
         """Brake, as far as the trajectory's own tail does not."""
@@ -286,8 +291,8 @@ class ArmDriver(StackNode):
         stamp_ns = decode_stamp(message.header.stamp)
         self._publish_setpoint(stamp_ns, decision)
         self._decisions[decision.outcome] += 1
-        self._held_back.note(now_ns, decision)
-        if complaint := self._held_back.complaint():
+        self._limit_monitor.note(now_ns, decision)
+        if complaint := self._limit_monitor.complaint():
             self._log.warn("held", complaint)
         self._command_rate.event()
         self._command_age.add((now_ns - stamp_ns) * 1e-6)
@@ -399,9 +404,9 @@ class ArmDriver(StackNode):
             **self._command_age.summary("observation_age"),
             **self._answer_time.summary("answer"),
             **{f"decisions_{name.replace(':', '_')}": count for name, count in sorted(self._decisions.items())},
-            **self._held_back.report(),
+            **self._limit_monitor.report(),
         }
-        held = self._held_back.complaint() if state is State.ACTIVE else ""
+        held = self._limit_monitor.complaint() if state is State.ACTIVE else ""
         warning = self._backend.complaint() or held
         level = _LEVELS.get(state, Level.WARN if warning else Level.OK)
         words = f"{state.value}: {warning or self._filter.state_reason}"

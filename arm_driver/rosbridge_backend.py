@@ -9,10 +9,8 @@ from typing import Any, Final, Generic
 from sensor_msgs.msg import JointState
 
 from arm_driver.backend import Backend
-from arm_driver.clock_offset import ClockOffset
 from arm_driver.driver_interface import Driver
-from arm_driver.goal_ledger import GoalLedger
-from arm_driver.malformed import MalformedMessages
+from arm_driver.rosbridge_bookkeeping import ClockOffset, GoalLedger, MalformedMessages
 from arm_driver.rosbridge_link import SILENCE_S, RosbridgeLink
 from fetch_sim2real import graph
 from fetch_sim2real.control.checks import CONTROLLER_TOLERANCE_FACTOR

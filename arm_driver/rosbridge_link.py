@@ -14,7 +14,7 @@ from roslibpy.core import RosTimeoutError
 
 from fetch_sim2real.common.validation import shortened
 from fetch_sim2real.errors import MessageError
-from fetch_sim2real.rosbridge.protocol import Published, ServiceResponse, Status, read_frame
+from fetch_sim2real.rosbridge.messages import Published, ServiceResponse, Status, read_frame
 from fetch_sim2real.rosbridge.topics import Json, Ros1Topic
 
 # A Fetch's joint states come every 10 ms: after this long without anything the connection only looks alive.

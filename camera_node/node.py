@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Final
 
-from camera_node.device import DeviceSource
 from camera_node.faults import CameraError, Fault
-from camera_node.outputs import Outputs
-from camera_node.recording import RecordingSource
-from camera_node.report import report
-from camera_node.session import CameraSession, Timing
+from camera_node.realsense_source import DeviceSource, RecordingSource
+from camera_node.session import CameraSession, State, Status, Timing
 from camera_node.settings import FAULT, TABLE, CameraSettings, camera_settings, fault_refusal
 from camera_node.simulated_source import SimulatedFault, SimulatedPicture, SimulatedSource
-from camera_node.simulation_input import SimulationInput
-from camera_node.source import CameraDescription, RgbdSource
+from camera_node.source import CameraDescription, RgbdSource, TimeDomain
+from camera_node.statistics import Summary
+from camera_node.topics import Outputs, SimulationInput
 from fetch_sim2real import graph
 from fetch_sim2real.common.option import OptionError
-from fetch_sim2real.ros.diagnostics import Diagnostics, Report
+from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
 from fetch_sim2real.ros.main_loop import IDLE_S, StackNode
 from fetch_sim2real.ros.parameters import USE_SIM_TIME
 from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH
+from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import RgbdFrame
 
 
@@ -125,3 +125,61 @@ def timing_of(settings: CameraSettings) -> Timing:
         reconnect_s=settings.reconnect_s,
         give_up_s=settings.wait_for_device_s,
     )
+
+
+_LOWEST_RATE_HZ: Final = 0.9 * CONTROL_RATE_HZ
+
+
+def report(status: Status, summary: Summary, waits_for: str = "a listener") -> Report:
+    """Level and sentence say what to do; the values are for looking into it.
+
+    ``waits_for``: what the session is not started without.
+    """
+    return Report(*_judgement(status, summary, waits_for), _values(status, summary))
+
+
+def _judgement(status: Status, summary: Summary, waits_for: str) -> tuple[Level, str]:
+    if status.error is not None:
+        return (Level.WARN if status.state is State.OVER else Level.ERROR), str(status.error)
+    if status.state is State.IDLE:
+        return Level.WARN, f"waits for {waits_for}"
+    if status.state is not State.STREAMING:
+        return Level.WARN, status.state.value
+    if summary.rate_hz < _LOWEST_RATE_HZ and status.time_domain is not TimeDomain.SIMULATED:
+        return Level.WARN, f"low rate: {summary.rate_hz:.1f} Hz, expected {CONTROL_RATE_HZ} Hz"
+    if status.camera is not None and status.camera.is_usb2:
+        return Level.WARN, f"on USB {status.camera.usb_type}: use a USB 3 port"
+    return Level.OK, "streaming"
+
+
+def _values(status: Status, summary: Summary) -> dict[str, object]:
+    values: dict[str, object] = {
+        "state": status.state.value,
+        "fault": "none" if status.error is None else status.error.fault.value,
+        "rate_hz": summary.rate_hz,
+        "pairs": summary.pairs,
+        "openings": status.openings,
+        "color_drops": status.color_drops,
+        "depth_drops": status.depth_drops,
+        "clock_sets": status.clock_sets,
+        **{f"refused_{refusal.value}": count for refusal, count in summary.refusals.items()},
+        **summary.ages_ms,
+        **summary.align_ms,
+    }
+    if status.clock_offset_ms is not None:
+        values["clock_offset_ms"] = status.clock_offset_ms
+    if status.time_domain is not None:
+        values["clock"] = status.time_domain.value
+    camera = status.camera
+    if camera is not None:
+        values |= {
+            "camera": camera.name,
+            "serial": camera.serial,
+            "firmware": camera.firmware,
+            "usb_type": camera.usb_type or "unknown",
+            "color_profile": str(camera.color),
+            "depth_profile": str(camera.depth),
+            "depth_unit_m": camera.depth_unit_m,
+            "distortion": camera.distortion.model,
+        }
+    return values

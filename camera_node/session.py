@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from camera_node.clock import DeviceClock
 from camera_node.faults import CameraError, Fault
-from camera_node.pairs import PairFilter, Refusal
+from camera_node.pairs import DeviceClock, PairFilter, Refusal
 from camera_node.source import CameraChangedError, CameraDescription, RawPair, RgbdSource, TimeDomain
 from camera_node.statistics import Statistics
 from fetch_sim2real.common.stamp_sequence import StampSequence, StampVerdict

@@ -18,6 +18,8 @@ from fetch_sim2real.common.schema import Record
 from fetch_sim2real.common.validation import shortened
 from fetch_sim2real.common.world_files import read_world_file
 
+# How far the torso may be from the one height that kinematics and collision scene are computed for.
+TORSO_TOLERANCE_M: Final = 0.01
 # Sections of a world file that say nothing of the workcell: the simulation reads them.
 SIMULATION_SECTIONS: Final = (
     "name", "description", "robot", "table", "floor", "wall", "links", "distractors", "block", "puck", "tasks",

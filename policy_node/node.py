@@ -44,13 +44,11 @@ from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
 from fetch_sim2real.stack.graph_check import wrong_rate_words
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointCommand, RgbdFrame
-from fetch_sim2real.workcell import load_workcell
+from fetch_sim2real.workcell import TORSO_TOLERANCE_M, load_workcell
 from policy_node.camera_pose import CameraPose
 from policy_node.settings import TABLE
 from policy_node.slow_moves import Moves
 
-# The kinematics are computed for the height that the policy was trained with.
-_TORSO_TOLERANCE_M: Final = 0.01
 _MISSED_GAP_NS: Final = 1.5 * CONTROL_PERIOD_NS
 _REMIND_S: Final = 30.0
 _JUDGED_STEPS: Final = 30
@@ -252,7 +250,7 @@ class PolicyNode(StackNode):
             self._answer_pending(self._hold(frame.stamp_ns), "hold:two_cameras")
             return
         torso_m = self._joints.torso_height_m
-        if torso_m is not None and not abs(torso_m - self._manifest.torso_height_m) <= _TORSO_TOLERANCE_M:
+        if torso_m is not None and not abs(torso_m - self._manifest.torso_height_m) <= TORSO_TOLERANCE_M:
             self._complain(f"the torso is at {torso_m:.3f} m, the policy needs {self._manifest.torso_height_m:.3f} m")
             self._answer_pending(self._hold(frame.stamp_ns), "hold:torso_height")
             return

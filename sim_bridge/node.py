@@ -32,13 +32,11 @@ from fetch_sim2real.stack.options import CAMERA_SIM, CAMERA_SIZES
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import PHYSICS_STEP_S
 from sim_bridge.cell import Cell
-from sim_bridge.lockstep import Lockstep
 from sim_bridge.network import NetworkSettings
 from sim_bridge.outputs import Outputs
-from sim_bridge.real_time import RealTime
-from sim_bridge.rosbridge_port import RosbridgePort
+from sim_bridge.pacing import Lockstep, RealTime
+from sim_bridge.rosbridge_port import RosbridgePort, SimulatedArm
 from sim_bridge.settings import TABLE
-from sim_bridge.simulated_arm import SimulatedArm
 
 _ARM, _GRIPPER = 0, 1
 _PAUSED_PERIOD_S: Final = 0.05

@@ -12,7 +12,8 @@ from fetch_sim2real.errors import MessageError
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import ArmActionGoal, GripperActionGoal, read
 from fetch_sim2real.rosbridge.topics import Json
-from fetch_sim2real.types import JointSample
+from fetch_sim2real.sim.simulation import Simulation
+from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory
 from sim_bridge.fetch_actions import Arm
 from sim_bridge.fetch_robot import FetchRobot
 from sim_bridge.network import Line, NetworkSettings
@@ -135,3 +136,22 @@ def goal_number(goal_id: str) -> int:
     """The number that the driver gave a goal, at the end of its id; 0 if somebody else sent it."""
     text = goal_id.rpartition("-")[2]
     return int(text) if text.isascii() and text.isdigit() else 0
+
+
+class SimulatedArm:
+    """See fetch_actions.Arm. The delays of the way here are the network's and the action server's, not the world's."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+
+    def start(self, trajectory: JointTrajectory, from_measured: bool) -> None:
+        """See Arm."""
+        self._sim.start_arm(trajectory, from_measured)
+
+    def hold(self) -> None:
+        """See Arm."""
+        self._sim.hold_arm()
+
+    def error_rad(self) -> FloatArray:
+        """See Arm."""
+        return self._sim.arm_error_rad()

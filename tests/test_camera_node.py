@@ -17,12 +17,11 @@ import numpy as np
 import pytest
 from camera_scenes import away_from_edges, depth_m
 
-from camera_node.device import DeviceSource
 from camera_node.faults import CameraError, Fault
-from camera_node.intrinsics import camera_model, distortion
 from camera_node.profile import Profile
-from camera_node.recording import RecordingSource
+from camera_node.realsense_source import DeviceSource, RecordingSource
 from camera_node.sdk import realsense
+from camera_node.sdk_geometry import camera_model, distortion
 from camera_node.session import CameraSession, State, Timing
 from camera_node.software_device import SoftwareCamera, SoftwareSource, profile_of
 from camera_node.source import CameraDescription, RawPair, TimeDomain

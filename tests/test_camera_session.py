@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera_node.clock import WRAP_NS, DeviceClock
-from camera_node.depth import DepthConverter
 from camera_node.faults import CameraError, Fault, sdk_errors
-from camera_node.pairs import MAX_SKEW_NS, PairFilter, Refusal
+from camera_node.pairs import MAX_SKEW_NS, WRAP_NS, DeviceClock, PairFilter, Refusal
 from camera_node.profile import Profile, ProfileTextError
+from camera_node.sdk_geometry import DepthConverter
+from camera_node.sensor_stream import list_profiles
 from camera_node.session import MAX_AGE_NS, CameraSession, State, Status, Timing
 from camera_node.source import CameraChangedError, CameraDescription, Distortion, FrameTag, RawPair, TimeDomain
-from camera_node.streams import list_profiles
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import RgbdFrame
@@ -491,7 +490,7 @@ def test_stopping_does_not_wait_for_the_next_attempt() -> None:
 
 def test_reports_say_what_is_wrong() -> None:
     pytest.importorskip("rclpy")
-    from camera_node.report import report
+    from camera_node.node import report
     from camera_node.statistics import Summary
     from fetch_sim2real.ros.diagnostics import Level
 

@@ -13,7 +13,7 @@ pytest.importorskip("rclpy")
 
 from rclpy.node import Node
 
-from arm_driver.controller_watch import ReferenceWatch
+from arm_driver.joint_trajectory_backend import ReferenceWatch
 from benchmarks.rig.graph_harness import START_LIMIT_S, Tap, running, values_of
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM

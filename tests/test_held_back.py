@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arm_driver.limit_monitor import TOLD_AFTER_S, HeldBack
+from arm_driver.commands import TOLD_AFTER_S, LimitMonitor
 from fetch_sim2real.control.filter import Decision
 from fetch_sim2real.control.limiter import Rule
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
@@ -16,7 +16,7 @@ def decision(rules: Rule, speed_rad_s: float = 0.0, outcome: str = "limited") ->
     return Decision(outcome, JointSetpoint(np.zeros(7), np.full(7, speed_rad_s)), rules=rules)
 
 
-def after(held_back: HeldBack, duration_s: float, what: Decision, start_ns: int = 0) -> int:
+def after(held_back: LimitMonitor, duration_s: float, what: Decision, start_ns: int = 0) -> int:
     now_ns = start_ns
     while (now_ns - start_ns) * 1e-9 < duration_s:
         now_ns += CONTROL_PERIOD_NS
@@ -25,7 +25,7 @@ def after(held_back: HeldBack, duration_s: float, what: Decision, start_ns: int 
 
 
 def test_an_arm_held_at_the_table_is_told_after_a_second_and_no_longer_once_it_moves() -> None:
-    held_back = HeldBack()
+    held_back = LimitMonitor()
     now_ns = after(held_back, 0.8 * TOLD_AFTER_S, decision(Rule.TABLE | Rule.ACCELERATION))
     assert held_back.complaint() == ""
     now_ns = after(held_back, 0.5 * TOLD_AFTER_S, decision(Rule.TABLE), now_ns)
@@ -47,13 +47,13 @@ def test_an_arm_held_at_the_table_is_told_after_a_second_and_no_longer_once_it_m
     ],
 )
 def test_an_arm_that_moves_or_is_not_asked_to_is_not_complained_of(harmless: Decision) -> None:
-    held_back = HeldBack()
+    held_back = LimitMonitor()
     after(held_back, 3.0 * TOLD_AFTER_S, harmless)
     assert held_back.complaint() == ""
 
 
 def test_between_two_trajectories_nothing_new_is_known() -> None:
-    held_back = HeldBack()
+    held_back = LimitMonitor()
     now_ns = 0
     for _ in range(30):
         now_ns = after(held_back, 0.03, decision(Rule.SELF_COLLISION), now_ns)

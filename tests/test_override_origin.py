@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fetch_sim2real.ros.override_origin import names_for_every_node
+from fetch_sim2real.ros.parameters import names_for_every_node
 
 FILE = """
 /**:

@@ -9,8 +9,18 @@ from typing import Any
 import pytest
 
 from fetch_sim2real.errors import MessageError
-from fetch_sim2real.rosbridge.messages import ActionResult, JointStates, RobotState, TimeAnswer, read
-from fetch_sim2real.rosbridge.protocol import Other, Published, ServiceResponse, Status, read_frame
+from fetch_sim2real.rosbridge.messages import (
+    ActionResult,
+    JointStates,
+    Other,
+    Published,
+    RobotState,
+    ServiceResponse,
+    Status,
+    TimeAnswer,
+    read,
+    read_frame,
+)
 
 JOINTS = {
     "header": {"seq": 1, "stamp": {"secs": 1_700_000_000, "nsecs": 5}, "frame_id": ""},

@@ -122,7 +122,7 @@ def result(goal_id: str, status: int, code: int = 0) -> ActionResult:
 
 
 def test_what_a_goals_end_means() -> None:
-    from arm_driver.goal_ledger import GoalLedger
+    from arm_driver.rosbridge_bookkeeping import GoalLedger
 
     ledger = GoalLedger("arm_controller")
     first, latest = ledger.new_id(0), ledger.new_id(0)
@@ -140,7 +140,7 @@ def test_what_a_goals_end_means() -> None:
 
 
 def test_a_controller_that_says_nothing_is_a_fault() -> None:
-    from arm_driver.goal_ledger import GoalLedger
+    from arm_driver.rosbridge_bookkeeping import GoalLedger
 
     ledger = GoalLedger("arm_controller")
     goal_id = ledger.new_id(1_000_000_000)
@@ -154,7 +154,7 @@ def test_a_controller_that_says_nothing_is_a_fault() -> None:
 
 
 def test_the_offset_is_off_by_no_more_than_it_says() -> None:
-    from arm_driver.clock_offset import ClockOffset
+    from arm_driver.rosbridge_bookkeeping import ClockOffset
 
     rng = np.random.default_rng(0)
     true_ns, offset = 5_000_000_000, ClockOffset()
@@ -169,7 +169,7 @@ def test_the_offset_is_off_by_no_more_than_it_says() -> None:
 
 @pytest.mark.parametrize("step_s", [-60.0, -0.2, 0.2, 5.0])
 def test_a_clock_that_is_set_is_measured_anew_at_once(step_s: float) -> None:
-    from arm_driver.clock_offset import ClockOffset
+    from arm_driver.rosbridge_bookkeeping import ClockOffset
 
     rng, offset, true_ns = np.random.default_rng(1), ClockOffset(), 5_000_000_000
     steps = []
@@ -187,7 +187,7 @@ def test_a_clock_that_is_set_is_measured_anew_at_once(step_s: float) -> None:
 @pytest.mark.parametrize("rate", [-1e-3, 0.1e-3, 0.5e-3, 1e-3])
 def test_a_clock_that_is_slewed_is_followed_and_is_no_clock_that_was_set(rate: float) -> None:
     """NTP corrects each clock by half a millisecond per second, for as long as it takes."""
-    from arm_driver.clock_offset import ClockOffset
+    from arm_driver.rosbridge_bookkeeping import ClockOffset
 
     rng, offset = np.random.default_rng(2), ClockOffset()
     for i in range(400):

@@ -20,8 +20,7 @@ from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.ros.view.address import is_loopback
 from fetch_sim2real.ros.view.goal_mark import trained_camera_pose
 from fetch_sim2real.ros.view.live_state import COLOR, DEPTH, LiveState
-from fetch_sim2real.ros.view.pictures import PictureMaker
-from fetch_sim2real.ros.view.server import ViewServer
+from fetch_sim2real.ros.view.server import PictureMaker, ViewServer
 from fetch_sim2real.types import JointSample, JointSetpoint
 
 CAMERA = CameraModel(424, 240, 300.0, 300.0, 211.5, 119.5)

@@ -21,7 +21,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from arm_driver.command_validation import open_command
+from arm_driver.commands import open_command
 from arm_driver.rosbridge_backend import RosbridgeBackend
 from arm_driver.settings import TABLE as DRIVER_TABLE
 from benchmarks.mutations.campaign import Input

@@ -20,9 +20,8 @@ from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.messages.joint_states import JointStateMerger
 from fetch_sim2real.types import JointSample
+from fetch_sim2real.workcell import TORSO_TOLERANCE_M
 
-# The scene that collisions are computed in holds for one height of the torso.
-TORSO_TOLERANCE_M: Final = 0.01
 # A Fetch's torso is in every message of the arm's joints; it moves 3 cm in this time at its full 0.1 m/s.
 TORSO_TIMEOUT_S: Final = 0.3
 _S: Final = 1e-9

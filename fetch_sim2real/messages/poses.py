@@ -1,4 +1,4 @@
-"""Goals and poses as geometry_msgs/PoseStamped."""
+"""Goals and poses as geometry_msgs/PoseStamped, the base's as nav_msgs/Odometry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fetch_sim2real.messages.stamps import encode_stamp
-from fetch_sim2real.types import FloatArray, Goal
+from fetch_sim2real.types import BasePose, FloatArray, Goal
 
 if TYPE_CHECKING:
     from geometry_msgs.msg import PoseStamped
@@ -22,6 +22,12 @@ def decode_position(message: Any) -> FloatArray:
 def decode_goal(message: Any) -> Goal:
     """Return the goal: the position of a pose, in its frame. Its numbers may be anything."""
     return Goal(str(message.header.frame_id), decode_position(message))
+
+
+def decode_base_pose(message: Any) -> BasePose:
+    """Return where odometry has the base; its numbers may be anything."""
+    place, turn = message.pose.pose.position, message.pose.pose.orientation
+    return BasePose.of(place.x, place.y, (turn.x, turn.y, turn.z, turn.w))
 
 
 def encode_goal(goal: Goal, stamp_ns: int = 0) -> PoseStamped:

@@ -16,10 +16,9 @@ from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.graph import JOINT_TRAJECTORY, ROSBRIDGE
 from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.stack.graph_check import wrong_rate_words
+from fetch_sim2real.workcell import TORSO_TOLERANCE_M
 
 CheckState = Literal["ok", "warn", "fail", "unknown"]
-# The kinematics and the safety scene hold for one height of the torso; the nodes refuse beyond this too.
-TORSO_TOLERANCE_M: Final = 0.01
 JOINT_SILENCE_LIMIT_S: Final = 0.5
 _JOINT_AGE_LIMIT_S: Final = 0.1
 _NEEDS_RESET: Final = ("stopped", "fault")

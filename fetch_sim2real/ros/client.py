@@ -63,9 +63,7 @@ class StackClient:
             # Deep enough for every report of a second: they are counted.
             subscribe_to(node, replace(graph.SETPOINT, subscribe=graph.RELIABLE_100), self._on_setpoint),
         ]
-        self._triggers = {
-            name: node.create_client(Trigger, local_name(node, name)) for name in (*_SERVICES, *services)
-        }
+        self._triggers = {name: node.create_client(Trigger, local_name(node, name)) for name in (*_SERVICES, *services)}
 
     # -- who is there --------------------------------------------------------------------------------------------
 

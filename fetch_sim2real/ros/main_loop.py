@@ -25,8 +25,7 @@ from fetch_sim2real.common.option import Option
 from fetch_sim2real.common.terminal import print_in_any_encoding
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.ros.entering import enter_ros
-from fetch_sim2real.ros.override_origin import names_for_every_node
-from fetch_sim2real.ros.parameters import Parameters, help_of
+from fetch_sim2real.ros.parameters import Parameters, help_of, names_for_every_node
 from fetch_sim2real.stack.ros_arguments import RosArgumentError, check_ros_arguments
 
 # How long a node without work of its own sleeps between events, and so how late it may notice a signal.

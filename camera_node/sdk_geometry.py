@@ -1,4 +1,4 @@
-"""Depth as the SDK aligns it, made into depth of the colour camera in whole millimetres.
+"""The SDK's geometry as ours: intrinsics and extrinsics, and depth along the colour camera's axis.
 
 The SDK's alignment moves each depth value to its pixel of the colour image and leaves the value as it was: the
 distance along the *depth* camera's axis. Along the colour camera's axis, for a pixel's ray r (z = 1), it is
@@ -10,12 +10,58 @@ A turn of 0.7 degrees between the two is 1 % of the depth at the edge of the ima
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from camera_node.faults import CameraError, Fault
+from camera_node.source import Distortion
 from fetch_sim2real.perception.camera import CameraModel, Pose
+
+# The SDK's projection takes the coefficients of "modified" and "inverse" Brown-Conrady as those of the plain model:
+# it agrees with plumb_bob within hundredths of a pixel.
+_PLUMB_BOB: Final = ("brown_conrady", "modified_brown_conrady", "inverse_brown_conrady")
+_PLUMB_BOB_COEFFICIENTS: Final = 5
+_EQUIDISTANT_COEFFICIENTS: Final = 4
+
+
+def camera_model(intrinsics: Any) -> CameraModel:
+    """The pinhole of a pyrealsense2.intrinsics. Both sides put (0, 0) at the centre of the top left pixel."""
+    return CameraModel(
+        width=int(intrinsics.width),
+        height=int(intrinsics.height),
+        fx=float(intrinsics.fx),
+        fy=float(intrinsics.fy),
+        cx=float(intrinsics.ppx),
+        cy=float(intrinsics.ppy),
+    )
+
+
+def distortion(intrinsics: Any) -> Distortion:
+    """CameraInfo's distortion model and coefficients; CameraError if it has none that fits."""
+    name = str(intrinsics.model.name)
+    coefficients = tuple(float(value) for value in intrinsics.coeffs)
+    if name in ("none", *_PLUMB_BOB):
+        if name == "none":
+            coefficients = (0.0,) * _PLUMB_BOB_COEFFICIENTS
+        return Distortion("plumb_bob", coefficients[:_PLUMB_BOB_COEFFICIENTS])
+    if name == "kannala_brandt4":
+        return Distortion("equidistant", coefficients[:_EQUIDISTANT_COEFFICIENTS])
+    raise CameraError(
+        Fault.DISTORTION,
+        f"the colour camera's distortion is '{name}', expected none, {', '.join(_PLUMB_BOB)} or kannala_brandt4: "
+        "CameraInfo has no name for it; use another camera",
+    )
+
+
+def pose_of(extrinsics: Any) -> Pose:
+    """``b_T_a`` of the extrinsics from a to b. The SDK's rotations are float32, column by column."""
+    rotation = np.array(extrinsics.rotation, dtype=np.float64).reshape(3, 3).T
+    # The nearest rotation: float32 is not orthonormal enough for a pose.
+    u, _, vt = np.linalg.svd(rotation)
+    return Pose(np.array(extrinsics.translation, dtype=np.float64), u @ vt)
+
 
 # Corrections that would not change a millimetre at this distance are not made.
 _FAR_MM: Final = 2000.0

@@ -1,15 +1,21 @@
-"""What the camera publishes."""
+"""The camera's topics: what it publishes, and what a simulation publishes for its software device."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
+from camera_node.simulated_source import SimulatedPicture
 from camera_node.source import CameraDescription
 from fetch_sim2real import graph
-from fetch_sim2real.messages.camera_info import encode_camera_info
-from fetch_sim2real.messages.images import encode_color, encode_depth
-from fetch_sim2real.ros.topics import publish_to
+from fetch_sim2real.messages.camera_info import decode_camera_info, encode_camera_info
+from fetch_sim2real.messages.images import decode_color, decode_depth, encode_color, encode_depth
+from fetch_sim2real.messages.stamps import decode_stamp
+from fetch_sim2real.ros.topics import publish_to, subscribe_to
 from fetch_sim2real.types import RgbdFrame
 
 
@@ -56,3 +62,39 @@ def info_message(camera: CameraDescription, stamp_ns: int) -> CameraInfo:
     info.distortion_model = camera.distortion.model
     info.d = list(camera.distortion.coefficients)
     return info
+
+
+# Messages of one publisher on several topics overtake each other by less than this many frames.
+_KEPT: Final = 4
+
+
+class SimulationInput:
+    """Collects the four messages of each stamp and hands on the picture."""
+
+    def __init__(self, node: Node, on_picture: Callable[[SimulatedPicture], None]) -> None:
+        self._on_picture = on_picture
+        self._parts: dict[int, dict[str, Any]] = {}
+        for topic in graph.SIM_CAMERA:
+            subscribe_to(node, topic, partial(self._add, topic.name))
+
+    def _add(self, name: str, message: Any) -> None:
+        stamp_ns = decode_stamp(message.header.stamp)
+        parts = self._parts.setdefault(stamp_ns, {})
+        parts[name] = message
+        if len(parts) == len(graph.SIM_CAMERA):
+            # What is older cannot become whole in order any more.
+            self._parts = {stamp: kept for stamp, kept in self._parts.items() if stamp > stamp_ns}
+            self._on_picture(_picture(stamp_ns, parts))
+        elif len(self._parts) > _KEPT:
+            del self._parts[next(iter(self._parts))]  # not the smallest stamp: one far ahead would stay for good
+
+
+def _picture(stamp_ns: int, parts: dict[str, Any]) -> SimulatedPicture:
+    color, color_info, depth, depth_info = (parts[topic.name] for topic in graph.SIM_CAMERA)
+    return SimulatedPicture(
+        stamp_ns,
+        decode_color(color),
+        decode_depth(depth),
+        decode_camera_info(color_info),
+        decode_camera_info(depth_info),
+    )

@@ -1,4 +1,4 @@
-"""Which limits the commands run into, and an arm that stands still because of one."""
+"""Commands as they come in, before the safety filter, and what its limits make of them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,38 @@ from collections import Counter
 from typing import Final
 
 import numpy as np
+from trajectory_msgs.msg import JointTrajectory
 
+from fetch_sim2real.arm.limits import PROFILES, LimitProfile
+from fetch_sim2real.common.validation import shortened
+from fetch_sim2real.control.checks import Refusal
 from fetch_sim2real.control.filter import Decision
 from fetch_sim2real.control.limiter import Rule
+from fetch_sim2real.errors import CommandError
+from fetch_sim2real.messages.motion import decode_command, decode_limit_profile
+from fetch_sim2real.types import JointCommand
+
+
+def open_command(message: JointTrajectory, commanders: int, profile: LimitProfile) -> JointCommand | Refusal:
+    """The command in ``message``, or why it is not even judged."""
+    if commanders > 1:
+        return Refusal("second_commander", f"{commanders} nodes publish commands, expected one: end the others")
+    trained = decode_limit_profile(message)
+    if trained:
+        if trained not in PROFILES:
+            known = ", ".join(PROFILES)
+            return Refusal("profile", f"limit profile {shortened(repr(trained))} is unknown, available: {known}")
+        if PROFILES[trained].is_faster_than(profile):
+            return Refusal(
+                "profile",
+                f"the policy was trained with limit profile '{trained}', which is faster than this driver's "
+                f"'{profile.name}'",
+            )
+    try:
+        return decode_command(message)
+    except CommandError as error:
+        return Refusal("wrong_joints", str(error))
+
 
 # So long may an arm stand at a limit, as where it turns round, before somebody is told.
 TOLD_AFTER_S: Final = 1.0
@@ -17,7 +46,7 @@ _HOLDING: Final = Rule.POSITION | Rule.WORKSPACE | Rule.TABLE | Rule.BODY | Rule
 _AT_REST_RAD_S: Final = 1e-3
 
 
-class HeldBack:
+class LimitMonitor:
     """Takes note of each decision about a command."""
 
     def __init__(self) -> None:
