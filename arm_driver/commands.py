@@ -1,4 +1,4 @@
-"""Commands as they come in, before the safety filter, and what its limits make of them."""
+"""Commands as they come in: validated before the safety filter, counted by what became of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from fetch_sim2real.control.filter import Decision
 from fetch_sim2real.control.limiter import Rule
 from fetch_sim2real.errors import CommandError
 from fetch_sim2real.messages.motion import decode_command, decode_limit_profile
+from fetch_sim2real.ros.latency import Latencies, Rate
 from fetch_sim2real.types import JointCommand
 
 
-def open_command(message: JointTrajectory, commanders: int, profile: LimitProfile) -> JointCommand | Refusal:
-    """The command in ``message``, or why it is not even judged."""
+def validated_command(message: JointTrajectory, commanders: int, profile: LimitProfile) -> JointCommand | Refusal:
+    """Return the command in ``message``, or why the safety filter does not even look at its numbers."""
     if commanders > 1:
         return Refusal("second_commander", f"{commanders} nodes publish commands, expected one: end the others")
     trained = decode_limit_profile(message)
@@ -87,3 +88,28 @@ class LimitMonitor:
 
 def _names(rules: Rule) -> list[str]:
     return [str(rule.name).lower().replace("_", " ") for rule in Rule if rule & rules]
+
+
+class CommandStatistics:
+    """What became of the commands, how old their observations were, and how long their answers took."""
+
+    def __init__(self) -> None:
+        self._outcomes: Counter[str] = Counter()
+        self._ages, self._answer_times = Latencies(), Latencies()
+        self._rate = Rate()
+
+    def note(self, outcome: str, age_ms: float, answer_ms: float) -> None:
+        """Count a command: its outcome, its observation's age when it came, and how long its answer took."""
+        self._outcomes[outcome] += 1
+        self._rate.event()
+        self._ages.add(age_ms)
+        self._answer_times.add(answer_ms)
+
+    def take_report(self) -> dict[str, object]:
+        """Return the values for /diagnostics; the rate starts anew."""
+        return {
+            "command_rate_hz": self._rate.take_hz(),
+            **self._ages.summary("observation_age"),
+            **self._answer_times.summary("answer"),
+            **{f"decisions_{name.replace(':', '_')}": count for name, count in sorted(self._outcomes.items())},
+        }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -20,7 +19,7 @@ from arm_driver.attendance import Attendance
 from arm_driver.backend import Backend
 from arm_driver.backends import make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
-from arm_driver.commands import LimitMonitor, open_command
+from arm_driver.commands import CommandStatistics, LimitMonitor, validated_command
 from arm_driver.peers import Peers
 from arm_driver.settings import TABLE
 from arm_driver.shadow import Reanchor
@@ -39,7 +38,6 @@ from fetch_sim2real.messages.statuses import EnableAnswer, encode_status
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.ros.bounded_log import BoundedLog
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
-from fetch_sim2real.ros.latency import Latencies, Rate
 from fetch_sim2real.ros.main_loop import StackNode
 from fetch_sim2real.ros.parameters import USE_SIM_TIME
 from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
@@ -82,10 +80,8 @@ class ArmDriver(StackNode):
         self._base_is_watched = parameters.flag("watch_base")
         self._tick_due_ns: int | None = None
         self._activation: tuple[int, Decision] | None = None
-        self._decisions: Counter[str] = Counter()
         self._limit_monitor = LimitMonitor()
-        self._command_age, self._answer_time = Latencies(), Latencies()
-        self._command_rate = Rate()
+        self._statistics = CommandStatistics()
         self._log = BoundedLog(self.get_logger())
 
         self._setpoints = publish_to(self, graph.SETPOINT)
@@ -281,22 +277,20 @@ class ArmDriver(StackNode):
         started_s = time.perf_counter()
         now_ns = self._clock_source.now_ns()
         self._watch(now_ns)
-        opened = open_command(message, self._commands.get_publisher_count(), self._profile)
-        if isinstance(opened, Refusal):
-            decision = self._filter.refuse(now_ns, opened)
+        validated = validated_command(message, self._commands.get_publisher_count(), self._profile)
+        if isinstance(validated, Refusal):
+            decision = self._filter.refuse(now_ns, validated)
         else:
-            decision = self._filter.on_command(now_ns, opened)
+            decision = self._filter.on_command(now_ns, validated)
         self._activation = None
         self._carry_out(decision)
         stamp_ns = decode_stamp(message.header.stamp)
         self._publish_setpoint(stamp_ns, decision)
-        self._decisions[decision.outcome] += 1
         self._limit_monitor.note(now_ns, decision)
         if complaint := self._limit_monitor.complaint():
             self._log.warn("held", complaint)
-        self._command_rate.event()
-        self._command_age.add((now_ns - stamp_ns) * 1e-6)
-        self._answer_time.add((time.perf_counter() - started_s) * 1e3)
+        answer_ms = (time.perf_counter() - started_s) * 1e3
+        self._statistics.note(decision.outcome, (now_ns - stamp_ns) * 1e-6, answer_ms)
         if is_refused(decision.outcome):
             self._log.warn(decision.outcome, f"{decision.outcome}: {decision.detail}")
         self._go_on(now_ns)
@@ -393,7 +387,6 @@ class ArmDriver(StackNode):
             "mode": "live" if self._reanchor is None else f"shadow, put back onto the arm {self._reanchor.count} times",
             "profile": self._profile.name,
             "speed_scale": self._filter.settings.speed_scale,
-            "command_rate_hz": self._command_rate.take_hz(),
             "commanders": self._commands.get_publisher_count(),
             "joint_state_age_ms": float(age_ms),
             **self._readings.report(),
@@ -401,9 +394,7 @@ class ArmDriver(StackNode):
             "heartbeat": self._attendance.words(time.monotonic_ns()),
             **self._peers.report(),
             **self._backend.report(),
-            **self._command_age.summary("observation_age"),
-            **self._answer_time.summary("answer"),
-            **{f"decisions_{name.replace(':', '_')}": count for name, count in sorted(self._decisions.items())},
+            **self._statistics.take_report(),
             **self._limit_monitor.report(),
         }
         held = self._limit_monitor.complaint() if state is State.ACTIVE else ""

@@ -21,7 +21,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from arm_driver.commands import open_command
+from arm_driver.commands import validated_command
 from arm_driver.rosbridge_backend import RosbridgeBackend
 from arm_driver.settings import TABLE as DRIVER_TABLE
 from benchmarks.mutations.campaign import Input
@@ -234,7 +234,7 @@ class _CommandReader:
             self._now_ns = NOW_NS
             self._filter.activate(self._now_ns, _sample())
         self._filter.on_joint_sample(JointSample(self._now_ns, ARM.home_rad.copy(), np.zeros(7), 0.01))
-        opened = open_command(message, 1, self._profile)
+        opened = validated_command(message, 1, self._profile)
         if isinstance(opened, Refusal):
             decision = self._filter.refuse(self._now_ns, opened)
         else:

@@ -16,23 +16,23 @@ def decision(rules: Rule, speed_rad_s: float = 0.0, outcome: str = "limited") ->
     return Decision(outcome, JointSetpoint(np.zeros(7), np.full(7, speed_rad_s)), rules=rules)
 
 
-def after(held_back: LimitMonitor, duration_s: float, what: Decision, start_ns: int = 0) -> int:
+def after(monitor: LimitMonitor, duration_s: float, what: Decision, start_ns: int = 0) -> int:
     now_ns = start_ns
     while (now_ns - start_ns) * 1e-9 < duration_s:
         now_ns += CONTROL_PERIOD_NS
-        held_back.note(now_ns, what)
+        monitor.note(now_ns, what)
     return now_ns
 
 
 def test_an_arm_held_at_the_table_is_told_after_a_second_and_no_longer_once_it_moves() -> None:
-    held_back = LimitMonitor()
-    now_ns = after(held_back, 0.8 * TOLD_AFTER_S, decision(Rule.TABLE | Rule.ACCELERATION))
-    assert held_back.complaint() == ""
-    now_ns = after(held_back, 0.5 * TOLD_AFTER_S, decision(Rule.TABLE), now_ns)
-    assert "limit of table" in held_back.complaint() and "table.height_m" in held_back.complaint()
-    held_back.note(now_ns, decision(Rule.TABLE, speed_rad_s=0.1))
-    assert held_back.complaint() == ""
-    report = held_back.report()
+    monitor = LimitMonitor()
+    now_ns = after(monitor, 0.8 * TOLD_AFTER_S, decision(Rule.TABLE | Rule.ACCELERATION))
+    assert monitor.complaint() == ""
+    now_ns = after(monitor, 0.5 * TOLD_AFTER_S, decision(Rule.TABLE), now_ns)
+    assert "limit of table" in monitor.complaint() and "table.height_m" in monitor.complaint()
+    monitor.note(now_ns, decision(Rule.TABLE, speed_rad_s=0.1))
+    assert monitor.complaint() == ""
+    report = monitor.report()
     assert report["limited_by_table"] == now_ns // CONTROL_PERIOD_NS + 1
     assert 0 < int(str(report["limited_by_acceleration"])) < int(str(report["limited_by_table"]))
 
@@ -47,15 +47,15 @@ def test_an_arm_held_at_the_table_is_told_after_a_second_and_no_longer_once_it_m
     ],
 )
 def test_an_arm_that_moves_or_is_not_asked_to_is_not_complained_of(harmless: Decision) -> None:
-    held_back = LimitMonitor()
-    after(held_back, 3.0 * TOLD_AFTER_S, harmless)
-    assert held_back.complaint() == ""
+    monitor = LimitMonitor()
+    after(monitor, 3.0 * TOLD_AFTER_S, harmless)
+    assert monitor.complaint() == ""
 
 
 def test_between_two_trajectories_nothing_new_is_known() -> None:
-    held_back = LimitMonitor()
+    monitor = LimitMonitor()
     now_ns = 0
     for _ in range(30):
-        now_ns = after(held_back, 0.03, decision(Rule.SELF_COLLISION), now_ns)
-        now_ns = after(held_back, 0.03, decision(Rule.NONE, outcome="paced"), now_ns)
-    assert "self collision" in held_back.complaint()
+        now_ns = after(monitor, 0.03, decision(Rule.SELF_COLLISION), now_ns)
+        now_ns = after(monitor, 0.03, decision(Rule.NONE, outcome="paced"), now_ns)
+    assert "self collision" in monitor.complaint()
