@@ -20,8 +20,7 @@ from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.evaluation.recorded_episode import Moment, read_episode, spread
 from fetch_sim2real.evaluation.result import EpisodeResult
 from fetch_sim2real.perception.camera import CameraModel, Pose
-from fetch_sim2real.reports.film import write_film
-from fetch_sim2real.reports.film_strip import FilmTitle, depth_picture, film_strip, frame_column
+from fetch_sim2real.reports.film_strip import FilmTitle, depth_picture, film_strip, frame_column, write_film
 from fetch_sim2real.ros.recorder.bag import Bag
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_PERIOD_NS

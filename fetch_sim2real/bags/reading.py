@@ -11,10 +11,9 @@ from backports import zstd
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
+from fetch_sim2real.bags.files import ENDINGS, METADATA_FILE, PACKED, BagMetadata, read_metadata, salvaged
 from fetch_sim2real.bags.losses import Losses
-from fetch_sim2real.bags.metadata import METADATA_FILE, BagMetadata, read_metadata
 from fetch_sim2real.bags.raw_message import RawMessage
-from fetch_sim2real.bags.salvage import ENDINGS, PACKED, salvaged
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import expanded
 

@@ -41,7 +41,7 @@ def _write_strip(settings: SimSettings, shown: Episode, picture: Path) -> str:
 
 def _write_video(settings: SimSettings, shown: Episode, video: Path) -> None:
     # Imported here: not everybody wants one.
-    from fetch_sim2real.reports.film import write_film
+    from fetch_sim2real.reports.film_strip import write_film
 
     write_film(_moments(settings, shown), _true_camera(settings, shown), _title(settings, shown), video)
 

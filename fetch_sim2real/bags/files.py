@@ -1,12 +1,17 @@
-"""Reads files of a bag as far as they go: MCAP or SQLite, compressed as a whole or not."""
+"""The files of a bag: what ``metadata.yaml`` says they should hold, and their messages, read as far as they go.
+
+They are MCAP or SQLite, compressed as a whole or not. The messages are read without ``metadata.yaml``.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
+import yaml
 from backports import zstd
 
 from fetch_sim2real.bags.database_file import DatabaseFile
@@ -14,6 +19,48 @@ from fetch_sim2real.bags.losses import Losses
 from fetch_sim2real.bags.mcap_file import McapFile
 from fetch_sim2real.bags.raw_message import RawMessage
 from fetch_sim2real.errors import SetupError
+
+METADATA_FILE: Final = "metadata.yaml"
+_MAX_BYTES: Final = 32 * 2**20
+# The fast one where PyYAML was built with it.
+_Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class BagMetadata:
+    """Names of a bag's files, and how many messages it should hold by topic; ``loss``: what is wrong with the file."""
+
+    files: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    loss: str = ""
+
+
+def read_metadata(folder: Path) -> BagMetadata:
+    """Of the bag in ``folder``; what is missing or cannot be read is a loss and no error."""
+    path = folder / METADATA_FILE
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise ValueError(f"it is larger than {_MAX_BYTES} bytes")
+        content = yaml.load(text, Loader=_Loader)["rosbag2_bagfile_information"]
+        if not isinstance(content["relative_file_paths"], list):
+            raise TypeError("relative_file_paths is no list")
+        return BagMetadata(
+            tuple(PurePosixPath(str(name)).name for name in content["relative_file_paths"]),
+            {
+                str(topic["topic_metadata"]["name"]): int(topic["message_count"])
+                for topic in content["topics_with_message_count"]
+            },
+        )
+    except FileNotFoundError:
+        return BagMetadata(loss=f"the recorder did not close the bag: it has no {METADATA_FILE}")
+    except OSError as error:
+        why = error.strerror or str(error)
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+    return BagMetadata(loss=f"{METADATA_FILE} cannot be read, so nobody knows what the bag should hold: {why}")
+
 
 _KINDS: Final[dict[str, type[McapFile] | type[DatabaseFile]]] = {".mcap": McapFile, ".db3": DatabaseFile}
 PACKED: Final = ".zstd"
