@@ -56,6 +56,26 @@ main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
 """
 
 
+HANGS_WHEN_IT_LEAVES = """
+import time
+from fetch_sim2real.ros import main_loop
+
+main_loop.LEAVE_LIMIT_S = 0.5
+
+class Node(main_loop.StackNode):
+    def work(self):
+        self.is_over = True
+        return 0.0
+
+    def close(self):
+        print("closed", flush=True)
+
+    def destroy_node(self):
+        time.sleep(60.0)  # as the middleware does that waits for a peer
+
+main_loop.run_node(lambda: Node("node", ()), "node", "A node.", ())
+"""
+
 HANGS_WHEN_TOLD = """
 import os, signal, time
 from fetch_sim2real.ros import main_loop
@@ -156,6 +176,12 @@ def test_an_end_that_hangs_is_cut_short_and_says_where() -> None:
     ended = run(HANGS_AT_THE_END)
     assert ended.returncode == 1
     assert "Timeout" in ended.stderr and "in close" in ended.stderr
+
+
+def test_a_closed_node_that_hangs_in_the_middleware_is_cut_short_and_says_where() -> None:
+    ended = run(HANGS_WHEN_IT_LEAVES)
+    assert (ended.returncode, ended.stdout) == (1, "closed\n")
+    assert "Timeout" in ended.stderr and "in destroy_node" in ended.stderr
 
 
 def test_work_that_does_not_return_after_a_signal_is_cut_short_and_says_where() -> None:

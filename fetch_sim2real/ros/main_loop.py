@@ -33,6 +33,9 @@ IDLE_S: Final = 0.1
 # A recorder may have pictures to write, a busy machine be slow; what is still there that long after it was told to end
 # waits for something that does not come.
 END_LIMIT_S: Final = 30.0
+# A closed node has only to leave the graph, which takes a fraction of a second; the middleware may wait for a peer that
+# has died, and nothing is lost if the process ends instead.
+LEAVE_LIMIT_S: Final = 5.0
 
 
 class StackNode(Node):
@@ -165,6 +168,7 @@ def _run(make: Callable[[], StackNode], name: str, arguments: list[str]) -> int:
             signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.close()
+        faulthandler.dump_traceback_later(LEAVE_LIMIT_S, exit=True)
         if executor is not None:
             executor.shutdown()
         if node is not None:
