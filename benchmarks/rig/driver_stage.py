@@ -17,6 +17,7 @@ from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, runnin
 from benchmarks.rig.tcp_proxy import TcpProxy
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.common.option import Value
 from fetch_sim2real.control.trajectory import position_after_step
 from fetch_sim2real.messages.joint_states import encode_joint_state
 from fetch_sim2real.messages.motion import (
@@ -30,7 +31,7 @@ from fetch_sim2real.messages.motion import (
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import message_class, publish_to
 from fetch_sim2real.sim.controller import TrajectoryFollower
-from fetch_sim2real.stack.processes import NodeProcess, ParameterValue
+from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import BasePose, FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory
 from sim_bridge.network import NetworkSettings
@@ -285,7 +286,7 @@ def topic_stage(folder: Path, stays: bool = True) -> Iterator[Stage]:
 def rosbridge_stage(folder: Path, clock_ahead_s: float = 0.0, gripper_effort_n: float = 60.0) -> Iterator[Stage]:
     """A driver with the rosbridge back end."""
     robot = RosbridgeRobot(clock_ahead_s)
-    parameters: dict[str, ParameterValue] = {
+    parameters: dict[str, Value] = {
         "backend": "rosbridge", "rosbridge_port": robot.proxy.port, "gripper_effort": gripper_effort_n
     }  # fmt: skip
     process = NodeProcess("arm_driver", graph.ARM_DRIVER, parameters, 0)

@@ -22,6 +22,7 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.common.option import Value
 from fetch_sim2real.common.supervision import Patience, Supervisor
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.perception.observe import Observation, ScaledValue, make_observation_spec
@@ -44,7 +45,7 @@ from fetch_sim2real.ros.simulation_client import SimulationClient
 from fetch_sim2real.ros.topics import message_class, qos_profile
 from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.options import SimGraphOptions
-from fetch_sim2real.stack.processes import NodeProcess, ParameterValue, sim_graph
+from fetch_sim2real.stack.processes import NodeProcess, sim_graph
 
 START_LIMIT_S = 90.0
 # A name for a node that stands for commander and robot: of an operator nobody expects that it moves.
@@ -163,7 +164,7 @@ def simulated_graph(
     folder: Path,
     *tapped: graph.Topic,
     may_end: Sequence[str] = (),
-    parameters: Mapping[str, Mapping[str, ParameterValue]] | None = None,
+    parameters: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> Iterator[SimulatedGraph]:
     """The whole simulated graph, connected, with taps on some topics; nodes of ``may_end`` may end before it does.
 
