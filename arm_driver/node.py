@@ -25,10 +25,9 @@ from arm_driver.settings import TABLE
 from arm_driver.shadow import Reanchor
 from fetch_sim2real import graph
 from fetch_sim2real.arm.limits import limit_profile
-from fetch_sim2real.control.base_watch import BaseWatch
 from fetch_sim2real.control.checks import FilterSettings, Refusal
 from fetch_sim2real.control.filter import Decision, SafetyFilter
-from fetch_sim2real.control.readings import RobotReadings
+from fetch_sim2real.control.readings import BaseWatch, RobotReadings
 from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import FetchSim2RealError, ObservationError
 from fetch_sim2real.messages.motion import SentCounts, SetpointReport, encode_setpoint_report, is_refused

@@ -20,8 +20,7 @@ from fetch_sim2real.calibration.align import Sight, align
 from fetch_sim2real.calibration.expected_view import ExpectedView, Setting
 from fetch_sim2real.calibration.rotations import pose_of_vector
 from fetch_sim2real.calibration.trained_range import CameraOffset
-from fetch_sim2real.control.action import ACTION_SCALE_M
-from fetch_sim2real.control.target_box import target_box_of
+from fetch_sim2real.control.action import ACTION_SCALE_M, target_box_of
 from fetch_sim2real.episode import ActionSettings, Arrival, ClosedLoop, EpisodeRunner, EpisodeStart, Step
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import CameraModel, Pose

@@ -24,8 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fetch_sim2real.arm.limits import limit_profile
-from fetch_sim2real.control.action import ACTION_SCALE_M
-from fetch_sim2real.control.target_box import target_box_of
+from fetch_sim2real.control.action import ACTION_SCALE_M, target_box_of
 from fetch_sim2real.episode import ActionSettings, ClosedLoop, EpisodeRunner, EpisodeStart, Step
 from fetch_sim2real.evaluation.measure import Case, measure
 from fetch_sim2real.paths import find_policy, worlds_dir

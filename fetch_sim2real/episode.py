@@ -18,9 +18,8 @@ import numpy as np
 from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
 from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, LimitProfile, limit_profile
-from fetch_sim2real.control.action import ACTION_SCALE_M, action_to_command
+from fetch_sim2real.control.action import ACTION_SCALE_M, action_to_command, common_box, target_box_of
 from fetch_sim2real.control.filter import Decision, SafetyFilter
-from fetch_sim2real.control.target_box import common_box, target_box_of
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.policy.manifest import Manifest

@@ -14,7 +14,7 @@ from std_msgs.msg import String
 
 from fetch_sim2real import graph
 from fetch_sim2real.common.stamp_sequence import StampVerdict
-from fetch_sim2real.control.target_box import box_text, common_box, target_box_of
+from fetch_sim2real.control.action import box_text, common_box, target_box_of
 from fetch_sim2real.errors import CommandError, ObservationError
 from fetch_sim2real.messages.camera_info import decode_camera_info
 from fetch_sim2real.messages.images import decode_color, decode_depth

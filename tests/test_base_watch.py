@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from fetch_sim2real.control.base_watch import BASE_TIMEOUT_S, BaseWatch
+from fetch_sim2real.control.readings import BASE_TIMEOUT_S, BaseWatch
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import Odometry, read
 from fetch_sim2real.types import BasePose

@@ -18,9 +18,8 @@ from benchmarks.rig.driver_stage import PAN, TORSO_M, Stage, TopicRobot, topic_s
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
-from fetch_sim2real.control.base_watch import BASE_TIMEOUT_S
 from fetch_sim2real.control.checks import FilterSettings
-from fetch_sim2real.control.readings import TORSO_TIMEOUT_S
+from fetch_sim2real.control.readings import BASE_TIMEOUT_S, TORSO_TIMEOUT_S
 from fetch_sim2real.types import BasePose
 
 pytestmark = pytest.mark.ros

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fetch_sim2real.control.target_box import box_text, box_told, common_box, target_box_of
+from fetch_sim2real.control.action import box_text, box_told, common_box, target_box_of
 from fetch_sim2real.episode import ActionSettings, ClosedLoop
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import find_policy, worlds_dir

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fetch_sim2real.control.target_box import target_box_of
+from fetch_sim2real.control.action import target_box_of
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.paths import world_names, worlds_dir
 from fetch_sim2real.sim.world_file import World, load_world

@@ -12,9 +12,8 @@ from benchmarks.faults.measure import Measurement
 from benchmarks.faults.stage_faults import SLOW, Step, Trial, repeated
 from benchmarks.rig.driver_stage import PAN, TORSO_M, RosbridgeRobot, Stage, TopicRobot, rosbridge_stage, topic_stage
 from fetch_sim2real.arm.default import ARM
-from fetch_sim2real.control.base_watch import BASE_TIMEOUT_S
 from fetch_sim2real.control.checks import FilterSettings
-from fetch_sim2real.control.readings import TORSO_TIMEOUT_S
+from fetch_sim2real.control.readings import BASE_TIMEOUT_S, TORSO_TIMEOUT_S
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.types import BasePose, FloatArray
 

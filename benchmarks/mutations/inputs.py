@@ -40,11 +40,11 @@ from fetch_sim2real.bags.playing import survey
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.calibration.camera_file import load_calibration, load_intrinsics
 from fetch_sim2real.calibration.in_force import CalibrationInForce
+from fetch_sim2real.control.action import box_told
 from fetch_sim2real.control.checks import Refusal
 from fetch_sim2real.control.filter import SafetyFilter
 from fetch_sim2real.control.readings import RobotReadings
 from fetch_sim2real.control.states import State
-from fetch_sim2real.control.target_box import box_told
 from fetch_sim2real.control.trajectory import held_until, stopping_trajectory
 from fetch_sim2real.errors import CommandError, MessageError, ObservationError
 from fetch_sim2real.evaluation.suite import SUITES, load_suite

@@ -57,7 +57,7 @@ class ClearanceSlopes:
         self._workspace_upper = np.array(scene.workspace_upper_m)[:, None, None]
 
     def of_paths(self, paths: FloatArray, within_m: FloatArray) -> Slopes:
-        """Models for all pairs that are nearer than ``within_m`` (B,) on paths of joint positions (B, P, n) [rad].
+        """Return models for all pairs nearer than ``within_m`` (B,) on paths of joint positions (B, P, n) [rad].
 
         A pair's are where it is nearest, and at the path's end if that is another sample. Clearances count between
         samples as they do in ``CollisionModel``. There are none at the first sample, which nothing can change, and
@@ -135,7 +135,7 @@ class _Arm:
     def gradient(
         self, normal: FloatArray, sample: NDArray[np.intp], row: NDArray[np.intp], column: NDArray[np.intp]
     ) -> FloatArray:
-        """How far (K, n) [m/rad] each joint moves a point, at (K,) places, along ``normal`` (3, K)."""
+        """Return how far (K, n) [m/rad] each joint moves a point, at (K,) places, along ``normal`` (3, K)."""
         axis = self.axes[:, sample, row]
         arm = self.centers[:, sample, row, column][..., None] - self.origins[:, sample, row]
         x, y, z = normal[..., None]

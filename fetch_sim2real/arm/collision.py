@@ -99,12 +99,12 @@ class CollisionModel:
         self._workspace_upper = np.array(scene.workspace_upper_m)[:, None, None]
 
     def clearance(self, position: FloatArray) -> Clearance:
-        """Clearances (...,) of the configurations (..., n) [rad]."""
+        """Return clearances (...,) of the configurations (..., n) [rad]."""
         position = np.asarray(position, dtype=np.float64)
         return self.path_clearance(position[..., None, :])
 
     def path_clearance(self, samples: FloatArray) -> Clearance:
-        """Clearances (...,) along paths sampled at P configurations, (..., P, n) [rad].
+        """Return clearances (...,) along paths sampled at P configurations, (..., P, n) [rad].
 
         They hold on the chords between neighbouring samples too; the caller answers for how far points of the arm are
         from these chords on the true path.
@@ -115,7 +115,7 @@ class CollisionModel:
         return Clearance(*(values.reshape(shape) for values in result))
 
     def path_clearances(self, paths: FloatArray) -> FloatArray:
-        """``path_clearance`` of paths (B, P, n), as rows (4, B) in the order of ``Clearance``."""
+        """Return ``path_clearance`` of paths (B, P, n), as rows (4, B) in the order of ``Clearance``."""
         result = np.empty((4, len(paths)))
         # Pieces that stay in the cache: a large batch in one go is several times slower.
         step = max(1, _PIECE // paths.shape[1])
@@ -191,7 +191,7 @@ class SpherePairs:
         self._touching_m[self._boxes :] += radius_m[self._other]
 
     def clearance(self, chords: FloatArray) -> FloatArray:
-        """Least clearance (B, M) [m] on chords (2, 3, C, B, N) given by their middles and halves; (1, ...) for points.
+        """Return least clearances (B, M) [m] on chords (2, 3, C, B, N), their middles and halves; (1, ...) for points.
 
         It is how far a chord stays beyond the plane across the gap, which is the vector from the obstacle's nearest
         point to the chord's middle.
@@ -205,7 +205,7 @@ class SpherePairs:
         return np.asarray(np.minimum.reduce(distance, axis=0))
 
     def gaps(self, chords: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """What ``clearance`` is made of, chord by chord: across the gap, how far the middle is clear, and the swing.
+        """Return what ``clearance`` is made of, chord by chord: across the gap, how far the middle is clear, the swing.
 
         The unit vector (3, C, B, M) from the obstacle to the sphere, zero where the sphere's centre is inside; the
         clearance (C, B, M) [m] of the chord's middle; and how much more (or less) that of its end is (C, B, M) [m].

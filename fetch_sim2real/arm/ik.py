@@ -60,13 +60,13 @@ class DifferentialIk:
         self._target_m = target.wxyz_xyz[4:]
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
-        """Position (3,) of the grip site in base_link [m] at the joint positions (n,)."""
+        """Return position (3,) of the grip site in base_link [m] at the joint positions (n,)."""
         self._configuration.update(np.asarray(position, dtype=np.float64))
         site: FloatArray = self._site.xpos.copy()
         return site
 
     def step(self, position: FloatArray, displacement_m: FloatArray, within_m: TargetBox | None = None) -> FloatArray:
-        """Joint step (n,) [rad] from ``position`` (n,) that moves the gripper by ``displacement_m`` (3,).
+        """Return joint step (n,) [rad] from ``position`` (n,) that moves the gripper by ``displacement_m`` (3,).
 
         With ``within_m``, the lower and upper corner (3,) of a box, it is not asked to leave the box.
         """
@@ -97,7 +97,7 @@ class DifferentialIk:
         return step
 
     def reach(self, start: FloatArray, grip_position_m: FloatArray, tolerance_m: float = 1e-3) -> FloatArray | None:
-        """Joint positions (n,) with the gripper down at ``grip_position_m``, by steps from ``start``.
+        """Return joint positions (n,) with the gripper down at ``grip_position_m``, by steps from ``start``.
 
         None if that is out of reach.
         """

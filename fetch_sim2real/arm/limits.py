@@ -24,7 +24,7 @@ class LimitProfile:
     acceleration: FloatArray
 
     def scaled(self, speed_scale: float) -> LimitProfile:
-        """The same profile with velocities multiplied by ``speed_scale`` in (0, 1]: an operator's speed cap."""
+        """Return the same profile with velocities multiplied by ``speed_scale`` in (0, 1]: an operator's speed cap."""
         if not 0.0 < speed_scale <= 1.0:
             raise FetchSim2RealError(f"speed scale is {speed_scale}, expected a number in (0, 1]")
         return LimitProfile(
@@ -32,7 +32,7 @@ class LimitProfile:
         )
 
     def is_faster_than(self, other: LimitProfile) -> bool:
-        """True where any joint of this profile may move or accelerate faster than ``other`` allows."""
+        """Return whether any joint of this profile may move or accelerate faster than ``other`` allows."""
         return bool(
             np.any(self.velocity > other.velocity + 1e-9) or np.any(self.acceleration > other.acceleration + 1e-9)
         )

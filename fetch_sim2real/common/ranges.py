@@ -59,12 +59,12 @@ Vector3 = Annotated[tuple[Range, Range, Range], BeforeValidator(_three)]
 
 
 def draw3(vector: tuple[Range, Range, Range], rng: np.random.Generator) -> FloatArray:
-    """One draw (3,) of a vector of ranges."""
+    """Draw a vector of ranges once, (3,)."""
     return np.array([axis.draw(rng) for axis in vector])
 
 
 def draw_all(into: type[Draw], part: BaseModel, rng: np.random.Generator) -> Draw:
-    """A dataclass of draws: each field, in order, from the range or the tuple of ranges of that name in ``part``."""
+    """Draw a dataclass: each field, in order, from the range or the tuple of ranges of that name in ``part``."""
     values: dict[str, Any] = {}
     for field in fields(into):  # type: ignore[arg-type]  # "a dataclass" has no type of its own
         axes = getattr(part, field.name)
@@ -73,7 +73,7 @@ def draw_all(into: type[Draw], part: BaseModel, rng: np.random.Generator) -> Dra
 
 
 def box_of(vector: tuple[Range, Range, Range]) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper corner (3,) of the box that a vector of ranges spans."""
+    """Return lower and upper corner (3,) of the box that a vector of ranges spans."""
     return np.array([axis.low for axis in vector]), np.array([axis.high for axis in vector])
 
 
@@ -89,7 +89,7 @@ class Varies:
     high: float | tuple[float, float, float]
 
     def limits(self) -> list[tuple[float, float]]:
-        """(low, high) of each axis; one entry for a single number."""
+        """Return (low, high) of each axis; one entry for a single number."""
         lows, highs = np.atleast_1d(self.low), np.atleast_1d(self.high)
         return [(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]
 
@@ -141,7 +141,7 @@ def _scaled(value: Range, factor: float, lowest: float, highest: float) -> Range
 
 
 def rgb_of(hsv: FloatArray) -> FloatArray:
-    """Colour (3,) in 0..1 of hue [deg], saturation and value."""
+    """Return colour (3,) in 0..1 of hue [deg], saturation and value."""
     hue, saturation, value = hsv
     sector = (hue / 60.0 + np.array([0.0, 4.0, 2.0])) % 6.0
     return value * (1.0 - saturation * (1.0 - np.clip(np.abs(sector - 3.0) - 1.0, 0.0, 1.0)))

@@ -94,7 +94,7 @@ class Refusal:
 def stamp_refusal(
     now_ns: int, stamp_ns: int, activated_ns: int, last_stamp_ns: int | None, settings: FilterSettings
 ) -> Refusal | None:
-    """What is wrong with the observation stamp of a command that arrives at ``now_ns``."""
+    """Return what is wrong with the observation stamp of a command that arrives at ``now_ns``."""
     age_ns = now_ns - stamp_ns
     allowed_ns = settings.max_command_age_periods * CONTROL_PERIOD_NS
     if age_ns < -settings.max_future_s * 1e9:
@@ -127,7 +127,7 @@ def content_refusal(command: JointCommand, joints: int) -> Refusal | None:
 def wanted_velocity(
     reference: JointSetpoint, command: JointCommand, settings: FilterSettings, joint_names: tuple[str, ...]
 ) -> tuple[FloatArray, Refusal | None]:
-    """The velocity (n,) that a well-formed command wants, and a refusal if its position does not fit ``reference``."""
+    """Return the velocity (n,) that a command wants, and a refusal if its position does not fit ``reference``."""
     velocity, expected = command.velocity, reference.position
     if velocity is None:
         velocity = (command.position - reference.position) / CONTROL_PERIOD_S

@@ -102,7 +102,7 @@ class MotionLimiter:
         on_path: bool | NDArray[np.bool_] = True,
         speed_scale: float = 1.0,
     ) -> LimitResult:
-        """The setpoint one control period after the reference state (position, velocity), each (..., n).
+        """Return the setpoint one control period after the reference state (position, velocity), each (..., n).
 
         A wanted velocity that is within all limits comes back bit for bit. ``on_path`` (...,) says that braking from
         the reference state stays on a path checked before (see ``LimitResult.viable``). ``speed_scale`` in (0, 1]
@@ -133,7 +133,7 @@ class MotionLimiter:
     def brake(
         self, position: FloatArray, velocity: FloatArray, *, on_path: bool | NDArray[np.bool_] = True
     ) -> LimitResult:
-        """One control period of braking from the reference state, shapes as in ``limit``."""
+        """Return one control period of braking from the reference state, shapes as in ``limit``."""
         shape = np.broadcast_shapes(position.shape, velocity.shape)
         position, velocity = _rows(position, shape), _rows(velocity, shape)
         braked = braked_velocity(velocity, self.profile.acceleration)

@@ -34,7 +34,7 @@ def bending_m(arm: ArmSpec) -> FloatArray:
 
 
 def path_weights(count: int) -> tuple[FloatArray, FloatArray]:
-    """How much position, velocity and wanted velocity count in the samples of a path with ``count`` of its tail.
+    """Return how much position, velocity and wanted velocity count in the samples of a path with ``count`` of its tail.
 
     Both (3 + ``count``, 3): what does not depend on the tail, and what is multiplied with its lever [s].
     """
@@ -52,7 +52,7 @@ _WEIGHTS: Final = {count: path_weights(count) for count in _SAMPLE_COUNTS.tolist
 
 
 def turning_points(position: FloatArray, velocity: FloatArray, wanted: FloatArray) -> FloatArray:
-    """Where joints turn round in the step, (B, 1, n), at their position those that do not; (B, 0, n) if none does."""
+    """Return where joints turn round in the step, (B, 1, n), at their position those that do not; or (B, 0, n)."""
     turning = velocity * wanted < 0.0
     if not any_true(turning):
         return np.empty((len(position), 0, position.shape[1]))
@@ -61,7 +61,7 @@ def turning_points(position: FloatArray, velocity: FloatArray, wanted: FloatArra
 
 
 def samples_of_path(motion: FloatArray, lever_s: FloatArray, count: int) -> FloatArray:
-    """Positions (B, 3 + ``count``, n) along paths: at once, half a period later, after the step, and along the tail.
+    """Return positions (B, 3 + ``count``, n) along paths: at once, half a period later, after the step, on the tail.
 
     ``motion`` (B, 3, n) is position, velocity and wanted velocity, ``lever_s`` (B,) that of ``tail_lever_s``.
     """

@@ -1,4 +1,4 @@
-"""What the robot says of itself, and whether it can be believed: joints and torso, by their stamps and their arrival.
+"""What the robot says of itself, and whether it can be believed: joints and torso, by stamps and arrival; its base.
 
 In real time a stamp alone says nothing: the robot's clock may be set, or be another one. So what counts is the stamp,
 but no later than the arrival; a stamp ahead of the driver's clock is refused, and several that belong to another time
@@ -7,6 +7,7 @@ than those before them are a clock that was set. In lockstep the simulation keep
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,11 +20,13 @@ from fetch_sim2real.common.stamp_sequence import CONFIRMING_STAMPS, StampSequenc
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.messages.joint_states import JointStateMerger
-from fetch_sim2real.types import JointSample
+from fetch_sim2real.types import BasePose, JointSample
 from fetch_sim2real.workcell import TORSO_TOLERANCE_M
 
 # A Fetch's torso is in every message of the arm's joints; it moves 3 cm in this time at its full 0.1 m/s.
 TORSO_TIMEOUT_S: Final = 0.3
+# A Fetch publishes its odometry about a hundred times a second, and drives 0.5 m in this time at its full speed.
+BASE_TIMEOUT_S: Final = 0.5
 _S: Final = 1e-9
 _JOINTS_TIMEOUT_S: Final = FilterSettings.joint_sample_timeout_s
 _MAX_AHEAD_S: Final = FilterSettings.max_joints_ahead_s
@@ -75,13 +78,13 @@ class RobotReadings:
         return self._merger.torso_height_m
 
     def forget(self) -> None:
-        """The driver's clock, or the way to the robot, is another one: what was heard before says nothing any more."""
+        """Forget what was heard: the driver's clock, or the way to the robot, is another one."""
         self._sequence.forget()
         self._sample = self._heard = self._torso_arrived_ns = None
         self._ahead.clear()
 
     def take(self, message: Any, now_ns: int) -> JointSample | None:
-        """The sample that ``message`` completes at ``now_ns``; None if it is no new one.
+        """Return the sample that ``message`` completes at ``now_ns``; None if it is no new one.
 
         ObservationError for what cannot be read or cannot be believed; it is counted, and replaces nothing.
         """
@@ -115,16 +118,16 @@ class RobotReadings:
         return sample
 
     def take_clock_step(self) -> str:
-        """That the robot's clock was set, empty if it was not. Asking takes note of it: it is told once."""
+        """Return that the robot's clock was set, once; empty if it was not."""
         told, self._clock_step = self._clock_step, ""
         return told
 
     def objection(self, now_ns: int) -> str:
-        """Why the arm must not follow commands by what is known of the robot, empty if it may."""
+        """Return why the arm must not follow commands by what is known of the robot, empty if it may."""
         return self._objection_to_joints(now_ns) or self._objection_to_torso(now_ns)
 
     def report(self) -> dict[str, object]:
-        """Counts of joint states that were not taken, for /diagnostics."""
+        """Return counts of joint states that were not taken, for /diagnostics."""
         return {
             "bad_joint_states": self._counts["unreadable"],
             "joint_states_ahead": self._counts["ahead"],
@@ -198,3 +201,71 @@ class RobotReadings:
             f"the last state of {self._arm.torso_joint} is {silent_s:.3f} s old, allowed {TORSO_TIMEOUT_S} s: every "
             "clearance depends on its height"
         )
+
+
+class BaseWatch:
+    """Compares odometry with that of the moment when the arm was enabled, until it is disabled on purpose.
+
+    A robot whose odometry has never come is not watched; from then on it may not cease. Times are the driver's.
+    """
+
+    def __init__(self, tolerance_m: float, *, lockstep: bool = False, reach_m: float = ARM.base_reach_m) -> None:
+        """``tolerance_m``: how far the gripper may be from where the base's first pose would have it.
+
+        A turn moves the gripper by ``reach_m`` per radian at most: how far it is from the base's axis.
+        """
+        self._tolerance_m, self._lockstep, self._reach_m = tolerance_m, lockstep, reach_m
+        self._pose: BasePose | None = None
+        self._arrived_ns: int | None = None
+        self._anchor: BasePose | None = None
+        self._anchored = False
+        self._unreadable = False
+
+    def on_pose(self, now_ns: int, pose: BasePose) -> None:
+        """Take odometry; one that is not finite counts as none, but shows that the robot has odometry."""
+        self._unreadable = not pose.is_finite
+        if pose.is_finite:
+            self._pose, self._arrived_ns = pose, now_ns
+            if self._anchored and self._anchor is None:
+                self._anchor = pose
+
+    def anchor(self) -> None:
+        """Have the base stay where it is: the arm is enabled. Where it already has to stay somewhere, that remains."""
+        self._anchored = True
+        self._anchor = self._anchor or self._pose
+
+    def release(self) -> None:
+        """Let the base go: the arm is disabled on purpose. Who enables it next says that the table is in its place."""
+        self._anchored, self._anchor = False, None
+
+    def forget_times(self) -> None:
+        """Forget when poses came: the driver's clock was set."""
+        self._arrived_ns = None
+
+    def objection(self, now_ns: int) -> str:
+        """Return why the arm must not follow commands by what is known of the base, empty if it may."""
+        pose, anchor = self._pose, self._anchor
+        if pose is None:
+            return "the base's odometry is not finite: nobody can tell whether it moves" if self._unreadable else ""
+        silent_s = math.inf if self._arrived_ns is None else (now_ns - self._arrived_ns) * 1e-9
+        if silent_s > BASE_TIMEOUT_S and not self._lockstep:
+            return (
+                f"the base's odometry has ceased: nothing for {silent_s:.3f} s, allowed {BASE_TIMEOUT_S} s; set "
+                "watch_base to false where nobody needs to know whether the base moves"
+            )
+        if anchor is None:
+            return ""
+        moved_m = math.hypot(pose.x_m - anchor.x_m, pose.y_m - anchor.y_m)
+        turned_rad = abs(math.remainder(pose.yaw_rad - anchor.yaw_rad, math.tau))
+        if moved_m + self._reach_m * turned_rad <= self._tolerance_m:
+            return ""
+        return (
+            f"the base has moved by {moved_m:.3f} m and turned by {math.degrees(turned_rad):.1f} degrees since the arm "
+            f"was enabled, allowed {self._tolerance_m:g} m at the gripper: put it back, or check the table and disable"
+        )
+
+    def words(self) -> str:
+        """Return what is known, for /diagnostics."""
+        if self._pose is None:
+            return "no odometry has come"
+        return f"{self._pose.x_m:.3f} m, {self._pose.y_m:.3f} m, {math.degrees(self._pose.yaw_rad):.1f} degrees"

@@ -58,7 +58,7 @@ class _Room:
     begin: NDArray[np.intp]
 
     def nearest(self, metric: FloatArray, wanted: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
-        """The velocities (B, n) nearest to ``wanted`` in ``metric`` (B, n, n) between the bounds (B, n).
+        """Return the velocities (B, n) nearest to ``wanted`` in ``metric`` (B, n, n) between the bounds (B, n).
 
         The bounds hold in any case, the slopes as nearly as the bounds let them.
         """
@@ -94,7 +94,7 @@ class Sliding:
         fastest: FloatArray,
         proposed: FloatArray | None = None,
     ) -> FloatArray:
-        """Velocity (B, n) one control period after the ``reference`` states: position and velocity, (B, n) each.
+        """Return velocity (B, n) one control period after the ``reference`` states: position and velocity, (B, n) each.
 
         ``target`` (B, n) is what is wanted within the velocity limits ``fastest`` (n,), ``wanted`` (B, n) that within
         the acceleration limits too. What was ``proposed`` (B, n) and did not pass makes for a better proposal.

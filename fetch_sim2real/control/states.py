@@ -66,7 +66,7 @@ class StateMachine:
         self.reason = "not enabled yet"
 
     def allows(self, event: Event) -> bool:
-        """Whether ``event`` is possible in the present state."""
+        """Return whether ``event`` is possible in the present state."""
         return (self.state, event) in TRANSITIONS
 
     def handle(self, event: Event, reason: str) -> State:

@@ -23,12 +23,12 @@ _Powers = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 def position_after_step(position: FloatArray, velocity: FloatArray, next_velocity: FloatArray) -> FloatArray:
-    """Position after one control period of constant acceleration between two velocities; shapes (..., n)."""
+    """Return position after one control period of constant acceleration between two velocities; shapes (..., n)."""
     return position + 0.5 * (velocity + next_velocity) * CONTROL_PERIOD_S
 
 
 def braking_periods(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
-    """Whole control periods (...,) that a linear ramp from ``velocity`` (..., n) to rest takes within ``acceleration``.
+    """Return how many whole periods (...,) a ramp from ``velocity`` (..., n) to rest takes within ``acceleration``.
 
     Whole periods, so that braking anew at the end of each period retraces the same ramp and ends exactly at rest.
     """
@@ -37,13 +37,13 @@ def braking_periods(velocity: FloatArray, acceleration: FloatArray) -> FloatArra
 
 
 def braked_velocity(velocity: FloatArray, acceleration: FloatArray) -> FloatArray:
-    """Velocity (..., n) after one control period on the ramp to rest; keeps the direction of ``velocity``."""
+    """Return velocity (..., n) after one control period on the ramp to rest; keeps the direction of ``velocity``."""
     periods = np.maximum(braking_periods(velocity, acceleration), 1.0)
     return velocity * (1.0 - 1.0 / periods)[..., None]
 
 
 def tail_lever_s(velocity: FloatArray, acceleration: FloatArray, coast_s: float | FloatArray) -> FloatArray:
-    """What ``velocity`` (..., n) has to be multiplied with for the displacement of coast and ramp together; (...,)."""
+    """Return what ``velocity`` (..., n) is multiplied with for the displacement of coast and ramp together; (...,)."""
     return np.asarray(coast_s + 0.5 * CONTROL_PERIOD_S * braking_periods(velocity, acceleration))
 
 
@@ -53,7 +53,7 @@ def stopping_trajectory(
     before: tuple[JointSetpoint, ...] = (),
     joint_names: tuple[str, ...] = ARM.joint_names,
 ) -> JointTrajectory:
-    """The trajectory that reaches ``setpoint`` after one control period and then, unless replaced, comes to rest.
+    """Return the trajectory that reaches ``setpoint`` after a period and then, unless replaced, comes to rest.
 
     The setpoints ``before`` come first, a period each.
     The coast lets the next command be up to one period late before the arm slows down. The tail is a straight line in
@@ -72,7 +72,7 @@ def stopping_trajectory(
 def braking_trajectory(
     start: JointSetpoint, acceleration: FloatArray, joint_names: tuple[str, ...] = ARM.joint_names
 ) -> JointTrajectory:
-    """The linear ramp from ``start`` to rest.
+    """Return the linear ramp from ``start`` to rest.
 
     One segment, although others could be told its first period apart: a goal that a controller takes up late, or
     sooner than the one before it, begins away from ``start``, and has the whole ramp to make up for that.
@@ -83,12 +83,12 @@ def braking_trajectory(
 def resting_trajectory(
     position: FloatArray, duration_s: float, joint_names: tuple[str, ...] = ARM.joint_names
 ) -> JointTrajectory:
-    """To rest at ``position`` (n,) over ``duration_s``."""
+    """Return the trajectory to rest at ``position`` (n,) over ``duration_s``."""
     return JointTrajectory(joint_names, (TrajectoryPoint(duration_s, position, np.zeros_like(position)),))
 
 
 def time_to_rest_s(velocity: FloatArray, acceleration: FloatArray) -> float:
-    """How long the ramp from ``velocity`` (n,) to rest takes."""
+    """Return how long the ramp from ``velocity`` (n,) to rest takes."""
     return float(braking_periods(velocity, acceleration)) * CONTROL_PERIOD_S
 
 
@@ -99,7 +99,7 @@ def _end_of_ramp(begin_s: float, start: JointSetpoint, acceleration: FloatArray)
 
 
 def held_until(trajectory: JointTrajectory, end_s: float) -> JointTrajectory:
-    """``trajectory`` with a hold at its end that lasts until ``end_s`` after its start, unless it is as long."""
+    """Return ``trajectory`` with a hold at its end until ``end_s`` after its start, unless it is as long."""
     last = trajectory.points[-1]
     if last.time_from_start_s >= end_s:
         return trajectory
@@ -108,7 +108,7 @@ def held_until(trajectory: JointTrajectory, end_s: float) -> JointTrajectory:
 
 
 def sample_trajectory(trajectory: JointTrajectory, start: JointSetpoint, elapsed_s: float) -> JointSetpoint:
-    """State of ``trajectory`` ``elapsed_s`` after its start from ``start``: cubic Hermite between points.
+    """Return state of ``trajectory`` ``elapsed_s`` after its start from ``start``: cubic Hermite between points.
 
     At a point (within ``POINT_TOLERANCE_S``) it is that point's own values, bit for bit. Before the start it is
     ``start``, after the last point the last position at rest.
@@ -157,14 +157,14 @@ class RunningTrajectory:
     steps: int = 1
 
     def at(self, now_ns: int) -> JointSetpoint:
-        """Commanded state at ``now_ns``."""
+        """Return commanded state at ``now_ns``."""
         elapsed_s = (now_ns - self.sent_ns) * 1e-9
         if self._is_in_step(elapsed_s):
             return _on_curve(self._step_powers, self.trajectory.points[0].time_from_start_s, elapsed_s)
         return sample_trajectory(self.trajectory, self.start, elapsed_s)
 
     def position_at(self, now_ns: int) -> FloatArray:
-        """Commanded position (n,) at ``now_ns``, to rounding what ``at`` gives; cheaper, as joint states come often."""
+        """Return the commanded position (n,) at ``now_ns``: to rounding that of ``at``, but cheaper."""
         elapsed_s = (now_ns - self.sent_ns) * 1e-9
         if not self._is_in_step(elapsed_s):
             return self.at(now_ns).position
@@ -172,7 +172,7 @@ class RunningTrajectory:
         return np.array([1.0, s, s * s, s * s * s]) @ self._step_powers
 
     def rest_in_s(self, now_ns: int) -> float:
-        """How long after ``now_ns`` it has come to rest by itself; negative once it has."""
+        """Return how long after ``now_ns`` it has come to rest by itself; negative once it has."""
         return self.trajectory.points[-1].time_from_start_s - (now_ns - self.sent_ns) * 1e-9
 
     def _is_in_step(self, elapsed_s: float) -> bool:
@@ -187,7 +187,7 @@ class RunningTrajectory:
         return np.array(_hermite_powers(self.start, end, point.time_from_start_s))
 
     def brakes_on_path(self, now_ns: int) -> bool:
-        """Whether braking from ``at(now_ns)`` stays on this trajectory's own path.
+        """Return whether braking from ``at(now_ns)`` stays on this trajectory's own path.
 
         So it does at the end of each step, in the coast, at whole periods of the ramp, and at rest. Within a step the
         velocity still turns, and between whole periods a ramp of whole periods would overshoot the end of this one a

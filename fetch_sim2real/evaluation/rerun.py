@@ -22,7 +22,7 @@ from fetch_sim2real.bags.reading import RecordedBag, decoded
 from fetch_sim2real.bags.run import CAMERA_TOPICS, Answer, RecordedRun, Reply
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.common.raw_header import stamp_ns_in
-from fetch_sim2real.control.target_box import box_told, common_box
+from fetch_sim2real.control.action import box_told, common_box
 from fetch_sim2real.errors import CommandError, FetchSim2RealError, ObservationError
 from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.graph import POLICY_NODE

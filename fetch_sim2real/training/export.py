@@ -10,8 +10,7 @@ from fetch_sim2real import __version__
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE
 from fetch_sim2real.common.ranges import Range, box_of
-from fetch_sim2real.control.action import ACTION_SCALE_M
-from fetch_sim2real.control.target_box import target_box_of
+from fetch_sim2real.control.action import ACTION_SCALE_M, target_box_of
 from fetch_sim2real.episode import ClosedLoop
 from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
 from fetch_sim2real.perception.camera import Pose, camera_rotation

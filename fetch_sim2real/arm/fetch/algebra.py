@@ -49,7 +49,7 @@ class FetchAlgebra:
 
 
 def chain_rotations(position: FloatArray) -> FloatArray:
-    """Rotations of the pan link and the three roll links for joint angles (B, 7) [rad].
+    """Return rotations of the pan link and the three roll links for joint angles (B, 7) [rad].
 
     Returned as (B, 3, 4, 3): base_link component, link (``PAN`` ... ``WRIST_ROLL``), axis of that link. In this order
     a point of the arm is one product of (B * 3, 12) with its twelve coefficients.
