@@ -1,4 +1,4 @@
-"""The bridge's node: messages and services on the outside, a simulated cell on the inside."""
+"""The bridge's node: messages and services on the outside, a simulation session on the inside."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.options import CAMERA_SIM, CAMERA_SIZES
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import PHYSICS_STEP_S
-from sim_bridge.cell import Cell
 from sim_bridge.network import NetworkSettings
 from sim_bridge.outputs import Outputs
 from sim_bridge.pacing import Lockstep, RealTime
 from sim_bridge.rosbridge_port import RosbridgePort, SimulatedArm
 from sim_bridge.settings import TABLE
+from sim_bridge.simulation_session import SimulationSession
 
 _ARM, _GRIPPER = 0, 1
 _PAUSED_PERIOD_S: Final = 0.05
@@ -56,11 +56,11 @@ class SimBridge(StackNode):
         sim = Simulation(world, task, size, render_in_background=True, separate_depth=not is_camera)
         self._port = self._rosbridge(sim) if self.parameters.text("backend") == ROSBRIDGE else None
         outputs = Outputs(self, world.workcell.torso_height_m, is_camera, self._port is None)
-        self._cell = Cell(sim, outputs, self._port)
+        self._session = SimulationSession(sim, outputs, self._port)
         self._pace: Lockstep | RealTime = (
-            Lockstep(self._cell, self.parameters.number("ack_timeout_s"))
+            Lockstep(self._session, self.parameters.number("ack_timeout_s"))
             if self._is_lockstep
-            else RealTime(self._cell, self.parameters.number("realtime_factor"))
+            else RealTime(self._session, self.parameters.number("realtime_factor"))
         )
         self._refused_trajectories = 0
         self._running = False
@@ -103,28 +103,28 @@ class SimBridge(StackNode):
             wait_s = self._pace.work()
             if self._pace.is_over:
                 self._running = False
-                self._cell.publish_outcome()
+                self._session.publish_outcome()
             return wait_s
         now_s = time.monotonic()
         if now_s >= self._next_report_s:
             self._next_report_s = now_s + _PAUSED_PERIOD_S
-            self._cell.publish_present()
+            self._session.publish_present()
         return self._next_report_s - now_s
 
     def close(self) -> None:
         """Free the renderer."""
         if self._port is not None:
             self._port.close()
-        self._cell.sim.close()
+        self._session.sim.close()
 
     # -- services ------------------------------------------------------------------------------------------------
 
     def _reset(self) -> tuple[bool, str]:
         self._start_episode()
         driver_is_ready = self._wait_for_driver() if self._is_lockstep else None
-        sim = self._cell.sim
+        sim = self._session.sim
         answer = ResetAnswer(
-            episode=self._cell.log.episode,
+            episode=self._session.log.episode,
             seed=sim.episode.seed,
             goal=EpisodeGoal(frame_id=sim.task.goal_frame, position_m=tuple(sim.episode.goal_m.tolist())),
             now_ns=sim.now_ns,
@@ -135,7 +135,7 @@ class SimBridge(StackNode):
     def _start_episode(self) -> None:
         self._running = False
         parameters = self.parameters
-        self._cell.reset(
+        self._session.reset(
             parameters.whole("seed"),
             parameters.flag("move_block"),
             parameters.flag("blank_image"),
@@ -155,18 +155,18 @@ class SimBridge(StackNode):
                 time.sleep(0.0005)
                 continue
             self._on_tick(taken[0])
-            if decode_stamp(taken[0].clock) == self._cell.sim.now_ns:
+            if decode_stamp(taken[0].clock) == self._session.sim.now_ns:
                 return True
         return False
 
     def _resume(self) -> tuple[bool, str]:
-        if self._cell.sim.done:
+        if self._session.sim.done:
             return False, f"the episode is over: call {graph.SIM_RESET} first"
         if self._running:
             self._pace.resume()
         else:
             self._running = True
-            self._cell.begin()
+            self._session.begin()
             self._pace.start()
         return True, "running"
 
@@ -185,14 +185,14 @@ class SimBridge(StackNode):
     def _receive(self) -> None:
         if self._running:
             self._pace.catch_up()
-        for group, number in self._cell.receive():
+        for group, number in self._session.receive():
             self._pace.on_trajectory(group, number)
 
     def _on_arm_trajectory(self, message: JointTrajectory) -> None:
         if self._running:
             self._pace.catch_up()
         try:
-            self._cell.sim.send_arm(decode_trajectory(message, ARM.joint_names))
+            self._session.sim.send_arm(decode_trajectory(message, ARM.joint_names))
         except CommandError as error:
             self._refuse(error)
         self._pace.on_trajectory(_ARM, decode_trajectory_number(message))
@@ -202,7 +202,7 @@ class SimBridge(StackNode):
             self._pace.catch_up()
         try:
             trajectory = decode_trajectory(message, ARM.gripper_joints)
-            self._cell.sim.send_fingers(float(trajectory.points[-1].position.mean()))
+            self._session.sim.send_fingers(float(trajectory.points[-1].position.mean()))
         except CommandError as error:
             self._refuse(error)
         self._pace.on_trajectory(_GRIPPER, decode_trajectory_number(message))
@@ -212,7 +212,7 @@ class SimBridge(StackNode):
         self.get_logger().warning(f"refused: {error}", throttle_duration_sec=1.0)
 
     def _on_command(self, message: JointTrajectory) -> None:
-        self._cell.log.command(decode_stamp(message.header.stamp))
+        self._session.log.command(decode_stamp(message.header.stamp))
 
     def _on_setpoint(self, message: JointState) -> None:
         try:
@@ -223,19 +223,19 @@ class SimBridge(StackNode):
         if report.is_activation:
             self._pace.on_activation(sent)
             return  # answers no frame, though it may carry the first one's stamp
-        self._cell.log.report(report)
+        self._session.log.report(report)
         self._pace.on_setpoint(report.stamp_ns, sent)
 
     def _on_tick(self, message: Clock) -> None:
         self._pace.on_tick(decode_stamp(message.clock))
 
     def _report(self) -> Report:
-        log = self._cell.log
+        log = self._session.log
         values: dict[str, object] = {
-            "world": self._cell.sim.world.name,
+            "world": self._session.sim.world.name,
             "lockstep": self._is_lockstep,
             "episode": log.episode,
-            "seed": self._cell.sim.episode.seed,
+            "seed": self._session.sim.episode.seed,
             "missed_frames": log.missed,
             "republished_frames": log.republished,
             "refused_trajectories": self._refused_trajectories,

@@ -19,7 +19,7 @@ from typing import Final
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.messages.motion import SentCounts
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
-from sim_bridge.cell import Cell
+from sim_bridge.simulation_session import SimulationSession
 
 _IDLE_S: Final = 0.05
 # A best-effort image may be lost, and without this the run with it.
@@ -35,10 +35,10 @@ class _Waiting(Enum):
 
 
 class Lockstep:
-    """Paces a cell by the driver's answers."""
+    """Pace a session by the driver's answers."""
 
-    def __init__(self, cell: Cell, timeout_s: float) -> None:
-        self._cell = cell
+    def __init__(self, session: SimulationSession, timeout_s: float) -> None:
+        self._session = session
         self._timeout_s = timeout_s
         self._waiting = _Waiting.NOTHING
         self._tick_ns = -1
@@ -73,20 +73,20 @@ class Lockstep:
 
     def work(self) -> float:
         """Do what can be done; returns how long to wait for events [s]."""
-        sim = self._cell.sim
+        sim = self._session.sim
         if self._waiting is _Waiting.NOTHING and not self._has(self._activation):
             self._wait_for(_Waiting.START)
         if self._waiting is _Waiting.START and self._has(self._activation):
             self._waiting = _Waiting.NOTHING
         if self._waiting is _Waiting.NOTHING:
-            self._cell.run_to(sim.next_publication_step())
+            self._session.run_to(sim.next_publication_step())
             self._wait_for(_Waiting.TICK)
         if self._waiting is _Waiting.TICK and self._tick_ns == sim.now_ns:
             if sim.done:
                 self._waiting = _Waiting.NOTHING
                 return 0.0
             # A new goal is in force before its first frame is seen: the operator resumes when the policy has it.
-            if self._cell.publish_due_goal():
+            if self._session.publish_due_goal():
                 self._wait_for(_Waiting.GOAL)
                 return self._check_time()
             self._publish_frame()
@@ -101,13 +101,13 @@ class Lockstep:
             self._publish_frame()
 
     def _publish_frame(self) -> None:
-        self._frame_ns = self._cell.publish_frame()
+        self._frame_ns = self._session.publish_frame()
         self._wait_for(_Waiting.ANSWER)
 
     @property
     def is_over(self) -> bool:
         """The episode's time has run out and everybody has dealt with it."""
-        return self._cell.sim.done and self._waiting is _Waiting.NOTHING
+        return self._session.sim.done and self._waiting is _Waiting.NOTHING
 
     def _is_answered(self) -> bool:
         if self._answer is None or self._answer[0] != self._frame_ns:
@@ -130,15 +130,15 @@ class Lockstep:
         if now_s - self._repeated_s > _REPUBLISH_AFTER_S:
             self._repeated_s = now_s
             if self._waiting is _Waiting.ANSWER:
-                self._cell.publish_frame_again()
+                self._session.publish_frame_again()
             elif self._waiting is _Waiting.GOAL:
-                self._cell.publish_due_goal()
+                self._session.publish_due_goal()
             else:
-                self._cell.publish_present()
+                self._session.publish_present()
         return _IDLE_S
 
     def _complaint(self, waited_s: float) -> str:
-        now_ns = self._cell.sim.now_ns
+        now_ns = self._session.sim.now_ns
         if self._waiting is _Waiting.START:
             return (
                 f"lockstep: the driver was enabled after {tuple(self._activation)} trajectories to arm and gripper, "
@@ -154,7 +154,7 @@ class Lockstep:
         if self._answer is None or self._answer[0] != self._frame_ns:
             missing = (
                 "a command has come and no setpoint: is arm_driver running, with lockstep:=true?"
-                if self._cell.log.is_commanded(self._frame_ns)
+                if self._session.log.is_commanded(self._frame_ns)
                 else "neither command nor setpoint has come: is policy_node running, and do images arrive (both ends "
                 "need the same transport settings, see 'fetch-sim2real doctor')?"
             )
@@ -170,10 +170,10 @@ _MAX_LAG_S: Final = 0.05
 
 
 class RealTime:
-    """Paces a cell by the steady clock, on absolute deadlines; ``factor`` of its seconds take one of the clock's."""
+    """Pace a session by the steady clock, on absolute deadlines; ``factor`` of its seconds take one of the clock's."""
 
-    def __init__(self, cell: Cell, factor: float) -> None:
-        self._cell = cell
+    def __init__(self, session: SimulationSession, factor: float) -> None:
+        self._session = session
         self._step_s = PHYSICS_STEP_S / factor
         self._start_s = 0.0
         self._start_step = 0
@@ -181,7 +181,7 @@ class RealTime:
 
     def start(self) -> None:
         """Time begins to run."""
-        self._start_s, self._start_step = time.monotonic(), self._cell.sim.step
+        self._start_s, self._start_step = time.monotonic(), self._session.sim.step
 
     def on_tick(self, stamp_ns: int) -> None:
         """Nobody is waited for."""
@@ -201,7 +201,7 @@ class RealTime:
     @property
     def is_over(self) -> bool:
         """The episode's time has run out."""
-        return self._cell.sim.done
+        return self._session.sim.done
 
     def catch_up(self) -> None:
         """Advance to the present, so that what has just arrived acts from now and not from the last slice's end."""
@@ -221,7 +221,7 @@ class RealTime:
         return 0.0
 
     def _next_stop(self) -> int:
-        sim = self._cell.sim
+        sim = self._session.sim
         boundary = sim.step - sim.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS
         return min(boundary, sim.next_publication_step())
 
@@ -229,9 +229,9 @@ class RealTime:
         return self._start_s + (step - self._start_step) * self._step_s
 
     def _run_to(self, step: int) -> None:
-        sim = self._cell.sim
+        sim = self._session.sim
         if step > sim.step:
-            self._cell.run_to(step)
+            self._session.run_to(step)
         if not sim.done and sim.step == sim.next_publication_step():
-            self._cell.publish_due_goal()
-            self._cell.publish_frame()
+            self._session.publish_due_goal()
+            self._session.publish_frame()

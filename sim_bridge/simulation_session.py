@@ -1,4 +1,4 @@
-"""The simulated cell as both pacings drive it: one piece of time, and what is published at its end."""
+"""The simulation session as both pacings drive it: one piece of time, and what is published at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sim_bridge.outputs import Outputs
 from sim_bridge.rosbridge_port import RosbridgePort
 
 
-class Cell:
+class SimulationSession:
     """World and publishers. Time advances only by ``run_to``.
 
     With a ``port`` the robot is behind rosbridge, and its joint states go there instead of to their topic.
