@@ -201,7 +201,19 @@ def test_an_installed_wheel_finds_its_files(source_copy: Path, tmp_path: Path) -
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--ignore-installed"]
     run([*pip, "--prefix", str(tmp_path), "--no-warn-script-location", str(source_copy)], tmp_path)
     expect_installed_files(tmp_path, tmp_path)
-    assert (tmp_path / "bin" / "fetch-sim2real").is_file()
+    purelib = Path(sysconfig.get_path("purelib", vars={"base": str(tmp_path), "platbase": str(tmp_path)}))
+    (information,) = purelib.glob("*.dist-info")
+    top = set((information / "top_level.txt").read_text().split())
+    assert top == {"fetch_sim2real", "policy_node", "camera_node", "arm_driver", "sim_bridge"}
+    recorded = [line.split(",")[0] for line in (information / "RECORD").read_text().splitlines()]
+    here = {name.partition("/")[0] for name in recorded if not name.startswith("..")}
+    assert here == {*top, information.name}, "nothing else in site-packages"
+    # Whatever is read at run time and is no module.
+    for folder in ("worlds", "suites", "ros/view"):
+        data = [path for path in (ROOT / "fetch_sim2real" / folder).rglob("*.*") if path.suffix not in (".py", ".pyc")]
+        assert data and {path.relative_to(ROOT).as_posix() for path in data} <= set(recorded)
+    for name in ("fetch-sim2real", "policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player"):
+        assert os.access(tmp_path / "bin" / name, os.X_OK), name
 
 
 @pytest.mark.slow
