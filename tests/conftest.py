@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from fetch_sim2real import graph
-from fetch_sim2real.stack.ros_domain import claim_domain
+from fetch_sim2real.stack.ros_environment import claim_domain
 
 SESSION_VARIABLE = "FETCH_SIM2REAL_TEST_SESSION"
 LEFT_BEHIND_TIME_LIMIT_S = 5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from fetch_sim2real.training.augment import AugmentSettings, augment
+from fetch_sim2real.training.encoder import AugmentSettings, augment
 from fetch_sim2real.training.labelled_images import PoseImages
 
 SIZE, COUNT = 84, 200

@@ -15,8 +15,7 @@ from test_calibration_in_force import calibration
 from typer.testing import CliRunner
 
 from fetch_sim2real import graph
-from fetch_sim2real.bags.reading import RecordedBag, open_bag
-from fetch_sim2real.bags.renames import renames_of
+from fetch_sim2real.bags.reading import RecordedBag, open_bag, renames_of
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.bags.times import TimeAxis, latency_s
 from fetch_sim2real.calibration.in_force import CalibrationInForce

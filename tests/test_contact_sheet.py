@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from typer.testing import CliRunner
 
+from fetch_sim2real.cli.contact_sheet import depth_colors
 from fetch_sim2real.cli.main import app
-from fetch_sim2real.reports.contact_sheet import depth_colors
 
 
 def test_the_command_writes_a_tile_for_nominal_and_each_episode(tmp_path: Path) -> None:

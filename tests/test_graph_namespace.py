@@ -23,7 +23,7 @@ from fetch_sim2real.ros.namespaces import checked_namespace, local_node_name
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.stack.options import PlacementOptions, SimGraphOptions
 from fetch_sim2real.stack.processes import placed, sim_graph
-from fetch_sim2real.stack.ros_domain import free_port
+from fetch_sim2real.stack.ros_environment import free_port
 
 NAMESPACE = "left/robot"
 EPISODE_S = 1.0

@@ -29,7 +29,7 @@ from fetch_sim2real import graph
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
 from fetch_sim2real.ros.topics import publish_to, subscribe_to
 from fetch_sim2real.stack.processes import NodeProcess
-from fetch_sim2real.stack.ros_domain import claim_domain
+from fetch_sim2real.stack.ros_environment import claim_domain
 
 pytestmark = pytest.mark.ros
 

@@ -15,7 +15,7 @@ from benchmarks.rig.graph_harness import run_episode, simulated_graph, write_unt
 from fetch_sim2real import graph
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.stack.options import SimGraphOptions
-from fetch_sim2real.stack.ros_domain import free_port
+from fetch_sim2real.stack.ros_environment import free_port
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 

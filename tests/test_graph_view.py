@@ -20,7 +20,7 @@ pytest.importorskip("rclpy")
 from benchmarks.rig.graph_harness import START_LIMIT_S, run_episode, simulated_graph, write_untrained_bundle
 from fetch_sim2real.common.supervision import Child, Supervisor
 from fetch_sim2real.stack.options import SimGraphOptions
-from fetch_sim2real.stack.ros_domain import free_port
+from fetch_sim2real.stack.ros_environment import free_port
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl, pytest.mark.slow]
 

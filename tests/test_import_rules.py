@@ -42,6 +42,9 @@ FLOORS: Final = (
     ("ros",),
     ("cli",),
 )
+# Lines of a short file, and how many of them may have one importer alone.
+SHORT: Final = 90
+MOST_SHORT: Final = 12
 RANK: Final = {name: rank for rank, floor in enumerate(FLOORS) for name in floor}
 # Imports every module of the library but ``ros`` with ROS out of reach. Commands may need ROS when they run.
 IMPORT_LIBRARY = """
@@ -78,14 +81,20 @@ def sources(*packages: str) -> Iterator[Path]:
         yield from sorted((ROOT / package).rglob("*.py"))
 
 
-def mentioned_modules(source: Path) -> Iterator[str]:
-    """Modules that a file imports, wherever in the file, or names in a string."""
+def imported_modules(source: Path) -> Iterator[str]:
+    """Modules that a file imports, wherever in the file."""
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+
+
+def mentioned_modules(source: Path) -> Iterator[str]:
+    """Modules that a file imports or names in a string."""
+    yield from imported_modules(source)
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from re.findall(r"^fetch_sim2real(?:\.\w+)+$", node.value)
 
 
@@ -142,6 +151,26 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
     for name in modules:
         visit(name, ())
+
+
+def test_what_is_one_concept_is_one_file() -> None:
+    """A short file that a single other one imports belongs into that one, unless it is a concept of its own."""
+    files = {
+        ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): source
+        for source in sources("fetch_sim2real", *NODES)
+    }
+    importers = defaultdict(set)
+    for name, source in files.items():
+        for module in imported_modules(source):
+            importers[module if module in files else module.rpartition(".")[0]].add(name)
+    crumbs = {
+        name
+        for name, source in files.items()
+        if source.name != "__init__.py"
+        and len(importers[name]) == 1
+        and len(source.read_text(encoding="utf-8").splitlines()) <= SHORT
+    }
+    assert len(crumbs) <= MOST_SHORT, sorted(crumbs)
 
 
 @pytest.mark.parametrize("package", ["rclpy", "launch_ros"])

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.stack import ros_domain
-from fetch_sim2real.stack.ros_domain import DOMAINS, claim_domain
+from fetch_sim2real.stack import ros_environment
+from fetch_sim2real.stack.ros_environment import DOMAINS, claim_domain
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
@@ -110,7 +110,7 @@ def test_without_any_place_for_temporary_files_the_error_is_one_line(monkeypatch
     def none() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found in ['/none']")
 
-    monkeypatch.setattr(ros_domain, "_SHARED_FOLDER", Path("/nonexistent"))
-    monkeypatch.setattr(ros_domain.tempfile, "gettempdir", none)
+    monkeypatch.setattr(ros_environment, "_SHARED_FOLDER", Path("/nonexistent"))
+    monkeypatch.setattr(ros_environment.tempfile, "gettempdir", none)
     with pytest.raises(SetupError, match="TMPDIR"):
         claim_domain()

@@ -11,7 +11,7 @@ import pytest
 from conftest import SESSION_VARIABLE, attempts_again, end_all, orphans_of, session_processes
 
 from fetch_sim2real import graph
-from fetch_sim2real.stack.ros_domain import DOMAINS, claim_domain
+from fetch_sim2real.stack.ros_environment import DOMAINS, claim_domain
 
 
 def test_two_sessions_get_two_domains(tmp_path: Path) -> None:

@@ -19,9 +19,8 @@ from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import built_in_names, find_task
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_sim2real.training.curve import plot_learning_curve
-from fetch_sim2real.training.distil import DistilSettings, distil
 from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
-from fetch_sim2real.training.encoder_sources import scattered_pictures
+from fetch_sim2real.training.encoder_dataset import scattered_pictures
 from fetch_sim2real.training.export import export_bundle
 from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
 from fetch_sim2real.training.learn import LoopSettings
@@ -31,7 +30,7 @@ from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.setup import Setting
 from fetch_sim2real.training.state_estimator import NO_ERRORS, EncoderEye, SeeingErrors, TruthEye, perfect_bottleneck
 from fetch_sim2real.training.state_stage import StageSettings, make_learner, measure_best, train_with_her
-from fetch_sim2real.training.vision_stage import DaggerSettings, run_dagger
+from fetch_sim2real.training.vision_stage import DaggerSettings, DistilSettings, distil, run_dagger
 from fetch_sim2real.training.worker import ProcessWorker
 
 SEEING = Setting("push", "nominal", True, None)

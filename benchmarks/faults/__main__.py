@@ -25,7 +25,7 @@ from benchmarks.faults.measure import Measurement
 from benchmarks.faults.table import markdown
 from benchmarks.graph_run import machine, machine_text
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE, claim_domain
+from fetch_sim2real.stack.ros_environment import DOMAIN_VARIABLE, claim_domain
 
 Fault = Callable[[Path], Iterator[Measurement]]
 FAULTS: Final[Mapping[str, Fault]] = {

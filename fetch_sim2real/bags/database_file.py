@@ -17,8 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.bags.losses import Losses
-from fetch_sim2real.bags.raw_message import RawMessage
+from fetch_sim2real.bags.raw_message import Losses, RawMessage
 
 # What SQLite keeps beside a database that was not closed: changes to be made, or to be taken back.
 _TO_BE_MADE, _TO_BE_TAKEN_BACK = "-wal", "-journal"

@@ -15,9 +15,8 @@ import yaml
 from backports import zstd
 
 from fetch_sim2real.bags.database_file import DatabaseFile
-from fetch_sim2real.bags.losses import Losses
 from fetch_sim2real.bags.mcap_file import McapFile
-from fetch_sim2real.bags.raw_message import RawMessage
+from fetch_sim2real.bags.raw_message import Losses, RawMessage
 from fetch_sim2real.errors import SetupError
 
 METADATA_FILE: Final = "metadata.yaml"

@@ -12,8 +12,7 @@ from typing import BinaryIO, Final
 
 from rosbags.rosbag2.storage_mcap import decompress
 
-from fetch_sim2real.bags.losses import Losses
-from fetch_sim2real.bags.raw_message import RawMessage
+from fetch_sim2real.bags.raw_message import Losses, RawMessage
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _INDEX = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07

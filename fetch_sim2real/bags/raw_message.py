@@ -1,8 +1,41 @@
-"""A message as a bag holds it."""
+"""A message as a bag holds it, and what of a bag is lost."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Final
+
+# A damaged file may have any number of damages, and of topics.
+_MOST_LINES: Final = 20
+
+
+class Losses:
+    """Damage of files in words, and messages that were left out, counted by topic and reason."""
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+        self._left_out: Counter[tuple[str, str]] = Counter()
+
+    def say(self, text: str) -> None:
+        """A loss in words of its own."""
+        self._said.append(text)
+
+    def leave_out(self, topic: str, reason: str, count: int = 1) -> None:
+        """``count`` messages of ``topic`` are there, and are not read for ``reason``."""
+        self._left_out[topic, reason] += count
+
+    def texts(self) -> list[str]:
+        """One line for each loss so far, up to a number that can be read."""
+        said = self._said[:_MOST_LINES]
+        if more := len(self._said) - len(said):
+            said.append(f"and {more} more damages")
+        counts = self._left_out.most_common()
+        said += [f"{count} messages on {topic} are left out: {why}" for (topic, why), count in counts[:_MOST_LINES]]
+        if more := sum(count for _, count in counts[_MOST_LINES:]):
+            said.append(f"{more} messages on other topics are left out")
+        # Names of files and what SQLite quotes may be of several lines.
+        return [" ".join(line.split()) for line in said]
 
 
 @dataclass(frozen=True)

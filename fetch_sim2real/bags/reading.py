@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +12,22 @@ from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
 from fetch_sim2real.bags.files import ENDINGS, METADATA_FILE, PACKED, BagMetadata, read_metadata, salvaged
-from fetch_sim2real.bags.losses import Losses
-from fetch_sim2real.bags.raw_message import RawMessage
+from fetch_sim2real.bags.raw_message import Losses, RawMessage
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import expanded
+
+
+def renames_of(texts: Sequence[str]) -> dict[str, str]:
+    """Names of the graph to those in the bag, from texts ``/graph/name:=/bag/name``. SetupError for anything else."""
+    known = {topic.name for topic in graph.RECORDED}
+    renamed: dict[str, str] = {}
+    for text in texts:
+        ours, separator, theirs = text.partition(":=")
+        if not separator or not theirs.startswith("/") or ours not in known:
+            raise SetupError(f"cannot rename '{text}', expected /name:=/name_in_the_bag with a name of docs/topics.md")
+        renamed[ours] = theirs
+    return renamed
+
 
 # Standard messages have the same layout in every ROS 2, so the definitions that a bag carries are not needed.
 STORE: Final = get_typestore(Stores.ROS2_JAZZY)

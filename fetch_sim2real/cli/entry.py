@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import typer
 
 from fetch_sim2real.common.option import Option
-from fetch_sim2real.common.terminal import print_in_any_encoding
+from fetch_sim2real.common.outputs import print_in_any_encoding
 from fetch_sim2real.common.validation import escaped, is_utf8
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
 

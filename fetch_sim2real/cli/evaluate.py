@@ -79,8 +79,7 @@ def evaluate(
     from fetch_sim2real.evaluation.result import write_result
     from fetch_sim2real.evaluation.suite import load_suite
     from fetch_sim2real.paths import expanded
-    from fetch_sim2real.reports.evaluation_clips import worst_clips
-    from fetch_sim2real.reports.evaluation_page import report_html
+    from fetch_sim2real.reports.evaluation_page import report_html, worst_clips
     from fetch_sim2real.ros.simulated_runs.evaluation import DONE, REPORT, case_results, checked, prepare, run_workers
 
     overrides: dict[str, Any] = {"policy": policy, "episodes": episodes, "seed": seed}

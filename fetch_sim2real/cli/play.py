@@ -20,10 +20,10 @@ from fetch_sim2real.common.outputs import require_folder_place
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.common.supervision import Supervisor
 from fetch_sim2real.errors import GraphError
-from fetch_sim2real.ros.own_domain import enter_domain
 from fetch_sim2real.stack import options as stack_options
 from fetch_sim2real.stack.options import PlaybackOptions
 from fetch_sim2real.stack.processes import playback_graph
+from fetch_sim2real.stack.ros_environment import enter_domain
 
 if TYPE_CHECKING:
     from fetch_sim2real.ros.session import RosSession
@@ -63,8 +63,7 @@ def play(
 ) -> None:
     console = make_console()
     # Imported here, so that --help needs no ROS.
-    from fetch_sim2real.bags.reading import open_bag
-    from fetch_sim2real.bags.renames import renames_of
+    from fetch_sim2real.bags.reading import open_bag, renames_of
     from fetch_sim2real.ros.view.beside import view_beside
 
     # A bag that is not there, or one that cannot be made, is said before anything starts.

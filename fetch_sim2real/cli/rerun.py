@@ -9,8 +9,7 @@ from typing import Annotated, Any, Final, cast
 import torch
 import typer
 
-from fetch_sim2real.bags.reading import open_bag
-from fetch_sim2real.bags.renames import renames_of
+from fetch_sim2real.bags.reading import open_bag, renames_of
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.cli.entry import declared_option
 from fetch_sim2real.common.outputs import Attempts

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fetch_sim2real.bags.reading import open_bag
-from fetch_sim2real.bags.renames import renames_of
+from fetch_sim2real.bags.reading import open_bag, renames_of
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.common.outputs import require_file_place, write_text
 from fetch_sim2real.reports.run_report import run_report_html

@@ -14,10 +14,9 @@ from fetch_sim2real.cli.entry import declared_option, in_ms, make_console, typed
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.graph import ROSBRIDGE
 from fetch_sim2real.ros.namespaces import checked_namespace
-from fetch_sim2real.ros.own_domain import enter_domain
 from fetch_sim2real.stack import options
 from fetch_sim2real.stack.options import SimGraphOptions
-from fetch_sim2real.stack.ros_domain import free_port
+from fetch_sim2real.stack.ros_environment import enter_domain, free_port
 
 # Plain help: the examples keep their lines, and brackets mean themselves.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -1,8 +1,13 @@
-"""Files that commands write: their places are tried before the work begins, and what is measured is never lost."""
+"""Files that commands write: their places are tried before the work begins, and what is measured is never lost.
+
+Also what is printed: in any encoding.
+"""
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +15,17 @@ from typing import Final, TypeVar
 
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import expanded
+
+
+def print_in_any_encoding() -> None:
+    """Let what is printed hold characters that this process' output has not: each is written as its number.
+
+    Under ``LANG=C``, with ``PYTHONIOENCODING``, and of files with any names, Python would end with a traceback instead.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
 
 T = TypeVar("T")
 

@@ -2,17 +2,87 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from typing import Final
 
+import cv2
+import numpy as np
+
 from fetch_sim2real.evaluation.evidence import CaseResult, Evidence, SeedResult
+from fetch_sim2real.evaluation.recorded_episode import Moment
 from fetch_sim2real.evaluation.regression_check import Finding
+from fetch_sim2real.evaluation.resimulation import replay
+from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.policy.look_rate import EVERY_FRAME
 from fetch_sim2real.reports.charts import RatePoint, Spread, rate_bar, rate_curve, spread_rows
-from fetch_sim2real.reports.clip import CLIP_CSS
+from fetch_sim2real.reports.film_strip import Picture, color_picture
 from fetch_sim2real.reports.page import page_html
+from fetch_sim2real.timing import CONTROL_RATE_HZ
+
+WIDTH_PX: Final = 320
+_QUALITY: Final = 40
+# A WebP picture is at most 16383 pixels high.
+MAX_FRAMES: Final = 64
+# What the page's style sheet needs for ``clip_html``.
+CLIP_CSS: Final = """
+.clip { background-repeat: no-repeat; animation-name: clip; animation-iteration-count: infinite; border-radius: 6px; }
+.clip:hover { animation-play-state: paused; }
+@keyframes clip { from { background-position-y: 0%; } to { background-position-y: 100%; } }
+@media (prefers-reduced-motion: reduce) { .clip { animation-play-state: paused; } }
+"""
+
+
+def clip_html(moments: Sequence[Moment], base_T_camera: Pose, tolerance_m: float, frames_per_s: float) -> str:
+    """An element that plays the moments (at most MAX_FRAMES) at ``frames_per_s``, its data inside."""
+    pictures = [color_picture(moment, base_T_camera, tolerance_m, WIDTH_PX) for moment in moments[:MAX_FRAMES]]
+    height = pictures[0].shape[0]
+    return (
+        f'<div class="clip" role="img" aria-label="the episode, moving" style="width:{WIDTH_PX}px;height:{height}px;'
+        f"animation-duration:{len(pictures) / frames_per_s:.2f}s;animation-timing-function:steps({len(pictures)},"
+        f'jump-none);background-image:url({_webp(np.vstack(pictures))})"></div>'
+    )
+
+
+def _webp(picture: Picture) -> str:
+    _, data = cv2.imencode(".webp", picture[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])
+    return f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+# Two runs of one episode end within this, or they were not the same episode.
+_SAME_M: Final = 1e-6
+
+
+def worst_clips(evidence: Evidence, count: int) -> tuple[Clip, ...]:
+    """The ``count`` episodes that ended farthest from their goal, one of each case as long as there are others.
+
+    Controls and baselines, which are meant to do badly, are not shown.
+    """
+    shown = [c for c in evidence.cases if c.case.look == EVERY_FRAME and not c.case.blank_image] or evidence.cases
+    ranked = [sorted(result.episodes, key=_badness, reverse=True) for result in shown]
+    rounds = max(map(len, ranked))
+    order: list[tuple[CaseResult, SeedResult]] = []
+    for place in range(rounds):
+        row = [(r, episodes[place]) for r, episodes in zip(shown, ranked, strict=True) if place < len(episodes)]
+        order += sorted(row, key=lambda each: _badness(each[1]), reverse=True)
+    return tuple(_clip(result, episode) for result, episode in order[:count])
+
+
+def _badness(episode: SeedResult) -> tuple[bool, float]:
+    return (not episode.success, episode.final_distance_m)
+
+
+def _clip(result: CaseResult, episode: SeedResult) -> Clip:
+    keep_every = max(1, -(-episode.steps // MAX_FRAMES))
+    again = replay(result.case, result.task, episode.seed, keep_every)
+    same = abs(again.outcome.final_distance_m - episode.final_distance_m) < _SAME_M
+    html = clip_html(again.moments, again.base_T_camera, result.tolerance_m, CONTROL_RATE_HZ / keep_every)
+    remark = "" if same else "The picture is of a second run, which ended differently."
+    return Clip(result, episode, html, remark)
+
 
 _UNITS: Final = {"_ms": "ms", "_share": "share of frames", "_px": "px of disparity", "_deg": "deg", "_mm": "mm"}
 

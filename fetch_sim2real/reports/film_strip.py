@@ -12,13 +12,34 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetch_sim2real.common.outputs import require_file_place, require_suffix
 from fetch_sim2real.common.picture_file import drawable
-from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.evaluation.recorded_episode import Moment
 from fetch_sim2real.paths import expanded
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.reports.video_encoder import video_encoder
 from fetch_sim2real.timing import CONTROL_RATE_HZ
+
+SUFFIXES: Final = (".mp4", ".mkv", ".mov")
+
+
+def video_encoder() -> Any:
+    """The module ``imageio_ffmpeg``. ``SetupError`` without it, or without the program that it brings."""
+    try:
+        import imageio_ffmpeg
+
+        imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError, OSError) as error:
+        raise SetupError(f"a video needs the package imageio-ffmpeg: make venv EXTRAS=viz ({error})") from None
+    return imageio_ffmpeg
+
+
+def require_video_place(path: Path, option: str) -> None:
+    """``SetupError`` unless a video can be encoded and written at ``path``. ``option``: what the user chose it by."""
+    require_suffix(path, SUFFIXES, option)
+    require_file_place(path, option)
+    video_encoder()
+
 
 Picture = NDArray[np.uint8]  # (H, W, 3), RGB
 

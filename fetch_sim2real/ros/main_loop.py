@@ -22,7 +22,7 @@ from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 from fetch_sim2real.common.option import Option
-from fetch_sim2real.common.terminal import print_in_any_encoding
+from fetch_sim2real.common.outputs import print_in_any_encoding
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.ros.entering import enter_ros
 from fetch_sim2real.ros.parameters import Parameters, help_of, names_for_every_node

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fetch_sim2real import graph
 from fetch_sim2real.stack.processes import normal_namespace
-from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE
+from fetch_sim2real.stack.ros_environment import DOMAIN_VARIABLE
 
 if TYPE_CHECKING:
     from rclpy.node import Node

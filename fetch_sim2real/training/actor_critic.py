@@ -10,6 +10,7 @@ whether to imitate (Nair et al. 2018's Q-filter), they were too sure of themselv
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -20,12 +21,102 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.tasks.base import Task
-from fetch_sim2real.training.critic import TwinCritic
 from fetch_sim2real.training.episode import TruthLayout
 from fetch_sim2real.training.estimated_state import estimated_state
 from fetch_sim2real.training.replay import Batch
 from fetch_sim2real.training.specs import SEEN_GRIP, seen_layout, seen_name
-from fetch_sim2real.training.stochastic import StochasticActor
+
+_UNIT_M = 0.1
+
+
+class _TwinLinear(nn.Module):
+    """Two linear layers side by side: (2, B, in) -> (2, B, out)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = 1.0 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(2, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(2, 1, outputs).uniform_(-bound, bound))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class _TwinNorm(nn.Module):
+    """Layer normalization with a scale and a shift for each of the two."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2, 1, width))
+        self.shift = nn.Parameter(torch.zeros(2, 1, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(self.shift, nn.functional.layer_norm(x, x.shape[-1:]), self.scale)
+
+
+class TwinCritic(nn.Module):
+    """Q(full state, goal, action) -> (2, B)."""
+
+    _centre: torch.Tensor
+
+    def __init__(self, task: Task, state_size: int, hidden: int, layers: int = 3) -> None:
+        super().__init__()
+        self._truth, self._main = TruthLayout(task), task.main_object or next(iter(task.bodies))
+        self.register_buffer("_centre", torch.tensor(task.goal_centre_m), persistent=False)
+        width = state_size + 9 + ACTION_SIZE
+        parts: list[nn.Module] = []
+        for _ in range(layers):
+            parts += [_TwinLinear(width, hidden), _TwinNorm(hidden), nn.ReLU()]
+            width = hidden
+        self.layers = nn.Sequential(*parts, _TwinLinear(width, 1))
+
+    def context(self, state: torch.Tensor, truth: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
+        """Return everything but the action (B, p + 9): beside the state the ways to the goal and to the main object.
+
+        ``truth`` (B, k) may end with the positions: the fingers are not used.
+        """
+        to_object = self._truth.grip_m(truth) - self._truth.objects_m(truth)[self._main]
+        achieved = self._truth.achieved_goal(truth)
+        ways = torch.cat([goal - self._centre, achieved - goal, to_object], dim=-1) / _UNIT_M
+        return torch.cat([state, ways], dim=-1)
+
+    def forward(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        inputs = torch.cat([context, action], dim=-1)
+        values: torch.Tensor = self.layers(inputs.expand(2, *inputs.shape)).squeeze(-1)
+        return values
+
+    def lowest(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """The smaller of both values (B,)."""
+        return self(context, action).amin(0)
+
+
+_LOG_STD_RANGE = (-5.0, 1.0)
+
+
+class StochasticActor(nn.Module):
+    """All that an exploring actor acts with; ``actor`` alone is what gets deployed."""
+
+    def __init__(self, actor: Actor) -> None:
+        super().__init__()
+        self.actor = actor
+        self.log_std = nn.Linear(actor.spec.hidden[-1], ACTION_SIZE)
+
+    def sample(
+        self, bottleneck: torch.Tensor, vector: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Squashed Gaussian action (B, 4), its log density (B,), and the deterministic action (B, 4).
+
+        ``noise`` (B, 4) is standard normal.
+        """
+        features = self.actor.head.features(bottleneck, vector)
+        mean = self.actor.head.out(features)
+        log_std = self.log_std(features).clamp(*_LOG_STD_RANGE)
+        raw = mean + log_std.exp() * noise
+        log_prob = (-0.5 * noise**2 - log_std - 0.9189385).sum(-1)
+        # Change of variables for tanh, in the form that does not overflow.
+        log_prob = log_prob - (2.0 * (0.6931472 - raw - nn.functional.softplus(-2.0 * raw))).sum(-1)
+        return torch.tanh(raw), log_prob, torch.tanh(mean)
+
 
 CriticSees = Literal["state", "observation"]
 CRITICS_SEE: Final[tuple[CriticSees, ...]] = get_args(CriticSees)

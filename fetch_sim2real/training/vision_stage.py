@@ -8,17 +8,18 @@ be learned anew.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
-from fetch_sim2real.training.distil import DistilSettings, distil
 from fetch_sim2real.training.encoder import PretrainSettings, encode_all, pose_error, pretrain_encoder
 from fetch_sim2real.training.episode import Episode
 from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
@@ -31,6 +32,47 @@ from fetch_sim2real.training.seeds import training_seeds
 from fetch_sim2real.training.setup import Setting
 from fetch_sim2real.training.state_stage import StageSettings, make_learner
 from fetch_sim2real.training.worker import make_worker
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DistilSettings:
+    """Passes over the transitions, batch size, learning rate."""
+
+    epochs: int = 20
+    batch: int = 256
+    learning_rate: float = 3e-4
+
+
+def distil(actor: Actor, expert: Actor, episodes: Sequence[Episode], settings: DistilSettings, run_seed: int) -> float:
+    """Fit the head of ``actor`` to ``expert`` on the actor's episodes; returns the last mean squared error."""
+    bottleneck, shown, vector = (
+        torch.from_numpy(np.concatenate([getattr(episode, name) for episode in episodes]))
+        for name in ("bottleneck", "shown", "vector")
+    )
+    expert = copy.deepcopy(expert).eval()
+    with torch.inference_mode():
+        wanted, _ = expert.act(shown, vector, expert.initial_state())
+    wanted = wanted.clone()
+    generator = torch.Generator().manual_seed(run_seed)
+    optimizer = torch.optim.Adam(actor.head.parameters(), settings.learning_rate, fused=True)
+    error = float("nan")
+    for epoch in range(settings.epochs):
+        order = torch.randperm(len(vector), generator=generator)
+        total = 0.0
+        for index in order.split(settings.batch):
+            action, _ = actor.act(bottleneck[index], vector[index], actor.initial_state())
+            loss = (action - wanted[index]).square().mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item() * len(index)
+        error = total / len(vector)
+        if epoch in (0, settings.epochs - 1):
+            _log.info("distilling, pass %d: mean squared difference of actions %.4f", epoch + 1, error)
+    return error
+
 
 _log = logging.getLogger(__name__)
 

@@ -25,8 +25,7 @@ from trajectory_msgs.msg import JointTrajectory
 from fetch_sim2real import graph
 from fetch_sim2real.bags.playing import PLAYED, Playback, survey
 from fetch_sim2real.bags.raw_message import RawMessage
-from fetch_sim2real.bags.reading import open_bag
-from fetch_sim2real.bags.renames import renames_of
+from fetch_sim2real.bags.reading import open_bag, renames_of
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import Topic
 from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp

@@ -23,7 +23,7 @@ from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.stack.processes import sim_graph
-from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE, claim_domain
+from fetch_sim2real.stack.ros_environment import DOMAIN_VARIABLE, claim_domain
 
 _START_LIMIT_S = 60.0
 _ATTACH_LIMIT_S = 15.0

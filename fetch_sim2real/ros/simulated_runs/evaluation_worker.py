@@ -25,7 +25,7 @@ from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.stack.processes import sim_graph
-from fetch_sim2real.stack.ros_domain import DOMAIN_VARIABLE, claim_domain
+from fetch_sim2real.stack.ros_environment import DOMAIN_VARIABLE, claim_domain
 from fetch_sim2real.tasks.registry import find_task
 
 _GRAPH_LIMIT_S: Final = 120.0

@@ -10,7 +10,7 @@ from typing import Final
 from fetch_sim2real import paths
 from fetch_sim2real.common.outputs import require_file_place, require_folder_place
 from fetch_sim2real.errors import GraphError, SetupError
-from fetch_sim2real.reports.video_encoder import require_video_place
+from fetch_sim2real.reports.film_strip import require_video_place
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.tasks.base import Task

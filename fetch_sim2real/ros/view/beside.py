@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fetch_sim2real.common.supervision import Child, Patience, Supervisor
 from fetch_sim2real.ros.view.address import DEFAULT_PORT, LOOPBACK
-from fetch_sim2real.stack.ros_domain import free_port
+from fetch_sim2real.stack.ros_environment import free_port
 
 _NAME: Final = "view"
 
