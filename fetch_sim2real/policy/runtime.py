@@ -23,6 +23,7 @@ from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.observe import ActionHistory, Observation, ObservationSpec, observe
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.manifest import Manifest
+from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
 # After so many holds in a row the arm has come to rest: what was done before is no history of what follows.
@@ -47,10 +48,17 @@ class Policy(Protocol):
         ...
 
 
+class HasActor(Protocol):
+    """A bundle, or an actor that is not in one yet."""
+
+    @property
+    def actor(self) -> Actor: ...
+
+
 class ActorPolicy:
     """Runs a bundle's actor. Several environments go through the network as one batch."""
 
-    def __init__(self, bundle: PolicyBundle, environments: int = 1) -> None:
+    def __init__(self, bundle: HasActor, environments: int = 1) -> None:
         self.actor = bundle.actor
         self._state = self.actor.initial_state(environments)
 

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 import torch
 
-from fetch_sim2real.episode import ClosedLoop
+from fetch_sim2real.episode import Arrival, ClosedLoop, EpisodeRunner, EpisodeStart, PolicyAgent
 from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.perception.observe import (
-    ACTION_SIZE,
-    ActionHistory,
-    Observation,
-    observation_vector,
-    observe,
-)
+from fetch_sim2real.perception.observe import ACTION_SIZE, ActionHistory, Observation, observe_vector
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.policy.runtime import ActorPolicy, PolicyRuntime
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.full_state import full_state
 from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.training.episode import Episode, Float32, TruthLayout, truth_now
 from fetch_sim2real.training.estimated_state import estimated_state
-from fetch_sim2real.training.state_estimator import EncoderEye, Eye, perfect_bottleneck
+from fetch_sim2real.training.state_estimator import Eye, perfect_bottleneck
 from fetch_sim2real.types import FloatArray
 
 Behaviour = Literal["random", "exploring", "deterministic", "demonstrator"]
@@ -50,6 +45,7 @@ class Collector:
 
     def __init__(self, loop: ClosedLoop, actor: Actor, sample: Sampler, eye: Eye) -> None:
         self.loop = loop
+        self._runner = EpisodeRunner([loop])
         self.actor = actor
         self._sample = sample
         self._eye = eye
@@ -60,46 +56,56 @@ class Collector:
 
     def collect(self, request: RolloutRequest) -> Episode:
         """Run one episode; observations are those of the delayed frames."""
-        loop, spec = self.loop, self.actor.observation
-        rng = np.random.default_rng([request.seed, 7])
-        draw = loop.reset(request.seed, conditions=request.conditions)
-        self._eye.start(rng)
-        history = ActionHistory(spec.last_actions)
-        self._held = rng.uniform(-1.0, 1.0, ACTION_SIZE)
-        states, bottlenecks, shown, vectors, truths, actions = [], [], [], [], [], []
-        while (captured := loop.next_frame()) is not None:
-            if self.watch is not None:
-                self.watch(captured)
-            bottleneck = self._eye.see(captured, loop.sim)
-            vector = self._vector(captured, history)
-            truth = truth_now(loop)
-            action = self._choose(request, rng, bottleneck, vector, truth, draw.goal_m)
-            states.append(full_state(loop.sim, loop.setpoint, history.recent()))
-            truths.append(truth)
-            bottlenecks.append(bottleneck[0].numpy())
-            shown.append(perfect_bottleneck(self.actor, captured)[0].numpy())
-            vectors.append(vector)
-            actions.append(action)
-            history.push(action)
-            loop.act(action, captured)
+        self._request, self._rng = request, np.random.default_rng([request.seed, 7])
+        (outcome,) = self._runner.run(self, [EpisodeStart(request.seed, request.conditions)])
         return Episode(
             seed=request.seed,
-            state=np.array(states, np.float32),
-            bottleneck=np.array(bottlenecks, np.float32),
-            shown=np.array(shown, np.float32),
-            vector=np.array(vectors, np.float32),
-            truth=np.array(truths, np.float32),
-            goal=draw.goal_m.astype(np.float32),
-            action=np.array(actions, np.float32),
-            success=loop.sim.outcome().success,
+            state=np.array(self._states, np.float32),
+            bottleneck=np.array(self._bottlenecks, np.float32),
+            shown=np.array(self._shown, np.float32),
+            vector=np.array(self._vectors, np.float32),
+            truth=np.array(self._truths, np.float32),
+            goal=self.loop.sim.episode.goal_m.astype(np.float32),
+            action=np.array(self._actions, np.float32),
+            success=outcome.success,
         )
 
-    def _vector(self, captured: Captured, history: ActionHistory) -> Float32:
+    def reset(self, environments: Sequence[int]) -> None:
+        """See ``episode.Agent``."""
+        self._eye.start(self._rng)
+        self._history = ActionHistory(self.actor.observation.last_actions)
+        self._held = self._rng.uniform(-1.0, 1.0, ACTION_SIZE)
+        self._states: list[FloatArray] = []
+        self._bottlenecks: list[Float32] = []
+        self._shown: list[Float32] = []
+        self._vectors: list[Float32] = []
+        self._truths: list[FloatArray] = []
+        self._actions: list[FloatArray] = []
+
+    def act(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """See ``episode.Agent``: acts as the request says, and keeps what is learned from."""
+        (arrival,) = arrivals  # one episode at a time
+        loop, captured = self.loop, arrival.captured
+        if self.watch is not None:
+            self.watch(captured)
+        bottleneck = self._eye.see(captured, loop.sim)
+        vector = self._vector(arrival)
+        truth = truth_now(loop)
+        action = self._choose(self._request, self._rng, bottleneck, vector, truth, loop.sim.episode.goal_m)
+        self._states.append(full_state(loop.sim, loop.setpoint, self._history.recent()))
+        self._truths.append(truth)
+        self._bottlenecks.append(bottleneck[0].numpy())
+        self._shown.append(perfect_bottleneck(self.actor, captured)[0].numpy())
+        self._vectors.append(vector)
+        self._actions.append(action)
+        self._history.push(action)
+        return action[None]
+
+    def _vector(self, arrival: Arrival) -> Float32:
         loop = self.loop
-        joints = loop.joints_at(captured)
-        return observation_vector(
-            self.actor.observation, loop.sim.episode.goal_m, loop.grip_position_m(joints.position),
-            joints.finger_position_m, loop.grip_position_m(loop.setpoint.position), history.recent(),
+        return observe_vector(
+            self.actor.observation, arrival.captured.stamp_ns, arrival.joints, loop.setpoint.position,
+            loop.sim.episode.goal_m, self._history.recent(), loop.grip_position_m,
         )  # fmt: skip
 
     def _choose(
@@ -135,21 +141,25 @@ class Collector:
 
 
 def observations_of_episode(loop: ClosedLoop, actor: Actor, seed: int, count: int) -> list[Observation]:
-    """The first ``count`` observations of an episode run by the deterministic actor, made as the policy node does."""
-    draw = loop.reset(seed)
-    history, eye = ActionHistory(actor.observation.last_actions), EncoderEye(actor)
-    observations: list[Observation] = []
-    while len(observations) < count and (captured := loop.next_frame()) is not None:
-        assert captured.frame is not None
-        observation = observe(
-            actor.observation, captured.frame, loop.sim.camera_model, loop.joints_at(captured),
-            loop.setpoint.position, draw.goal_m, history.recent(), loop.grip_position_m,
-        )  # fmt: skip
-        observations.append(observation)
-        bottleneck = eye.see(captured, loop.sim)
-        with torch.inference_mode():
-            action, _ = actor.act(bottleneck, torch.from_numpy(observation.vector)[None], actor.initial_state())
-        chosen = action[0].numpy().astype(np.float64)
-        history.push(chosen)
-        loop.act(chosen, captured)
-    return observations
+    """Return the first ``count`` observations of an episode run by the deterministic actor, made as the policy node
+    does."""
+    recorder = _Recorder(actor)
+    runtime = PolicyRuntime(actor.observation, loop.sim.world.workcell.torso_height_m, recorder)
+    EpisodeRunner([loop]).run(PolicyAgent(runtime), [EpisodeStart(seed)], most_steps=count)
+    return recorder.observations
+
+
+class _Recorder:
+    """Runs an actor and keeps what it observes. See Policy."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+        self._policy = ActorPolicy(self)
+        self.observations: list[Observation] = []
+
+    def reset(self, environments: Sequence[int] | None = None) -> None:
+        self._policy.reset(environments)
+
+    def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
+        self.observations += observations
+        return self._policy.act(observations, environments)
