@@ -40,7 +40,7 @@ class Attendance:
             self._reason = "not needed in simulation" if is_simulated else "none"
 
     def on_beat(self, sender: str, now_ns: int) -> None:
-        """``sender`` says that it is there."""
+        """Note that ``sender`` says that it is there."""
         if not self._is_watched:
             return
         name = sender[:_NAME_LENGTH]
@@ -52,7 +52,7 @@ class Attendance:
         self._heard_ns[name] = now_ns
 
     def refusal(self, now_ns: int) -> str:
-        """Why the driver must not be enabled; empty if somebody is there or need not be."""
+        """Return why the driver must not be enabled; empty if somebody is there or need not be."""
         if gone := self._gone_parent():
             return gone
         if self._is_required and not self._present(now_ns):
@@ -64,11 +64,11 @@ class Attendance:
         return ""
 
     def begin(self, now_ns: int) -> None:
-        """The driver is enabled: all that are there now have to stay."""
+        """Note that the driver is enabled: all that are there now have to stay."""
         self._needed = self._present(now_ns)
 
     def complaint(self, now_ns: int) -> str:
-        """Who has gone since ``begin``; empty if nobody has."""
+        """Return who has gone since ``begin``; empty if nobody has."""
         for name in sorted(self._needed):
             silence_ns = now_ns - self._heard_ns[name]
             if silence_ns > _TIMEOUT_NS:

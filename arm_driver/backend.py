@@ -36,22 +36,22 @@ class Backend(ABC):
         """End the connection; nothing is sent any more."""
 
     def refusal(self) -> str:
-        """Why the robot cannot be commanded, empty if it can.
+        """Return why the robot cannot be commanded, empty if it can.
 
         Asked before the driver is enabled, and every 10 ms while it is active, when it leads to HOLD: be quick.
         """
         return ""
 
     def on_clock_step(self) -> None:  # noqa: B027
-        """The driver's clock was set while the arm rests: what was measured by it before says nothing any more."""
+        """Forget what was measured by the driver's clock: it was set while the arm rests."""
 
     def complaint(self) -> str:
-        """What is wrong with what the robot sends, empty if nothing: /diagnostics warns of it."""
+        """Return what is wrong with what the robot sends, empty if nothing: /diagnostics warns of it."""
         return ""
 
     def tick(self) -> None:  # noqa: B027
         """Called every 10 ms of the driver's time: look whether the robot is still there."""
 
     def report(self) -> Mapping[str, object]:
-        """Values for /diagnostics."""
+        """Return values for /diagnostics."""
         return {}

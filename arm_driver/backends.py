@@ -21,7 +21,7 @@ _BUILT_IN: Final[dict[str, tuple[str, str]]] = {
 
 
 def make_backend(name: str, mode: str, driver: Driver) -> Backend:
-    """The back end called ``name``; in shadow mode it still reports faults, but nothing reaches it.
+    """Return the back end called ``name``; in shadow mode it still reports faults, but nothing reaches it.
 
     SetupError if it, or a package that it needs, is not installed.
     """

@@ -21,13 +21,13 @@ class DriverClock(Protocol):
     """Source of the present time."""
 
     def now_ns(self) -> int:
-        """The present."""
+        """Return the present."""
 
     def on_clock(self, stamp_ns: int) -> None:
-        """Simulated time has arrived."""
+        """Note that simulated time has arrived."""
 
     def complaint(self) -> str:
-        """What is wrong with the clock, empty if nothing is. Asking takes note of it: it is told once."""
+        """Return what is wrong with the clock, empty if nothing is. Asking takes note of it: it is told once."""
 
     @property
     def is_stepped(self) -> bool:

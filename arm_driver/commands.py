@@ -57,7 +57,7 @@ class LimitMonitor:
         self._by = Rule.NONE
 
     def note(self, now_ns: int, decision: Decision) -> None:
-        """A command has been judged."""
+        """Note that a command has been judged."""
         self._counts.update(_names(decision.rules))
         self._now_ns = now_ns
         rests = not np.any(np.abs(decision.setpoint.velocity) > _AT_REST_RAD_S)
@@ -71,7 +71,7 @@ class LimitMonitor:
             self._since_ns = now_ns
 
     def complaint(self) -> str:
-        """Why the arm stands still although commands want it to move; empty where it does not."""
+        """Return why the arm stands still although commands want it to move; empty where it does not."""
         if self._since_ns is None or (self._now_ns - self._since_ns) * 1e-9 < TOLD_AFTER_S:
             return ""
         held_s = (self._now_ns - self._since_ns) * 1e-9
@@ -82,7 +82,7 @@ class LimitMonitor:
         )
 
     def report(self) -> dict[str, object]:
-        """Counts of commands for diagnostics; several limits may have held at once."""
+        """Return counts of commands for diagnostics; several limits may have held at once."""
         return {f"limited_by_{name.replace(' ', '_')}": count for name, count in sorted(self._counts.items())}
 
 

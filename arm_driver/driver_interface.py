@@ -44,7 +44,7 @@ class Driver(Protocol):
         """The arm follows commands."""
 
     def now_ns(self) -> int:
-        """The driver's time."""
+        """Return the driver's time."""
 
     def post(self, work: Callable[[], None]) -> None:
         """Have the main thread do ``work``, in order and soon. May be called in any thread.
@@ -54,16 +54,16 @@ class Driver(Protocol):
         """
 
     def on_joint_state(self, message: JointState) -> None:
-        """The robot reports joints."""
+        """Note that the robot reports joints."""
 
     def on_base_pose(self, pose: BasePose) -> None:
-        """The robot reports where its base is, by odometry."""
+        """Note that the robot reports where its base is, by odometry."""
 
     def on_clock(self, stamp_ns: int) -> None:
-        """Simulated time, from a back end that carries it."""
+        """Take in simulated time, from a back end that carries it."""
 
     def on_fault(self, reason: str) -> None:
-        """The robot reports a fault or has cut power."""
+        """Note that the robot reports a fault or has cut power."""
 
     def on_lost(self, reason: str, *, then_disabled: bool = False) -> None:
-        """The way to the robot is interrupted, or cannot be judged: HOLD, then DISABLED if ``then_disabled``."""
+        """Hold: the way to the robot is interrupted, or cannot be judged. Then disable if ``then_disabled``."""

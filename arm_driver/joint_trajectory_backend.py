@@ -102,7 +102,7 @@ class ReferenceWatch:
     def note(
         self, time_s: float, positions_rad: Sequence[float], velocities_rad_s: Sequence[float], *, is_ours: bool = True
     ) -> None:
-        """The reference at ``time_s``; one without velocities, or with other joints than the last, begins anew.
+        """Take in the reference at ``time_s``; one without velocities, or with other joints than the last, begins anew.
 
         ``is_ours``: whether it follows the driver's trajectories.
         """
@@ -186,7 +186,7 @@ class ControllerWatch:
         return next((answer for answer in (MEASURED, DESIRED) if answer in answers), UNKNOWN)
 
     def complaint(self) -> str:
-        """What is wrong with the controller, empty if nothing is known to be."""
+        """Return what is wrong with the controller, empty if nothing is known to be."""
         jump_rad = self._reference.largest_jump_rad
         seen = f"its reference jumped by {jump_rad:.3f} rad" if jump_rad > _JUMP_RAD else ""
         if self.starts_from == MEASURED:
@@ -194,7 +194,7 @@ class ControllerWatch:
         return f"{self._name} seems to start new trajectories from the measured state, {seen}: {ADVICE}" if seen else ""
 
     def report(self) -> Mapping[str, object]:
-        """Values for /diagnostics."""
+        """Return values for /diagnostics."""
         values: dict[str, object] = {"controller_starts_from": self.starts_from}
         if self._listens:
             values["controller_reference_jump_rad"] = self._reference.largest_jump_rad

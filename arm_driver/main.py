@@ -10,7 +10,7 @@ from fetch_sim2real.ros.main_loop import StackNode, run_node
 
 
 def make() -> StackNode:
-    """The node; imported here, because that takes a second."""
+    """Return the node; imported here, because that takes a second."""
     from arm_driver.node import ArmDriver
 
     return ArmDriver()

@@ -56,20 +56,20 @@ class Peers:
     # -- what is asked -------------------------------------------------------------------------------------------
 
     def refusal(self) -> str:
-        """Why the arm must not move in this graph; empty if it may."""
+        """Return why the arm must not move in this graph; empty if it may."""
         return self._stranger() or self._deaf_robot() or self._missing_commander()
 
     def begin(self) -> None:
-        """The driver is enabled: whoever is the robot now has to stay."""
+        """Note that the driver is enabled: whoever is the robot now has to stay."""
         self._robots = {output: self._listeners(output) for output in self._outputs}
         self._awaits_name = False
 
     def release(self) -> None:
-        """The driver is disabled on purpose: what is enabled next may do without fingers."""
+        """Note that the driver is disabled on purpose: what is enabled next may do without fingers."""
         self._needed = set(self._outputs[:1])
 
     def complaint(self) -> str:
-        """What has changed in the graph since ``begin``, so that the arm must not move on; looks now and then."""
+        """Return what has changed in the graph since ``begin``, so that the arm must stop; looks now and then."""
         now_s = time.monotonic()
         if now_s - self._looked_s < WATCH_PERIOD_S:
             return ""
@@ -80,13 +80,16 @@ class Peers:
         return "" if self._awaits_name else complaint
 
     def need_gripper(self) -> str:
-        """Fingers are commanded from now on: why that is of no use, empty if somebody listens or nothing is sent."""
+        """Return why commanding fingers is of no use; empty if somebody listens or nothing is sent.
+
+        They are needed from now on.
+        """
         unneeded = [output for output in self._outputs[1:] if output not in self._needed]
         self._needed.update(unneeded)
         return next((unheard for output in unneeded if (unheard := self._unheard(output))), "")
 
     def report(self) -> Mapping[str, object]:
-        """Who listens to what moves the robot, for /diagnostics."""
+        """Return who listens to what moves the robot, for /diagnostics."""
         return {
             f"listeners{output.topic_name.replace('/', '_')}": ", ".join(self._listeners(output).values()) or "nobody"
             for output in self._outputs

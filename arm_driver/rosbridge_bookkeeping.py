@@ -28,23 +28,23 @@ class GoalLedger:
         self.superseded = 0
 
     def new_id(self, now_ns: int) -> str:
-        """The id of a goal that is sent now."""
+        """Return the id of a goal that is sent now."""
         self.number += 1
         if self._unheard_since_ns is None:
             self._unheard_since_ns = now_ns
         return f"{self._prefix}{self.number}"
 
     def forget_unheard(self) -> None:
-        """The connection is gone, and answers with it."""
+        """Expect no answers any more: the connection is gone."""
         self._unheard_since_ns = None
 
     def on_status(self, message: GoalStatusArray) -> None:
-        """The server lists the goals that it knows."""
+        """Note that the server lists the goals that it knows."""
         if any(status.goal_id.id.startswith(self._prefix) for status in message.status_list):
             self._unheard_since_ns = None
 
     def fault_of_result(self, message: ActionResult) -> str:
-        """What is wrong with the way a goal ended, empty if nothing is."""
+        """Return what is wrong with the way a goal ended, empty if nothing is."""
         status = message.status
         goal_id, ended = status.goal_id.id, status.status
         if not goal_id.startswith(self._prefix):
@@ -80,12 +80,12 @@ class MalformedMessages:
         self._last = ""
 
     def note(self, source: str, text: str) -> None:
-        """The newest from ``source`` cannot be read, for the reason ``text``."""
+        """Note that the newest from ``source`` cannot be read, for the reason ``text``."""
         self._counts[source] += 1
         self._unreadable[source] = self._last = text
 
     def settle(self, source: str) -> None:
-        """The newest from ``source`` has been read."""
+        """Note that the newest from ``source`` has been read."""
         self._unreadable.pop(source, None)
 
     def forget(self) -> None:
@@ -93,11 +93,11 @@ class MalformedMessages:
         self._unreadable.clear()
 
     def complaint(self) -> str:
-        """Why the newest from some source could not be read, empty if all could."""
+        """Return why the newest from some source could not be read, empty if all could."""
         return next(iter(self._unreadable.values()), "")
 
     def report(self) -> dict[str, object]:
-        """Values for /diagnostics."""
+        """Return values for /diagnostics."""
         counts = ", ".join(f"{source} {count}" for source, count in sorted(self._counts.items()))
         return {"malformed_messages": self._counts.total(), "malformed_from": counts, "malformed_last": self._last}
 
@@ -119,7 +119,7 @@ class _Trip:
     offset_ns: int
 
     def bound_ns(self, now_ns: int, drift: float = _DRIFT) -> int:
-        """How far the offset at ``now_ns`` may be from this trip's."""
+        """Return how far the offset at ``now_ns`` may be from this trip's."""
         return self.duration_ns // 2 + round(drift * (now_ns - self.ended_ns))
 
 
@@ -133,7 +133,7 @@ class ClockOffset:
         self._trips: deque[_Trip] = deque(maxlen=_KEPT)
 
     def add(self, sent_ns: int, robot_ns: int, received_ns: int) -> int:
-        """The robot's clock said ``robot_ns`` some time between ``sent_ns`` and ``received_ns`` of this machine's.
+        """Add a trip: the robot's clock said ``robot_ns`` between ``sent_ns`` and ``received_ns`` of this machine's.
 
         Returns by how much [ns] one of the clocks was set since the trips before, which are then forgotten; 0 if it
         was not: as long as both run, the bounds of any two trips overlap.

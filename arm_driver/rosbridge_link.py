@@ -34,16 +34,16 @@ class LinkListener(Protocol):
     """Who has the link. Everything is called by way of ``post``."""
 
     def on_connection(self, is_open: bool, reason: str) -> None:
-        """The connection has begun or ended."""
+        """Note that the connection has begun or ended."""
 
     def on_message(self, topic: str, message: Any) -> None:
-        """A message has come on a topic, as JSON decodes it."""
+        """Note that a message has come on a topic, as JSON decodes it."""
 
     def on_unreadable(self, error: MessageError) -> None:
-        """Something has come that cannot be read; it may have been a message on any topic."""
+        """Note that something has come that cannot be read; it may have been a message on any topic."""
 
     def on_complaint(self, text: str) -> None:
-        """rosbridge reports an error: usually something that it was asked for and cannot do."""
+        """Note that rosbridge reports an error: usually something that it was asked for and cannot do."""
 
 
 class _RawProtocol(AutobahnRosBridgeProtocol):  # type: ignore[misc]

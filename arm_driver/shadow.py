@@ -61,11 +61,11 @@ class Reanchor:
         self.count = 0
 
     def forget(self) -> None:
-        """Somebody disabled or stopped the driver: it stays so."""
+        """Stay disabled or stopped: somebody wanted it."""
         self._wanted = False
 
     def try_to(self, now_ns: int, sample: JointSample | None) -> Decision | None:
-        """The activation, if there is one to be made and the filter allows it."""
+        """Return the activation, if there is one to be made and the filter allows it."""
         if self._filter.stopped_by_tracking:
             self._filter.reset("in shadow mode the arm does not follow")
             self._wanted = True

@@ -110,7 +110,7 @@ class CameraNode(StackNode):
 
 
 def source_for(settings: CameraSettings) -> RgbdSource:
-    """The software device, the recording or the camera that is asked for."""
+    """Return the software device, the recording or the camera that is asked for."""
     if settings.is_software:
         return SimulatedSource(COLOR_T_DEPTH)
     if settings.recording is not None:
@@ -119,7 +119,7 @@ def source_for(settings: CameraSettings) -> RgbdSource:
 
 
 def timing_of(settings: CameraSettings) -> Timing:
-    """How long the session waits."""
+    """Return how long the session waits."""
     return Timing(
         frame_timeout_s=settings.frame_timeout_s,
         reconnect_s=settings.reconnect_s,

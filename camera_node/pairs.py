@@ -43,7 +43,7 @@ class PairFilter:
     _depth: int | None = None
 
     def refusal(self, pair: RawPair) -> Refusal | None:
-        """Why the pair is refused, None if it is good."""
+        """Return why the pair is refused, None if it is good."""
         color, depth = pair.color, pair.depth
         is_new = (self._color is None or color.number > self._color) and (
             self._depth is None or depth.number > self._depth
@@ -81,7 +81,7 @@ class DeviceClock:
         self._last_ns: int | None = None
 
     def stamp_ns(self, tag: FrameTag) -> int:
-        """The frame's stamp by the host's clock; a recording's by the clock of that day, a simulation's by its own."""
+        """Return the frame's stamp by the host's clock; a recording's by that day's, a simulation's by its own."""
         if tag.domain in (TimeDomain.RECORDED, TimeDomain.SIMULATED):
             return tag.device_ns - tag.mid_exposure_ns
         device_ns = tag.device_ns

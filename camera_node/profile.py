@@ -25,7 +25,7 @@ class Profile:
 
     @staticmethod
     def parse(text: str) -> Profile:
-        """The profile written in ``text``; ProfileTextError if there is none."""
+        """Return the profile written in ``text``; ProfileTextError if there is none."""
         match = _PATTERN.fullmatch(text)
         if match is None or 0 in (numbers := tuple(int(part) for part in match.groups())):
             raise ProfileTextError(f"profile is '{text}', expected WIDTHxHEIGHTxRATE such as 424x240x30")

@@ -54,13 +54,13 @@ class DeviceSource:
         return stream.description
 
     def read(self, timeout_s: float) -> RawPair | None:
-        """The newest pair."""
+        """Return the newest pair."""
         if self._stream is None:
             raise CameraError(Fault.STALLED, "the camera is not open: open it first")
         return self._stream.read(timeout_s)
 
     def missing(self) -> str | None:
-        """Which half of the pairs does not come."""
+        """Return which half of the pairs does not come."""
         return None if self._stream is None else self._stream.missing()
 
     def is_paused(self) -> bool:
@@ -68,7 +68,7 @@ class DeviceSource:
         return False
 
     def is_connected(self) -> bool:
-        """Whether the opened camera is still listed."""
+        """Return whether the opened camera is still listed."""
         return any(
             device_info(device, self._rs.camera_info.serial_number) == self._opened_serial for device in self._all()
         )
@@ -172,7 +172,7 @@ class RecordingSource:
         return stream.description
 
     def read(self, timeout_s: float) -> RawPair | None:
-        """The newest pair; CameraError after the last one."""
+        """Return the newest pair; CameraError after the last one."""
         if self._stream is None:
             raise CameraError(Fault.STALLED, "the recording is not open: open it first")
         pair = self._stream.read(timeout_s)
@@ -184,7 +184,7 @@ class RecordingSource:
         return pair
 
     def missing(self) -> str | None:
-        """Which half of the pairs does not come."""
+        """Return which half of the pairs does not come."""
         return None if self._stream is None else self._stream.missing()
 
     def is_paused(self) -> bool:
@@ -192,7 +192,7 @@ class RecordingSource:
         return False
 
     def is_connected(self) -> bool:
-        """A file stays."""
+        """Return True: a file stays."""
         return True
 
     def close(self) -> None:

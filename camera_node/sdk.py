@@ -9,7 +9,7 @@ from fetch_sim2real.errors import SetupError
 
 
 def realsense() -> Any:
-    """The module pyrealsense2; SetupError that says how to get it."""
+    """Return the module pyrealsense2; SetupError that says how to get it."""
     try:
         return import_module("pyrealsense2")
     except ImportError as error:

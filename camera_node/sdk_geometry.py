@@ -27,7 +27,7 @@ _EQUIDISTANT_COEFFICIENTS: Final = 4
 
 
 def camera_model(intrinsics: Any) -> CameraModel:
-    """The pinhole of a pyrealsense2.intrinsics. Both sides put (0, 0) at the centre of the top left pixel."""
+    """Return the pinhole of a pyrealsense2.intrinsics. Both sides put (0, 0) at the centre of the top left pixel."""
     return CameraModel(
         width=int(intrinsics.width),
         height=int(intrinsics.height),
@@ -39,7 +39,7 @@ def camera_model(intrinsics: Any) -> CameraModel:
 
 
 def distortion(intrinsics: Any) -> Distortion:
-    """CameraInfo's distortion model and coefficients; CameraError if it has none that fits."""
+    """Return CameraInfo's distortion model and coefficients; CameraError if it has none that fits."""
     name = str(intrinsics.model.name)
     coefficients = tuple(float(value) for value in intrinsics.coeffs)
     if name in ("none", *_PLUMB_BOB):
@@ -56,7 +56,7 @@ def distortion(intrinsics: Any) -> Distortion:
 
 
 def pose_of(extrinsics: Any) -> Pose:
-    """``b_T_a`` of the extrinsics from a to b. The SDK's rotations are float32, column by column."""
+    """Return ``b_T_a`` of the extrinsics from a to b. The SDK's rotations are float32, column by column."""
     rotation = np.array(extrinsics.rotation, dtype=np.float64).reshape(3, 3).T
     # The nearest rotation: float32 is not orthonormal enough for a pose.
     u, _, vt = np.linalg.svd(rotation)

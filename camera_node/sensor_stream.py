@@ -25,7 +25,7 @@ class Stream:
 
 
 def find_streams(rs: Any, device: Any, color: Profile, depth: Profile) -> tuple[Stream, Stream]:
-    """Colour in rgb8 and depth in z16 of ``device``; CameraError that lists what there is."""
+    """Return colour in rgb8 and depth in z16 of ``device``; CameraError that lists what there is."""
     sensors = list(device.query_sensors())
     return (
         _find("colour", _streams(rs, sensors, rs.stream.color, rs.format.rgb8), color),
@@ -53,7 +53,7 @@ def _find(what: str, streams: list[Stream], wanted: Profile) -> Stream:
 
 
 def list_profiles(profiles: Iterable[Profile]) -> str:
-    """Profiles for a person: rates of one size together, such as ``424x240x6|15|30``."""
+    """Return profiles for a person: rates of one size together, such as ``424x240x6|15|30``."""
     rates: dict[tuple[int, int], set[int]] = {}
     for profile in profiles:
         rates.setdefault((profile.width, profile.height), set()).add(profile.rate_hz)
@@ -104,7 +104,7 @@ class SensorStream:
             raise
 
     def read(self, timeout_s: float) -> RawPair | None:
-        """The newest whole pair; None if there was none in time."""
+        """Return the newest whole pair; None if there was none in time."""
         deadline_s = time.monotonic() + timeout_s
         newest = None
         while True:
@@ -121,7 +121,7 @@ class SensorStream:
                 return None
 
     def missing(self) -> str | None:
-        """Which one of "color" and "depth" has not come since the last pair although the other one has."""
+        """Return which one of "color" and "depth" has not come since the last pair although the other one has."""
         return ({"color", "depth"} - self._lone).pop() if len(self._lone) == 1 else None
 
     def close(self) -> None:
@@ -213,5 +213,5 @@ def _describe(rs: Any, device: Any, color: Stream, depth: Stream, is_recording: 
 
 
 def device_info(device: Any, field: Any) -> str:
-    """A device's information; empty if it has none of that kind."""
+    """Return a device's information; empty if it has none of that kind."""
     return str(device.get_info(field)) if device.supports(field) else ""

@@ -82,11 +82,11 @@ class Listener(Protocol):
     """Whom a session tells; called from its thread."""
 
     def on_frame(self, frame: RgbdFrame, camera: CameraDescription) -> None:
-        """A new pair. Its arrays are good only during the call."""
+        """Take in a new pair. Its arrays are good only during the call."""
         ...
 
     def on_opened(self, camera: CameraDescription) -> None:
-        """The camera streams."""
+        """Note that the camera streams."""
         ...
 
     def on_error(self, error: CameraError) -> None:

@@ -67,7 +67,7 @@ class CameraSettings:
 
 
 def camera_settings(parameters: Parameters) -> CameraSettings:
-    """The settings; OptionError if they cannot be met by any camera."""
+    """Return the settings; OptionError if they cannot be met by any camera."""
     color, depth = (_profile(parameters, name) for name in (_COLOR_PROFILE, _DEPTH_PROFILE))
     for name in _INDISPENSABLE:
         if not parameters.flag(name):
@@ -96,7 +96,7 @@ def camera_settings(parameters: Parameters) -> CameraSettings:
 
 
 def fault_refusal(fault: str) -> str:
-    """Why a camera that is no software device does not suffer from ``fault``; empty for none."""
+    """Return why a camera that is no software device does not suffer from ``fault``; empty for none."""
     if fault == SimulatedFault.NONE.value:
         return ""
     return f"parameter '{FAULT}' is '{fault}', but a camera has faults of its own: it is for source:={CAMERA_SOFTWARE}"

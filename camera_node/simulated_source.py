@@ -69,7 +69,7 @@ class SimulatedSource:
         self.skipped = 0
 
     def put(self, picture: SimulatedPicture) -> None:
-        """A new picture."""
+        """Take in a new picture."""
         with self._changed:
             self.skipped += len(self._pictures) == _WAITING_PICTURES
             self._pictures.append(picture)
@@ -93,7 +93,7 @@ class SimulatedSource:
         return self._device.open(reset)
 
     def read(self, timeout_s: float) -> RawPair | None:
-        """The next picture's pair."""
+        """Return the next picture's pair."""
         picture = self._next(timeout_s)
         if picture is None:
             return None
@@ -106,15 +106,15 @@ class SimulatedSource:
         return device.read(0.0)
 
     def missing(self) -> str | None:
-        """Which half of the pairs does not come."""
+        """Return which half of the pairs does not come."""
         return None if self._device is None else self._device.missing()
 
     def is_paused(self) -> bool:
-        """Whether the simulation stands still."""
+        """Return whether the simulation stands still."""
         return time.monotonic() - self._last_put_s > _PAUSED_S
 
     def is_connected(self) -> bool:
-        """Whether nobody has unplugged it."""
+        """Return whether nobody has unplugged it."""
         return self.fault is not SimulatedFault.UNPLUGGED
 
     def close(self) -> None:

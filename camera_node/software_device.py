@@ -67,13 +67,13 @@ class SoftwareSource:
         return stream.description
 
     def read(self, timeout_s: float) -> RawPair | None:
-        """The newest pair."""
+        """Return the newest pair."""
         if self._stream is None:
             raise CameraError(Fault.STALLED, "the software device is not open: open it first")
         return self._stream.read(timeout_s)
 
     def missing(self) -> str | None:
-        """Which half of the pairs does not come."""
+        """Return which half of the pairs does not come."""
         return None if self._stream is None else self._stream.missing()
 
     def is_paused(self) -> bool:
@@ -81,7 +81,7 @@ class SoftwareSource:
         return False
 
     def is_connected(self) -> bool:
-        """What ``is_plugged_in`` was set to."""
+        """Return what ``is_plugged_in`` was set to."""
         return self.is_plugged_in
 
     def close(self) -> None:
@@ -163,5 +163,5 @@ class SoftwareSource:
 
 
 def profile_of(model: CameraModel) -> Profile:
-    """The profile of a software camera's stream."""
+    """Return the profile of a software camera's stream."""
     return Profile(model.width, model.height, CONTROL_RATE_HZ)

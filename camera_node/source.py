@@ -98,22 +98,22 @@ class RgbdSource(Protocol):
         ...
 
     def read(self, timeout_s: float) -> RawPair | None:
-        """The newest pair, or None if none came in time.
+        """Return the newest pair, or None if none came in time.
 
         CameraError if no more can come, CameraChangedError if they will be of another camera.
         """
         ...
 
     def missing(self) -> str | None:
-        """Which one of "color" and "depth" has not come since the last pair although the other one has."""
+        """Return which one of "color" and "depth" has not come since the last pair although the other one has."""
         ...
 
     def is_paused(self) -> bool:
-        """Whether no pairs are due: a simulation stands still."""
+        """Return whether no pairs are due: a simulation stands still."""
         ...
 
     def is_connected(self) -> bool:
-        """Whether the camera is there at all; asked when no frames come."""
+        """Return whether the camera is there at all; asked when no frames come."""
         ...
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ class Statistics:
     _refusals: Counter[Refusal] = field(default_factory=Counter)
 
     def accepted(self, age_ms: float, align_ms: float) -> None:
-        """A pair that left ``age_ms`` after its exposure and took ``align_ms`` to align."""
+        """Take in a pair that left ``age_ms`` after its exposure and took ``align_ms`` to align."""
         with self._lock:
             self._pairs += 1
             self._rate.event()
@@ -41,12 +41,12 @@ class Statistics:
             self._alignments.add(align_ms)
 
     def refused(self, refusal: Refusal) -> None:
-        """A pair that goes no further."""
+        """Take in a pair that goes no further."""
         with self._lock:
             self._refusals[refusal] += 1
 
     def take(self) -> Summary:
-        """A summary; the rate starts anew."""
+        """Return a summary; the rate starts anew."""
         with self._lock:
             return Summary(
                 self._rate.take_hz(),

@@ -35,7 +35,7 @@ class Outputs:
         return self._color.get_subscription_count() > 0 or self._depth.get_subscription_count() > 0
 
     def frame(self, frame: RgbdFrame, camera: CameraDescription) -> None:
-        """A pair and its intrinsics, all of one stamp; the pixels are copied once."""
+        """Publish a pair and its intrinsics, all of one stamp; the pixels are copied once."""
         color = encode_color(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
         depth = encode_depth(frame.depth_mm, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
         self._last = frame.stamp_ns, color, depth, info_message(camera, frame.stamp_ns)
@@ -57,7 +57,7 @@ class Outputs:
 
 
 def info_message(camera: CameraDescription, stamp_ns: int) -> CameraInfo:
-    """The colour camera's intrinsics as the device knows them; the images are not rectified."""
+    """Return the colour camera's intrinsics as the device knows them; the images are not rectified."""
     info = encode_camera_info(camera.camera, stamp_ns, graph.COLOR_OPTICAL_FRAME)
     info.distortion_model = camera.distortion.model
     info.d = list(camera.distortion.coefficients)

@@ -38,26 +38,26 @@ class EpisodeLog:
         self.missed = 0
 
     def frame(self, stamp_ns: int, render_s: float) -> None:
-        """A frame is about to be published."""
+        """Note that a frame is about to be published."""
         # Only the newest can still be answered in time.
         self.missed += sum(not sent.commanded for sent in self._frames.values())
         self._frames = {stamp_ns: _Sent(time.perf_counter(), render_s)}
         self._render_ms.append(render_s * 1e3)
 
     def command(self, stamp_ns: int) -> None:
-        """The policy's command for the frame of this stamp has arrived."""
+        """Note that the policy's command for the frame of this stamp has arrived."""
         sent = self._frames.get(stamp_ns)
         if sent is not None and not sent.commanded:
             sent.commanded = True
             self._frame_to_command_ms.append((time.perf_counter() - sent.published_s) * 1e3)
 
     def is_commanded(self, stamp_ns: int) -> bool:
-        """Whether a command for the frame of this stamp has arrived."""
+        """Return whether a command for the frame of this stamp has arrived."""
         sent = self._frames.get(stamp_ns)
         return sent is not None and sent.commanded
 
     def report(self, report: SetpointReport) -> None:
-        """The driver's answer for a frame has arrived."""
+        """Note that the driver's answer for a frame has arrived."""
         stamp_ns, setpoint = report.stamp_ns, report.setpoint
         sent = self._frames.get(stamp_ns)
         if sent is None or sent.answered:
@@ -74,7 +74,7 @@ class EpisodeLog:
             self._trace.update(setpoint.position.tobytes() + setpoint.velocity.tobytes())
 
     def result(self, outcome: Outcome, realtime_factor: float) -> str:
-        """JSON for the outcome topic.
+        """Return the JSON for the outcome topic.
 
         ``decisions`` counts the driver's answers; ``setpoints_sha256`` identifies the whole commanded motion.
         """

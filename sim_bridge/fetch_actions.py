@@ -44,7 +44,7 @@ class Arm(Protocol):
         """Hold the present desired position."""
 
     def error_rad(self) -> FloatArray:
-        """Desired minus measured position (n,)."""
+        """Return desired minus measured position (n,)."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ArmAction:
         return self._began_s + self._goal.trajectory.points[-1].time_from_start_s
 
     def on_goal(self, now_s: float, message: ArmActionGoal) -> None:
-        """A goal has arrived."""
+        """Note that a goal has arrived."""
         goal_id, goal = message.goal_id.id, message.goal
         if not self._powered:
             self._finish(goal_id, ros1.ABORTED, ros1.GOAL_TOLERANCE_VIOLATED, _NO_POWER)

@@ -44,7 +44,7 @@ class FetchRobot:
         self._now_s = 0.0
 
     def restart(self, now_s: float) -> None:
-        """Controllers as after a start: no goal, and nobody is told what became of the last one."""
+        """Reset the controllers as after a start: no goal, and nobody is told what became of the last one."""
         # Their time begins here, so that an episode does not depend on when it is run.
         self._started_s = self._next_state_s = now_s
         self.action = ArmAction(self._arm, self._finish_arm)
@@ -55,7 +55,7 @@ class FetchRobot:
         return self._started_s + self.action.next_s
 
     def on_goal(self, now_s: float, goal: ArmActionGoal | GripperActionGoal) -> None:
-        """A client has published a goal."""
+        """Note that a client has published a goal."""
         self._now_s = now_s
         if isinstance(goal, ArmActionGoal):
             self.action.on_goal(now_s - self._started_s, goal)
@@ -63,7 +63,7 @@ class FetchRobot:
             self._on_gripper_goal(goal)
 
     def call_service(self, now_s: float, service: str) -> Json | None:
-        """A service's answer; None for one that does not exist."""
+        """Return a service's answer; None for one that does not exist."""
         return {"time": ros1.time_json(round(now_s * 1e9))} if service == ros1.GET_TIME else None
 
     def work(self, now_s: float) -> None:
@@ -96,13 +96,13 @@ class FetchRobot:
         )
 
     def set_runstop(self, pressed: bool) -> None:
-        """The run-stop is pressed or released; released, the robot has power again and nothing moves by itself."""
+        """Press or release the run-stop; released, the robot has power again and nothing moves by itself."""
         self._runstopped = pressed
         self.action.set_power(not pressed)
         self.publish_state()
 
     def set_fault(self, faulted: bool) -> None:
-        """A board or motor reports a fault, or none any more."""
+        """Have a board or motor report a fault, or none any more."""
         self._faulted = faulted
         self.publish_state()
 

@@ -10,7 +10,7 @@ from sim_bridge.settings import TABLE
 
 
 def make() -> StackNode:
-    """The node; imported here, because that takes a second."""
+    """Return the node; imported here, because that takes a second."""
     from sim_bridge.node import SimBridge
 
     return SimBridge()

@@ -43,7 +43,7 @@ class Line(Generic[Item]):
         self._waiting.append((self._last_s, item))
 
     def take(self, now_s: float) -> list[Item]:
-        """What has arrived by ``now_s`` [s]."""
+        """Return what has arrived by ``now_s`` [s]."""
         taken = []
         while self._waiting and self._waiting[0][0] <= now_s + _ROUNDING_S:
             taken.append(self._waiting.popleft()[1])

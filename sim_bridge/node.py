@@ -98,7 +98,7 @@ class SimBridge(StackNode):
     # -- time ----------------------------------------------------------------------------------------------------
 
     def work(self) -> float:
-        """One piece of simulated time, or standing still."""
+        """Do one piece of simulated time, or stand still."""
         if self._running:
             wait_s = self._pace.work()
             if self._pace.is_over:

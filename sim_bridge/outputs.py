@@ -39,18 +39,18 @@ class Outputs:
         self._outcome = publish_to(node, graph.SIM_OUTCOME)
 
     def clock(self, now_ns: int) -> None:
-        """Simulated time."""
+        """Publish simulated time."""
         self._clock.publish(Clock(clock=encode_stamp(now_ns)))
 
     def joint_states(self, samples: Iterable[JointSample]) -> None:
-        """Measured joints."""
+        """Publish measured joints."""
         if self._joint_states is None:
             return
         for sample in samples:
             self._joint_states.publish(encode_joint_state(sample, self._torso_height_m))
 
     def frame(self, frame: RgbdFrame, camera: CameraModel, depth_camera: CameraModel) -> None:
-        """An RGB-D pair and the intrinsics of both, all of one stamp."""
+        """Publish an RGB-D pair and the intrinsics of both, all of one stamp."""
         color = encode_color(frame.rgb, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME)
         depth = encode_depth(frame.depth_mm, frame.stamp_ns, self._depth_frame_id)
         self._color_info.publish(encode_camera_info(camera, frame.stamp_ns, graph.COLOR_OPTICAL_FRAME))
@@ -63,9 +63,9 @@ class Outputs:
         self._block_pose.publish(encode_pose(position_m, quaternion_wxyz, graph.BASE_FRAME, now_ns))
 
     def goal(self, position_m: FloatArray, frame_id: str, now_ns: int) -> None:
-        """The goal that the operator is to state now."""
+        """Publish the goal that the operator is to state now."""
         self._goal.publish(encode_goal(Goal(frame_id, position_m), now_ns))
 
     def outcome(self, text: str) -> None:
-        """The result of an episode."""
+        """Publish the result of an episode."""
         self._outcome.publish(String(data=text))

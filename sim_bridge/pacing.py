@@ -48,24 +48,24 @@ class Lockstep:
         self._activation = SentCounts()
 
     def start(self) -> None:
-        """Time begins to run."""
+        """Begin to run time."""
         self._waiting = _Waiting.NOTHING
         self._answer = None
 
     def on_tick(self, stamp_ns: int) -> None:
-        """The driver has dealt with this time."""
+        """Note that the driver has dealt with this time."""
         self._tick_ns = stamp_ns
 
     def on_trajectory(self, group: int, number: int) -> None:
-        """A trajectory for the arm (0) or the gripper (1) has arrived."""
+        """Note that a trajectory for the arm (0) or the gripper (1) has arrived."""
         self._received[group] = number
 
     def on_activation(self, sent: SentCounts) -> None:
-        """The driver has been enabled, having sent this many trajectories: they belong to the time before the first."""
+        """Note that the driver has been enabled, having sent this many trajectories before the first frame."""
         self._activation = sent
 
     def on_setpoint(self, stamp_ns: int, sent: SentCounts) -> None:
-        """The driver's answer to the frame of this stamp, and how many trajectories it has sent in all."""
+        """Take in the driver's answer to the frame of this stamp, and how many trajectories it has sent in all."""
         self._answer = (stamp_ns, sent)
 
     def catch_up(self) -> None:
@@ -96,7 +96,7 @@ class Lockstep:
         return self._check_time()
 
     def resume(self) -> None:
-        """The goal that was waited for has been accepted."""
+        """Note that the goal that was waited for has been accepted."""
         if self._waiting is _Waiting.GOAL:
             self._publish_frame()
 
@@ -180,23 +180,23 @@ class RealTime:
         self.lost_s = 0.0
 
     def start(self) -> None:
-        """Time begins to run."""
+        """Begin to run time."""
         self._start_s, self._start_step = time.monotonic(), self._session.sim.step
 
     def on_tick(self, stamp_ns: int) -> None:
-        """Nobody is waited for."""
+        """See Lockstep; nobody is waited for."""
 
     def on_trajectory(self, group: int, number: int) -> None:
-        """Nobody is waited for."""
+        """See Lockstep; nobody is waited for."""
 
     def on_activation(self, sent: SentCounts) -> None:
-        """Nobody is waited for."""
+        """See Lockstep; nobody is waited for."""
 
     def on_setpoint(self, stamp_ns: int, sent: SentCounts) -> None:
-        """Nobody is waited for."""
+        """See Lockstep; nobody is waited for."""
 
     def resume(self) -> None:
-        """Nobody is waited for."""
+        """See Lockstep; nobody is waited for."""
 
     @property
     def is_over(self) -> bool:

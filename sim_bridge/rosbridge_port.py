@@ -87,12 +87,12 @@ class RosbridgePort:
         self._deliver(now_s)
 
     def report(self, sample: JointSample) -> None:
-        """The robot reports its joints."""
+        """Report the robot's joints."""
         self._now_s = sample.stamp_ns * 1e-9
         self.robot.report(sample)
 
     def stand_still(self, now_s: float, sample: JointSample) -> None:
-        """Time stands still, so that nothing would ever arrive: the client gets all there is at once."""
+        """Give the client all there is at once: time stands still, so that nothing would ever arrive."""
         self._now_s = now_s
         self._deliver(np.inf)
         # Not through the line: how often this is called is no affair of the episode's draws.
@@ -133,7 +133,7 @@ class RosbridgePort:
 
 
 def goal_number(goal_id: str) -> int:
-    """The number that the driver gave a goal, at the end of its id; 0 if somebody else sent it."""
+    """Return the number that the driver gave a goal, at the end of its id; 0 if somebody else sent it."""
     text = goal_id.rpartition("-")[2]
     return int(text) if text.isascii() and text.isdigit() else 0
 

@@ -75,7 +75,7 @@ class RosbridgeServer:
         return f"{LOOPBACK}:{self.port}"
 
     def take(self) -> list[tuple[Client, Json]]:
-        """What clients have published (op ``publish``) and called (``call_service``) since the last call."""
+        """Return what clients have published (op ``publish``) and called (``call_service``) since the last call."""
         taken = []
         while self._inbox:
             taken.append(self._inbox.popleft())

@@ -46,7 +46,7 @@ class SimulationSession:
         self._began_s, self._began_ns = time.monotonic(), self.sim.now_ns
 
     def publish_present(self) -> None:
-        """Time and joints as they are: what a robot that stands still goes on reporting."""
+        """Publish time and joints as they are, which a robot that stands still goes on reporting."""
         if self._port is None:
             self._outputs.joint_states([self.sim.measured()])
         else:
@@ -110,13 +110,13 @@ class SimulationSession:
         return frame.stamp_ns
 
     def publish_frame_again(self) -> None:
-        """For a subscriber that lost it or was not there yet; who has it already ignores it by its stamp."""
+        """Publish the frame again, for who lost it or was not there yet; who has it ignores it by its stamp."""
         if self._last_frame is not None:
             self.log.republished += 1
             self._outputs.frame(self._last_frame, self.sim.camera_model, self.sim.depth_camera_model)
 
     def publish_outcome(self) -> None:
-        """The result of the episode, which is over."""
+        """Publish the result of the episode, which is over."""
         simulated_s = (self.sim.now_ns - self._began_ns) * 1e-9
         factor = simulated_s / max(time.monotonic() - self._began_s, 1e-9)
         self._outputs.outcome(self.log.result(self.sim.outcome(), factor))

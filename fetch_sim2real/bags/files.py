@@ -69,7 +69,7 @@ _PIECE_BYTES: Final = 16_384
 
 
 def salvaged(file: Path, losses: Losses) -> Iterator[RawMessage]:
-    """The messages of ``file``, whose name ends in one of ``ENDINGS``; what cannot be read is named in ``losses``.
+    """Yield messages of ``file``, whose name ends in one of ``ENDINGS``; what cannot be read is named in ``losses``.
 
     Raises ``SetupError`` if a compressed file finds no room to be unpacked in.
     """

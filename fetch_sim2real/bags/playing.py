@@ -105,7 +105,7 @@ class Tally:
     delayed_s: float = 0.0
 
     def text(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         answers = f"{self.commands} commands, {self.holds} holds, {self.unanswered} not answered"
         goals = f", {self.unanswered_goals} goals not answered" if self.unanswered_goals else ""
         delayed = f"; the policy delayed it by {self.delayed_s:.1f} s" if self.delayed_s else ""
@@ -151,7 +151,7 @@ class Playback:
     # -- what the policy says ------------------------------------------------------------------------------------
 
     def answered(self, stamp_ns: int, hold: bool) -> None:
-        """The policy has answered the frame of this stamp."""
+        """Note that the policy has answered the frame of this stamp."""
         if hold:
             self.tally.holds += 1
         else:
@@ -162,14 +162,14 @@ class Playback:
         self._waiting_since_s = None
 
     def goal_answered(self) -> None:
-        """The policy has answered a goal."""
+        """Note that the policy has answered a goal."""
         self._goal_is_open = False
         self._waiting_since_s = None
 
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def take(self, now_s: float) -> RawMessage | None:
-        """A message that is to be published now; None if there is none, or not yet."""
+        """Return a message that is to be published now; None if there is none, or not yet."""
         if self._origin_s is None:
             self._origin_s = now_s
         while not self.is_over:

@@ -60,7 +60,7 @@ class RecordedBag:
         return self._losses.texts()
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
-        """Serialized messages of ``topics`` (the graph's names), in the order in which they were received.
+        """Yield serialized messages of ``topics`` (the graph's names), in the order in which they were received.
 
         What is no message of its topic's type is left out, and named in ``losses``. Raises ``SetupError`` where nothing
         can be read.
@@ -139,7 +139,7 @@ def _fit_data(data: bytes) -> bytes:
 
 
 def decoded(message: RawMessage) -> Any:
-    """The message itself, with the fields that its type has. SetupError if it is damaged or of an unknown type."""
+    """Return the message itself, with the fields that its type has. SetupError if damaged or of an unknown type."""
     try:
         return STORE.deserialize_cdr(message.data, message.type)
     except Exception as error:  # rosbags raises many kinds for bytes that are no message
@@ -149,7 +149,7 @@ def decoded(message: RawMessage) -> Any:
 
 
 def open_bag(path: Path, renamed: dict[str, str] | None = None) -> RecordedBag:
-    """The bag at ``path``: its folder, the folder of a run that holds a ``bag``, or one of its files.
+    """Return the bag at ``path``: its folder, the folder of a run that holds a ``bag``, or one of its files.
 
     Raises ``SetupError`` if there is none.
     """

@@ -72,7 +72,7 @@ class RecordedRun:
 
 
 def read_run(bag: RecordedBag) -> RecordedRun:
-    """Everything but the pictures, of which only the stamps are read.
+    """Return everything but the pictures, of which only the stamps are read.
 
     Messages that are no such message are counted in ``malformed``. Raises ``SetupError`` if the bag cannot be read.
     """

@@ -40,7 +40,7 @@ class StampStatistics:
         self.gaps: list[Gap] = []
 
     def note(self, stamp_ns: int | None) -> None:
-        """One more message; stamp None where its type has none. Stamp 0 means "now" and says nothing."""
+        """Take in one more message; stamp None where its type has none. Stamp 0 means "now" and says nothing."""
         self.count += 1
         if not stamp_ns:
             return
@@ -81,7 +81,7 @@ class StampStatistics:
 
 
 def statistics_of(topic: Topic) -> StampStatistics:
-    """Statistics for a topic of the graph.
+    """Return statistics for a topic of the graph.
 
     Only a camera's stamps keep a beat: commands follow its frames, and a robot's joint states have their own pace.
     """

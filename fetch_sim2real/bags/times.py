@@ -17,7 +17,7 @@ _LONGEST_PAUSE_NS: Final = 1_000_000_000
 
 
 def latency_s(frames: Sequence[tuple[int, int, int]]) -> tuple[FloatArray, str]:
-    """What passed (n,) [s] between each frame and its command, and between what it was measured.
+    """Return what passed (n,) [s] between each frame and its command, and between what it was measured.
 
     Of each frame: its stamp, when it reached the recorder, when its command did [ns]. From the stamp where stamps are
     of the recorder's clock, else from the frame's arrival.
@@ -31,7 +31,7 @@ def latency_s(frames: Sequence[tuple[int, int, int]]) -> tuple[FloatArray, str]:
 
 
 def spread_ms(values_s: FloatArray) -> dict[str, float] | None:
-    """Median, 99th percentile and maximum [ms] of durations (n,) [s]; None of none."""
+    """Return median, 99th percentile and maximum [ms] of durations (n,) [s]; None of none."""
     if not len(values_s):
         return None
     p50, p99 = np.percentile(values_s, (50, 99)) * 1e3
@@ -39,7 +39,7 @@ def spread_ms(values_s: FloatArray) -> dict[str, float] | None:
 
 
 def recorded_s(run: RecordedRun) -> float:
-    """How long the run took, by the recorder's clock, from its first frame to its last command [s]."""
+    """Return how long the run took, by the recorder's clock, from its first frame to its last command [s]."""
     if not run.frames_ns or not run.answers:
         return 0.0
     return max(0, run.answers[-1].received_ns - min(run.frames_ns.values())) * 1e-9
@@ -59,7 +59,7 @@ class TimeAxis:
         return float(self._times_s[-1]) if len(self._times_s) else 0.0
 
     def at(self, stamps_ns: NDArray[np.int64]) -> FloatArray:
-        """Times (m,) [s] of stamps (m,); those before the first frame or after the last are as these."""
+        """Return times (m,) [s] of stamps (m,); those before the first frame or after the last are as these."""
         if not len(self._stamps_ns):
             return np.zeros(len(stamps_ns))
         first_ns = self._stamps_ns[0]

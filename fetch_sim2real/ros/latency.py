@@ -22,7 +22,7 @@ class Latencies:
         self._values.append(milliseconds)
 
     def summary(self, name: str) -> dict[str, float]:
-        """``<name>_p50_ms`` and ``<name>_p99_ms``; nothing while there are no values."""
+        """Return ``<name>_p50_ms`` and ``<name>_p99_ms``; nothing while there are no values."""
         if not self._values:
             return {}
         p50, p99 = np.percentile(self._values, [50, 99])
@@ -41,7 +41,7 @@ class Rate:
         self._count += 1
 
     def take_hz(self) -> float:
-        """The rate, and start counting anew."""
+        """Return the rate, and start counting anew."""
         now = time.monotonic()
         rate = self._count / max(now - self._since, 1e-9)
         self._count, self._since = 0, now

@@ -84,7 +84,7 @@ def _given_names(context: LaunchContext) -> list[str]:
 
 
 def start_nodes(table: Sequence[NodeProcess]) -> list[Node]:
-    """One ``Node`` for each process; the end of a required one brings the others down in order."""
+    """Return one ``Node`` for each process; the end of a required one brings the others down in order."""
     order = Teardown(table)
     nodes = {process.node_name: make_node(process, order.on_exit(process)) for process in table}
     order.nodes.update(nodes)
@@ -92,7 +92,7 @@ def start_nodes(table: Sequence[NodeProcess]) -> list[Node]:
 
 
 def make_node(process: NodeProcess, on_exit: Callable[..., list[EmitEvent]]) -> Node:
-    """The launch action of one process."""
+    """Return the launch action of one process."""
     # Typed: launch_ros would read a text like '12' or '{}' as YAML.
     typed = {name: ParameterValue(value, value_type=type(value)) for name, value in process.parameters.items()}
     files = [ParameterFile(process.parameter_file, allow_substs=False)] if process.parameter_file else []
@@ -126,7 +126,7 @@ class Teardown:
         self._asked: set[str] = set()
 
     def on_exit(self, process: NodeProcess) -> Callable[..., list[EmitEvent]]:
-        """The handler for the end of ``process``."""
+        """Return the handler for the end of ``process``."""
 
         def ended(event: ProcessExited, context: LaunchContext) -> list[EmitEvent]:
             self._running.pop(process.node_name, None)

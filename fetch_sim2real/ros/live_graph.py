@@ -50,7 +50,7 @@ class _Listener:
         return _rate_hz(self.stamps_ns)
 
     def missing_joints(self) -> tuple[str, ...]:
-        """Joints of the arm that no message named; none where joints are not the topic's matter."""
+        """Return joints of the arm that no message named; none where joints are not the topic's matter."""
         return ()
 
 

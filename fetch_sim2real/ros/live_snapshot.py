@@ -66,7 +66,7 @@ class _Collector:
             )
 
     def missing(self) -> str:
-        """What there is to say of what does not come; empty if nothing."""
+        """Return what there is to say of what does not come; empty if nothing."""
         silent = [topic.name for topic in (*_PARTS, graph.JOINT_STATES) if topic.name not in self.heard]
         return f"nothing came on {', '.join(silent)}" if silent else self._pairer.trouble()
 
@@ -79,7 +79,7 @@ def _intrinsics_of(message: CameraInfo) -> IntrinsicsRecord:
 
 
 def live_snapshots(count: int, limit_s: float, watch: Callable[[], None] = lambda: None) -> list[Snapshot]:
-    """``count`` snapshots of the graph in this ROS domain; GraphError names what is missing after ``limit_s``."""
+    """Return ``count`` snapshots of this ROS domain's graph; GraphError names what is missing after ``limit_s``."""
     collector = _Collector()
     def enough() -> bool:
         collector.collect()

@@ -16,12 +16,12 @@ _STACK: Final = frozenset({graph.POLICY_NODE, graph.ARM_DRIVER, graph.SIM_BRIDGE
 
 
 def checked_namespace(text: str) -> str:
-    """``/left`` for ``left`` or ``/left/``, empty for none. ``GraphError`` for what is no namespace."""
+    """Return ``/left`` for ``left`` or ``/left/``, empty for none. ``GraphError`` for what is no namespace."""
     return normal_namespace(text)
 
 
 def local_node_name(name: str, namespace: str) -> str | None:
-    """A node's name in its diagnostics, without ``namespace``; None if it is not of there."""
+    """Return a node's name in its diagnostics, without ``namespace``; None if it is not of there."""
     if not namespace:
         return name
     inside = f"{namespace.lstrip('/')}/"
@@ -29,19 +29,19 @@ def local_node_name(name: str, namespace: str) -> str | None:
 
 
 def place_of(namespace: str) -> str:
-    """Where is looked, in words."""
+    """Return the place that is looked at, in words."""
     domain = f"ROS domain {os.environ.get(DOMAIN_VARIABLE) or '0'}"
     return f"namespace {namespace} of {domain}" if namespace else domain
 
 
 def stacks_elsewhere(node: Node, namespace: str) -> list[str]:
-    """Other namespaces in which nodes of the stack run, "/" for none."""
+    """Return other namespaces in which nodes of the stack run, "/" for none."""
     found = {where for name, where in node.get_node_names_and_namespaces() if name in _STACK}
     return sorted(found - {namespace or "/"})
 
 
 def hint_of_namespaces(node: Node, namespace: str) -> str:
-    """What to add to a message that nothing was found; empty where nothing is anywhere else."""
+    """Return what to add to a message that nothing was found; empty where nothing is anywhere else."""
     found = stacks_elsewhere(node, namespace)
     if not found:
         return f"; looked in {place_of(namespace)}" if namespace else ""

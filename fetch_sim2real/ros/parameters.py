@@ -56,19 +56,19 @@ class Parameters:
         self._changes[name] = (refusal, take_up)
 
     def flag(self, name: str) -> bool:
-        """Value of a bool parameter."""
+        """Return the value of a bool parameter."""
         return self._get(name, bool)
 
     def whole(self, name: str) -> int:
-        """Value of an int parameter."""
+        """Return the value of an int parameter."""
         return self._get(name, int)
 
     def number(self, name: str) -> float:
-        """Value of a float parameter."""
+        """Return the value of a float parameter."""
         return self._get(name, float)
 
     def text(self, name: str) -> str:
-        """Value of a str parameter."""
+        """Return the value of a str parameter."""
         return self._get(name, str)
 
     def _get(self, name: str, kind: type) -> Any:
@@ -144,7 +144,7 @@ _NEARLY: Final = 0.9
 
 
 def names_for_every_node(arguments: Sequence[str], known: Collection[str]) -> frozenset[str]:
-    """Names of the parameters that ``arguments``, a program's command line, give to no node by its name.
+    """Return names of the parameters that ``arguments``, a program's command line, give to no node by its name.
 
     A person who starts one node writes `-p NAME:=VALUE` too, and means that node: what is nearly one of its ``known``
     names is not among them.

@@ -52,7 +52,7 @@ class Files:
         return len(self.missing) < len(self._by_option)
 
     def load(self) -> list[Snapshot]:
-        """One snapshot for each picture; CalibrationError if they do not go together."""
+        """Return one snapshot for each picture; CalibrationError if they do not go together."""
         counts = [len(self.color), len(self.depth), len(self.joints)]
         if self.intrinsics is None or not all(counts):
             raise CalibrationError(
@@ -73,7 +73,7 @@ class Files:
 def look(
     files: Files, bag: Path | None, *, at_s: float, frames: int, poses: int, next_pose: Callable[[int], None]
 ) -> list[Snapshot]:
-    """A snapshot, of several frames where there are, for each of ``poses`` poses of the arm.
+    """Return a snapshot, of several frames where there are, for each of ``poses`` poses of the arm.
 
     Before each but the first of a running graph ``next_pose`` is called with its number. CalibrationError if the
     sources do not go together, or the arm did not move in between.
@@ -121,7 +121,7 @@ def _require_different(found: Sequence[Snapshot]) -> None:
 
 
 def live(frames: int) -> list[Snapshot]:
-    """Snapshots of the running graph."""
+    """Return snapshots of the running graph."""
     # Imported here: files and bags need no ROS.
     from fetch_sim2real.ros.live_snapshot import live_snapshots
 

@@ -19,7 +19,7 @@ from fetch_sim2real.graph import Qos, Topic
 
 
 def local_name(node: Node, name: str) -> str:
-    """A contract's name as ``node`` has to ask for it, so that namespaces, node names and remaps apply to it.
+    """Return a contract's name as ``node`` has to ask for it, so that namespaces, node names and remaps apply to it.
 
     What lies under the node's own name in the contract is private to it (``~/``), other names are relative; those that
     all robots share stay as they are.
@@ -31,20 +31,20 @@ def local_name(node: Node, name: str) -> str:
 
 
 def resolved_name(node: Node, name: str) -> str:
-    """The whole name that a contract's ``name`` has for ``node``, with its namespace and remaps."""
+    """Return the whole name that a contract's ``name`` has for ``node``, with its namespace and remaps."""
     resolved: str = node.resolve_topic_name(local_name(node, name))
     return resolved
 
 
 @cache
 def message_class(type_name: str) -> Any:
-    """The class of a message type as the contract writes it, for example ``sensor_msgs/msg/Image``."""
+    """Return the class of a message type as the contract writes it, for example ``sensor_msgs/msg/Image``."""
     package, kind, name = type_name.split("/")
     return getattr(import_module(f"{package}.{kind}"), name)
 
 
 def qos_profile(qos: Qos) -> QoSProfile:
-    """rclpy's form of a contract's QoS."""
+    """Return rclpy's form of a contract's QoS."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=qos.depth,
@@ -56,18 +56,18 @@ def qos_profile(qos: Qos) -> QoSProfile:
 
 
 def publish_to(node: Node, topic: Topic) -> Publisher:
-    """``node``'s publisher on ``topic``."""
+    """Create ``node``'s publisher on ``topic``."""
     return node.create_publisher(message_class(topic.type), local_name(node, topic.name), qos_profile(topic.publish))
 
 
 def subscribe_to(node: Node, topic: Topic, callback: Callable[[Any], None]) -> Subscription:
-    """``node``'s subscription to ``topic``."""
+    """Create ``node``'s subscription to ``topic``."""
     name = local_name(node, topic.name)
     return node.create_subscription(message_class(topic.type), name, callback, qos_profile(topic.subscribe))
 
 
 def serve_trigger(node: Node, name: str, action: Callable[[], tuple[bool, str]]) -> Service:
-    """A Trigger service, ``name`` as in the contract: ``action`` returns whether it succeeded and a message."""
+    """Serve a Trigger service, ``name`` as in the contract: ``action`` returns whether it succeeded and a message."""
 
     def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = action()

@@ -71,27 +71,27 @@ INVALID_JOINTS, PATH_TOLERANCE_VIOLATED, GOAL_TOLERANCE_VIOLATED = -2, -4, -5
 
 
 def time_json(stamp_ns: int) -> Json:
-    """A ROS 1 time or duration."""
+    """Return a ROS 1 time or duration."""
     secs, nsecs = divmod(stamp_ns, _NS_PER_S)
     return {"secs": secs, "nsecs": nsecs}
 
 
 def odometry_json(pose: BasePose, header: Json) -> Json:
-    """nav_msgs/Odometry, as far as it is read."""
+    """Return nav_msgs/Odometry, as far as it is read."""
     position = {"x": pose.x_m, "y": pose.y_m, "z": 0.0}
     orientation = {"x": 0.0, "y": 0.0, "z": math.sin(pose.yaw_rad / 2), "w": math.cos(pose.yaw_rad / 2)}
     return {"header": header, "pose": {"pose": {"position": position, "orientation": orientation}}}
 
 
 def header_json(stamp_ns: int) -> Json:
-    """A header; always with a stamp, because rosbridge fills a missing one in with the robot's present time."""
+    """Return a header; always with a stamp, because rosbridge fills a missing one in with the robot's present time."""
     return {"seq": 0, "stamp": time_json(stamp_ns), "frame_id": ""}
 
 
 def arm_goal_json(
     trajectory: JointTrajectory, goal_id: str, tolerance_rad: Sequence[float], settle_s: float, sent_ns: int = 0
 ) -> Json:
-    """A goal that starts when the controller takes it: the trajectory's stamp is 0.
+    """Return a goal that starts when the controller takes it: the trajectory's stamp is 0.
 
     ``tolerance_rad`` (n,) is both the path's and the goal's: without one the controller aborts a goal whose arm rests
     more than 0.02 rad off, as one that leans on something does. ``settle_s``: how long after its end it may take.
@@ -125,7 +125,7 @@ def arm_goal_json(
 
 
 def trajectory_of_goal(goal: ArmGoal, joint_names: Sequence[str]) -> JointTrajectory:
-    """The trajectory of a goal, its joints in the order of ``joint_names``.
+    """Return the trajectory of a goal, its joints in the order of ``joint_names``.
 
     CommandError for other joints, wrong lengths or numbers that are none.
     """
@@ -151,7 +151,7 @@ def trajectory_of_goal(goal: ArmGoal, joint_names: Sequence[str]) -> JointTrajec
 
 
 def gripper_goal_json(gap_m: float, effort_n: float, goal_id: str, sent_ns: int = 0) -> Json:
-    """A goal for the gripper: ``gap_m`` is the distance between the fingers, 0 to 0.1 m."""
+    """Return a goal for the gripper: ``gap_m`` is the distance between the fingers, 0 to 0.1 m."""
     return {
         "header": header_json(sent_ns),
         "goal_id": {"stamp": time_json(0), "id": goal_id},
@@ -160,5 +160,5 @@ def gripper_goal_json(gap_m: float, effort_n: float, goal_id: str, sent_ns: int 
 
 
 def status_json(goal_id: str, status: int, text: str = "") -> Json:
-    """actionlib_msgs/GoalStatus."""
+    """Return actionlib_msgs/GoalStatus."""
     return {"goal_id": {"stamp": time_json(0), "id": goal_id}, "status": status, "text": text}

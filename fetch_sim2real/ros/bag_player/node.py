@@ -61,7 +61,7 @@ class Surroundings:
                 )
 
     def missing(self) -> str:
-        """What a beginning still waits for, in words; empty if nothing."""
+        """Return what a beginning still waits for, in words; empty if nothing."""
         policies = self._publishers(graph.JOINT_COMMAND)
         if not policies:
             return f"policy, which publishes {resolved_name(self._node, graph.JOINT_COMMAND.name)}"

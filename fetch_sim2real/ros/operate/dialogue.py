@@ -203,7 +203,7 @@ def _place(point_m: Iterable[float]) -> str:
 
 
 def parse_goal(text: str, frame: str) -> Goal | None:
-    """The goal in a line ``x y z [frame]``; None if it is none."""
+    """Return the goal in a line ``x y z [frame]``; None if it is none."""
     words = text.replace(",", " ").split()
     try:
         position_m = np.array([float(word) for word in words[:3]])

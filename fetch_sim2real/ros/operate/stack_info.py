@@ -52,7 +52,7 @@ class StackInfo:
         return None if task is None else task.episode_s
 
     def check_bundle(self, running_sha256: str) -> Check:
-        """Whether the bundle is whole, and the one that the node has loaded."""
+        """Check whether the bundle is whole, and the one that the node has loaded."""
         if self.bundle is None:
             if self.bundle_error:
                 return Check("bundle", "fail", self.bundle_error, "export the bundle again, or take another")

@@ -63,7 +63,7 @@ class Steps:
         return check_list
 
     def plan_to_start(self) -> SlowMove:
-        """A clear move from where the arm is to where training began; MoveError or GraphError if there is none."""
+        """Return a clear move from where the arm is to where training began; MoveError or GraphError if none."""
         info, newest = self.stack_info, self.monitors.joints.newest
         if info.model is None or info.ik is None or info.region is None or newest is None:
             raise GraphError("no move can be planned here: bundle, world or joint states are not known")
@@ -91,7 +91,7 @@ class Steps:
         return arrived, reason
 
     def goal(self, goal: Goal) -> tuple[bool, str]:
-        """Whether the policy accepts the goal, and the reason."""
+        """State the goal: whether the policy accepts it, and the reason."""
         answer = self.client.state_goal(goal, self.monitors.now_ns())
         position_m = [float(x) if np.isfinite(x) else str(x) for x in goal.position_m]
         self.log.append(

@@ -26,7 +26,7 @@ class Terminal:
         self._has_ended = False
 
     def line(self, question: str) -> str | None:
-        """The answer to ``question``, stripped; None at the end of the input."""
+        """Ask ``question`` and return the answer, stripped; None at the end of the input."""
         self.console.print(f"{question} ", end="", style="bold", highlight=False, markup=False)
         while b"\n" not in self._pending and not self._has_ended:
             self._session.spin(0.05)
@@ -46,7 +46,7 @@ class Terminal:
         return answer
 
     def yes(self, question: str) -> bool:
-        """Whether the answer is yes; anything else, and the end of the input, is no."""
+        """Ask ``question`` and return whether the answer is yes; anything else, and the end of the input, is no."""
         if self._assume_yes:
             self.console.print(f"{question} [y/N] yes (--yes)", style="bold", highlight=False, markup=False)
             return True

@@ -33,7 +33,7 @@ _NODES: Final = (graph.POLICY_NODE, graph.ARM_DRIVER)
 
 
 def rate_of(stamps_ns: list[int]) -> float | None:
-    """Rate [Hz] by the median step between stamps, which a few lost messages do not change; None of too few."""
+    """Return the rate [Hz] by the median step between stamps, which a few lost messages do not change; None if few."""
     steps = [late - early for early, late in pairwise(stamps_ns) if late > early]
     return 1e9 / statistics.median(steps) if len(steps) >= _MIN_STEPS else None
 
@@ -102,7 +102,7 @@ class FrameMonitor:
         self.ages_s: list[float] = []
 
     def note(self, message: bytes, now_ns: int, arrived_ns: int | None = None) -> None:
-        """A frame has arrived at ``now_ns`` by the clock of the stamps; ``arrived_ns``: see ``StampSequence.judge``."""
+        """Take in a frame that arrived at ``now_ns`` by its clock; ``arrived_ns``: see ``StampSequence.judge``."""
         stamp_ns = stamp_ns_in(message)
         if stamp_ns is None:
             return

@@ -33,7 +33,7 @@ class Run:
     first_command_s: float | None = None
 
     def values_ms(self, key: str) -> list[float]:
-        """All of one latency of the outcomes: ``frame_to_command_ms``, ``total_ms``, ``render_ms``."""
+        """Return all of one latency of the outcomes: ``frame_to_command_ms``, ``total_ms``, ``render_ms``."""
         return [value for episode in self.episodes for value in episode.outcome[key]]
 
     def total(self, key: str) -> int:

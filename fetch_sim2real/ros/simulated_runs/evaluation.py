@@ -64,7 +64,7 @@ class Progressed:
 
 
 def checked(suite: Suite) -> Plan:
-    """What the suite needs, found before anything starts. ``FetchSim2RealError`` names what does not exist."""
+    """Return what the suite needs, found before anything starts. ``FetchSim2RealError`` names what does not exist."""
     for case in suite.cases:
         load_world(case.world, paths.worlds_dir()).episode_of(find_task(task_of(case)))
     policies = {case.policy: policy_sha256(paths.find_policy(case.policy)) for case in suite.cases}
@@ -150,7 +150,7 @@ def run_workers(suite: Suite, folder: Path, done: Progressed, jobs: int, stop: S
 
 
 def case_results(suite: Suite, plan: Plan, done: Progressed) -> tuple[CaseResult, ...]:
-    """The suite's results, in its order. All episodes must be there."""
+    """Return the suite's results, in its order. All episodes must be there."""
     results = []
     for case in suite.cases:
         task = task_of(case)
@@ -178,7 +178,7 @@ class _Reader:
 
 
 def read_lines(path: Path, offset: int) -> tuple[list[Line], int]:
-    """Whole lines from ``offset`` on, and where to read on. What a killed worker left half written is passed over."""
+    """Return whole lines from ``offset`` on, and where to read on; a line left half written is passed over."""
     with path.open("rb") as stream:
         stream.seek(offset)
         content = stream.read()

@@ -61,14 +61,14 @@ class Line(Record):
 
 
 def options_of(case: Case) -> SimGraphOptions:
-    """The graph that a case runs in. Cases that differ only in conditions and seeds share one."""
+    """Return the graph that a case runs in. Cases that differ only in conditions and seeds share one."""
     return SimGraphOptions(
         policy=case.policy, task=case.task, world=case.world, look=case.look, blank_image=case.blank_image
     )
 
 
 def task_of(case: Case) -> str:
-    """The case's task: its own, or else the one that its policy was trained for."""
+    """Return the case's task: its own, or else the one that its policy was trained for."""
     return case.task or paths.policy_task(paths.find_policy(case.policy))
 
 
@@ -135,7 +135,7 @@ def _write(line: Line, output: TextIO) -> None:
 
 
 def main() -> int:
-    """The worker's program: its argument is the file that holds its work."""
+    """Run the worker's program: its argument is the file that holds its work."""
     work = Work.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     lock = None
     if not os.environ.get(DOMAIN_VARIABLE) or not work.alone:

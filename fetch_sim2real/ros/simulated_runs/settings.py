@@ -60,7 +60,7 @@ class SimSettings:
 
 
 def checked(settings: SimSettings) -> SimSettings:
-    """The settings with all parts that follow from others.
+    """Return the settings with all parts that follow from others.
 
     Raises ``FetchSim2RealError`` for an unknown policy or world, a folder in use, one that cannot be written to, a
     video that cannot be encoded, or options that exclude each other.
@@ -101,7 +101,7 @@ def _checked_attached(settings: SimSettings) -> SimSettings:
 
 
 def attached(settings: SimSettings, bridge: Mapping[str, bool | str], policy: str) -> SimSettings:
-    """The settings with what the running graph's nodes say of themselves."""
+    """Return the settings with what the running graph's nodes say of themselves."""
     options = replace(
         settings.graph,
         policy=policy,

@@ -53,7 +53,7 @@ def mark_goal(
 
 
 def trained_camera_pose(policy: str) -> Pose:
-    """``base_T_camera`` of a bundle's manifest, without loading the bundle; SetupError if there is none.
+    """Return ``base_T_camera`` of a bundle's manifest, without loading the bundle; SetupError if there is none.
 
     Only to draw by: the policy node checks the bundle before anything moves, and this process needs no torch for it.
     """

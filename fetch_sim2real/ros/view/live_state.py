@@ -68,7 +68,7 @@ class LiveState:
     # -- what comes in -------------------------------------------------------------------------------------------
 
     def on_picture(self, kind: str, pixels: NDArray[np.generic], stamp_ns: int, published_ns: int) -> None:
-        """A picture, ``kind`` is ``COLOR`` or ``DEPTH``; ``published_ns`` by its sender's system clock."""
+        """Take in a picture, ``kind`` is ``COLOR`` or ``DEPTH``; ``published_ns`` by its sender's system clock."""
         with self._lock:
             before = self._pictures.get(kind)
             self._pictures[kind] = Picture(1 if before is None else before.number + 1, pixels)
@@ -80,17 +80,17 @@ class LiveState:
                     self._sent_ns.popitem(last=False)
 
     def on_camera(self, camera: CameraModel) -> None:
-        """The colour camera's intrinsics."""
+        """Take in the colour camera's intrinsics."""
         with self._lock:
             self._camera = camera
 
     def on_camera_pose(self, base_T_camera: Pose | None, note: str) -> None:
-        """Where the policy takes the camera to be; ``note`` says whence, or why it is not known."""
+        """Take in where the policy takes the camera to be; ``note`` says whence, or why it is not known."""
         with self._lock:
             self._base_T_camera, self._pose_note = base_T_camera, note
 
     def on_joints(self, sample: JointSample, torso_m: float | None) -> None:
-        """Measured joints."""
+        """Take in measured joints."""
         with self._lock:
             self._joints, self._torso_m = sample, torso_m
             self._note("joints")
@@ -114,41 +114,41 @@ class LiveState:
                 self._answer_ms.append(1e-6 * (published_ns - sent_ns))
 
     def on_goal_status(self, status: Mapping[str, Any]) -> None:
-        """The policy's answer to a goal. One that is refused leaves the one before in force."""
+        """Take in the policy's answer to a goal. One that is refused leaves the one before in force."""
         with self._lock:
             self._goal_status = status
             if status.get("accepted"):
                 self._goal = _goal_of(status)
 
     def on_policy_goal(self, status: Mapping[str, Any] | None) -> None:
-        """The goal that is in force, as the policy says again and again; None without one."""
+        """Take in the goal that is in force, as the policy says again and again; None without one."""
         with self._lock:
             self._goal = None if status is None else _goal_of(status)
 
     def on_move_status(self, status: Mapping[str, Any]) -> None:
-        """What became of a slow move of the arm."""
+        """Take in what became of a slow move of the arm."""
         with self._lock:
             self._move_status = status
 
     def on_block(self, position_m: NDArray[np.float64]) -> None:
-        """Where the simulated block is, (3,) [m] in base_link: goals relative to it are drawn by it."""
+        """Take in where the simulated block is, (3,) [m] in base_link: goals relative to it are drawn by it."""
         with self._lock:
             self._block_m = position_m
 
     def on_outcome(self, outcome: Mapping[str, Any]) -> None:
-        """How a simulated episode ended."""
+        """Take in how a simulated episode ended."""
         with self._lock:
             self._outcomes.append({key: outcome.get(key) for key in _OUTCOME_KEYS})
             self._episodes[0] += bool(outcome.get("success"))
             self._episodes[1] += 1
 
     def on_diagnostics(self, name: str, level: int, message: str, values: Mapping[str, str]) -> None:
-        """A node's word on itself."""
+        """Take in a node's word on itself."""
         with self._lock:
             self._nodes[name] = (self._clock(), {"level": level, "message": message, "values": dict(values)})
 
     def on_ignored(self, reason: str) -> None:
-        """A message that could not be understood."""
+        """Take in a message that could not be understood."""
         with self._lock:
             self._ignored[reason] += 1
             while len(self._ignored) > 10:
@@ -157,13 +157,13 @@ class LiveState:
     # -- what is asked for ---------------------------------------------------------------------------------------
 
     def picture(self, kind: str) -> tuple[Picture, GoalMark] | None:
-        """The newest picture of a kind, and where the goal is in it; None before the first."""
+        """Return the newest picture of a kind, and where the goal is in it; None before the first."""
         with self._lock:
             picture = self._pictures.get(kind)
             return None if picture is None else (picture, self._mark())
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything but the pixels, as JSON takes it: no number in it is infinite or NaN."""
+        """Return everything but the pixels, as JSON takes it: no number in it is infinite or NaN."""
         with self._lock:
             now_s = self._clock()
             mark = self._mark()

@@ -146,7 +146,7 @@ class PictureMaker:
         self._made: dict[str, tuple[int, bytes]] = {}
 
     def jpeg(self, kind: str) -> bytes | None:
-        """The newest picture of a kind; None before the first."""
+        """Return the newest picture of a kind; None before the first."""
         newest = self._state.picture(kind)
         if newest is None:
             return None
