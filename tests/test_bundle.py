@@ -371,7 +371,7 @@ def test_other_versions_are_refused_before_all_else(folder: Path, version: objec
         ("camera.base_T_camera.quaternion_xyzw", [0, 0, 0, 2]),
         ("camera.position_range_m", [0.1, 0.1]),
         ("camera.rotation_range_rad", -0.1),
-        ("goal.accepted_frames", ["map"]),
+        ("goal.accepted_frames", ["a map"]),
         ("goal.accepted_frames", []),
         ("goal", {"frame": "base_link", "accepted_frames": ["block"], "lower_m": [0, 0, 0], "upper_m": [1, 1, 1]}),
         ("goal", {"frame": "block", "accepted_frames": ["block"], "lower_m": [0, 2, 0], "upper_m": [1, 1, 1]}),

@@ -16,7 +16,7 @@ from fetch_sim2real.arm.ik import TargetBox
 from fetch_sim2real.arm.limits import PROFILES
 from fetch_sim2real.common.schema import PositiveFloat, Record, Vector3
 from fetch_sim2real.errors import ObservationError
-from fetch_sim2real.graph import BASE_FRAME, BLOCK_FRAME, COLOR_OPTICAL_FRAME
+from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.perception.observe import ObservationSpec
 from fetch_sim2real.policy.network import ActorSpec
@@ -30,7 +30,6 @@ ACTOR_FILE: Final = "actor.safetensors"
 GOLDEN_FILE: Final = "golden.npz"
 MANIFEST_FILE: Final = "manifest.json"
 
-GOAL_FRAMES: Final = (BASE_FRAME, COLOR_OPTICAL_FRAME, BLOCK_FRAME)
 
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -88,9 +87,13 @@ class GoalRecord(Record):
     @field_validator("accepted_frames")
     @classmethod
     def _known_frames(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [frame for frame in value if frame not in GOAL_FRAMES]
+        # The last kind: offsets from an object of the task.
+        unknown = [frame for frame in value if frame != COLOR_OPTICAL_FRAME and not frame.isidentifier()]
         if unknown or len(set(value)) != len(value):
-            raise ValueError(f"goal frames are {list(value)}, expected different ones of {list(GOAL_FRAMES)}")
+            raise ValueError(
+                f"goal frames are {list(value)}, expected different ones: {BASE_FRAME}, {COLOR_OPTICAL_FRAME} or the "
+                "name of an object"
+            )
         return value
 
     @model_validator(mode="after")
