@@ -22,7 +22,7 @@ from fetch_sim2real.common.world_files import read_world_file
 TORSO_TOLERANCE_M: Final = 0.01
 # Sections of a world file that say nothing of the workcell: the simulation reads them.
 SIMULATION_SECTIONS: Final = (
-    "name", "description", "robot", "table", "floor", "wall", "links", "distractors", "objects", "tasks",
+    "name", "description", "episode_s", "robot", "table", "floor", "wall", "links", "distractors", "objects", "tasks",
     "camera", "sensor", "light", "timing", "perturbation",
 )  # fmt: skip
 

@@ -56,3 +56,16 @@ def test_evaluations_repeat_and_a_gate_closes(tmp_path: Path) -> None:
     assert result.returncode == 1 and "WORSE" in result.stdout and f"{EPISODES + 1} lost" in result.stdout
     once, again = json.loads(first.read_text()), json.loads(second.read_text())
     assert [key for key in once if once[key] != again[key]] == ["timing"]
+
+
+@pytest.mark.timeout(300)  # three policies, each with a graph of its own
+def test_the_smoke_suite_succeeds_with_every_shipped_policy(tmp_path: Path) -> None:
+    """In lockstep: what a seed gives does not depend on how busy the machine is."""
+    file = tmp_path / "smoke.json"
+    command = [sys.executable, "-m", "fetch_sim2real.cli.main", "evaluate", "smoke", "--episodes", "1", "--videos", "0"]
+    command += ["--folder", str(tmp_path / "run"), "--json", str(file)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert result.returncode == 0, result.stderr
+    evidence = json.loads(file.read_text())
+    succeeded = {case["case"]["name"]: [each["success"] for each in case["episodes"]] for case in evidence["cases"]}
+    assert succeeded == {name: [True] for name in ("reach_block", "push", "pick_and_place", "reach_block shoved")}
