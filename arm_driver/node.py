@@ -17,12 +17,11 @@ from trajectory_msgs.msg import JointTrajectory
 
 from arm_driver.attendance import Attendance
 from arm_driver.backend import Backend
-from arm_driver.backends import make_backend
+from arm_driver.backends import Reanchor, make_backend
 from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedClock
 from arm_driver.commands import CommandStatistics, LimitMonitor, validated_command
 from arm_driver.peers import Peers
 from arm_driver.settings import TABLE
-from arm_driver.shadow import Reanchor
 from fetch_sim2real import graph
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.checks import FilterSettings, Refusal

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 pytest.importorskip("rclpy")
 
 from arm_driver.backend import Backend
-from arm_driver.shadow import ShadowBackend
+from arm_driver.backends import ShadowBackend
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.cli import import_policy
 from fetch_sim2real.policy.bundle import load_bundle

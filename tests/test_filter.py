@@ -386,7 +386,7 @@ def test_a_clock_that_turns_out_to_be_set_disables_an_arm_that_is_held_already()
 
 def test_a_shadow_goes_on_by_itself_after_its_arm_did_not_follow_and_after_nothing_else() -> None:
     pytest.importorskip("rclpy")
-    from arm_driver.shadow import Reanchor
+    from arm_driver.backends import Reanchor
 
     cell = Cell.active()
     reanchor = Reanchor(cell.filter)
