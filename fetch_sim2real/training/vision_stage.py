@@ -74,9 +74,6 @@ def distil(actor: Actor, expert: Actor, episodes: Sequence[Episode], settings: D
     return error
 
 
-_log = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True)
 class DaggerSettings:
     """Rounds of collecting and refitting; one of so many pictures of the actor's episodes is kept for the encoder."""
