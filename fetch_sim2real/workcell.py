@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, model_validator
 
 from fetch_sim2real.arm.collision import Scene
-from fetch_sim2real.arm.spec import Box
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.arm.spec import ArmSpec, Box
 from fetch_sim2real.common.ranges import Range, Varies, Vector3, box_of
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.common.validation import shortened
@@ -55,8 +56,11 @@ class WorkcellConfig(Record):
         """Height of the table's top: at its highest, where that varies. What must stay clear of it goes by this."""
         return self.table.height_m.high
 
-    def scene(self) -> Scene:
-        """Return what the safety filter keeps the arm clear of."""
+    def scene(self, arm: ArmSpec = ARM) -> Scene:
+        """Return what the safety filter keeps ``arm`` clear of; FetchSim2RealError for a height its torso cannot have.
+
+        The height of an arm without a torso is 0.
+        """
         lower, upper = box_of(self.workspace_m)
         (x, y), (depth, width) = self.table.center_xy_m, self.table.size_xy_m
         table = Box(
@@ -67,6 +71,7 @@ class WorkcellConfig(Record):
             workspace_lower_m=tuple(lower.tolist()),
             workspace_upper_m=tuple(upper.tolist()),
             tables=(table,),
+            arm=arm,
         )
 
 
