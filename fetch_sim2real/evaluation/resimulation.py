@@ -26,7 +26,7 @@ CAMERA_SIZE = (424, 240)
 
 
 @dataclass(frozen=True)
-class Replay:
+class Resimulation:
     """What was seen, from the camera's true pose at the start, and how it ended."""
 
     moments: tuple[Moment, ...]
@@ -34,7 +34,7 @@ class Replay:
     outcome: Outcome
 
 
-def replay(case: Case, task_name: str, seed: int, keep_every: int) -> Replay:
+def resimulate(case: Case, task_name: str, seed: int, keep_every: int) -> Resimulation:
     """Run one episode of ``case``, keeping every ``keep_every``-th frame."""
     bundle = load_bundle(find_policy(case.policy))
     world, task = load_world(case.world, worlds_dir()), find_task(task_name)
@@ -53,7 +53,7 @@ def replay(case: Case, task_name: str, seed: int, keep_every: int) -> Replay:
         first_s = moments[0].time_s if moments else 0.0
         shown = tuple(replace(moment, time_s=moment.time_s - first_s) for moment in moments)
         camera = loop.sim.episode.camera
-        return Replay(shown, Pose(camera.position_m, camera.rotation), outcome)
+        return Resimulation(shown, Pose(camera.position_m, camera.rotation), outcome)
     finally:
         runner.close()
 

@@ -15,7 +15,7 @@ import numpy as np
 from fetch_sim2real.evaluation.evidence import CaseResult, Evidence, SeedResult
 from fetch_sim2real.evaluation.recorded_episode import Moment
 from fetch_sim2real.evaluation.regression_check import Finding
-from fetch_sim2real.evaluation.resimulation import replay
+from fetch_sim2real.evaluation.resimulation import resimulate
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.look_rate import EVERY_FRAME
 from fetch_sim2real.reports.charts import RatePoint, Spread, rate_bar, rate_curve, spread_rows
@@ -77,7 +77,7 @@ def _badness(episode: SeedResult) -> tuple[bool, float]:
 
 def _clip(result: CaseResult, episode: SeedResult) -> Clip:
     keep_every = max(1, -(-episode.steps // MAX_FRAMES))
-    again = replay(result.case, result.task, episode.seed, keep_every)
+    again = resimulate(result.case, result.task, episode.seed, keep_every)
     same = abs(again.outcome.final_distance_m - episode.final_distance_m) < _SAME_M
     html = clip_html(again.moments, again.base_T_camera, result.tolerance_m, CONTROL_RATE_HZ / keep_every)
     remark = "" if same else "The picture is of a second run, which ended differently."
