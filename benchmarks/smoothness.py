@@ -30,7 +30,7 @@ from fetch_sim2real.control.trajectory import held_until, position_after_step
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.rosbridge import topics as ros1
 from fetch_sim2real.rosbridge.messages import ArmActionGoal, read
-from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointTrajectory
 from fetch_sim2real.workcell import load_workcell

@@ -19,7 +19,7 @@ from fetch_sim2real.common.option import OptionError
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
 from fetch_sim2real.ros.main_loop import IDLE_S, StackNode
 from fetch_sim2real.ros.parameters import USE_SIM_TIME
-from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH
+from fetch_sim2real.sim.sensors.depth_camera import COLOR_T_DEPTH
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import RgbdFrame
 

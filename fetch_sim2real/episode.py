@@ -25,10 +25,9 @@ from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.policy.manifest import Manifest
 from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
-from fetch_sim2real.sim.outcome import Outcome
-from fetch_sim2real.sim.randomization.sample import EpisodeDraw
+from fetch_sim2real.sim.randomization.sample import EpisodeSample
 from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.sim.simulation import Simulation
+from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint, RgbdFrame
@@ -67,7 +66,7 @@ class ClosedLoop:
         self._ik = DifferentialIk(sim.world.workcell.torso_height_m)
         self._scene = sim.world.workcell.scene()
 
-    def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeDraw:
+    def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeSample:
         """EpisodeStart the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
         draw = self.sim.reset(seed, conditions)
         self._samples: dict[int, JointSample] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fetch_sim2real.messages.motion import SetpointReport
-from fetch_sim2real.sim.outcome import Outcome
+from fetch_sim2real.sim.simulation import Outcome
 
 
 @dataclass

@@ -21,7 +21,7 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
 from fetch_sim2real.sim.mujoco.scene import CAMERA
-from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH, depth_sensor_model
+from fetch_sim2real.sim.sensors.depth_camera import COLOR_T_DEPTH, depth_sensor_model
 from fetch_sim2real.sim.simulation import Simulation, stamp_of_step
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
-from fetch_sim2real.sim.sensors.color_camera import ColorCamera, ColorDraw
+from fetch_sim2real.sim.sensors.color_camera import ColorCamera, ColorSample
 from fetch_sim2real.types import RgbdFrame
 
 D435 = CameraModel.from_fovy(424, 240, np.deg2rad(42.5))
 TRAINING = CameraModel.from_fovy(168, 168, np.deg2rad(42.5))
-CLEAN = ColorDraw(1.0, 1.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0)
+CLEAN = ColorSample(1.0, 1.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0)
 
 
 def _camera(camera: CameraModel = D435, **changes: object) -> ColorCamera:

@@ -23,10 +23,10 @@ from fetch_sim2real.sim.disturbances.conditions import (
     conditions_of,
     faults_of,
 )
-from fetch_sim2real.sim.disturbances.faults import FrameFaults, with_faults
+from fetch_sim2real.sim.disturbances.faults import with_faults
 from fetch_sim2real.sim.mujoco.scene import CAMERA, PASSERS
 from fetch_sim2real.sim.randomization.sample import draw_episode
-from fetch_sim2real.sim.sensors.frame_times import FrameTimes
+from fetch_sim2real.sim.sensors.camera_timing import FrameFaults, FrameTimes
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task

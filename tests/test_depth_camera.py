@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
-from fetch_sim2real.sim.sensors.depth_camera import BASELINE_M, DEPTH_FOCAL_PX, DepthCamera, DepthDraw
+from fetch_sim2real.sim.sensors.depth_camera import BASELINE_M, DEPTH_FOCAL_PX, DepthCamera, DepthSample
 from fetch_sim2real.sim.sensors.noise import NoiseField
 from fetch_sim2real.types import RgbdFrame
 
 D435 = CameraModel.from_fovy(424, 240, np.deg2rad(42.5))
 TRAINING = CameraModel.from_fovy(168, 168, np.deg2rad(42.5))
-CLEAN = DepthDraw(
+CLEAN = DepthSample(
     noise_px=0.0,
     noise_size_px=3.0,
     step_px=0.0,

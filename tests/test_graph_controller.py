@@ -20,7 +20,7 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.trajectory import position_after_step, stopping_trajectory
 from fetch_sim2real.ros.session import RosSession
-from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import JointSetpoint

@@ -24,7 +24,7 @@ from fetch_sim2real.messages.motion import decode_setpoint_report, decode_trajec
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import publish_to
-from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample

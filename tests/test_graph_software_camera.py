@@ -41,7 +41,7 @@ from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.ros.simulation_client import SimulationClient
 from fetch_sim2real.ros.topics import publish_to, subscribe_to
-from fetch_sim2real.sim.sensors.depth_sensor import depth_sensor_model
+from fetch_sim2real.sim.sensors.depth_camera import depth_sensor_model
 from fetch_sim2real.stack.options import CAMERA_SOFTWARE, SimGraphOptions
 from fetch_sim2real.stack.processes import camera_processes, sim_graph
 from fetch_sim2real.timing import CONTROL_PERIOD_S

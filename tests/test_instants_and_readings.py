@@ -20,8 +20,7 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.engine import Truth
 from fetch_sim2real.sim.mujoco.scene import object_body
 from fetch_sim2real.sim.randomization.sample import draw_episode
-from fetch_sim2real.sim.sensors.camera_timing import Picture, Shutter
-from fetch_sim2real.sim.sensors.frame_times import FrameTimes
+from fetch_sim2real.sim.sensors.camera_timing import CameraTiming, FrameTimes, Picture
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.steps import stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import World, load_world
@@ -54,7 +53,7 @@ class _Asked:
 def _run(times: FrameTimes, picture_every: int = 1) -> tuple[list[tuple[int, int, int | None]], list[int]]:
     """What is asked for, and the steps at which frames come, in six periods whose positions are the step."""
     asked, came = _Asked(), []
-    shutter = Shutter(times, asked.take, picture_every)
+    shutter = CameraTiming(times, asked.take, picture_every)
     truth = Truth(np.zeros(3), {})
     for step in range(FIRST, FIRST + 6 * PHYSICS_STEPS_PER_PERIOD):
         if shutter.is_due(step):
@@ -158,7 +157,7 @@ def test_gap_has_blocks_of_three_shapes_that_change_nothing_else(task: str, tmp_
         np.testing.assert_array_equal(draw.goal_m, box.goal_m)
         np.testing.assert_array_equal(draw.main_object.position_m[:2], box.main_object.position_m[:2])
         np.testing.assert_array_equal(draw.arm_start_rad, box.arm_start_rad)
-        np.testing.assert_array_equal(draw.looks.object_rgb["block"], box.looks.object_rgb["block"])
+        np.testing.assert_array_equal(draw.appearance.object_rgb["block"], box.appearance.object_rgb["block"])
         if not flat and thing.shape == "box":
             np.testing.assert_array_equal(thing.half_extents_m, cube.half_extents_m)
         assert draw.main_object.position_m[2] == pytest.approx(draw.dynamics.table_height_m + thing.half_extents_m[2])

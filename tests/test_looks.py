@@ -13,7 +13,13 @@ import yaml
 from fetch_sim2real.common.ranges import rgb_of
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.randomization.textures import FAMILIES, SurfaceDraw, SurfacePart, draw_surface, texture_pixels
+from fetch_sim2real.sim.randomization.textures import (
+    FAMILIES,
+    SurfaceConfig,
+    SurfaceSample,
+    draw_surface,
+    texture_pixels,
+)
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
@@ -36,15 +42,15 @@ def test_hue_saturation_value(hsv: tuple[float, float, float]) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_mixes_two_colours_and_follows_from_its_seed(family: str) -> None:
-    first = texture_pixels(SurfaceDraw(family, BLACK, WHITE, 1.0, 3))
-    again = texture_pixels(SurfaceDraw(family, BLACK, WHITE, 1.0, 3))
-    others = [texture_pixels(SurfaceDraw(family, BLACK, WHITE, 1.0, seed)) for seed in range(4, 8)]
+    first = texture_pixels(SurfaceSample(family, BLACK, WHITE, 1.0, 3))
+    again = texture_pixels(SurfaceSample(family, BLACK, WHITE, 1.0, 3))
+    others = [texture_pixels(SurfaceSample(family, BLACK, WHITE, 1.0, seed)) for seed in range(4, 8)]
     np.testing.assert_array_equal(first, again)
     if family == "plain":
         assert np.all(first == 0)
     else:
         assert first.std() > 20 and any(np.any(first != other) for other in others)
-    assert np.ptp(texture_pixels(SurfaceDraw(family, WHITE, WHITE, 1.0, 3))) == 0
+    assert np.ptp(texture_pixels(SurfaceSample(family, WHITE, WHITE, 1.0, 3))) == 0
 
 
 def test_unknown_family_and_unknown_shape_are_answered_with_what_there_is(tmp_path: Path) -> None:
@@ -74,7 +80,7 @@ def test_no_choice_of_textures_is_an_error(tmp_path: Path) -> None:
 
 
 def test_all_choices_are_drawn() -> None:
-    part = SurfacePart.model_validate(
+    part = SurfaceConfig.model_validate(
         {"color_hsv": [0, 0, [0, 1]], "families": ["noise", "wood"], "images": [], "contrast": 1.0, "tile_m": 1.0}
     )
     rng = np.random.default_rng(0)
@@ -86,7 +92,7 @@ def test_distractors_leave_the_way_free_and_are_never_red() -> None:
     clearance, seen = sim.world.distractors.clearance_m, 0
     for seed in range(60):
         draw = sim.reset(seed)
-        for thing in draw.looks.distractors:
+        for thing in draw.appearance.distractors:
             seen += 1
             hue, saturation, _ = colorsys.rgb_to_hsv(*thing.rgb)
             assert saturation < 1e-6 or 30.0 < hue * 360.0 < 330.0
@@ -129,8 +135,8 @@ def test_the_order_of_episodes_leaves_no_trace() -> None:
 def test_a_distractor_is_seen_and_a_snapshot_hides_it_where_the_block_is_put(tmp_path: Path) -> None:
     things = {"count": [1, 1], "half_size_m": 0.04, "saturation": 1.0, "value": 1.0, "x_m": 0.62, "y_m": -0.1}
     sim = Simulation(_world(tmp_path, {"distractors": things}), find_task("reach_block"), (168, 168))
-    seed = next(seed for seed in range(50) if sim.reset(seed).looks.distractors)
-    thing = sim.reset(seed).looks.distractors[0]
+    seed = next(seed for seed in range(50) if sim.reset(seed).appearance.distractors)
+    thing = sim.reset(seed).appearance.distractors[0]
     place = np.array([*thing.xy_m, 0.75])
     in_camera = sim.episode.camera.rotation.T @ (place - sim.episode.camera.position_m)
     u, v = np.rint(sim.camera_model.project(in_camera)).astype(int)

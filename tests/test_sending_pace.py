@@ -13,7 +13,7 @@ from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.filter import SafetyFilter
 from fetch_sim2real.control.trajectory import held_until, position_after_step
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample
 from fetch_sim2real.workcell import load_workcell

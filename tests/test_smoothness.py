@@ -10,7 +10,7 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.filter import SafetyFilter
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.types import JointSample
 from fetch_sim2real.workcell import load_workcell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.splice import cross, world_that_starts_from
-from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.types import JointSetpoint, JointTrajectory, TrajectoryPoint
 
 

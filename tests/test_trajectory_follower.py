@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.types import JointTrajectory, TrajectoryPoint
 
 

@@ -78,8 +78,8 @@ from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Sensed, S
 from fetch_sim2real.ros.entering import enter_ros
 from fetch_sim2real.ros.parameters import Parameters
 from fetch_sim2real.rosbridge import topics as ros1
-from fetch_sim2real.sim.controller import TrajectoryFollower
 from fetch_sim2real.sim.disturbances.conditions import Conditions
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.ros_arguments import check_ros_arguments
 from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint, RgbdFrame

@@ -30,7 +30,7 @@ from fetch_sim2real.messages.motion import (
 )
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import message_class, publish_to
-from fetch_sim2real.sim.controller import TrajectoryFollower
+from fetch_sim2real.sim.servos import TrajectoryFollower
 from fetch_sim2real.stack.processes import NodeProcess
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 from fetch_sim2real.types import BasePose, FloatArray, JointCommand, JointSample, JointSetpoint, JointTrajectory

@@ -28,9 +28,8 @@ from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.policy.runtime import Policy, PolicyRuntime
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
-from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.randomization.sample import draw_episode
-from fetch_sim2real.sim.simulation import Simulation
+from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.sim.randomization.appearance import LightDraw
-from fetch_sim2real.sim.randomization.sample import EpisodeDraw
+from fetch_sim2real.sim.randomization.appearance import LightSample
+from fetch_sim2real.sim.randomization.sample import EpisodeSample
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray
@@ -123,7 +123,7 @@ class Engine(Protocol):
 
     # -- episodes and time ---------------------------------------------------------------------------------------
 
-    def reset(self, sample: EpisodeDraw) -> None:
+    def reset(self, sample: EpisodeSample) -> None:
         """Start the episode: dynamics, appearance, camera, arm and objects as drawn, everything at rest.
 
         SetupError where pictures are wanted and cannot be made.
@@ -192,7 +192,7 @@ class Engine(Protocol):
         """Move the camera, its depth sensor with it, for the pictures from now on."""
         ...
 
-    def set_light(self, index: int, light: LightDraw | None) -> None:
+    def set_light(self, index: int, light: LightSample | None) -> None:
         """Switch light ``index`` (0 or 1) to ``light``, None: off, for the pictures from now on."""
         ...
 

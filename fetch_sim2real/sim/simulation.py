@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -17,11 +19,9 @@ from fetch_sim2real.sim.disturbances.changes import DisturbanceContext, draw_goa
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.disturbances.faults import with_faults
 from fetch_sim2real.sim.engine import DEFAULT_ENGINE, EngineSettings, ObjectState, Rendering, Truth, find_engine
-from fetch_sim2real.sim.outcome import HOLD_S, Outcome
-from fetch_sim2real.sim.randomization.sample import EpisodeDraw, draw_episode, ground_to_keep_clear
-from fetch_sim2real.sim.sensors.camera_timing import Captured, Picture, Shutter
-from fetch_sim2real.sim.sensors.depth_sensor import depth_sensor_model
-from fetch_sim2real.sim.sensors.frame_times import frame_times
+from fetch_sim2real.sim.randomization.sample import EpisodeSample, draw_episode, ground_to_keep_clear
+from fetch_sim2real.sim.sensors.camera_timing import CameraTiming, Captured, Picture, frame_times
+from fetch_sim2real.sim.sensors.depth_camera import depth_sensor_model
 from fetch_sim2real.sim.sensors.joint_readings import JointReadings
 from fetch_sim2real.sim.sensors.rgbd import SensorModel
 from fetch_sim2real.sim.servos import ArmServos
@@ -30,6 +30,19 @@ from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdFrame
+
+# Success is the goal held for this long at the end of the episode.
+HOLD_S: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an episode ended. ``final_distance_m`` is gripper or object to goal, success as HOLD_S defines it."""
+
+    seed: int
+    success: bool
+    final_distance_m: float
+    steps: int
 
 
 class Simulation:
@@ -68,12 +81,12 @@ class Simulation:
         self.step = 0
         # Where joint states take longer than pictures: a frame is of use only with the joints of its time.
         self.least_camera_latency_s = 0.0
-        self._episode: EpisodeDraw | None = None
+        self._episode: EpisodeSample | None = None
         self._goal_m: FloatArray = np.zeros(3)
 
     # -- episodes ------------------------------------------------------------------------------------------------
 
-    def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeDraw:
+    def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeSample:
         """Start the episode of ``seed`` under ``conditions``."""
         draw = with_faults(draw_episode(self.world, self.task, seed, self.ik), conditions.faults)
         self.engine.reset(draw)
@@ -92,7 +105,7 @@ class Simulation:
         self._start_camera(draw, conditions)
         return draw
 
-    def _start_arm(self, draw: EpisodeDraw) -> None:
+    def _start_arm(self, draw: EpisodeSample) -> None:
         zero_error_rad = draw.dynamics.joint_offset_rad
         self._servos = ArmServos(
             self.true_arm_position() + zero_error_rad,
@@ -104,14 +117,14 @@ class Simulation:
         self._readings = JointReadings(zero_error_rad, draw.encoders, self._first_step)
         self._joint_samples = [self.measured()]
 
-    def _start_camera(self, draw: EpisodeDraw, conditions: Conditions) -> None:
+    def _start_camera(self, draw: EpisodeSample, conditions: Conditions) -> None:
         if self._has_camera:
             depth_camera = depth_sensor_model(*self.camera_size) if self._separate_depth else None
             self._sensor = SensorModel(draw.sensor, draw.camera.intrinsics(*self.camera_size), depth_camera)
         times = frame_times(draw, self._first_step, self._end_step, steps_of(self.least_camera_latency_s))
         take_picture = self._take_picture if self._has_camera else None
-        self._shutter = Shutter(times, take_picture, self._picture_every, conditions.faults, draw.seed)
-        self._shutter.take(self.step, self.engine.configuration, self.truth())
+        self._camera = CameraTiming(times, take_picture, self._picture_every, conditions.faults, draw.seed)
+        self._camera.take(self.step, self.engine.configuration, self.truth())
 
     def _take_picture(self, color: FloatArray, stamp_ns: int, depth: FloatArray | None = None) -> Future[Picture]:
         """A frame of the engine's configurations, through the sensor's imperfections."""
@@ -124,7 +137,7 @@ class Simulation:
         return self.engine.render(color, depth, develop)
 
     @property
-    def episode(self) -> EpisodeDraw:
+    def episode(self) -> EpisodeSample:
         """The episode that was started last."""
         if self._episode is None:
             raise RuntimeError("Simulation.reset has not been called")
@@ -191,7 +204,7 @@ class Simulation:
         objects_m = self.objects_m | {self.task.main_body: object_m}
         keep_clear = ground_to_keep_clear(self.world, self.task, objects_m, self.episode.goal_m)
         self.engine.show_distractors(
-            [all(way.is_clear_of(thing) for way in keep_clear) for thing in self.episode.looks.distractors]
+            [all(way.is_clear_of(thing) for way in keep_clear) for thing in self.episode.appearance.distractors]
         )
         self.engine.place_arm(arm_rad, finger_m)
         self.engine.place_object(self.task.main_body, object_m, yaw_rad)
@@ -244,7 +257,7 @@ class Simulation:
 
     def next_publication_step(self) -> int:
         """Physics step at which the next frame becomes available, or at which the episode ends."""
-        return min(self._shutter.next_publication_step(), self._end_step)
+        return min(self._camera.next_publication_step(), self._end_step)
 
     def advance_to_next_frame(self) -> Captured | None:
         """Run until the next frame is available and return it; None when the episode's time is over first."""
@@ -258,34 +271,34 @@ class Simulation:
 
         Learners estimate from it what an episode that was cut off would still have been worth.
         """
-        self.advance_to(self._shutter.next_publication_step())
+        self.advance_to(self._camera.next_publication_step())
         return self.take_frame()
 
     def take_frame(self) -> Captured:
         """The next frame, once time has come to ``next_publication_step``."""
         if (goal_m := self.due_goal_m()) is not None:
             self._goal_m, self._goal_change = goal_m, None
-        return self._shutter.publish()
+        return self._camera.publish()
 
     def due_goal_m(self) -> FloatArray | None:
         """The goal (3,) that comes into force with the next frame; None if it stays as it is."""
         change = self._goal_change
-        return change.goal_m if change is not None and self._shutter.next_index >= change.frame else None
+        return change.goal_m if change is not None and self._camera.next_index >= change.frame else None
 
     def advance_to(self, step: int) -> None:
         """Run physics up to ``step``."""
         first = self._first_step
         while self.step < step:
             stop = min(step, self.step - self.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS)
-            stop = self._shutter.stop_before(stop)
+            stop = self._camera.stop_before(stop)
             stop = first + self._servos.accept_due(self.step - first, stop - first)
             self.engine.advance(self._servos.targets(self.step - first, stop - self.step))
             self.step = stop
             if stop % JOINT_STATE_EVERY_STEPS == 0:
                 self.engine.update_poses()
                 self._after_joint_state_step()
-            if self._shutter.is_due(self.step):
-                self._shutter.take(self.step, self.engine.configuration, self.truth())
+            if self._camera.is_due(self.step):
+                self._camera.take(self.step, self.engine.configuration, self.truth())
 
     def _after_joint_state_step(self) -> None:
         for disturbance in self._disturbances:
@@ -302,7 +315,7 @@ class Simulation:
             seed=self.episode.seed,
             success=self.done and self._hold_distance_m <= self.episode_config.tolerance_m,
             final_distance_m=self.distance_m(),
-            steps=self._shutter.published,
+            steps=self._camera.published,
         )
 
     def close(self) -> None:

@@ -16,16 +16,16 @@ from pydantic import Field, field_validator
 from fetch_sim2real.common.ranges import Range, RecordType, Varies, Vector3
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.common.world_files import read_world_file
-from fetch_sim2real.sim.randomization.appearance import LightPart, LinksPart, WallPart
-from fetch_sim2real.sim.randomization.distractors import DistractorsPart
-from fetch_sim2real.sim.randomization.textures import SurfacePart
-from fetch_sim2real.sim.sensors.rgbd import SensorPart
+from fetch_sim2real.sim.randomization.appearance import LightConfig, LinksConfig, WallConfig
+from fetch_sim2real.sim.randomization.distractors import DistractorsConfig
+from fetch_sim2real.sim.randomization.textures import SurfaceConfig
+from fetch_sim2real.sim.sensors.rgbd import SensorConfig
 from fetch_sim2real.tasks.base import EpisodeConfig, ObjectConfig, Task
 from fetch_sim2real.tasks.registry import built_in_names, find_task, objects_of_added_tasks, task_names
 from fetch_sim2real.workcell import WorkcellConfig
 
 
-class RobotPart(Record):
+class RobotConfig(Record):
     """Factors on the nominal servo stiffness, joint damping and armature; errors of the encoders; the controller."""
 
     # A constant error of each joint's zero is its offset.
@@ -45,7 +45,7 @@ class RobotPart(Record):
     servo_feedforward: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
 
 
-class CameraPart(Record):
+class CameraConfig(Record):
     """Field of view of the camera, and by how far its true pose and field are off the nominal (believed) ones."""
 
     vertical_fov_deg: float
@@ -54,7 +54,7 @@ class CameraPart(Record):
     fov_error_deg: Annotated[Range, Varies(-10.0, 10.0)]
 
 
-class TimingPart(Record):
+class TimingConfig(Record):
     """Delays in simulated time: frame taken -> published, command sent -> in effect.
 
     Depth is taken ``depth_skew_s`` after its colour, before it where negative; each frame is published up to
@@ -68,7 +68,7 @@ class TimingPart(Record):
     publication_jitter_s: Annotated[Range, Varies(0.0, 0.015)]
 
 
-class PerturbationPart(Record):
+class PerturbationConfig(Record):
     """Unplanned changes: the block is put elsewhere at ``move_block_at_s`` if moving is asked for."""
 
     move_block_at_s: Range
@@ -81,22 +81,22 @@ class World(Record):
     name: str
     description: str
     workcell: WorkcellConfig
-    robot: RobotPart
-    table: SurfacePart
-    floor: SurfacePart
-    wall: WallPart
-    links: LinksPart
-    distractors: DistractorsPart
+    robot: RobotConfig
+    table: SurfaceConfig
+    floor: SurfaceConfig
+    wall: WallConfig
+    links: LinksConfig
+    distractors: DistractorsConfig
     # What differs from the tasks' own files: of objects and of tasks, by name.
     objects: dict[str, ObjectConfig] = Field(default_factory=dict)
     tasks: dict[str, EpisodeConfig] = Field(default_factory=dict)
     # How long the episodes of every task are; without it as each task says.
     episode_s: Annotated[float, Field(gt=0.0, le=3600.0)] | None = None
-    camera: CameraPart
-    sensor: SensorPart
-    light: LightPart
-    timing: TimingPart
-    perturbation: PerturbationPart
+    camera: CameraConfig
+    sensor: SensorConfig
+    light: LightConfig
+    timing: TimingConfig
+    perturbation: PerturbationConfig
 
     @field_validator("tasks")
     @classmethod

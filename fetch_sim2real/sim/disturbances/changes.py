@@ -20,8 +20,8 @@ from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.disturbances.conditions import Conditions, Perturbation, generator
 from fetch_sim2real.sim.disturbances.faults import direction
 from fetch_sim2real.sim.engine import Engine, VisualShape
-from fetch_sim2real.sim.randomization.appearance import LightDraw
-from fetch_sim2real.sim.randomization.sample import EpisodeDraw, small_rotation
+from fetch_sim2real.sim.randomization.appearance import LightSample
+from fetch_sim2real.sim.randomization.sample import EpisodeSample, small_rotation
 from fetch_sim2real.sim.randomization.start import MAX_TRIES, is_possible, is_worth_starting
 from fetch_sim2real.sim.steps import steps_of
 from fetch_sim2real.sim.world_file import World
@@ -38,7 +38,7 @@ class DisturbanceContext:
     """The episode that is disturbed: its world, what was drawn for it, and the engine that runs it."""
 
     world: World
-    sample: EpisodeDraw
+    sample: EpisodeSample
     engine: Engine
 
     @property
@@ -149,7 +149,7 @@ class Shove:
         return True
 
 
-def _ground(world: World, draw: EpisodeDraw) -> tuple[FloatArray, FloatArray]:
+def _ground(world: World, draw: EpisodeSample) -> tuple[FloatArray, FloatArray]:
     """Corners (2,) of where the object may be shoved to: where it starts and, if it has one, where its goals are."""
     part = world.episode_of(draw.task)
     ranges = [[part.object_x_m, part.object_y_m]]
@@ -238,7 +238,7 @@ class LightSwitch(_SceneChange):
         self._direction: FloatArray = np.array([*sideways, -1.0]) / np.linalg.norm([*sideways, -1.0])
 
     def _change(self, engine: Engine) -> None:
-        main, *second = self._context.sample.looks.lights
+        main, *second = self._context.sample.appearance.lights
         if self._dims:
             # In single precision, as renderers keep colours: episodes of earlier versions stay the same.
             dimmed = main.diffuse.astype(np.float32) * np.float32(self._DIMMED)
@@ -246,7 +246,7 @@ class LightSwitch(_SceneChange):
         elif second:
             engine.set_light(1, None)
         else:
-            engine.set_light(1, LightDraw(self._direction, np.full(3, self._DIFFUSE), specular=0.0, shadows=False))
+            engine.set_light(1, LightSample(self._direction, np.full(3, self._DIFFUSE), specular=0.0, shadows=False))
 
 
 class PassingHand:
@@ -347,7 +347,7 @@ class GoalChange:
     goal_m: FloatArray
 
 
-def draw_goal_change(world: World, sample: EpisodeDraw, ik: DifferentialIk) -> GoalChange:
+def draw_goal_change(world: World, sample: EpisodeSample, ik: DifferentialIk) -> GoalChange:
     """When and where to the goal moves: as far as a start is from its goal, and worth going to from the start."""
     rng = generator(sample.seed, "move_goal")
     task, part = sample.task, world.episode_of(sample.task)

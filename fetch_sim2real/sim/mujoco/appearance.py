@@ -10,9 +10,9 @@ import numpy as np
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.sim.engine import VisualShape
 from fetch_sim2real.sim.mujoco.scene import DISTRACTORS, FLOOR, LIGHTS, PASSERS, TABLE, WALL, object_body
-from fetch_sim2real.sim.randomization.appearance import LightDraw, LooksDraw
-from fetch_sim2real.sim.randomization.distractors import DistractorDraw
-from fetch_sim2real.sim.randomization.textures import SurfaceDraw, texture_pixels
+from fetch_sim2real.sim.randomization.appearance import AppearanceSample, LightSample
+from fetch_sim2real.sim.randomization.distractors import DistractorSample
+from fetch_sim2real.sim.randomization.textures import SurfaceSample, texture_pixels
 from fetch_sim2real.types import FloatArray
 
 _GEOM_TYPES: Final = {
@@ -35,9 +35,9 @@ class Appearance:
         own = {model.geom(name).id for name in (FLOOR, TABLE, WALL, *DISTRACTORS, *PASSERS, *map(object_body, objects))}
         self._links = np.array([geom for geom in range(model.ngeom) if geom not in own])
         self._link_rgb: FloatArray = model.geom_rgba[self._links, :3].astype(np.float64)
-        self._draw: LooksDraw | None = None
+        self._draw: AppearanceSample | None = None
 
-    def apply(self, draw: LooksDraw, table_height_m: float) -> None:
+    def apply(self, draw: AppearanceSample, table_height_m: float) -> None:
         """Everything but textures."""
         model, self._draw = self._model, draw
         for name, rgb in draw.object_rgb.items():
@@ -74,7 +74,7 @@ class Appearance:
         for name, is_visible in zip(DISTRACTORS, visible, strict=False):
             self._model.geom_rgba[self._model.geom(name).id, 3] = 1.0 if is_visible else 0.0
 
-    def set_light(self, index: int, light: LightDraw | None) -> None:
+    def set_light(self, index: int, light: LightSample | None) -> None:
         """Switch a light to ``light``, None: off."""
         number = self._model.light(LIGHTS[index]).id
         self._model.light_active[number] = False
@@ -92,7 +92,7 @@ class Appearance:
         model.geom_quat[geom] = shape.quaternion_wxyz
         model.geom_rgba[geom] = [*shape.rgb, 1.0]
 
-    def _apply_light(self, light: int, draw: LightDraw) -> None:
+    def _apply_light(self, light: int, draw: LightSample) -> None:
         model = self._model
         model.light_active[light] = True
         direction = draw.direction / np.linalg.norm(draw.direction)
@@ -112,14 +112,14 @@ class Appearance:
         model.geom_size[geom] = {"cylinder": [a, c, 0.0], "capsule": [a, c - a, 0.0]}.get(shape, [a, b, c])
         model.geom_rbound[geom] = np.linalg.norm(half_extent_m)
 
-    def _apply_distractor(self, geom: int, draw: DistractorDraw, table_height_m: float) -> None:
+    def _apply_distractor(self, geom: int, draw: DistractorSample, table_height_m: float) -> None:
         model = self._model
         self._apply_shape(geom, draw.shape, draw.half_extent_m)
         model.geom_pos[geom] = [*draw.xy_m, table_height_m + draw.half_extent_m[2]]
         model.geom_quat[geom] = [np.cos(draw.yaw_rad / 2), 0.0, 0.0, np.sin(draw.yaw_rad / 2)]
         model.geom_rgba[geom] = [*draw.rgb, 1.0]
 
-    def _paint(self, name: str, draw: SurfaceDraw) -> int:
+    def _paint(self, name: str, draw: SurfaceSample) -> int:
         model = self._model
         material = model.mat(name).id
         texture = int(model.tex(name).id)

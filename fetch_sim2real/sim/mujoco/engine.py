@@ -19,8 +19,8 @@ from fetch_sim2real.sim.mujoco.frames import RenderThread
 from fetch_sim2real.sim.mujoco.model_edit import apply_dynamics, place_cameras
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
 from fetch_sim2real.sim.mujoco.scene import CAMERA, object_body, object_joint, scene_spec
-from fetch_sim2real.sim.randomization.appearance import LightDraw
-from fetch_sim2real.sim.randomization.sample import EpisodeDraw, ObjectSample
+from fetch_sim2real.sim.randomization.appearance import LightSample
+from fetch_sim2real.sim.randomization.sample import EpisodeSample, ObjectSample
 from fetch_sim2real.types import FloatArray
 
 T = TypeVar("T")
@@ -71,14 +71,14 @@ class MujocoEngine:
 
     # -- episodes and time ---------------------------------------------------------------------------------------
 
-    def reset(self, sample: EpisodeDraw) -> None:
+    def reset(self, sample: EpisodeSample) -> None:
         """See Engine."""
         if self._pictures is not None:
             self._pictures.open()
         apply_dynamics(self.model, self.data, sample)
         place_cameras(self.model, Pose(sample.camera.position_m, sample.camera.rotation))
         self.model.cam_fovy[self.model.camera(CAMERA).id] = sample.camera.vertical_fov_deg
-        self._appearance.apply(sample.looks, sample.dynamics.table_height_m)
+        self._appearance.apply(sample.appearance, sample.dynamics.table_height_m)
         self._textures_version += 1
         if self._pictures is not None:
             self._pictures.upload_textures(self._appearance.paint_textures())
@@ -186,7 +186,7 @@ class MujocoEngine:
         self._finish_pictures()
         place_cameras(self.model, base_T_camera)
 
-    def set_light(self, index: int, light: LightDraw | None) -> None:
+    def set_light(self, index: int, light: LightSample | None) -> None:
         """See Engine."""
         self._finish_pictures()
         self._appearance.set_light(index, light)

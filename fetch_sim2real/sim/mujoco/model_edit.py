@@ -9,8 +9,8 @@ from fetch_sim2real.arm.mjcf import source_of
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.mujoco.scene import CAMERA, DEPTH_CAMERA, TABLE, object_body, object_joint
-from fetch_sim2real.sim.randomization.sample import DynamicsDraw, EpisodeDraw, ObjectPhysics
-from fetch_sim2real.sim.sensors.depth_sensor import COLOR_T_DEPTH
+from fetch_sim2real.sim.randomization.sample import DynamicsSample, EpisodeSample, ObjectPhysics
+from fetch_sim2real.sim.sensors.depth_camera import COLOR_T_DEPTH
 from fetch_sim2real.types import FloatArray
 
 # MuJoCo's cameras look along -z with y up, optical frames along +z with y down.
@@ -29,7 +29,7 @@ def _place_camera(model: mujoco.MjModel, name: str, base_T_optical: Pose) -> Non
     mujoco.mju_mat2Quat(model.cam_quat[camera], (base_T_optical.rotation @ _OPTICAL_TO_MUJOCO).ravel())
 
 
-def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, sample: EpisodeDraw) -> None:
+def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, sample: EpisodeSample) -> None:
     """Write servos, table height, and the objects' shape, mass and contact.
 
     ``data`` is scratch: it has to be reset after.
@@ -43,7 +43,7 @@ def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, sample: EpisodeDr
     mujoco.mj_setConst(model, data)
 
 
-def _apply_robot(model: mujoco.MjModel, draw: DynamicsDraw) -> None:
+def _apply_robot(model: mujoco.MjModel, draw: DynamicsSample) -> None:
     gains = source_of(ARM).gains
     for i, name in enumerate(ARM.joint_names):
         servo, dof = model.actuator(name).id, model.joint(name).dofadr[0]

@@ -11,7 +11,7 @@ from fetch_sim2real.arm.mjcf import WORLD_CONAFFINITY, WORLD_CONTYPE, arm_model
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.sim.randomization.distractors import MAX_DISTRACTORS
 from fetch_sim2real.sim.randomization.textures import TEXTURE_SIZE
-from fetch_sim2real.sim.sensors.depth_sensor import VERTICAL_FOV_DEG
+from fetch_sim2real.sim.sensors.depth_camera import VERTICAL_FOV_DEG
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import ObjectConfig
 from fetch_sim2real.timing import PHYSICS_STEP_S

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from fetch_sim2real.common.ranges import Range, Share, Varies, Vector3, draw3, rgb_of
 from fetch_sim2real.common.schema import Record
-from fetch_sim2real.sim.randomization.distractors import DistractorDraw
-from fetch_sim2real.sim.randomization.textures import SurfaceDraw, SurfacePart, draw_surface
+from fetch_sim2real.sim.randomization.distractors import DistractorSample
+from fetch_sim2real.sim.randomization.textures import SurfaceConfig, SurfaceSample, draw_surface
 from fetch_sim2real.types import FloatArray
 
 # The robot's links, the fixed ones included, in the model's order; more than it has.
@@ -20,14 +20,14 @@ MAX_LINKS = 24
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class WallPart(SurfacePart):
+class WallConfig(SurfaceConfig):
     """A wall ``distance_m`` to the right of the robot, along -y; there in ``probability`` of the episodes."""
 
     probability: Probability
     distance_m: Annotated[Range, Varies(0.62, 4.0)]
 
 
-class LightPart(Record):
+class LightConfig(Record):
     """One or two directional lights and ambient light.
 
     ``tint`` is the saturation of each light's colour, its hue is drawn. A second light is there in
@@ -45,7 +45,7 @@ class LightPart(Record):
     second_diffuse: Share
 
 
-class LinksPart(Record):
+class LinksConfig(Record):
     """Colour of the robot's links: a factor on each one's own, then mixed with any colour by ``tint``."""
 
     brightness: Annotated[Range, Varies(0.0, 3.0)]
@@ -53,7 +53,7 @@ class LinksPart(Record):
 
 
 @dataclass(frozen=True)
-class LightDraw:
+class LightSample:
     """A directional light: direction (3,), colour (3,) times intensity."""
 
     direction: FloatArray
@@ -63,43 +63,43 @@ class LightDraw:
 
 
 @dataclass(frozen=True)
-class LooksDraw:
+class AppearanceSample:
     """Colours (3,) in 0..1, those of objects by name. ``wall_distance_m`` is None where there is no wall.
 
     A robot's link of colour c gets (c * brightness) (1 - tint) + color * tint, with its row of ``link_brightness``
     (MAX_LINKS,), ``link_tint`` (MAX_LINKS,) and ``link_color`` (MAX_LINKS, 3).
     """
 
-    table: SurfaceDraw
-    floor: SurfaceDraw
-    wall: SurfaceDraw
+    table: SurfaceSample
+    floor: SurfaceSample
+    wall: SurfaceSample
     wall_distance_m: float | None
     object_rgb: Mapping[str, FloatArray]
     link_brightness: FloatArray
     link_tint: FloatArray
     link_color: FloatArray
     ambient: FloatArray
-    lights: tuple[LightDraw, ...]
-    distractors: tuple[DistractorDraw, ...]
+    lights: tuple[LightSample, ...]
+    distractors: tuple[DistractorSample, ...]
 
 
-def draw_looks(
-    table: SurfacePart,
-    floor: SurfacePart,
-    wall: WallPart,
-    links: LinksPart,
-    light: LightPart,
+def draw_appearance(
+    table: SurfaceConfig,
+    floor: SurfaceConfig,
+    wall: WallConfig,
+    links: LinksConfig,
+    light: LightConfig,
     main_object: tuple[str, tuple[Range, Range, Range]],
     other_objects_rgb: Mapping[str, FloatArray],
-    distractors: tuple[DistractorDraw, ...],
+    distractors: tuple[DistractorSample, ...],
     rng: np.random.Generator,
-) -> LooksDraw:
+) -> AppearanceSample:
     """Return an episode's appearance. ``main_object`` is the name and colour (HSV) of the object that the task is
     about; the colours of the others are drawn already.
     """
     with_wall = rng.random() < wall.probability
     distance = wall.distance_m.draw(rng)
-    return LooksDraw(
+    return AppearanceSample(
         table=draw_surface(table, rng),
         floor=draw_surface(floor, rng),
         wall=draw_surface(wall, rng),
@@ -115,19 +115,19 @@ def draw_looks(
     )
 
 
-def _draw_lights(part: LightPart, rng: np.random.Generator) -> tuple[LightDraw, ...]:
+def _draw_lights(part: LightConfig, rng: np.random.Generator) -> tuple[LightSample, ...]:
     shadows, second, second_shadows = rng.random(3) < [
         part.shadow_probability,
         part.second_probability,
         part.second_shadow_probability,
     ]
-    main = LightDraw(
+    main = LightSample(
         direction=draw3(part.direction, rng),
         diffuse=part.diffuse.draw(rng) * _draw_tint(part, rng),
         specular=part.specular.draw(rng),
         shadows=bool(shadows),
     )
-    other = LightDraw(
+    other = LightSample(
         direction=draw3(part.direction, rng),
         diffuse=part.second_diffuse.draw(rng) * _draw_tint(part, rng),
         specular=part.specular.draw(rng),
@@ -136,7 +136,7 @@ def _draw_lights(part: LightPart, rng: np.random.Generator) -> tuple[LightDraw, 
     return (main, other) if second else (main,)
 
 
-def _draw_tint(part: LightPart, rng: np.random.Generator) -> FloatArray:
+def _draw_tint(part: LightConfig, rng: np.random.Generator) -> FloatArray:
     """Colour (3,) of a light, its mean 1."""
     color = rgb_of(np.array([rng.uniform(0.0, 360.0), part.tint.draw(rng), 1.0]))
     return color / color.mean()

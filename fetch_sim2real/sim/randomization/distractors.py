@@ -21,7 +21,7 @@ _VIEW_LENGTH_M: Final = 0.20
 _VIEW_CLEARANCE_M: Final = 0.04
 
 
-class DistractorsPart(Record):
+class DistractorsConfig(Record):
     """``count`` things with half sizes ``half_size_m``, in ``x_m`` x ``y_m``, off the block and its way.
 
     Their hue is at least ``hue_gap_deg`` outside the block's range: that is how the block is told from them.
@@ -54,7 +54,7 @@ class DistractorsPart(Record):
 
 
 @dataclass(frozen=True)
-class DistractorDraw:
+class DistractorSample:
     """``half_extent_m`` (3,) along its own axes, ``xy_m`` (2,) in base_link; it stands on the table."""
 
     shape: str
@@ -77,7 +77,7 @@ class Corridor:
     end_xy_m: FloatArray
     clearance_m: float
 
-    def is_clear_of(self, distractor: DistractorDraw) -> bool:
+    def is_clear_of(self, distractor: DistractorSample) -> bool:
         along = self.end_xy_m - self.start_xy_m
         length2 = float(along @ along)
         share = np.clip((distractor.xy_m - self.start_xy_m) @ along / length2, 0.0, 1.0) if length2 > 0.0 else 0.0
@@ -95,11 +95,11 @@ def corridors(
 
 
 def draw_distractors(
-    part: DistractorsPart, hues_deg: Sequence[Range], keep_clear: Sequence[Corridor], rng: np.random.Generator
-) -> tuple[DistractorDraw, ...]:
+    part: DistractorsConfig, hues_deg: Sequence[Range], keep_clear: Sequence[Corridor], rng: np.random.Generator
+) -> tuple[DistractorSample, ...]:
     """Return as many as drawn, fewer where there is no room. ``hues_deg`` are those of the task's objects."""
     low, high = part.count
-    drawn: list[DistractorDraw] = []
+    drawn: list[DistractorSample] = []
     for _ in range(int(rng.integers(low, high + 1))):
         for _ in range(_MAX_TRIES):
             distractor, hue_deg = _draw_one(part, hues_deg[0], rng)
@@ -119,8 +119,8 @@ def _is_other_hue(hue_deg: float, taken_deg: Range, gap_deg: float) -> bool:
 
 
 def _draw_one(
-    part: DistractorsPart, block_hue_deg: Range, rng: np.random.Generator
-) -> tuple[DistractorDraw, float]:
+    part: DistractorsConfig, block_hue_deg: Range, rng: np.random.Generator
+) -> tuple[DistractorSample, float]:
     """Return a distractor and its hue [deg]."""
     a, b, c = (part.half_size_m.draw(rng) for _ in range(3))
     shape = part.shapes[int(rng.random() * len(part.shapes))]
@@ -132,7 +132,7 @@ def _draw_one(
         "ellipsoid": [a, b, c],
     }[shape]
     hue = rng.uniform(block_hue_deg.high + part.hue_gap_deg, block_hue_deg.low - part.hue_gap_deg + 360.0)
-    distractor = DistractorDraw(
+    distractor = DistractorSample(
         shape=shape,
         half_extent_m=np.array(half_extent),
         xy_m=np.array([part.x_m.draw(rng), part.y_m.draw(rng)]),

@@ -13,17 +13,17 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.ranges import draw3, rgb_of
 from fetch_sim2real.perception.camera import CameraModel, camera_rotation
-from fetch_sim2real.sim.randomization.appearance import LooksDraw, draw_looks
+from fetch_sim2real.sim.randomization.appearance import AppearanceSample, draw_appearance
 from fetch_sim2real.sim.randomization.distractors import Corridor, corridors, draw_distractors
 from fetch_sim2real.sim.randomization.start import draw_move, draw_start
-from fetch_sim2real.sim.sensors.rgbd import SensorDraw, draw_sensor
+from fetch_sim2real.sim.sensors.rgbd import SensorSample, draw_sensor
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import ObjectConfig, Task
 from fetch_sim2real.types import FloatArray
 
 
 @dataclass(frozen=True)
-class CameraDraw:
+class CameraSample:
     """The true camera: position (3,) [m] and rotation (3, 3) of the optical frame in base_link, vertical FOV [deg]."""
 
     position_m: FloatArray
@@ -62,7 +62,7 @@ class ObjectSample:
 
 
 @dataclass(frozen=True)
-class DynamicsDraw:
+class DynamicsSample:
     """Servo parameters and the table's height; factors and offsets per arm joint (n,)."""
 
     stiffness_factor: FloatArray
@@ -73,7 +73,7 @@ class DynamicsDraw:
 
 
 @dataclass(frozen=True)
-class EncoderDraw:
+class EncoderSample:
     """What joint encoders add: steps of position [rad], sigmas of position [rad] and velocity [rad/s], noise's seed."""
 
     step_rad: float
@@ -83,7 +83,7 @@ class EncoderDraw:
 
 
 @dataclass(frozen=True)
-class EpisodeDraw:
+class EpisodeSample:
     """One episode: starts, goal, the true world, delays, and when and where the object would be moved.
 
     ``goal_m`` (3,) is in the task's goal frame. ``jitter_seed`` decides how much each frame is off by, up to
@@ -95,16 +95,16 @@ class EpisodeDraw:
     arm_start_rad: FloatArray
     objects: Mapping[str, ObjectSample]
     goal_m: FloatArray
-    camera: CameraDraw
-    looks: LooksDraw
-    sensor: SensorDraw
-    dynamics: DynamicsDraw
+    camera: CameraSample
+    appearance: AppearanceSample
+    sensor: SensorSample
+    dynamics: DynamicsSample
     camera_latency_s: float
     command_latency_s: float
     depth_skew_s: float
     publication_jitter_s: float
     jitter_seed: int
-    encoders: EncoderDraw
+    encoders: EncoderSample
     move_at_s: float
     move_to_xy_m: FloatArray
 
@@ -119,12 +119,12 @@ class EpisodeDraw:
         return {name: each.position_m for name, each in self.objects.items()}
 
 
-def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> EpisodeDraw:
+def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> EpisodeSample:
     """Everything that ``seed`` decides for ``task`` in ``world``; the same seed always gives the same episode.
 
     Each section has a generator of its own, so that a change in one does not shift the others.
     """
-    geometry, looks, sensor, camera, dynamics, timing, distractors, shape, encoders, instants, further = (
+    geometry, appearance, sensor, camera, dynamics, timing, distractors, shape, encoders, instants, further = (
         np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(11)
     )
     configs, main = world.objects_of(task), task.main_body
@@ -150,7 +150,7 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
     shaped = {main: _shaped(configs[main], unshaped[main], shape)}
     shaped |= {name: _shaped(config, unshaped[name], further) for name, config in others.items()}
     object_rgb = {name: rgb_of(draw3(config.color_hsv, further)) for name, config in others.items()}
-    return EpisodeDraw(
+    return EpisodeSample(
         seed=seed,
         task=task,
         arm_start_rad=start.arm_rad,
@@ -164,7 +164,7 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
         },
         goal_m=start.goal_m,
         camera=_draw_camera(world, camera),
-        looks=draw_looks(
+        appearance=draw_appearance(
             world.table,
             world.floor,
             world.wall,
@@ -173,7 +173,7 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
             (main, configs[main].color_hsv),
             object_rgb,
             things,
-            looks,
+            appearance,
         ),
         sensor=draw_sensor(world.sensor, sensor),
         dynamics=dynamics_draw,
@@ -188,13 +188,13 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
     )
 
 
-def _draw_camera(world: World, rng: np.random.Generator) -> CameraDraw:
+def _draw_camera(world: World, rng: np.random.Generator) -> CameraSample:
     part, mount = world.camera, world.workcell.camera
     believed = camera_rotation(np.array(mount.position_m), np.array(mount.look_at_m))
     position = np.array(mount.position_m) + draw3(part.position_error_m, rng)
     angles = np.deg2rad(draw3(part.rotation_error_deg, rng))
     fov = part.vertical_fov_deg + part.fov_error_deg.draw(rng)
-    return CameraDraw(position, believed @ small_rotation(angles), fov)
+    return CameraSample(position, believed @ small_rotation(angles), fov)
 
 
 def small_rotation(angles_rad: FloatArray) -> FloatArray:
@@ -223,7 +223,7 @@ def ground_to_keep_clear(
 
 def _draw_dynamics(
     world: World, main: ObjectConfig, rng: np.random.Generator
-) -> tuple[DynamicsDraw, ObjectPhysics]:
+) -> tuple[DynamicsSample, ObjectPhysics]:
     """Return the robot's and the table's dynamics, and those of the main object, which are drawn among them."""
     robot = world.robot
     per_joint = range(len(ARM.joint_names))
@@ -233,7 +233,7 @@ def _draw_dynamics(
     table_height_m = world.workcell.table.height_m.draw(rng)
     physics = _draw_physics(main, rng)
     armature = np.array([robot.joint_armature_factor.draw(rng) for _ in per_joint])
-    return DynamicsDraw(stiffness, damping, armature, offset_rad, table_height_m), physics
+    return DynamicsSample(stiffness, damping, armature, offset_rad, table_height_m), physics
 
 
 def _draw_physics(config: ObjectConfig, rng: np.random.Generator) -> ObjectPhysics:
@@ -258,9 +258,9 @@ def _shaped(config: ObjectConfig, physics: ObjectPhysics, rng: np.random.Generat
     return replace(physics, shape=chosen)
 
 
-def _draw_encoders(world: World, rng: np.random.Generator) -> EncoderDraw:
+def _draw_encoders(world: World, rng: np.random.Generator) -> EncoderSample:
     robot = world.robot
-    return EncoderDraw(
+    return EncoderSample(
         step_rad=math.radians(robot.encoder_step_deg.draw(rng)),
         noise_rad=math.radians(robot.encoder_noise_deg.draw(rng)),
         velocity_noise_rad_s=math.radians(robot.velocity_noise_deg_s.draw(rng)),

@@ -115,7 +115,7 @@ FAMILIES: Final[Mapping[str, Callable[[np.random.Generator], _Mix]]] = {
 }
 
 
-class SurfacePart(Record):
+class SurfaceConfig(Record):
     """How a surface looks: one of ``families`` or of the PNG files in ``images``, each as likely as another.
 
     A pattern mixes two colours from ``color_hsv``, the second brought to the first by 1 - ``contrast``. ``tile_m`` is
@@ -144,14 +144,14 @@ class SurfacePart(Record):
         return images
 
     @model_validator(mode="after")
-    def _some_choice(self) -> SurfacePart:
+    def _some_choice(self) -> SurfaceConfig:
         if not self.families and not self.images:
             raise ValueError(f"no texture to choose from; name images, or families: {', '.join(FAMILIES)}")
         return self
 
 
 @dataclass(frozen=True)
-class SurfaceDraw:
+class SurfaceSample:
     """One surface's texture: a family's name or an image's path, two colours (3,) in 0..1, tile size and seed."""
 
     texture: str | Path
@@ -161,15 +161,15 @@ class SurfaceDraw:
     seed: int
 
 
-def draw_surface(part: SurfacePart, rng: np.random.Generator) -> SurfaceDraw:
+def draw_surface(part: SurfaceConfig, rng: np.random.Generator) -> SurfaceSample:
     first, other = rgb_of(draw3(part.color_hsv, rng)), rgb_of(draw3(part.color_hsv, rng))
     second = first + part.contrast.draw(rng) * (other - first)
     choices: tuple[str | Path, ...] = (*part.families, *part.images)
     chosen = choices[int(rng.random() * len(choices))]
-    return SurfaceDraw(chosen, first, second, part.tile_m.draw(rng), int(rng.integers(2**31)))
+    return SurfaceSample(chosen, first, second, part.tile_m.draw(rng), int(rng.integers(2**31)))
 
 
-def texture_pixels(draw: SurfaceDraw) -> NDArray[np.uint8]:
+def texture_pixels(draw: SurfaceSample) -> NDArray[np.uint8]:
     """The texture (TEXTURE_SIZE, TEXTURE_SIZE, 3)."""
     if isinstance(draw.texture, Path):
         return _image(draw.texture)

@@ -1,17 +1,136 @@
-"""The camera in time: takes colour, and depth a little earlier or later, and hands frames out when they come."""
+"""The camera in time: when frames are taken and come, which are lost or late, and handing them out.
+
+Colour is taken once in a control period, depth a little earlier or later; both are the engine's affair only once the
+picture is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from typing import Final
 
-from fetch_sim2real.sim.disturbances.conditions import NO_FAULTS, Faults
-from fetch_sim2real.sim.disturbances.faults import FrameFaults
+import numpy as np
+from numpy.typing import NDArray
+
+from fetch_sim2real.sim.disturbances.conditions import NO_FAULTS, Faults, generator
 from fetch_sim2real.sim.engine import Truth
-from fetch_sim2real.sim.sensors.frame_times import FrameTimes
-from fetch_sim2real.sim.steps import stamp_of_step
+from fetch_sim2real.sim.randomization.sample import EpisodeSample
+from fetch_sim2real.sim.steps import stamp_of_step, steps_of
+from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, RgbdFrame
+
+# A camera that freezes does so for this many frames, at least and at most.
+_FREEZE_FRAMES: Final = (3, 10)
+# Nine minutes, more than any episode that is evaluated.
+_FRAMES: Final = 2**14
+# The least time between two publications.
+_LEAST_STEPS: Final = JOINT_STATE_EVERY_STEPS
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """Instants of one episode. A frame's stamp is the instant of its colour.
+
+    Depth is taken ``depth_steps`` after colour, before it if negative, by less than a control period. A frame comes
+    ``latency_steps`` after its colour, give or take its entry of ``jitter_steps`` (frames,), which starts anew where it
+    is over, and never sooner than ``least_steps`` after it.
+    """
+
+    first_step: int
+    latency_steps: int
+    depth_steps: int
+    jitter_steps: tuple[int, ...]
+    least_steps: int = 0
+
+    def color_step(self, index: int) -> int:
+        """When the frame's colour is taken."""
+        return self.first_step + index * PHYSICS_STEPS_PER_PERIOD
+
+    def depth_step(self, index: int) -> int:
+        """When its depth is taken. Never before the episode: the first one may be less skewed than the others."""
+        return max(self.first_step, self.color_step(index) + self.depth_steps)
+
+    def publication_step(self, index: int) -> int:
+        """When it comes, which is not before all of it is taken."""
+        late_steps = self.latency_steps + self.jitter_steps[index % len(self.jitter_steps)]
+        return self.color_step(index) + max(late_steps, self.depth_steps, self.least_steps)
+
+
+def frame_times(draw: EpisodeSample, first_step: int, end_step: int, least_steps: int = 0) -> FrameTimes:
+    """Those of the episode ``draw`` between two physics steps; no frame comes before ``least_steps`` are over."""
+    amplitude, jitter = steps_of(draw.publication_jitter_s), (0,)
+    if amplitude > 0:
+        frames = (end_step - first_step) // PHYSICS_STEPS_PER_PERIOD + 1
+        rng = np.random.default_rng(draw.jitter_seed)
+        jitter = tuple(rng.integers(-amplitude, amplitude, frames, endpoint=True).tolist())
+    latency_steps = max(0, steps_of(draw.camera_latency_s))
+    return FrameTimes(first_step, latency_steps, steps_of(draw.depth_skew_s), jitter, least_steps)
+
+
+class FrameFaults:
+    """An episode's instants of frames with faults: some come later, some never, some repeat an old picture."""
+
+    def __init__(self, seed: int, faults: Faults, times: FrameTimes, count: int = _FRAMES) -> None:
+        """For the first ``count`` frames; those after them have no faults."""
+        self._times = times
+        self._lost = _lost(seed, faults.drop_share, count)
+        self._repeated = _repeated(seed, faults.freeze_share, count)
+        self._steps = _late(seed, faults.jitter_ms * 1e-3, times, count) if faults.jitter_ms else None
+
+    def is_lost(self, index: int) -> bool:
+        """Whether frame ``index`` never comes."""
+        return self._lost is not None and index < len(self._lost) and bool(self._lost[index])
+
+    def is_repeated(self, index: int) -> bool:
+        """Whether frame ``index`` shows the picture of the one before."""
+        return self._repeated is not None and index < len(self._repeated) and bool(self._repeated[index])
+
+    def next_index(self, index: int) -> int:
+        """The first frame from ``index`` on that comes."""
+        while self.is_lost(index):
+            index += 1
+        return index
+
+    def publication_step(self, index: int) -> int:
+        """When frame ``index`` is published, if it is."""
+        if self._steps is None or index >= len(self._steps):
+            return self._times.publication_step(index)
+        return int(self._steps[index])
+
+
+def _late(seed: int, jitter_s: float, times: FrameTimes, count: int) -> NDArray[np.int64]:
+    extra = np.rint(generator(seed, "jitter_ms").uniform(0.0, jitter_s, count) / PHYSICS_STEP_S).astype(np.int64)
+    steps = np.array([times.publication_step(index) for index in range(count)]) + extra
+    # Frames do not overtake each other: one that is late holds up those behind it.
+    spacing = np.arange(count) * _LEAST_STEPS
+    return np.maximum.accumulate(steps - spacing) + spacing
+
+
+def _lost(seed: int, share: float, count: int) -> NDArray[np.bool_] | None:
+    if not share:
+        return None
+    lost = generator(seed, "drop_share").random(count) < share
+    # The driver's watchdog starts with the first frame.
+    lost[0] = False
+    return lost
+
+
+def _repeated(seed: int, share: float, count: int) -> NDArray[np.bool_] | None:
+    if not share:
+        return None
+    rng = generator(seed, "freeze_share")
+    least, most = _FREEZE_FRAMES
+    # A live frame starts a freeze with this probability, so that in the long run ``share`` of them is frozen.
+    start = share / ((1.0 - share) * 0.5 * (least + most))
+    repeated = np.zeros(count, np.bool_)
+    index = 1
+    while index < count:
+        length = int(rng.integers(least, most + 1)) if rng.random() < start else 0
+        repeated[index : index + length] = True
+        index += length + 1
+    return repeated
 
 
 @dataclass(frozen=True)
@@ -41,7 +160,7 @@ class Captured:
     render_started_s: float = 0.0
 
 
-class Shutter:
+class CameraTiming:
     """One episode's camera in time. With ``picture_every`` n only every n-th frame has a picture, without a
     ``take_picture`` none has."""
 

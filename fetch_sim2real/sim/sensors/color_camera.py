@@ -19,7 +19,7 @@ from fetch_sim2real.types import FloatArray
 _VIGNETTING_AT: Final = 0.39
 
 
-class ColorPart(Record):
+class ColorConfig(Record):
     """Ranges of a colour camera's settings and errors.
 
     ``white_balance`` are factors on red and blue; noise is the sigma at white of a 424x240 picture's pixels, 0..1,
@@ -36,8 +36,8 @@ class ColorPart(Record):
 
 
 @dataclass(frozen=True)
-class ColorDraw:
-    """One episode's settings, in the units of ``ColorPart``."""
+class ColorSample:
+    """One episode's settings, in the units of ``ColorConfig``."""
 
     exposure: float
     gamma: float
@@ -51,7 +51,7 @@ class ColorDraw:
 class ColorCamera:
     """One episode's colour camera; ``rng`` gives the noise, frame by frame."""
 
-    def __init__(self, draw: ColorDraw, camera: CameraModel, rng: np.random.Generator) -> None:
+    def __init__(self, draw: ColorSample, camera: CameraModel, rng: np.random.Generator) -> None:
         self._rng = rng
         scale = camera.fx / REFERENCE_FOCAL_PX
         self._blur_px = draw.blur_px * scale
@@ -77,7 +77,7 @@ class ColorCamera:
         return np.asarray(image, dtype=np.uint8)
 
 
-def _tone_curves(draw: ColorDraw) -> NDArray[np.uint8] | None:
+def _tone_curves(draw: ColorSample) -> NDArray[np.uint8] | None:
     """Exposure, white balance and gamma as a table (1, 256, 3); None if they change nothing."""
     red, blue = draw.white_balance
     if draw.exposure == draw.gamma == red == blue == 1.0:

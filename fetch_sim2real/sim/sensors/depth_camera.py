@@ -3,6 +3,10 @@
 Errors are made where such a camera makes them, in disparity: noise and steps that grow with the square of the
 distance, shadows beside near objects, edges that wander or fly, holes in dark and in glaring places, and a picture
 that does not lie exactly on the colour picture.
+
+The sensor stands beside the colour camera, as far apart in a D435's housing as the numbers here say. Where pictures go
+through a software device, depth is rendered from there and the SDK aligns it to colour, as it does with a camera's.
+Everywhere else it is rendered from the colour camera's place, which is what alignment aims at.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.common.ranges import Range, Share, Varies
 from fetch_sim2real.common.schema import Record
-from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.sim.sensors.noise import REFERENCE_FOCAL_PX, NoiseField
 
 # Beyond this a D435's depth is of no use on a table top: reported as a hole.
@@ -34,9 +38,28 @@ _EDGE_JITTER_CELL_PX: Final = 4.0
 # Share of the noise's variance that stays from frame to frame.
 _FIXED_SHARE: Final = 0.5
 _NEVER: Final = -1e9
+_TURN_RAD: Final = np.deg2rad(0.3)  # no two sensors are mounted parallel
+# Where it is in the colour camera's optical frame: to its right, seen from behind.
+COLOR_T_DEPTH: Final = Pose(
+    np.array([0.015, 0.0003, -0.0004]),
+    np.array(
+        [
+            [np.cos(_TURN_RAD), 0.0, np.sin(_TURN_RAD)],
+            [0.0, 1.0, 0.0],
+            [-np.sin(_TURN_RAD), 0.0, np.cos(_TURN_RAD)],
+        ]
+    ),
+)
+# 87 degrees wide at 16:9, so wider than colour: seen from there, each of its pixels covers more than one.
+VERTICAL_FOV_DEG: Final = 56.5
 
 
-class DepthPart(Record):
+def depth_sensor_model(width: int, height: int) -> CameraModel:
+    """Its intrinsics for pictures of ``width`` x ``height``."""
+    return CameraModel.from_fovy(width, height, float(np.deg2rad(VERTICAL_FOV_DEG)))
+
+
+class DepthConfig(Record):
     """Ranges of a stereo camera's errors. Levels are brightness, 0..1, of the scene before exposure.
 
     Disparities in pixels of a 424 pixels wide depth picture; other ``_px`` in those of a 424x240 colour picture,
@@ -61,8 +84,8 @@ class DepthPart(Record):
 
 
 @dataclass(frozen=True)
-class DepthDraw:
-    """One episode's errors, in the units of ``DepthPart``."""
+class DepthSample:
+    """One episode's errors, in the units of ``DepthConfig``."""
 
     noise_px: float
     noise_size_px: float
@@ -82,7 +105,7 @@ class DepthDraw:
 class DepthCamera:
     """One episode's depth camera. ``rng`` decides what stays in the episode and then, frame by frame, the rest."""
 
-    def __init__(self, draw: DepthDraw, camera: CameraModel, rng: np.random.Generator) -> None:
+    def __init__(self, draw: DepthSample, camera: CameraModel, rng: np.random.Generator) -> None:
         self._draw = draw
         self._rng = rng
         self._px_per_reference_px = camera.fx / REFERENCE_FOCAL_PX
@@ -154,7 +177,7 @@ class DepthCamera:
         return row * camera.width + column
 
 
-def _hole_thresholds(draw: DepthDraw) -> NDArray[np.float32]:
+def _hole_thresholds(draw: DepthSample) -> NDArray[np.float32]:
     """Per grey level (256,): noise of unit variance below this is a hole."""
     level = np.arange(256) / 255.0
     share = np.full(256, draw.hole_share)

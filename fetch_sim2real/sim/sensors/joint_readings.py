@@ -8,7 +8,7 @@ import numpy as np
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.sim.engine import JointState
-from fetch_sim2real.sim.randomization.sample import EncoderDraw
+from fetch_sim2real.sim.randomization.sample import EncoderSample
 from fetch_sim2real.sim.steps import stamp_of_step
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS
 from fetch_sim2real.types import FloatArray, JointSample
@@ -25,7 +25,7 @@ class JointReadings:
     """
 
     def __init__(
-        self, zero_error_rad: FloatArray, encoders: EncoderDraw, first_step: int
+        self, zero_error_rad: FloatArray, encoders: EncoderSample, first_step: int
     ) -> None:
         self._first_step = first_step
         self._zero_error_rad = zero_error_rad

@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 from fetch_sim2real.common.ranges import draw_all
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.sim.sensors.color_camera import ColorCamera, ColorDraw, ColorPart
-from fetch_sim2real.sim.sensors.depth_camera import DepthCamera, DepthDraw, DepthPart
+from fetch_sim2real.sim.sensors.color_camera import ColorCamera, ColorConfig, ColorSample
+from fetch_sim2real.sim.sensors.depth_camera import DepthCamera, DepthConfig, DepthSample
 
 
-class SensorPart(Record):
+class SensorConfig(Record):
     """The camera's colour and depth."""
 
-    color: ColorPart
-    depth: DepthPart
+    color: ColorConfig
+    depth: DepthConfig
 
 
 @dataclass(frozen=True)
-class SensorDraw:
+class SensorSample:
     """Colour and depth of the episode, and the seed of its random pixels."""
 
-    color: ColorDraw
-    depth: DepthDraw
+    color: ColorSample
+    depth: DepthSample
     seed: int
 
 
-def draw_sensor(part: SensorPart, rng: np.random.Generator) -> SensorDraw:
+def draw_sensor(part: SensorConfig, rng: np.random.Generator) -> SensorSample:
     seed = int(rng.integers(2**31))
-    return SensorDraw(draw_all(ColorDraw, part.color, rng), draw_all(DepthDraw, part.depth, rng), seed)
+    return SensorSample(draw_all(ColorSample, part.color, rng), draw_all(DepthSample, part.depth, rng), seed)
 
 
 class SensorModel:
@@ -41,7 +41,7 @@ class SensorModel:
     ``depth_camera`` is the depth sensor's pinhole where it is not the colour camera's.
     """
 
-    def __init__(self, draw: SensorDraw, camera: CameraModel, depth_camera: CameraModel | None = None) -> None:
+    def __init__(self, draw: SensorSample, camera: CameraModel, depth_camera: CameraModel | None = None) -> None:
         color, depth = (np.random.default_rng(child) for child in np.random.SeedSequence(draw.seed).spawn(2))
         self._color = ColorCamera(draw.color, camera, color)
         self._depth = DepthCamera(draw.depth, depth_camera or camera, depth)
