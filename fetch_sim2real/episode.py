@@ -68,11 +68,11 @@ class ClosedLoop:
 
     def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeSample:
         """EpisodeStart the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
-        draw = self.sim.reset(seed, conditions)
+        sample = self.sim.reset(seed, conditions)
         self._samples: dict[int, JointSample] = {}
         self._filter = SafetyFilter(self._settings.profile, self._scene)
         self._obey(self._filter.activate(self.sim.now_ns, self.sim.measured()))
-        return draw
+        return sample
 
     @property
     def setpoint(self) -> JointSetpoint:

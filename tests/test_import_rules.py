@@ -181,7 +181,7 @@ def test_ros_is_imported_in_the_upper_floors_and_in_nodes(package: str) -> None:
 
 
 def test_physics_is_known_to_the_engine_the_arm_and_the_expected_view_alone() -> None:
-    allowed = ("arm/", "sim/mujoco/", "calibration/expected_view.py", "cli/probes.py", "common/physics.py")
+    allowed = ("arm/", "sim/mujoco/", "calibration/expected_view.py", "common/physics.py")
     for source in sources("fetch_sim2real", *NODES):
         if not source.as_posix().removeprefix(f"{LIBRARY.as_posix()}/").startswith(allowed):
             physics = {m for m in mentioned_modules(source) if m.startswith("fetch_sim2real.common.physics")}

@@ -88,42 +88,42 @@ class Simulation:
 
     def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeSample:
         """Start the episode of ``seed`` under ``conditions``."""
-        draw = with_faults(draw_episode(self.world, self.task, seed, self.ik), conditions.faults)
-        self.engine.reset(draw)
-        self._episode = draw
+        sample = with_faults(draw_episode(self.world, self.task, seed, self.ik), conditions.faults)
+        self.engine.reset(sample)
+        self._episode = sample
         self.step = self._first_step = first_step_after(self.step)
         self._hold_distance_m = 0.0
-        self._disturbances = make_disturbances(conditions, DisturbanceContext(self.world, draw, self.engine))
-        self._goal_m = draw.goal_m
+        self._disturbances = make_disturbances(conditions, DisturbanceContext(self.world, sample, self.engine))
+        self._goal_m = sample.goal_m
         moves_goal = "move_goal" in conditions.perturb
-        self._goal_change = draw_goal_change(self.world, draw, self.ik) if moves_goal else None
+        self._goal_change = draw_goal_change(self.world, sample, self.ik) if moves_goal else None
         # Another goal has as much time as the first had: its time begins anew.
         anew = 0 if self._goal_change is None else self._goal_change.frame * PHYSICS_STEPS_PER_PERIOD
         self._end_step = self._first_step + anew + steps_of(self.episode_config.episode_s)
         self._hold_step = self._end_step - steps_of(HOLD_S)
-        self._start_arm(draw)
-        self._start_camera(draw, conditions)
-        return draw
+        self._start_arm(sample)
+        self._start_camera(sample, conditions)
+        return sample
 
-    def _start_arm(self, draw: EpisodeSample) -> None:
-        zero_error_rad = draw.dynamics.joint_offset_rad
+    def _start_arm(self, sample: EpisodeSample) -> None:
+        zero_error_rad = sample.dynamics.joint_offset_rad
         self._servos = ArmServos(
             self.true_arm_position() + zero_error_rad,
             zero_error_rad,
             self.world.robot.servo_feedforward * self.engine.velocity_lead_s(),
-            max(0, steps_of(draw.command_latency_s)),
+            max(0, steps_of(sample.command_latency_s)),
             self.measured if self.world.robot.trajectories_start_from == "measured" else None,
         )
-        self._readings = JointReadings(zero_error_rad, draw.encoders, self._first_step)
+        self._readings = JointReadings(zero_error_rad, sample.encoders, self._first_step)
         self._joint_samples = [self.measured()]
 
-    def _start_camera(self, draw: EpisodeSample, conditions: Conditions) -> None:
+    def _start_camera(self, sample: EpisodeSample, conditions: Conditions) -> None:
         if self._has_camera:
             depth_camera = depth_sensor_model(*self.camera_size) if self._separate_depth else None
-            self._sensor = SensorModel(draw.sensor, draw.camera.intrinsics(*self.camera_size), depth_camera)
-        times = frame_times(draw, self._first_step, self._end_step, steps_of(self.least_camera_latency_s))
+            self._sensor = SensorModel(sample.sensor, sample.camera.intrinsics(*self.camera_size), depth_camera)
+        times = frame_times(sample, self._first_step, self._end_step, steps_of(self.least_camera_latency_s))
         take_picture = self._take_picture if self._has_camera else None
-        self._camera = CameraTiming(times, take_picture, self._picture_every, conditions.faults, draw.seed)
+        self._camera = CameraTiming(times, take_picture, self._picture_every, conditions.faults, sample.seed)
         self._camera.take(self.step, self.engine.configuration, self.truth())
 
     def _take_picture(self, color: FloatArray, stamp_ns: int, depth: FloatArray | None = None) -> Future[Picture]:

@@ -12,29 +12,29 @@ from fetch_sim2real.sim.randomization.sample import CameraSample, EpisodeSample,
 from fetch_sim2real.types import FloatArray
 
 
-def with_faults(draw: EpisodeSample, faults: Faults) -> EpisodeSample:
+def with_faults(sample: EpisodeSample, faults: Faults) -> EpisodeSample:
     """The episode with the imperfections that stay for all of it."""
     if faults.joint_bias_deg:
-        signs = generator(draw.seed, "joint_bias_deg").choice([-1.0, 1.0], len(ARM.joint_names))
-        offset = draw.dynamics.joint_offset_rad + np.deg2rad(faults.joint_bias_deg) * signs
-        draw = replace(draw, dynamics=replace(draw.dynamics, joint_offset_rad=offset))
+        signs = generator(sample.seed, "joint_bias_deg").choice([-1.0, 1.0], len(ARM.joint_names))
+        offset = sample.dynamics.joint_offset_rad + np.deg2rad(faults.joint_bias_deg) * signs
+        sample = replace(sample, dynamics=replace(sample.dynamics, joint_offset_rad=offset))
     if faults.depth_noise_px:
-        noise = float(np.hypot(draw.sensor.depth.noise_px, faults.depth_noise_px))
-        depth = replace(draw.sensor.depth, noise_px=noise)
-        draw = replace(draw, sensor=replace(draw.sensor, depth=depth))
+        noise = float(np.hypot(sample.sensor.depth.noise_px, faults.depth_noise_px))
+        depth = replace(sample.sensor.depth, noise_px=noise)
+        sample = replace(sample, sensor=replace(sample.sensor, depth=depth))
     if faults.calibration_mm or faults.calibration_deg:
-        draw = replace(draw, camera=_displaced(draw, faults))
+        sample = replace(sample, camera=_displaced(sample, faults))
     return replace(
-        draw,
-        camera_latency_s=draw.camera_latency_s + faults.extra_latency_ms * 1e-3,
-        command_latency_s=draw.command_latency_s + faults.command_latency_ms * 1e-3,
+        sample,
+        camera_latency_s=sample.camera_latency_s + faults.extra_latency_ms * 1e-3,
+        command_latency_s=sample.command_latency_s + faults.command_latency_ms * 1e-3,
     )
 
 
-def _displaced(draw: EpisodeSample, faults: Faults) -> CameraSample:
-    shift = direction(generator(draw.seed, "calibration_mm")) * faults.calibration_mm * 1e-3
-    turn = direction(generator(draw.seed, "calibration_deg")) * np.deg2rad(faults.calibration_deg)
-    camera = draw.camera
+def _displaced(sample: EpisodeSample, faults: Faults) -> CameraSample:
+    shift = direction(generator(sample.seed, "calibration_mm")) * faults.calibration_mm * 1e-3
+    turn = direction(generator(sample.seed, "calibration_deg")) * np.deg2rad(faults.calibration_deg)
+    camera = sample.camera
     return replace(camera, position_m=camera.position_m + shift, rotation=camera.rotation @ small_rotation(turn))
 
 

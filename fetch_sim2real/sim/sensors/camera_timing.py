@@ -58,15 +58,15 @@ class FrameTimes:
         return self.color_step(index) + max(late_steps, self.depth_steps, self.least_steps)
 
 
-def frame_times(draw: EpisodeSample, first_step: int, end_step: int, least_steps: int = 0) -> FrameTimes:
-    """Those of the episode ``draw`` between two physics steps; no frame comes before ``least_steps`` are over."""
-    amplitude, jitter = steps_of(draw.publication_jitter_s), (0,)
+def frame_times(sample: EpisodeSample, first_step: int, end_step: int, least_steps: int = 0) -> FrameTimes:
+    """Those of the episode ``sample`` between two physics steps; no frame comes before ``least_steps`` are over."""
+    amplitude, jitter = steps_of(sample.publication_jitter_s), (0,)
     if amplitude > 0:
         frames = (end_step - first_step) // PHYSICS_STEPS_PER_PERIOD + 1
-        rng = np.random.default_rng(draw.jitter_seed)
+        rng = np.random.default_rng(sample.jitter_seed)
         jitter = tuple(rng.integers(-amplitude, amplitude, frames, endpoint=True).tolist())
-    latency_steps = max(0, steps_of(draw.camera_latency_s))
-    return FrameTimes(first_step, latency_steps, steps_of(draw.depth_skew_s), jitter, least_steps)
+    latency_steps = max(0, steps_of(sample.camera_latency_s))
+    return FrameTimes(first_step, latency_steps, steps_of(sample.depth_skew_s), jitter, least_steps)
 
 
 class FrameFaults:
