@@ -37,29 +37,31 @@ from fetch_sim2real.policy.manifest import (
     SuccessRecord,
     TrainingRecord,
 )
-from fetch_sim2real.policy.network import Actor, ActorSpec, ConvLayer, build_actor
+from fetch_sim2real.policy.network import Actor, ActorSpec, ConvLayer, MemorySpec, build_actor
 from fetch_sim2real.policy.runtime import ActorPolicy
 
 STEPS, RESETS = 9, (0, 5)
 FILES = ("manifest.json", "actor.safetensors", "golden.npz")
+ARRAYS = ("rgb", "depth_mm", "vector", "reset", "action")
+GRU = MemorySpec(kind="gru", size=6)
 
 
-def make_content() -> ManifestContent:
+def make_content(memory: MemorySpec | None = None) -> ManifestContent:
     image = ImageSpec(size=32, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")
     actor = ActorSpec(
         conv=(ConvLayer(channels=4, kernel=5, stride=2), ConvLayer(channels=6, kernel=3, stride=1)),
         coordinate_channels=True,
         auxiliary=tuple(ScaledValue(name=f"block_{axis}", centre=0.5, scale=0.1) for axis in "xyz"),
         latent=2,
-        relations=(),
+        relative_features=(),
+        memory=memory,
         hidden=(16, 16),
         layer_norm=True,
         activation="relu",
         squash="tanh",
-        state_size=0,
     )
     return ManifestContent(
-        format_version=5,
+        format_version=6,
         task="push",
         actor=actor,
         observation=make_observation_spec(
@@ -234,7 +236,7 @@ def test_a_saved_bundle_replaces_the_old_one_and_leaves_no_litter(folder: Path) 
 
 def test_policy_repeats_the_golden_actions(pristine: Path) -> None:
     bundle = load_bundle(pristine)
-    golden = golden_from_bytes((pristine / "golden.npz").read_bytes(), bundle.manifest.observation)
+    golden = golden_from_bytes((pristine / "golden.npz").read_bytes(), bundle.manifest.observation, 0)
     policy = ActorPolicy(bundle)
     for step in range(STEPS):
         if golden.reset[step]:
@@ -335,7 +337,12 @@ def test_every_unknown_field_is_named(folder: Path) -> None:
 
 
 def test_bundles_of_older_versions_are_read_as_they_were_meant(folder: Path) -> None:
-    manifest = read_manifest(folder)
+    actor, manifest = load_bundle(folder).manifest.actor, read_manifest(folder)
+    manifest["actor"]["relations"] = manifest["actor"].pop("relative_features")
+    del manifest["actor"]["memory"]
+    manifest["actor"]["state_size"] = 0
+    write_manifest(folder, manifest | {"format_version": 5})
+    assert load_bundle(folder).manifest.actor == actor
     del manifest["observation"]["commanded"]
     write_manifest(folder, manifest | {"format_version": 4})
     assert load_bundle(folder).manifest.observation.commanded is False
@@ -349,13 +356,25 @@ def test_bundles_of_older_versions_are_read_as_they_were_meant(folder: Path) -> 
     assert refusal(folder).field == "actor.layer_norm"
 
 
-@pytest.mark.parametrize("version", [0, 2, 6, "5", 5.0, True, None])
+@pytest.mark.parametrize(("size", "memory"), [(8, None), (None, None), (True, None), (0, {"kind": "gru", "size": 6})])
+def test_what_version_5_cannot_say_is_refused(
+    folder: Path, size: object, memory: dict[str, object] | None
+) -> None:
+    manifest = read_manifest(folder)
+    del manifest["actor"]["memory"]
+    manifest["actor"] |= {"relations": manifest["actor"].pop("relative_features")}
+    manifest["actor"] |= ({} if size is None else {"state_size": size}) | ({} if memory is None else {"memory": memory})
+    write_manifest(folder, manifest | {"format_version": 5})
+    assert refusal(folder).field in ("actor.memory", "actor.state_size")
+
+
+@pytest.mark.parametrize("version", [0, 2, 7, "5", 5.0, True, None])
 def test_other_versions_are_refused_before_all_else(folder: Path, version: object) -> None:
     manifest = read_manifest(folder)
     write_manifest(folder, {"format_version": version, "files": manifest["files"]})
     error = refusal(folder)
     assert error.field == "format_version"
-    assert repr(version) in str(error) and "version 3 or 4 or 5" in str(error)
+    assert repr(version) in str(error) and "version 3 or 4 or 5 or 6" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -500,7 +519,7 @@ def test_rounding_of_another_processor_is_accepted(folder: Path) -> None:
     load_bundle(folder)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Golden)])
+@pytest.mark.parametrize("name", ARRAYS)
 def test_wrong_golden_arrays_are_named(folder: Path, name: str) -> None:
     good = golden_array(folder, name)
     for bad in (good[:-1], good.astype(np.int64), good[None]):
@@ -572,6 +591,58 @@ def test_a_golden_file_that_unpacks_to_too_much_is_refused(folder: Path, monkeyp
     assert "unpacks to" in str(refusal(folder))
 
 
+# ------------------------------------------------------------------------------------------------ memory
+
+
+@pytest.fixture(scope="module")
+def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "recurrent", make_content(GRU))
+
+
+def test_a_recurrent_bundle_repeats_its_golden_actions_and_states(recurrent: Path) -> None:
+    bundle = load_bundle(recurrent)
+    golden = golden_from_bytes((recurrent / "golden.npz").read_bytes(), bundle.manifest.observation, GRU.size)
+    assert np.all(np.any(golden.state, axis=1)), "each step is remembered"
+    policy = ActorPolicy(bundle)
+    for step in range(STEPS):
+        if golden.reset[step]:
+            policy.reset()
+        image = Image(golden.rgb[step], golden.depth_mm[step])
+        (action,) = policy.act([Observation(image, golden.vector[step])])
+        np.testing.assert_allclose(action, golden.action[step], atol=1e-5)
+
+
+def test_a_golden_file_that_misses_a_reset_is_found(recurrent: Path, tmp_path: Path) -> None:
+    """The same observations without the second episode's start: the actor remembers what it should not."""
+    folder = Path(shutil.copytree(recurrent, tmp_path / "push"))
+    rewrite_golden(folder, reset=np.arange(STEPS) == 0)
+    assert refusal(folder).field == "golden.npz/action"
+
+
+@pytest.mark.parametrize("step", [0, STEPS - 1])
+def test_a_recurrent_state_that_is_off_is_found(recurrent: Path, tmp_path: Path, step: int) -> None:
+    folder = Path(shutil.copytree(recurrent, tmp_path / "push"))
+    state = golden_array(folder, "state")
+    state[step, 2] += 1e-3
+    rewrite_golden(folder, state=state)
+    error = refusal(folder)
+    assert error.field == "golden.npz/state" and f"step {step}" in str(error)
+
+
+def test_states_of_a_wrong_size_are_named(recurrent: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(recurrent, tmp_path / "push"))
+    rewrite_golden(folder, state=golden_array(folder, "state")[:, :-1])
+    assert refusal(folder).field == "golden.npz/state"
+
+
+def test_the_states_of_a_recurrent_bundle_cannot_be_left_out(recurrent: Path, folder: Path, tmp_path: Path) -> None:
+    forgetful = Path(shutil.copytree(recurrent, tmp_path / "recurrent"))
+    shutil.copy(folder / "golden.npz", forgetful / "golden.npz")
+    write_manifest(forgetful, read_manifest(forgetful))
+    error = refusal(forgetful)
+    assert error.field == "golden.npz" and "state.npy" in str(error)
+
+
 # ------------------------------------------------------------------------------------------------ saving
 
 
@@ -599,11 +670,11 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
 def test_golden_bytes_come_back(pristine: Path) -> None:
     content = make_content()
     golden = make_golden(content, make_actor(content))
-    back = golden_from_bytes(golden_to_bytes(golden), content.observation)
+    back = golden_from_bytes(golden_to_bytes(golden), content.observation, 0)
     for field in fields(Golden):
         np.testing.assert_array_equal(getattr(back, field.name), getattr(golden, field.name))
     with pytest.raises(BundleError, match="vector"):
-        golden_from_bytes(golden_to_bytes(replace(golden, vector=golden.vector[:, :-1])), content.observation)
+        golden_from_bytes(golden_to_bytes(replace(golden, vector=golden.vector[:, :-1])), content.observation, 0)
 
 
 def test_bundle_is_frozen(pristine: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from fetch_sim2real.perception.normalize import HOLE
 from fetch_sim2real.perception.observe import ObservationSpec, ScaledValue, make_observation_spec
 from fetch_sim2real.perception.preprocess import ImageSpec
-from fetch_sim2real.policy.network import Actor, ActorSpec, SpatialSoftmax, build_actor, default_actor_spec
+from fetch_sim2real.policy.network import Actor, ActorSpec, MemorySpec, SpatialSoftmax, build_actor, default_actor_spec
 
 IMAGE = ImageSpec(size=84, fov_deg=40.0, depth_near_m=0.4, depth_far_m=1.6, channels="rgbd")
 BLOCK = tuple(
@@ -209,6 +209,50 @@ def test_a_frozen_encoder_learns_nothing_from_the_actions() -> None:
     assert all(parameter.grad is not None for parameter in actor.head.parameters())
 
 
+GRU = MemorySpec(kind="gru", size=12).model_dump()
+
+
+def sequences(batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    sizes = len(BLOCK) + 4, observation_spec().vector_size
+    bottleneck, vector = (torch.randn(batch, length, size, generator=generator) for size in sizes)
+    return bottleneck, vector
+
+
+def test_a_sequence_computes_what_its_steps_compute() -> None:
+    actor = make_actor(memory=GRU).eval()
+    bottleneck, vector = sequences(3, 5)
+    with torch.inference_mode():
+        actions, last = actor.act(bottleneck, vector, actor.initial_state(3))
+        state, steps = actor.initial_state(3), []
+        for t in range(5):
+            action, state = actor.act(bottleneck[:, t], vector[:, t], state)
+            steps.append(action)
+    torch.testing.assert_close(actions, torch.stack(steps, dim=1), atol=1e-6, rtol=0)
+    torch.testing.assert_close(last, state, atol=1e-6, rtol=0)
+
+
+def test_what_was_seen_before_matters_to_an_actor_with_memory_alone() -> None:
+    bottleneck, vector = sequences(1, 2)
+    for memory, matters in ((GRU, True), (None, False)):
+        actor = make_actor(memory=memory).eval()
+        with torch.inference_mode():
+            _, state = actor.act(bottleneck[:, 0], vector[:, 0], actor.initial_state())
+            after, _ = actor.act(bottleneck[:, 1], vector[:, 1], state)
+            alone, _ = actor.act(bottleneck[:, 1], vector[:, 1], actor.initial_state())
+        assert torch.equal(after, alone) is not matters
+
+
+def test_gradients_reach_back_through_the_memory() -> None:
+    actor = make_actor(memory=GRU)
+    bottleneck, vector = sequences(2, 4)
+    bottleneck.requires_grad_()
+    actor.act(bottleneck, vector, actor.initial_state(2))[0][:, -1].square().sum().backward()
+    assert bottleneck.grad is not None and float(bottleneck.grad[:, 0].abs().max()) > 0
+    for name, parameter in actor.head.named_parameters():
+        assert parameter.grad is not None and float(parameter.grad.abs().max()) > 0, name
+
+
 @pytest.mark.parametrize("part", ["rgb", "depth", "vector"])
 def test_every_input_matters(part: str) -> None:
     actor = make_actor().eval()
@@ -246,7 +290,8 @@ def test_saved_tensors_are_weights_only() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"state_size": 8},
+        {"memory": {"kind": "gru", "size": 0}},
+        {"memory": {"kind": "lstm", "size": 8}},
         {"hidden": ()},
         {"conv": ()},
         {"activation": "sine"},

@@ -62,12 +62,12 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         coordinate_channels=False,
         auxiliary=tuple(ScaledValue(name=f"block_{axis}", centre=0.0, scale=0.1) for axis in "xyz"),
         latent=3,
-        relations=(),
+        relative_features=(),
+        memory=None,
         hidden=(32,),
         layer_norm=True,
         activation="relu",
         squash="tanh",
-        state_size=0,
     )
     observation = make_observation_spec(
         image,
@@ -79,7 +79,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         grip_scale_m=(0.1, 0.1, 0.1),
     )
     content = ManifestContent(
-        format_version=5,
+        format_version=6,
         task="reach_block",
         actor=spec,
         observation=observation,

@@ -24,17 +24,18 @@ from fetch_sim2real.errors import BundleError
 from fetch_sim2real.policy.golden import Golden, golden_from_bytes, golden_to_bytes, verify_golden
 from fetch_sim2real.policy.manifest import (
     ACTOR_FILE,
-    BEFORE,
     FORMAT_VERSION,
     GOLDEN_FILE,
     MANIFEST_FILE,
+    READABLE_VERSIONS,
     Manifest,
     ManifestContent,
     SuccessRecord,
+    upgraded,
 )
 from fetch_sim2real.policy.network import Actor, build_actor
 
-_READABLE: Final = " or ".join(str(version) for version in sorted((*BEFORE, FORMAT_VERSION)))
+_READABLE: Final = " or ".join(str(version) for version in READABLE_VERSIONS)
 _SHOWN_FIELDS: Final = 6
 _MAX_FILE_BYTES: Final = {MANIFEST_FILE: 2**20, ACTOR_FILE: 64 * 2**20, GOLDEN_FILE: 128 * 2**20}
 
@@ -111,7 +112,7 @@ def _verify(files: dict[str, bytes]) -> PolicyBundle:
                 name, f"sha256 is {got[:12]}..., the manifest says {expected[:12]}...: the file is damaged or replaced"
             )
     actor = _load_actor(files[ACTOR_FILE], manifest)
-    verify_golden(actor, golden_from_bytes(files[GOLDEN_FILE], manifest.observation))
+    verify_golden(actor, golden_from_bytes(files[GOLDEN_FILE], manifest.observation, manifest.actor.state_size))
     # The manifest holds the other files' hashes, so its own covers the bundle.
     return PolicyBundle(manifest, actor, _sha256(files[MANIFEST_FILE]))
 
@@ -125,14 +126,14 @@ def _parse_manifest(data: bytes) -> Manifest:
         raise BundleError(MANIFEST_FILE, f"holds a {type(raw).__name__}, expected an object")
     # Before all else: the fields of another version mean other things.
     version = raw.get("format_version")
-    if type(version) is not int or version not in (FORMAT_VERSION, *BEFORE):
+    if type(version) is not int or version not in READABLE_VERSIONS:
         got = "missing" if "format_version" not in raw else repr(version)
         raise BundleError(
             "format_version",
             f"is {got}, this code reads version {_READABLE}: use the release that wrote the bundle",
         )
-    if version in BEFORE:
-        data = _as_present(raw, version)
+    if version != FORMAT_VERSION:
+        data = json.dumps(upgraded(raw, version)).encode()
     try:
         return Manifest.model_validate_json(data, strict=True)
     except ValidationError as error:
@@ -142,14 +143,6 @@ def _parse_manifest(data: bytes) -> Manifest:
         others = [field_of(problem, MANIFEST_FILE) for problem in problems[1:_SHOWN_FIELDS]]
         more = f" (also wrong: {', '.join(others)})" if others else ""
         raise BundleError(field, f"{complaint_of(first)}{more}") from error
-
-
-def _as_present(raw: dict[str, Any], version: int) -> bytes:
-    """The manifest of an older version as it would be written today."""
-    for record, field, value in BEFORE[version]:
-        if isinstance(raw.get(record), dict):
-            raw[record].setdefault(field, value)
-    return json.dumps({**raw, "format_version": FORMAT_VERSION}).encode()
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -168,7 +161,7 @@ def _load_actor(data: bytes, manifest: Manifest) -> Actor:
     try:
         actor = build_actor(manifest.actor, manifest.observation)
     except ValueError as error:
-        raise BundleError("actor.relations", str(error)) from error
+        raise BundleError("actor.relative_features", str(error)) from error
     expected = actor.state_dict()
     if missing := sorted(expected.keys() - tensors.keys()):
         raise BundleError(f"{ACTOR_FILE}/{missing[0]}", f"the architecture needs tensors that are missing: {missing}")

@@ -9,7 +9,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -30,18 +30,23 @@ _MAX_BYTES: Final = 256 * 2**20
 @dataclass(frozen=True)
 class Golden:
     """T steps: rgb (T, S, S, 3) uint8, depth_mm (T, S, S) uint16, vector (T, n) float32 normalized, reset (T,) bool
-    (true where an episode starts), action (T, 4) float32."""
+    (true where an episode starts), action (T, 4) float32, state (T, s) float32: the recurrent state after each step.
+
+    Actors without memory have states of no numbers, which are not stored.
+    """
 
     rgb: NDArray[np.uint8]
     depth_mm: NDArray[np.uint16]
     vector: NDArray[np.float32]
     reset: NDArray[np.bool_]
     action: NDArray[np.float32]
+    state: NDArray[np.float32]
 
 
-def run_golden(actor: Actor, golden: Golden) -> NDArray[np.float32]:
-    """The actions (T, 4) that ``actor`` computes, one step at a time as on the robot."""
+def run_golden(actor: Actor, golden: Golden) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return actions (T, 4) and states (T, s) that ``actor`` computes, one step at a time as on the robot."""
     actions = np.zeros((len(golden.reset), ACTION_SIZE), np.float32)
+    states = np.zeros((len(golden.reset), actor.spec.state_size), np.float32)
     state = actor.initial_state()
     with torch.inference_mode():
         for step, reset in enumerate(golden.reset):
@@ -51,41 +56,59 @@ def run_golden(actor: Actor, golden: Golden) -> NDArray[np.float32]:
             inputs = (torch.from_numpy(values[one]) for values in (golden.rgb, golden.depth_mm, golden.vector))
             output = actor(*inputs, state)
             actions[step], state = output.action[0].numpy(), output.state
-    return actions
+            states[step] = state[0].numpy()
+    return actions, states
 
 
 def record_golden(actor: Actor, observations: Sequence[Observation], reset: Sequence[bool]) -> Golden:
-    """Golden sequences from ``observations`` of one or more episodes, with ``actor``'s actions."""
+    """Return golden sequences from ``observations`` of one or more episodes, with ``actor``'s actions and states.
+
+    ``reset`` is true where an episode starts: there the recurrent state is the initial one.
+    """
     inputs = Golden(
         rgb=np.stack([observation.image.rgb for observation in observations]),
         depth_mm=np.stack([observation.image.depth_mm for observation in observations]),
         vector=np.stack([observation.vector for observation in observations]).astype(np.float32),
         reset=np.array(reset, dtype=np.bool_),
         action=np.zeros((len(observations), ACTION_SIZE), np.float32),
+        state=np.zeros((len(observations), actor.spec.state_size), np.float32),
     )
-    return Golden(inputs.rgb, inputs.depth_mm, inputs.vector, inputs.reset, run_golden(actor, inputs))
+    action, state = run_golden(actor, inputs)
+    return replace(inputs, action=action, state=state)
 
 
 def golden_to_bytes(golden: Golden) -> bytes:
-    """An npz file. The same golden gives the same bytes: numpy's own writer would put the time of day into them."""
+    """Return an npz file.
+
+    The same golden gives the same bytes: numpy's own writer would put the time of day into them.
+    """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for field in fields(golden):
+        for name in _stored(golden.state.shape[1]):
             member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(getattr(golden, field.name)), allow_pickle=False)
-            info = zipfile.ZipInfo(f"{field.name}.npy")
+            np.lib.format.write_array(member, np.ascontiguousarray(getattr(golden, name)), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy")
             archive.writestr(info, member.getvalue(), zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 
 
-def golden_from_bytes(data: bytes, observation: ObservationSpec) -> Golden:
-    """Read and check golden sequences; BundleError names the array that is wrong."""
+def _stored(state_size: int) -> tuple[str, ...]:
+    """Names of the arrays in the file."""
+    return tuple(field.name for field in fields(Golden) if field.name != "state" or state_size)
+
+
+def golden_from_bytes(data: bytes, observation: ObservationSpec, state_size: int) -> Golden:
+    """Read and check golden sequences of an actor with ``state_size`` numbers of recurrent state.
+
+    BundleError names the array that is wrong.
+    """
+    names = _stored(state_size)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
         raise BundleError(GOLDEN_FILE, f"not an npz file ({error}). Export the bundle again") from error
-    expected = sorted(f"{field.name}.npy" for field in fields(Golden))
+    expected = sorted(f"{name}.npy" for name in names)
     got = sorted(member.filename for member in members)
     if got != expected:
         raise BundleError(GOLDEN_FILE, f"holds {got}, expected exactly {expected}")
@@ -94,19 +117,19 @@ def golden_from_bytes(data: bytes, observation: ObservationSpec) -> Golden:
         raise BundleError(GOLDEN_FILE, f"unpacks to {size} bytes, expected at most {_MAX_BYTES}")
     arrays = {}
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        for field in fields(Golden):
+        for name in names:
             try:
-                arrays[field.name] = np.ascontiguousarray(archive[field.name])
+                arrays[name] = np.ascontiguousarray(archive[name])
             except (ValueError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
                 raise BundleError(
-                    f"{GOLDEN_FILE}/{field.name}", f"not a plain array ({error}). Export the bundle again"
+                    f"{GOLDEN_FILE}/{name}", f"not a plain array ({error}). Export the bundle again"
                 ) from error
-    golden = Golden(**arrays)
-    _check(golden, observation)
+    golden = Golden(**({"state": np.zeros((arrays["reset"].size, 0), np.float32)} | arrays))
+    _check(golden, observation, state_size)
     return golden
 
 
-def _check(golden: Golden, observation: ObservationSpec) -> None:
+def _check(golden: Golden, observation: ObservationSpec, state_size: int) -> None:
     side, steps = observation.image.size, len(golden.reset) if golden.reset.ndim == 1 else 0
     if not 1 <= steps <= MAX_STEPS:
         raise BundleError(
@@ -118,6 +141,7 @@ def _check(golden: Golden, observation: ObservationSpec) -> None:
         "vector": ((steps, observation.vector_size), np.float32),
         "reset": ((steps,), np.bool_),
         "action": ((steps, ACTION_SIZE), np.float32),
+        "state": ((steps, state_size), np.float32),
     }
     for name, (shape, dtype) in expected.items():
         array = getattr(golden, name)
@@ -133,14 +157,15 @@ def _check(golden: Golden, observation: ObservationSpec) -> None:
 
 
 def verify_golden(actor: Actor, golden: Golden) -> None:
-    """Raise BundleError unless ``actor`` reproduces every golden action within TOLERANCE."""
-    off = np.abs(run_golden(actor, golden) - golden.action)
-    worst = float(off.max())
-    # Written so that a NaN fails too.
-    if not worst <= TOLERANCE:
-        step = int(np.argmax(np.where(np.isnan(off), np.inf, off).max(axis=1)))
-        raise BundleError(
-            f"{GOLDEN_FILE}/action",
-            f"the actor does not reproduce the recorded actions: off by {worst:.2g} at step {step}, tolerance "
-            f"{TOLERANCE:g}. The weights, the golden file or this code differ from those that trained it",
-        )
+    """Raise BundleError unless ``actor`` reproduces every golden action and recurrent state within TOLERANCE."""
+    for name, computed in zip(("action", "state"), run_golden(actor, golden), strict=True):
+        off = np.abs(computed - getattr(golden, name))
+        worst = float(off.max(initial=0.0))
+        # Written so that a NaN fails too.
+        if not worst <= TOLERANCE:
+            step = int(np.argmax(np.where(np.isnan(off), np.inf, off).max(axis=1)))
+            raise BundleError(
+                f"{GOLDEN_FILE}/{name}",
+                f"the actor does not reproduce the recorded {name}s: off by {worst:.2g} at step {step}, tolerance "
+                f"{TOLERANCE:g}. The weights, the golden file or this code differ from those that trained it",
+            )

@@ -6,7 +6,7 @@ reinterpreting a field needs a new FORMAT_VERSION.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -22,10 +22,8 @@ from fetch_sim2real.perception.observe import ObservationSpec
 from fetch_sim2real.policy.network import ActorSpec
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
-FORMAT_VERSION: Final = 5
-# What a field that came with a later version was before, by the version that lacks it: (record, field, value).
-_BEFORE_5: Final = (("observation", "commanded", False),)
-BEFORE: Final = {4: _BEFORE_5, 3: (*_BEFORE_5, ("actor", "activation", "relu"), ("actor", "squash", "tanh"))}
+FORMAT_VERSION: Final = 6
+READABLE_VERSIONS: Final = tuple(range(3, FORMAT_VERSION + 1))
 ACTOR_FILE: Final = "actor.safetensors"
 GOLDEN_FILE: Final = "golden.npz"
 MANIFEST_FILE: Final = "manifest.json"
@@ -176,7 +174,7 @@ class SuccessRecord(Record):
 class ManifestContent(Record):
     """The manifest but for the hashes, which ``save_bundle`` adds. ``success`` is null until it is measured."""
 
-    format_version: Literal[5]
+    format_version: Literal[6]
     task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     actor: ActorSpec
     observation: ObservationSpec
@@ -236,3 +234,25 @@ class Manifest(ManifestContent):
         if set(value) != expected:
             raise ValueError(f"hashes are given for {sorted(value)}, expected exactly {sorted(expected)}")
         return value
+
+
+def upgraded(raw: dict[str, Any], version: int) -> dict[str, Any]:
+    """Return the content of a manifest of an older ``version`` as it would be written today.
+
+    What such a manifest cannot hold is left as it is, so that validation names it.
+    """
+    raw = {name: dict(value) if isinstance(value, dict) else value for name, value in raw.items()}
+    actor, observation = raw.get("actor"), raw.get("observation")
+    if version < 4 and isinstance(actor, dict):
+        actor.setdefault("activation", "relu")
+        actor.setdefault("squash", "tanh")
+    if version < 5 and isinstance(observation, dict):
+        observation.setdefault("commanded", False)
+    if version < 6 and isinstance(actor, dict):
+        if "relative_features" not in actor and "relations" in actor:
+            actor["relative_features"] = actor.pop("relations")
+        size = actor.get("state_size")
+        if "memory" not in actor and type(size) is int and size == 0:
+            del actor["state_size"]
+            actor["memory"] = None
+    return {**raw, "format_version": FORMAT_VERSION}

@@ -1,8 +1,11 @@
-"""The actor: images -> bottleneck (with named, physical outputs) -> joined with the vector -> action.
+"""The actor: images -> bottleneck (with named, physical outputs) -> joined with the vector -> memory -> action.
 
 The convolutional part ends in a spatial softmax: every channel is read as one point of attention (u, v) and the depth
 found there, so that positions survive at sub-pixel precision and the rest of the image is dropped. Images come in
 storage form (uint8 and uint16) and are normalized inside, so that no caller can do it differently.
+
+Memory is optional: a gated recurrent unit (GRU) on all inputs of the head, whose state goes to the head beside them. An
+actor without memory has a state of no numbers, so that callers treat both alike.
 """
 
 from __future__ import annotations
@@ -15,11 +18,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from fetch_sim2real.common.schema import Record
+from fetch_sim2real.common.schema import PositiveFloat, Record
 from fetch_sim2real.perception.normalize import HOLE, normalize_images
 from fetch_sim2real.perception.observe import ACTION_SIZE, ObservationSpec, ScaledValue
 from fetch_sim2real.perception.preprocess import ImageSpec
-from fetch_sim2real.policy.relations import Relation, Relations
 
 # Enough for this task's actors; a damaged manifest must not make a loader allocate gigabytes.
 Width = Annotated[int, Field(ge=1, le=1024)]
@@ -42,27 +44,50 @@ class ConvLayer(Record):
     stride: Annotated[int, Field(ge=1, le=4)]
 
 
+PositionNames = Annotated[tuple[str, ...], Field(min_length=1, max_length=4)]
+_AXES: Final = "xyz"
+
+
+class RelativeFeature(Record):
+    """(sum of ``plus`` - sum of ``minus``) / ``scale_m``, for x, y and z.
+
+    Names are those of positions in the bottleneck or the vector, without their axis: ``goal`` for ``goal_x``, ...
+    A network can subtract, but what decides a push is a centimetre between two positions that each span half a metre:
+    given as a difference, in units of a few centimetres, it is learned many times faster.
+    """
+
+    plus: PositionNames
+    minus: PositionNames
+    scale_m: PositiveFloat
+
+
+class MemorySpec(Record):
+    """The actor's memory: its ``kind``, and the ``size`` of its state."""
+
+    kind: Literal["gru"]
+    size: Width
+
+
 class ActorSpec(Record):
     """The actor's architecture.
 
     ``auxiliary`` names the physical outputs of the bottleneck with the centre and scale that turn them into units;
-    ``latent`` is how many further numbers the bottleneck has. ``relations`` are differences of positions that the head
-    gets beside bottleneck and vector. ``coordinate_channels`` adds u and v to the input. Without ``conv`` the actor
-    sees no picture, only the vector. ``activation`` follows every hidden layer of the head, ``squash`` brings its
-    output into [-1, 1].
-    ``state_size`` is the size of the recurrent state: this version knows feed-forward actors only.
+    ``latent`` is how many further numbers the bottleneck has. ``relative_features`` are differences of positions that
+    the head gets beside bottleneck and vector. ``coordinate_channels`` adds u and v to the input. Without ``conv`` the
+    actor sees no picture, only the vector. ``memory`` is None for a feed-forward actor. ``activation`` follows every
+    hidden layer of the head, ``squash`` brings its output into [-1, 1].
     """
 
     conv: Annotated[tuple[ConvLayer, ...], Field(max_length=8)]
     coordinate_channels: bool
     auxiliary: Annotated[tuple[ScaledValue, ...], Field(max_length=64)]
     latent: Annotated[int, Field(ge=0, le=1024)]
-    relations: Annotated[tuple[Relation, ...], Field(max_length=16)]
+    relative_features: Annotated[tuple[RelativeFeature, ...], Field(max_length=16)]
+    memory: MemorySpec | None
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
     layer_norm: bool
     activation: Activation
     squash: Squash
-    state_size: Literal[0]
 
     @model_validator(mode="after")
     def _bottleneck_has_outputs(self) -> ActorSpec:
@@ -74,30 +99,39 @@ class ActorSpec(Record):
 
     @property
     def bottleneck_size(self) -> int:
+        """Numbers of the bottleneck."""
         return len(self.auxiliary) + self.latent
+
+    @property
+    def state_size(self) -> int:
+        """Numbers of the recurrent state: 0 without memory."""
+        return 0 if self.memory is None else self.memory.size
 
 
 def default_actor_spec(
-    auxiliary: tuple[ScaledValue, ...], latent: int = 0, relations: tuple[Relation, ...] = ()
+    auxiliary: tuple[ScaledValue, ...],
+    latent: int = 0,
+    relative_features: tuple[RelativeFeature, ...] = (),
+    memory: MemorySpec | None = None,
 ) -> ActorSpec:
-    """The architecture that this project trains."""
+    """Return the architecture that this project trains."""
     layers = ((16, 5, 2), (32, 3, 2), (32, 3, 1), (32, 3, 1))
     return ActorSpec(
         conv=tuple(ConvLayer(channels=c, kernel=k, stride=s) for c, k, s in layers),
         coordinate_channels=False,
         auxiliary=auxiliary,
         latent=latent,
-        relations=relations,
+        relative_features=relative_features,
+        memory=memory,
         hidden=(256, 256),
         layer_norm=True,
         activation="relu",
         squash="tanh",
-        state_size=0,
     )
 
 
 class ActorOutput(NamedTuple):
-    """action (B, 4) in [-1, 1], bottleneck (B, b) normalized, state (B, 0)."""
+    """action (B, 4) in [-1, 1], bottleneck (B, b) normalized, next recurrent state (B, s)."""
 
     action: torch.Tensor
     bottleneck: torch.Tensor
@@ -218,15 +252,49 @@ class Blind(Encoder):
         return torch.zeros(len(rgb), 0)
 
 
+class RelativeFeatures(nn.Module):
+    """Compute the relative features (B, 3 * n) of positions given normalized in ``inputs`` (B, len(values))."""
+
+    matrix: torch.Tensor
+    offset: torch.Tensor
+
+    def __init__(self, features: tuple[RelativeFeature, ...], values: tuple[ScaledValue, ...]) -> None:
+        """``values`` names the inputs in order. ValueError for a position that is not among them."""
+        super().__init__()
+        column = {value.name: index for index, value in enumerate(values)}
+        matrix, offset = torch.zeros(3 * len(features), len(values)), torch.zeros(3 * len(features))
+        for index, feature in enumerate(features):
+            for sign, stems in ((1.0, feature.plus), (-1.0, feature.minus)):
+                for row, name in ((3 * index + a, f"{stem}_{_AXES[a]}") for stem in stems for a in range(3)):
+                    if name not in column:
+                        raise ValueError(f"{feature.plus} - {feature.minus}: there is no input '{name}'")
+                    value = values[column[name]]
+                    matrix[row, column[name]] += sign * value.scale / feature.scale_m
+                    offset[row] += sign * value.centre / feature.scale_m
+        # Constants of the architecture, not weights: they stay out of the saved tensors.
+        self.register_buffer("matrix", matrix, persistent=False)
+        self.register_buffer("offset", offset, persistent=False)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(self.offset, inputs, self.matrix.T)
+
+
 class Head(nn.Module):
-    """Bottleneck and vector -> action. ``trunk`` is separate: a stochastic learner hangs its spread on it."""
+    """Bottleneck, vector and recurrent state -> action and next state.
+
+    ``trunk`` is separate: a stochastic learner hangs its spread on it. Everything comes as single steps (B, n) or as
+    sequences of L steps (B, L, n); the state (B, s) is that before the first step, and returned after the last one.
+    """
 
     def __init__(self, spec: ActorSpec, observation: ObservationSpec) -> None:
         super().__init__()
         latent = tuple(ScaledValue(name=f"latent_{i}", centre=0.0, scale=1.0) for i in range(spec.latent))
-        self.relations = Relations(spec.relations, (*spec.auxiliary, *latent, *observation.vector))
+        values = (*spec.auxiliary, *latent, *observation.vector)
+        self.relative_features = RelativeFeatures(spec.relative_features, values)
         layers: list[nn.Module] = []
-        width = spec.bottleneck_size + observation.vector_size + 3 * len(spec.relations)
+        width = len(values) + 3 * len(spec.relative_features)
+        self.memory = None if spec.memory is None else nn.GRU(width, spec.memory.size, batch_first=True)
+        width += spec.state_size
         for hidden in spec.hidden:
             layers.append(nn.Linear(width, hidden))
             if spec.layer_norm:
@@ -237,14 +305,26 @@ class Head(nn.Module):
         self.out = nn.Linear(width, ACTION_SIZE)
         self._squash = _SQUASH[spec.squash]
 
-    def features(self, bottleneck: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-        """The last hidden layer (B, hidden)."""
+    def features(
+        self, bottleneck: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the last hidden layer (B, hidden) or (B, L, hidden), and the state (B, s) after it."""
         inputs = torch.cat([bottleneck, vector], dim=-1)
-        return self.trunk(torch.cat([inputs, self.relations(inputs)], dim=-1))
+        differences = self.relative_features(inputs.flatten(0, -2)).unflatten(0, inputs.shape[:-1])
+        joined = torch.cat([inputs, differences], dim=-1)
+        if self.memory is not None:
+            steps = joined if joined.dim() == 3 else joined[:, None]
+            remembered, last = self.memory(steps, state[None].contiguous())
+            state = last[0]
+            joined = torch.cat([joined, remembered if joined.dim() == 3 else state], dim=-1)
+        return self.trunk(joined), state
 
-    def forward(self, bottleneck: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-        """Action (B, 4) in [-1, 1]."""
-        return self._squash(self.out(self.features(bottleneck, vector)))
+    def forward(
+        self, bottleneck: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the action (B, 4) or (B, L, 4) in [-1, 1], and the state (B, s) after it."""
+        features, state = self.features(bottleneck, vector, state)
+        return self._squash(self.out(features)), state
 
 
 class Actor(nn.Module):
@@ -265,7 +345,7 @@ class Actor(nn.Module):
         self.register_buffer("auxiliary_scale", scale, persistent=False)
 
     def initial_state(self, batch: int = 1) -> torch.Tensor:
-        """Recurrent state (B, 0) at the start of an episode."""
+        """Return the recurrent state (B, s) at the start of an episode: zeros."""
         return torch.zeros(batch, self.spec.state_size)
 
     def encode(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
@@ -283,13 +363,17 @@ class Actor(nn.Module):
     def act(
         self, bottleneck: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Action (B, 4) in [-1, 1] and the next recurrent state."""
-        return self.head(bottleneck, vector), state
+        """Return the action (B, 4) in [-1, 1] and the next recurrent state (B, s).
+
+        Sequences, (B, L, b) and (B, L, n), give actions (B, L, 4) and the state after the last step.
+        """
+        action, state = self.head(bottleneck, vector, state)
+        return action, state
 
     def forward(
         self, rgb: torch.Tensor, depth_mm: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
     ) -> ActorOutput:
-        """Everything from rgb (B, S, S, 3) uint8, depth (B, S, S) uint16 [mm], vector (B, n), state (B, 0)."""
+        """Everything from rgb (B, S, S, 3) uint8, depth (B, S, S) uint16 [mm], vector (B, n), state (B, s)."""
         bottleneck = self.encode(rgb, depth_mm)
         action, state = self.act(bottleneck, vector, state)
         return ActorOutput(action, bottleneck, state)

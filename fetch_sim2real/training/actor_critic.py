@@ -12,12 +12,12 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import torch
 from torch import nn
 
-from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.tasks.base import Task
@@ -93,6 +93,16 @@ class TwinCritic(nn.Module):
 _LOG_STD_RANGE = (-5.0, 1.0)
 
 
+class Sampled(NamedTuple):
+    """Sampled action (..., 4), its log density (...), the deterministic action (..., 4), recurrent state (B, s) after.
+    """
+
+    action: torch.Tensor
+    log_prob: torch.Tensor
+    mean: torch.Tensor
+    state: torch.Tensor
+
+
 class StochasticActor(nn.Module):
     """All that an exploring actor acts with; ``actor`` alone is what gets deployed."""
 
@@ -102,20 +112,21 @@ class StochasticActor(nn.Module):
         self.log_std = nn.Linear(actor.spec.hidden[-1], ACTION_SIZE)
 
     def sample(
-        self, bottleneck: torch.Tensor, vector: torch.Tensor, noise: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Squashed Gaussian action (B, 4), its log density (B,), and the deterministic action (B, 4).
+        self, bottleneck: torch.Tensor, vector: torch.Tensor, state: torch.Tensor, noise: torch.Tensor
+    ) -> Sampled:
+        """Return a squashed Gaussian action with what belongs to it, on single steps or on sequences.
 
-        ``noise`` (B, 4) is standard normal.
+        ``bottleneck`` (B, b) or (B, L, b), ``vector`` likewise; ``state`` (B, s) is the recurrent state before the
+        first step; ``noise`` (B, 4) or (B, L, 4) is standard normal.
         """
-        features = self.actor.head.features(bottleneck, vector)
+        features, state = self.actor.head.features(bottleneck, vector, state)
         mean = self.actor.head.out(features)
         log_std = self.log_std(features).clamp(*_LOG_STD_RANGE)
         raw = mean + log_std.exp() * noise
         log_prob = (-0.5 * noise**2 - log_std - 0.9189385).sum(-1)
         # Change of variables for tanh, in the form that does not overflow.
         log_prob = log_prob - (2.0 * (0.6931472 - raw - nn.functional.softplus(-2.0 * raw))).sum(-1)
-        return torch.tanh(raw), log_prob, torch.tanh(mean)
+        return Sampled(torch.tanh(raw), log_prob, torch.tanh(mean), state)
 
 
 CriticSees = Literal["state", "observation"]
@@ -154,6 +165,11 @@ class AsymmetricActorCritic:
                 f"the task '{task.name}' has no scripted baseline to imitate, and imitation is {settings.imitation:g}, "
                 "expected 0 (--no-demonstrator)"
             )
+        if actor.spec.memory is not None:
+            raise SetupError(
+                "the actor has a memory, and this learner draws single transitions: learn it from sequences "
+                "(HindsightReplay.sample_sequences), or leave actor.memory out"
+            )
         self.policy = StochasticActor(actor)
         self.settings = settings
         self._task, self._truth = task, TruthLayout(task)
@@ -187,7 +203,7 @@ class AsymmetricActorCritic:
         settings = self.settings
         alpha = self.log_alpha.exp().detach()
         with torch.no_grad():
-            action, log_prob, _ = self.policy.sample(batch.next_bottleneck, batch.next_vector, self._noise(batch))
+            action, log_prob, _, _ = self._sample(batch.next_bottleneck, batch.next_vector, self._noise(batch))
             after = self._next_context(batch)
             value = self.target.lowest(after, action)
             target = batch.reward + settings.gamma * (value - alpha * log_prob)
@@ -201,7 +217,7 @@ class AsymmetricActorCritic:
         """One gradient step of actor and temperature."""
         settings = self.settings
         alpha = self.log_alpha.exp().detach()
-        action, log_prob, mean_action = self.policy.sample(batch.bottleneck, batch.vector, self._noise(batch))
+        action, log_prob, mean_action, _ = self._sample(batch.bottleneck, batch.vector, self._noise(batch))
         context = self._context(batch)
         change = (mean_action - batch.vector[:, self._last_action]).square().mean()
         loss = settings.smoothness * change / (1.0 - settings.gamma)
@@ -263,6 +279,9 @@ class AsymmetricActorCritic:
             )
             assert self._task.scripted is not None, "checked where the learner is made"
             return self._task.scripted(estimated)
+
+    def _sample(self, bottleneck: torch.Tensor, vector: torch.Tensor, noise: torch.Tensor) -> Sampled:
+        return self.policy.sample(bottleneck, vector, self.policy.actor.initial_state(len(vector)), noise)
 
     def _noise(self, batch: Batch) -> torch.Tensor:
         return torch.randn(batch.action.shape, generator=self._generator)

@@ -116,4 +116,5 @@ def _golden(env: FetchEnvironment, actor: Actor, predict: Predict) -> Golden:
         vector=np.array(vectors, np.float32),
         reset=np.array(reset, np.bool_),
         action=np.array(actions, np.float32),
+        state=np.zeros((len(reset), 0), np.float32),
     )

@@ -76,12 +76,12 @@ def plain_actor(layers: Sequence[nn.Module], squash: Squash, observation: Observ
         coordinate_channels=False,
         auxiliary=(),
         latent=0,
-        relations=(),
+        relative_features=(),
+        memory=None,
         hidden=tuple(layer.out_features for layer in linear[:-1]),
         layer_norm=norm,
         activation=activation,
         squash=squash,
-        state_size=0,
     )
     actor = build_actor(spec, observation)
     weights = [(_weight(layer), _bias(layer)) for layer in linear]

@@ -17,14 +17,15 @@ from fetch_sim2real.policy.runtime import ActorPolicy, PolicyRuntime
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.full_state import full_state
 from fetch_sim2real.sim.sensors.camera_timing import Captured
+from fetch_sim2real.training.actor_critic import Sampled
 from fetch_sim2real.training.episode import Episode, Float32, TruthLayout, truth_now
 from fetch_sim2real.training.estimated_state import estimated_state
 from fetch_sim2real.training.state_estimator import Eye, perfect_bottleneck
 from fetch_sim2real.types import FloatArray
 
 Behaviour = Literal["random", "exploring", "deterministic", "demonstrator"]
-Sampler = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
-"""``AsymmetricActorCritic.sample_action``."""
+Sampler = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], Sampled]
+"""``StochasticActor.sample``."""
 
 # A random direction kept for a while explores further than white noise.
 _NEW_DIRECTION_SHARE: Final = 0.1
@@ -75,6 +76,7 @@ class Collector:
         self._eye.start(self._rng)
         self._history = ActionHistory(self.actor.observation.last_actions)
         self._held = self._rng.uniform(-1.0, 1.0, ACTION_SIZE)
+        self._state = self.actor.initial_state()
         self._states: list[FloatArray] = []
         self._bottlenecks: list[Float32] = []
         self._shown: list[Float32] = []
@@ -112,6 +114,11 @@ class Collector:
         self, request: RolloutRequest, rng: np.random.Generator, bottleneck: torch.Tensor, vector: Float32,
         truth: FloatArray, goal_m: FloatArray,
     ) -> FloatArray:  # fmt: skip
+        told, before = torch.from_numpy(vector)[None], self._state
+        if self.actor.spec.memory is not None:
+            with torch.inference_mode():
+                # The memory follows the observations, whoever chooses the action.
+                _, self._state = self.actor.act(bottleneck, told, before)
         if request.behaviour == "random":
             if rng.random() < _NEW_DIRECTION_SHARE:
                 self._held = rng.uniform(-1.0, 1.0, ACTION_SIZE)
@@ -123,8 +130,8 @@ class Collector:
                 action = self._scripted(bottleneck, vector, truth, goal_m)
             else:
                 noise = torch.from_numpy(rng.standard_normal((1, ACTION_SIZE)).astype(np.float32))
-                sampled, _, mean = self._sample(bottleneck, torch.from_numpy(vector)[None], noise)
-                action = sampled if request.behaviour == "exploring" else mean
+                sampled = self._sample(bottleneck, told, before, noise)
+                action = sampled.action if request.behaviour == "exploring" else sampled.mean
         chosen: FloatArray = action[0].numpy().astype(np.float64)
         return chosen
 

@@ -9,8 +9,7 @@ from fetch_sim2real.graph import BASE_FRAME
 from fetch_sim2real.perception.observe import ObservationSpec, ScaledValue
 from fetch_sim2real.perception.preprocess import Channels
 from fetch_sim2real.policy.default_observation import IMAGE, observation_spec
-from fetch_sim2real.policy.network import ActorSpec, default_actor_spec
-from fetch_sim2real.policy.relations import Relation
+from fetch_sim2real.policy.network import ActorSpec, RelativeFeature, default_actor_spec
 from fetch_sim2real.tasks.base import GRIPPER, Task
 
 # The bottleneck is where objects and gripper are seen: positions in base_link, learned from pictures.
@@ -59,8 +58,8 @@ def task_actor_spec(task: Task, proprioception: bool) -> ActorSpec:
         # Motion on its way.
         pairs.append((("commanded",), ("grip",)))
     scale_m = task.learning.difference_scale_m
-    relations = tuple(Relation(plus=plus, minus=minus, scale_m=scale_m) for plus, minus in pairs)
-    return default_actor_spec(_auxiliary(task), relations=relations)
+    features = tuple(RelativeFeature(plus=plus, minus=minus, scale_m=scale_m) for plus, minus in pairs)
+    return default_actor_spec(_auxiliary(task), relative_features=features)
 
 
 def _auxiliary(task: Task) -> tuple[ScaledValue, ...]:
