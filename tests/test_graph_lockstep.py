@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,16 +23,20 @@ from benchmarks.rig.graph_harness import (
     write_untrained_bundle,
 )
 from fetch_sim2real import graph
-from fetch_sim2real.episode import ActionSettings, ClosedLoop, EpisodeRunner, EpisodeStart, PolicyAgent
+from fetch_sim2real.control.filter import Decision
+from fetch_sim2real.episode import ActionSettings, Arrival, ClosedLoop, EpisodeRunner, EpisodeStart, PolicyAgent
 from fetch_sim2real.messages.motion import decode_setpoint_report
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
+from fetch_sim2real.policy.network import MemorySpec
 from fetch_sim2real.policy.runtime import PolicyRuntime
+from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.types import FloatArray
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 
@@ -91,34 +96,62 @@ def test_same_seed_same_motion_whatever_came_before(cell: SimulatedGraph) -> Non
     assert first["setpoints_sha256"] != other["setpoints_sha256"]
 
 
-def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bundle: Path) -> None:
-    outcome = run_episode(cell.operator, SEED)
+def assert_same_as_in_one_process(cell: SimulatedGraph, bundle: Path, outcome: dict[str, Any]) -> None:
+    """The last episode of the graph, bit by bit."""
     cell.session.wait_until(lambda: len(answers(cell)) == outcome["steps"], 5.0, lambda: "setpoint for each frame")
-    graph_run = answers(cell)
-
-    manifest = load_bundle(bundle).manifest
-    loop = ClosedLoop(
-        Simulation(world(), find_task("reach_block"), (424, 240)),
-        ActionSettings.of_bundle(manifest),
-    )
-    decisions = []
-    EpisodeRunner([loop]).run(
-        PolicyAgent(PolicyRuntime.of_bundle(load_bundle(bundle))),
-        [EpisodeStart(SEED)],
-        lambda step: decisions.append(step.decision),
-    )
-    draw = loop.sim.episode
-    # Also with depth of another moment, frames that come unevenly and noisy joint states.
-    assert abs(draw.depth_skew_s) > 0.005 and draw.publication_jitter_s > 0.0015 and draw.encoders.noise_rad > 0.0
-    assert [m.header.frame_id for m in graph_run] == [decision.outcome for decision in decisions]
-    for message, decision in zip(graph_run, decisions, strict=True):
+    decisions, result = in_one_process(load_bundle(bundle))
+    assert [m.header.frame_id for m in answers(cell)] == [decision.outcome for decision in decisions]
+    for message, decision in zip(answers(cell), decisions, strict=True):
         setpoint = decode_setpoint_report(message).setpoint
         assert setpoint is not None
         assert np.array_equal(setpoint.position, decision.setpoint.position)
         assert np.array_equal(setpoint.velocity, decision.setpoint.velocity)
-    result = loop.sim.outcome()
     assert (result.success, result.final_distance_m) == (outcome["success"], outcome["final_distance_m"])
+
+
+class Forgetful(PolicyAgent):
+    """Forgets at each step."""
+
+    def act(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        self.reset([arrival.environment for arrival in arrivals])
+        return super().act(arrivals)
+
+
+def in_one_process(
+    bundle: PolicyBundle, kind: type[PolicyAgent] = PolicyAgent
+) -> tuple[list[Decision], Outcome]:
+    """The episode without the graph."""
+    loop = ClosedLoop(
+        Simulation(world(), find_task("reach_block"), (424, 240)), ActionSettings.of_bundle(bundle.manifest)
+    )
+    decisions: list[Decision] = []
+    agent = kind(PolicyRuntime.of_bundle(bundle))
+    (result,) = EpisodeRunner([loop]).run(agent, [EpisodeStart(SEED)], lambda step: decisions.append(step.decision))
+    draw = loop.sim.episode
+    # Also with depth of another moment, frames that come unevenly and noisy joint states.
+    assert abs(draw.depth_skew_s) > 0.005 and draw.publication_jitter_s > 0.0015 and draw.encoders.noise_rad > 0.0
     loop.sim.close()
+    return decisions, result
+
+
+def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bundle: Path) -> None:
+    assert_same_as_in_one_process(cell, bundle, run_episode(cell.operator, SEED))
+
+
+def test_a_policy_with_memory_commands_the_same_in_the_graph_and_in_one_process(tmp_path: Path) -> None:
+    memory = MemorySpec(kind="gru", size=16)
+    bundle = write_untrained_bundle(tmp_path / "bundle", memory=memory, last_actions=0)
+    options = SimGraphOptions(
+        policy=str(tmp_path / "bundle"), world="randomized", lockstep=True, episode_s=EPISODE_S
+    )
+    with simulated_graph(options, tmp_path / "graph", graph.SETPOINT) as cell:
+        # The second episode begins with a memory of its own.
+        run_episode(cell.operator, SEED + 1)
+        cell.taps[graph.SETPOINT].messages.clear()
+        assert_same_as_in_one_process(cell, tmp_path / "bundle", run_episode(cell.operator, SEED))
+    remembering, forgetful = (in_one_process(bundle, kind)[0] for kind in (PolicyAgent, Forgetful))
+    assert np.array_equal(remembering[0].setpoint.position, forgetful[0].setpoint.position)
+    assert not np.array_equal(remembering[-1].setpoint.position, forgetful[-1].setpoint.position)
 
 
 def test_driver_that_is_not_enabled_does_not_stop_the_world_and_moves_nothing(cell: SimulatedGraph) -> None:

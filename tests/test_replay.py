@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from fetch_sim2real.perception.observe import make_observation_spec
+from fetch_sim2real.perception.preprocess import ImageSpec
+from fetch_sim2real.policy.network import MemorySpec, build_actor, default_actor_spec
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.episode import Episode, TruthLayout
@@ -122,6 +128,85 @@ def test_an_episode_is_still_if_what_has_to_be_at_the_goal_is() -> None:
         replay.add(_episode(5, (2.0, 0.0, 0.0)))
         goals = replay.sample(4000, np.random.default_rng(6)).goal[:, 0].numpy()
         assert np.mean(goals == 2.0) == pytest.approx(share, abs=0.03)
+
+
+def test_a_sequence_stays_in_its_episode_and_has_the_rows_that_the_example_says() -> None:
+    replay = _replay(0.0)
+    replay.add(_episode(4))
+    batch = replay.sample_sequences(400, 2, 2, np.random.default_rng(7))
+    step = batch.steps.state[..., 0].numpy().astype(int)
+    assert step.shape == (400, 4)
+    begin = step[:, 2]
+    assert set(begin) == {0, 1, 2}, "each beginning that leaves room"
+    assert np.bincount(begin).min() > 100
+    (example,) = np.unique(step[begin == 1], axis=0)
+    assert example.tolist() == [0, 0, 1, 2]
+    at = int(np.flatnonzero(begin == 1)[0])
+    assert batch.is_reset[at].tolist() == [True, True, False, False]
+    assert batch.is_learned[at].tolist() == [False, False, True, True]
+    np.testing.assert_array_equal(batch.steps.next_state.numpy(), batch.steps.state.numpy() + 1)
+
+
+def test_an_episode_shorter_than_a_sequence_is_not_learned_from_beyond_its_end() -> None:
+    replay = _replay(0.0)
+    replay.add(_episode(2))
+    batch = replay.sample_sequences(20, 4, 1, np.random.default_rng(8))
+    assert batch.is_learned.tolist() == [[False, True, True, False, False]] * 20
+    assert batch.steps.next_state[batch.is_learned].max() == 2.0
+
+
+def test_a_sequence_has_one_goal_which_was_achieved_after_it_began() -> None:
+    replay = _replay(1.0)
+    replay.add(_episode(6))
+    batch = replay.sample_sequences(600, 3, 2, np.random.default_rng(9))
+    goal, begin = batch.steps.goal[..., 0].numpy().astype(int), batch.steps.state[:, 2, 0].numpy().astype(int)
+    assert np.all(goal == goal[:, :1])
+    assert {t: set(goal[begin == t, 0]) for t in range(4)} == {t: set(range(t + 1, 7)) for t in range(4)}
+    expected = (batch.steps.goal.numpy() - np.array(REACH.goal_centre_m)) / np.array(REACH.goal_scale_m)
+    np.testing.assert_allclose(batch.steps.vector[..., :3].numpy(), expected, rtol=1e-5)
+    reached = batch.steps.next_state[..., 0].numpy() == goal
+    np.testing.assert_array_equal(batch.steps.reward.numpy(), np.where(reached, 0.0, -1.0))
+
+
+def test_burn_in_from_an_episodes_start_gives_the_state_that_the_episode_gave() -> None:
+    torch.manual_seed(0)
+    spec = make_observation_spec(
+        ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd"),
+        proprioception=False, last_actions=0, goal_centre_m=REACH.goal_centre_m, goal_scale_m=REACH.goal_scale_m,
+    )  # fmt: skip
+    latent = default_actor_spec((), latent=1, memory=MemorySpec(kind="gru", size=5))
+    actor = build_actor(latent, spec).eval()
+    replay = _replay(0.0)
+    episode = _episode(6)
+    replay.add(replace(episode, vector=np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)))
+    batch = replay.sample_sequences(50, 2, 4, np.random.default_rng(10))
+    begin = batch.steps.state[:, 4, 0].numpy().astype(int)
+    scaled = (9.0 - np.array(REACH.goal_centre_m)) / np.array(REACH.goal_scale_m)
+    goal = torch.from_numpy(scaled.astype(np.float32))
+    with torch.inference_mode():
+        got = actor.unroll(batch.steps.bottleneck, batch.steps.vector, batch.is_reset)
+        column = torch.arange(6.0)[None, :, None]
+        whole, _ = actor.act(column, goal.expand(1, 6, 3), actor.initial_state())
+        blind, _ = actor.act(column[:, 1:2], goal.expand(1, 1, 3), actor.initial_state())
+    for sequence, t in enumerate(begin):
+        torch.testing.assert_close(got[sequence, 4:], whole[0, t : t + 2], atol=1e-5, rtol=0)
+    assert set(begin) == {0, 1, 2, 3, 4}
+    assert not torch.allclose(blind[0, 0], whole[0, 1], atol=1e-3), "what came before matters"
+
+
+def test_single_transitions_are_drawn_as_they_always_were() -> None:
+    replay = _replay(0.5)
+    for length in (3, 6):
+        replay.add(_episode(length))
+    batch = replay.sample(8, np.random.default_rng(11))
+    rng = np.random.default_rng(11)
+    row = np.searchsorted([3.0, 9.0], rng.random(8) * 9.0, side="right")
+    length = np.array([3, 6])[row]
+    step = (rng.random(8) * length).astype(int)
+    relabel = rng.random(8) < 0.5
+    goal = np.where(relabel, step + 1 + (rng.random(8) * (length - step)).astype(int), 9)
+    np.testing.assert_array_equal(batch.state[:, 0].numpy(), step)
+    np.testing.assert_array_equal(batch.goal[:, 0].numpy(), goal)
 
 
 def test_what_was_achieved_is_in_the_tasks_own_frame() -> None:

@@ -38,7 +38,7 @@ from fetch_sim2real.policy.manifest import (
     PoseRecord,
     TrainingRecord,
 )
-from fetch_sim2real.policy.network import ActorSpec, ConvLayer, build_actor
+from fetch_sim2real.policy.network import ActorSpec, ConvLayer, MemorySpec, build_actor
 from fetch_sim2real.ros.heartbeat import Heartbeat
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.simulation_client import SimulationClient
@@ -54,7 +54,9 @@ STAGE = "stage"
 _CLIENTS: WeakKeyDictionary[Node, dict[str, Client]] = WeakKeyDictionary()
 
 
-def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBundle:
+def write_untrained_bundle(
+    folder: Path, profile: str = "default", memory: MemorySpec | None = None, last_actions: int = 2
+) -> PolicyBundle:
     """A bundle whose actor looks at everything and moves with purpose, but has learned nothing."""
     image = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd")
     spec = ActorSpec(
@@ -63,7 +65,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
         auxiliary=tuple(ScaledValue(name=f"block_{axis}", centre=0.0, scale=0.1) for axis in "xyz"),
         latent=3,
         relative_features=(),
-        memory=None,
+        memory=memory,
         hidden=(32,),
         layer_norm=True,
         activation="relu",
@@ -72,7 +74,7 @@ def write_untrained_bundle(folder: Path, profile: str = "default") -> PolicyBund
     observation = make_observation_spec(
         image,
         proprioception=True,
-        last_actions=2,
+        last_actions=last_actions,
         goal_centre_m=(0.0, 0.0, 0.12),
         goal_scale_m=(0.1, 0.1, 0.1),
         grip_centre_m=(0.63, 0.0, 0.87),

@@ -370,6 +370,18 @@ class Actor(nn.Module):
         action, state = self.head(bottleneck, vector, state)
         return action, state
 
+    def unroll(self, bottleneck: torch.Tensor, vector: torch.Tensor, is_reset: torch.Tensor) -> torch.Tensor:
+        """Return the actions (B, T, 4) on sequences (B, T, b) and (B, T, n) that may hold starts of episodes.
+
+        ``is_reset`` (B, T), bool: the state before this step is the initial one. Before the first step it is so anyway.
+        """
+        state, actions = self.initial_state(len(vector)), []
+        for step in range(vector.shape[1]):
+            state = torch.where(is_reset[:, step, None], torch.zeros_like(state), state)
+            action, state = self.act(bottleneck[:, step], vector[:, step], state)
+            actions.append(action)
+        return torch.stack(actions, dim=1)
+
     def forward(
         self, rgb: torch.Tensor, depth_mm: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
     ) -> ActorOutput:

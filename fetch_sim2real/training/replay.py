@@ -5,6 +5,19 @@ Transition t = 1 goes from observation 1 by action 1 to observation 2. By the st
 what was achieved at an observation f drawn uniformly from t + 1..T = 2..4: whatever was reached after the action was
 taken. With f = 2 the transition itself succeeds; with f = 4 it is a step on the way. *final* always takes f = T;
 *episode* draws f from 0..T.
+
+Actors with memory learn from sequences. One of length L = 2 with a burn-in of 2 that begins at transition t = 1 of that
+episode has the rows
+
+    row          0   1   2   3
+    transition   -   0   1   2
+    is_reset     x   x            the state before the row is the initial one
+    is_learned           x   x
+
+The burn-in only brings the actor's state up to date: nothing is learned from it. Here it reaches over the episode's
+start, so its first row is no transition; the reset of row 1 wipes what the actor makes of it. A sequence has one goal,
+by hindsight one that was achieved after its transition t, f in 2..4 here: a goal that changed on the way would be a
+memory that no episode can give. An episode shorter than L ends with rows that are not learned from.
 """
 
 from __future__ import annotations
@@ -36,6 +49,18 @@ class Batch(NamedTuple):
     goal: torch.Tensor
     action: torch.Tensor
     reward: torch.Tensor
+
+
+class SequenceBatch(NamedTuple):
+    """B sequences of T = burn-in + length transitions, all of one episode and one goal each.
+
+    ``steps``: as ``Batch``, with (B, T, ...) where that has (B, ...). ``is_reset`` (B, T): the actor's state before
+    this row is the initial one. ``is_learned`` (B, T): the row is a transition to learn from.
+    """
+
+    steps: Batch
+    is_reset: torch.Tensor
+    is_learned: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -92,16 +117,42 @@ class HindsightReplay:
         self.episodes = max(self.episodes, row + 1)
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
-        """``size`` transitions."""
+        """Return ``size`` transitions."""
+        row = self._draw_episodes(size, rng)
+        step = (rng.random(size) * self._lengths[row]).astype(int)
+        return self._batch(row, step, self._draw_goals(row, step, rng))
+
+    def sample_sequences(self, size: int, length: int, burn_in: int, rng: np.random.Generator) -> SequenceBatch:
+        """Return ``size`` sequences of ``length`` transitions, after up to ``burn_in`` ones that come before them.
+
+        Their first transitions are uniform among those that leave room for ``length``.
+        """
+        row = self._draw_episodes(size, rng)
+        longest = self._lengths[row]
+        begin = (rng.random(size) * np.maximum(longest - length + 1, 1)).astype(int)
+        goal = self._draw_goals(row, begin, rng)
+        step = begin[:, None] + np.arange(-burn_in, length)
+        is_transition = (step >= 0) & (step < longest[:, None])
+        known = np.clip(step, 0, longest[:, None] - 1)
+        return SequenceBatch(
+            self._batch(row[:, None], known, goal[:, None]),
+            torch.from_numpy(step <= 0),
+            torch.from_numpy(is_transition & (step >= begin[:, None])),
+        )
+
+    def _draw_episodes(self, size: int, rng: np.random.Generator) -> NDArray[np.int_]:
+        """Rows (size,) of episodes, by their weights."""
         bounds = np.cumsum(self._weights[: self.episodes])
         row = np.searchsorted(bounds, rng.random(size) * bounds[-1], side="right")
-        row = np.minimum(row, self.episodes - 1)
-        length = self._lengths[row]
-        step = (rng.random(size) * length).astype(int)
-        relabel = rng.random(size) < self._settings.hindsight_share
-        hindsight = self._hindsight_step(step, length, rng.random(size))
+        return np.minimum(row, self.episodes - 1)
+
+    def _draw_goals(self, row: NDArray[np.int_], step: NDArray[np.int_], rng: np.random.Generator) -> Float32:
+        """Goals (size, 3): of the episode, or by hindsight of what was achieved after ``step``."""
+        relabel = rng.random(len(row)) < self._settings.hindsight_share
+        hindsight = self._hindsight_step(step, self._lengths[row], rng.random(len(row)))
         achieved = self._truth.achieved_goal(self._arrays["truth"][row, hindsight])
-        return self._batch(row, step, np.where(relabel[:, None], achieved, self._goals[row]))
+        goals: Float32 = np.where(relabel[:, None], achieved, self._goals[row])
+        return goals
 
     def _hindsight_step(
         self, step: NDArray[np.int_], length: NDArray[np.int_], share: NDArray[np.float64]
@@ -117,10 +168,11 @@ class HindsightReplay:
             return self._arrays[name][row, step + shift]
 
         next_truth = pick("truth", 1)
-        distance = np.linalg.norm(self._truth.achieved_goal(next_truth) - goal, axis=1)
+        goal = np.broadcast_to(goal, (*next_truth.shape[:-1], 3))
+        distance = np.linalg.norm(self._truth.achieved_goal(next_truth) - goal, axis=-1)
         scaled = (goal - np.array(self._task.goal_centre_m)) / np.array(self._task.learning.goal_scale_m)
         vector, next_vector = pick("vector"), pick("vector", 1)
-        vector[:, :3] = next_vector[:, :3] = scaled
+        vector[..., :3] = next_vector[..., :3] = scaled
         arrays = (
             pick("state"),
             pick("state", 1),
