@@ -22,6 +22,7 @@ from arm_driver.clocks import DriverClock, LockstepClock, RobotClock, SimulatedC
 from arm_driver.commands import CommandStatistics, LimitMonitor, validated_command
 from arm_driver.peers import Peers
 from arm_driver.settings import TABLE
+from arm_driver.slow_moves import SlowMoves
 from fetch_sim2real import graph
 from fetch_sim2real.arm.limits import limit_profile
 from fetch_sim2real.control.checks import FilterSettings, Refusal
@@ -40,7 +41,7 @@ from fetch_sim2real.ros.main_loop import StackNode
 from fetch_sim2real.ros.parameters import USE_SIM_TIME
 from fetch_sim2real.ros.topics import publish_to, serve_trigger, subscribe_to
 from fetch_sim2real.timing import JOINT_STATE_PERIOD_NS
-from fetch_sim2real.types import BasePose, FloatArray
+from fetch_sim2real.types import BasePose, FloatArray, JointSetpoint
 from fetch_sim2real.workcell import load_workcell
 
 _TICK_S: Final = 0.01
@@ -77,6 +78,7 @@ class ArmDriver(StackNode):
         self._base = BaseWatch(parameters.number("base_tolerance_m"), lockstep=self._is_lockstep)
         self._base_is_watched = parameters.flag("watch_base")
         self._tick_due_ns: int | None = None
+        self._commanded: JointSetpoint | None = None
         self._activation: tuple[int, Decision] | None = None
         self._limit_monitor = LimitMonitor()
         self._statistics = CommandStatistics()
@@ -85,6 +87,7 @@ class ArmDriver(StackNode):
         self._setpoints = publish_to(self, graph.SETPOINT)
         self._ticks = publish_to(self, graph.DRIVER_TICK) if self._is_lockstep else None
         self._commands = subscribe_to(self, graph.JOINT_COMMAND, self._on_command)
+        self._slow_moves = SlowMoves(self, lambda: self.is_active)
         if not self._backend.brings_joint_states:
             subscribe_to(self, graph.JOINT_STATES, self.on_joint_state)
             self._base_is_watched = self._base_is_watched and self._listen_to_odometry()
@@ -279,7 +282,8 @@ class ArmDriver(StackNode):
         if isinstance(validated, Refusal):
             decision = self._filter.refuse(now_ns, validated)
         else:
-            decision = self._filter.on_command(now_ns, validated)
+            command = self._slow_moves.in_place_of(validated, self._commanded)
+            decision = self._filter.on_command(now_ns, command)
         self._activation = None
         self._carry_out(decision)
         stamp_ns = decode_stamp(message.header.stamp)
@@ -346,6 +350,7 @@ class ArmDriver(StackNode):
         if decision is not None:
             self._carry_out(decision)
             self._log.warn("brake", f"braking: {decision.detail}")
+        self._slow_moves.watch()
         self._go_on(now_ns)
 
     def _go_on(self, now_ns: int) -> None:
@@ -370,6 +375,7 @@ class ArmDriver(StackNode):
 
     def _publish_setpoint(self, stamp_ns: int, decision: Decision) -> None:
         setpoint = decision.setpoint if decision.setpoint.position.size else None
+        self._commanded = setpoint
         report = SetpointReport(stamp_ns, decision.outcome, setpoint)
         self._setpoints.publish(encode_setpoint_report(report, self._sent))
 

@@ -126,13 +126,13 @@ GOAL: Final = Topic(
 GOAL_STATUS: Final = Topic(
     "/policy/goal_status", "std_msgs/msg/String", POLICY_NODE, (OPERATOR,), RELIABLE_5, RELIABLE_5
 )
-# Waypoints of a slow move of the arm [rad], the first where it begins; the policy follows them while it is held.
+# Waypoints of a slow move of the arm [rad], the first where it begins; the driver follows them while the policy holds.
 MOVE: Final = Topic(
-    "/policy/move", "trajectory_msgs/msg/JointTrajectory", OPERATOR, (POLICY_NODE,), RELIABLE_1, RELIABLE_1
+    f"/{ARM_DRIVER}/move", "trajectory_msgs/msg/JointTrajectory", OPERATOR, (ARM_DRIVER,), RELIABLE_1, RELIABLE_1
 )
 # What became of the move (std_msgs/String, JSON): moving, done, or ended with a reason.
 MOVE_STATUS: Final = Topic(
-    "/policy/move_status", "std_msgs/msg/String", POLICY_NODE, (OPERATOR,), RELIABLE_5, RELIABLE_5
+    f"/{ARM_DRIVER}/move_status", "std_msgs/msg/String", ARM_DRIVER, (OPERATOR,), RELIABLE_5, RELIABLE_5
 )
 # What the fields of commands, setpoints and trajectories mean: messages/motion.py.
 JOINT_COMMAND: Final = Topic(
@@ -231,7 +231,7 @@ DRIVER_STOP: Final = f"/{ARM_DRIVER}/stop"
 DRIVER_RESET: Final = f"/{ARM_DRIVER}/reset"
 POLICY_RESET: Final = f"/{POLICY_NODE}/reset"  # forget goal, history and recurrent state
 POLICY_START: Final = f"/{POLICY_NODE}/start"  # act on the goal
-POLICY_HOLD: Final = f"/{POLICY_NODE}/hold"  # answer every frame with a hold until started; ends a move
+POLICY_HOLD: Final = f"/{POLICY_NODE}/hold"  # answer every frame with a hold until started
 SIM_RESET: Final = "/sim/reset"  # seed comes from the bridge's parameter `seed`; the answer's message is JSON
 SIM_PAUSE: Final = "/sim/pause"
 SIM_RESUME: Final = "/sim/resume"

@@ -47,7 +47,6 @@ from fetch_sim2real.types import JointCommand, RgbdFrame
 from fetch_sim2real.workcell import TORSO_TOLERANCE_M, load_workcell
 from policy_node.camera_pose import CameraPose
 from policy_node.settings import TABLE
-from policy_node.slow_moves import Moves
 
 _MISSED_GAP_NS: Final = 1.5 * CONTROL_PERIOD_NS
 _REMIND_S: Final = 30.0
@@ -77,7 +76,6 @@ class PolicyNode(StackNode):
         self._setpoints = SetpointTracker()
         self._goal: GoalVerdict | None = None
         self._is_started = not self.parameters.flag("await_start")
-        self._moves = Moves(self, lambda: "the policy acts: hold it first" if self._is_started else "")
         self._pending: tuple[FrameMessages, float] | None = None
         self._last_frame_ns: int | None = None
         # A simulation that is reset jumps ahead: its stamps have nothing to do with when they come.
@@ -197,8 +195,6 @@ class PolicyNode(StackNode):
     def _start(self) -> tuple[bool, str]:
         if self._goal is None:
             return False, f"there is no goal: state one on {graph.GOAL.name} first"
-        if self._moves.is_moving:
-            return False, "the arm is being moved: wait until it has arrived, or end the move"
         if not self._is_started:
             self._actor.reset()
         self._is_started = True
@@ -206,14 +202,12 @@ class PolicyNode(StackNode):
 
     def _stay(self) -> tuple[bool, str]:
         self._is_started = False
-        self._moves.end("held by request")
         return True, "holding until started"
 
     def _reset(self) -> tuple[bool, str]:
         # Joint states are kept: they belong to the robot, and the first frame's may be among them.
         self._goal = None
         self._is_started = not self.parameters.flag("await_start")
-        self._moves.end("reset by request")
         self._pending = None
         self._last_frame_ns = None
         self._pairer.forget()
@@ -230,18 +224,13 @@ class PolicyNode(StackNode):
             return
         frame = self._pending[0]
         goal = self._goal
-        if not self._moves.is_moving and (goal is None or goal.position_m is None or not self._is_started):
+        if goal is None or goal.position_m is None or not self._is_started:
             self._answer_pending(self._hold(frame.stamp_ns), "hold:not_started" if goal else "hold:no_goal")
             return
         joints = self._history.at(frame.stamp_ns)
         if joints is None or self._setpoints.is_awaited:
             return
         setpoint = self._setpoints.setpoint
-        if self._moves.is_moving:
-            step = self._moves.step(setpoint, frame.stamp_ns)
-            self._answer_pending(step or self._hold(frame.stamp_ns), "move" if step else "hold:move")
-            return
-        assert goal is not None and goal.position_m is not None
         if setpoint is None:
             self._answer_pending(self._hold(frame.stamp_ns), "hold:driver_not_active")
             return

@@ -29,7 +29,6 @@ from fetch_sim2real.messages.motion import decode_setpoint_report
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
-from fetch_sim2real.policy.network import MemorySpec
 from fetch_sim2real.policy.runtime import PolicyRuntime
 from fetch_sim2real.sim.outcome import Outcome
 from fetch_sim2real.sim.simulation import Simulation
@@ -136,22 +135,6 @@ def in_one_process(
 
 def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bundle: Path) -> None:
     assert_same_as_in_one_process(cell, bundle, run_episode(cell.operator, SEED))
-
-
-def test_a_policy_with_memory_commands_the_same_in_the_graph_and_in_one_process(tmp_path: Path) -> None:
-    memory = MemorySpec(kind="gru", size=16)
-    bundle = write_untrained_bundle(tmp_path / "bundle", memory=memory, last_actions=0)
-    options = SimGraphOptions(
-        policy=str(tmp_path / "bundle"), world="randomized", lockstep=True, episode_s=EPISODE_S
-    )
-    with simulated_graph(options, tmp_path / "graph", graph.SETPOINT) as cell:
-        # The second episode begins with a memory of its own.
-        run_episode(cell.operator, SEED + 1)
-        cell.taps[graph.SETPOINT].messages.clear()
-        assert_same_as_in_one_process(cell, tmp_path / "bundle", run_episode(cell.operator, SEED))
-    remembering, forgetful = (in_one_process(bundle, kind)[0] for kind in (PolicyAgent, Forgetful))
-    assert np.array_equal(remembering[0].setpoint.position, forgetful[0].setpoint.position)
-    assert not np.array_equal(remembering[-1].setpoint.position, forgetful[-1].setpoint.position)
 
 
 def test_driver_that_is_not_enabled_does_not_stop_the_world_and_moves_nothing(cell: SimulatedGraph) -> None:

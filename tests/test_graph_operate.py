@@ -21,10 +21,11 @@ from benchmarks.rig.graph_harness import START_LIMIT_S, running, write_untrained
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.cli.operate import app
+from fetch_sim2real.control.homing import plan_slow_move
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.operation.log import OperationLog
 from fetch_sim2real.operation.preflight_checks import JOINT_SILENCE_LIMIT_S, Check
-from fetch_sim2real.operation.slow_move import plan_move
+from fetch_sim2real.control.homing import plan_slow_move
 from fetch_sim2real.ros.client import StackClient
 from fetch_sim2real.ros.operate.choices import Expected
 from fetch_sim2real.ros.operate.dialogue import LONG_EPISODE_S, Dialogue, SimulatedWorld, parse_goal
@@ -137,7 +138,7 @@ def go_outside(stage: Stage) -> None:
     assert info.ik is not None and info.model is not None and newest is not None
     target = info.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
     assert target is not None
-    arrived, reason = stage.steps.move(plan_move(info.model, info.ik, newest.position, target), lambda: False)
+    arrived, reason = stage.steps.move(plan_slow_move(info.model, info.ik, newest.position, target), lambda: False)
     assert arrived, reason
 
 
@@ -169,7 +170,7 @@ def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: Stage) -> 
     assert info.ik is not None and info.model is not None and newest is not None
     target = info.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
     assert target is not None
-    move = plan_move(info.model, info.ik, newest.position, target)
+    move = plan_slow_move(info.model, info.ik, newest.position, target)
     began_s = time.monotonic()
     arrived, reason = standing.steps.move(move, lambda: time.monotonic() - began_s > 0.1)
     assert not arrived and reason.startswith("aborted (driver stopped")

@@ -17,12 +17,12 @@ from fetch_sim2real.calibration.camera_file import CameraCalibration, Intrinsics
 from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.filter import SafetyFilter
+from fetch_sim2real.control.homing import ARRIVED_RAD, SLOW_SPEED_RAD_S, SlowMoveError, SlowMoveFollower, plan_slow_move
 from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M
 from fetch_sim2real.control.states import State
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.operation import preflight_checks as checks
 from fetch_sim2real.operation.log import OperationLog, refusals_between, run_summary
-from fetch_sim2real.operation.slow_move import ARRIVED_RAD, SLOW_SPEED_RAD_S, MoveError, MoveFollower, plan_move
 from fetch_sim2real.operation.start_region import StartRegion, departure_from, start_position
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.policy.manifest import CameraRecord, PoseRecord
@@ -197,7 +197,7 @@ def test_a_gripper_elsewhere_or_turned_is_not(ik: DifferentialIk) -> None:
 
 def test_a_plan_is_clear_between_its_waypoints(ik: DifferentialIk) -> None:
     model = CollisionModel(SCENE)
-    move = plan_move(model, ik, at(ik, 0.76, -0.25, 0.78), at(ik, *REGION.centre_m))
+    move = plan_slow_move(model, ik, at(ik, 0.76, -0.25, 0.78), at(ik, *REGION.centre_m))
     for begin, end in zip(move.waypoints[:-1], move.waypoints[1:], strict=True):
         line = begin + np.linspace(0.0, 1.0, 500)[:, None] * (end - begin)
         assert float(model.clearance(line).least.min()) >= REQUIRED_CLEARANCE_M
@@ -207,15 +207,15 @@ def test_a_plan_is_clear_between_its_waypoints(ik: DifferentialIk) -> None:
 def test_a_move_that_leaves_the_workspace_is_not_planned(ik: DifferentialIk) -> None:
     folded = ARM.home_rad.copy()
     folded[0] = 1.5
-    with pytest.raises(MoveError, match=r"workspace.*by hand"):
-        plan_move(CollisionModel(SCENE), ik, folded, at(ik, *REGION.centre_m))
+    with pytest.raises(SlowMoveError, match=r"workspace.*by hand"):
+        plan_slow_move(CollisionModel(SCENE), ik, folded, at(ik, *REGION.centre_m))
 
 
 def follow(waypoints: FloatArray, speed_scale: float = 1.0) -> tuple[SafetyFilter, float, int]:
     """Follow a move through the safety filter; the filter, the highest joint speed and the number of periods."""
     safety = SafetyFilter(PROFILES["default"], SCENE, FilterSettings(speed_scale=speed_scale))
     now_ns, setpoint, most, steps = 10**9, JointSetpoint.at_rest(waypoints[0]), 0.0, 0
-    follower = MoveFollower(list(waypoints))
+    follower = SlowMoveFollower(list(waypoints))
     safety.activate(now_ns, JointSample(now_ns, waypoints[0], np.zeros(7), 0.0))
     while (command := follower.step(setpoint, now_ns)) is not None:
         decision = safety.on_command(now_ns, command)
@@ -229,7 +229,7 @@ def follow(waypoints: FloatArray, speed_scale: float = 1.0) -> tuple[SafetyFilte
 
 
 def test_a_followed_move_passes_the_filter_slowly_and_arrives(ik: DifferentialIk) -> None:
-    move = plan_move(CollisionModel(SCENE), ik, at(ik, 0.76, -0.25, 0.78), at(ik, *REGION.centre_m))
+    move = plan_slow_move(CollisionModel(SCENE), ik, at(ik, 0.76, -0.25, 0.78), at(ik, *REGION.centre_m))
     safety, most, _ = follow(move.waypoints)
     assert most <= SLOW_SPEED_RAD_S + 1e-9
     assert safety.state is State.ACTIVE and not safety.refusals
@@ -245,10 +245,10 @@ def test_the_speed_cap_slows_a_move_further(ik: DifferentialIk) -> None:
 
 def test_a_move_from_elsewhere_and_one_that_is_stuck_end(ik: DifferentialIk) -> None:
     waypoints = [at(ik, 0.62, 0.0, 0.9), at(ik, 0.62, 0.1, 0.9)]
-    with pytest.raises(MoveError, match="plan it anew"):
-        MoveFollower(waypoints).step(JointSetpoint.at_rest(waypoints[1]), 1)
-    follower = MoveFollower(waypoints)
-    with pytest.raises(MoveError, match="no progress"):
+    with pytest.raises(SlowMoveError, match="plan it anew"):
+        SlowMoveFollower(waypoints).step(JointSetpoint.at_rest(waypoints[1]), 1)
+    follower = SlowMoveFollower(waypoints)
+    with pytest.raises(SlowMoveError, match="no progress"):
         for step in range(1000):
             follower.step(JointSetpoint.at_rest(waypoints[0]), step)
 

@@ -24,6 +24,7 @@ from trajectory_msgs.msg import JointTrajectory
 from arm_driver.commands import validated_command
 from arm_driver.rosbridge_backend import RosbridgeBackend
 from arm_driver.settings import TABLE as DRIVER_TABLE
+from arm_driver.slow_moves import waypoints_of
 from benchmarks.mutations.campaign import Input
 from benchmarks.mutations.mutators import (
     ODD_VALUES,
@@ -43,6 +44,7 @@ from fetch_sim2real.calibration.in_force import CalibrationInForce
 from fetch_sim2real.control.action import box_told
 from fetch_sim2real.control.checks import Refusal
 from fetch_sim2real.control.filter import SafetyFilter
+from fetch_sim2real.control.homing import SlowMoveFollower
 from fetch_sim2real.control.readings import RobotReadings
 from fetch_sim2real.control.states import State
 from fetch_sim2real.control.trajectory import held_until, stopping_trajectory
@@ -67,7 +69,6 @@ from fetch_sim2real.messages.motion import (
 from fetch_sim2real.messages.poses import decode_goal, encode_goal
 from fetch_sim2real.messages.stamps import decode_stamp, encode_stamp
 from fetch_sim2real.messages.statuses import decode_goal_status, decode_move_status
-from fetch_sim2real.operation.slow_move import MoveFollower
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.policy.bundle import load_bundle
@@ -84,7 +85,6 @@ from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.ros_arguments import check_ros_arguments
 from fetch_sim2real.types import Goal, JointCommand, JointSample, JointSetpoint, RgbdFrame
 from fetch_sim2real.workcell import load_workcell
-from policy_node.slow_moves import waypoints_of
 from sim_bridge.fetch_robot import FetchRobot
 
 POLICY: Final = "reach_block"
@@ -262,7 +262,7 @@ def _read_trajectory(message: JointTrajectory) -> None:
 
 
 def _read_move(message: JointTrajectory) -> None:
-    follower = MoveFollower(waypoints_of(message))
+    follower = SlowMoveFollower(waypoints_of(message))
     follower.step(JointSetpoint.at_rest(ARM.home_rad), NOW_NS)
 
 

@@ -15,26 +15,21 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.messages.joint_states import JointStateMerger
 from fetch_sim2real.messages.motion import SetpointReport, decode_command, decode_setpoint_report, is_refused
 from fetch_sim2real.messages.poses import decode_goal
-from fetch_sim2real.messages.statuses import decode_object
 from fetch_sim2real.types import Goal, JointCommand, JointSample
 
 CAMERA_TOPICS: Final = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH)
 _LIGHT: Final = (
-    graph.JOINT_STATES, graph.GOAL, graph.JOINT_COMMAND, graph.SETPOINT, graph.MOVE_STATUS, graph.DIAGNOSTICS
+    graph.JOINT_STATES, graph.GOAL, graph.JOINT_COMMAND, graph.SETPOINT, graph.DIAGNOSTICS
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the policy published for the frame of ``stamp_ns``, received at ``received_ns`` (the recorder's clock).
-
-    ``by_move``: the command came from a slow move that the operator had asked for, not from the actor.
-    """
+    """What the policy published for the frame of ``stamp_ns``, received at ``received_ns`` (the recorder's clock)."""
 
     stamp_ns: int
     received_ns: int
     command: JointCommand
-    by_move: bool
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,6 @@ def read_run(bag: RecordedBag) -> RecordedRun:
     Messages that are no such message are counted in ``malformed``. Raises ``SetupError`` if the bag cannot be read.
     """
     run, merger = RecordedRun(), JointStateMerger()
-    is_moving = False
 
     def on_joints(message: Any, _: int) -> None:
         sample = merger.merge(message)
@@ -89,14 +83,10 @@ def read_run(bag: RecordedBag) -> RecordedRun:
 
     def on_command(message: Any, received_ns: int) -> None:
         command = decode_command(message)
-        run.answers.append(Answer(command.stamp_ns, received_ns, command, is_moving and not command.hold))
+        run.answers.append(Answer(command.stamp_ns, received_ns, command))
 
     def on_setpoint(message: Any, received_ns: int) -> None:
         run.replies.append(Reply(decode_setpoint_report(message), received_ns))
-
-    def on_move(message: Any, _: int) -> None:
-        nonlocal is_moving
-        is_moving = decode_object(message.data, graph.MOVE_STATUS.name).get("state") == "moving"
 
     def on_diagnostics(message: Any, _: int) -> None:
         for status in message.status:
@@ -108,7 +98,7 @@ def read_run(bag: RecordedBag) -> RecordedRun:
     takers: dict[str, Callable[[Any, int], None]] = dict(
         zip(
             (topic.name for topic in _LIGHT),
-            (on_joints, on_goal, on_command, on_setpoint, on_move, on_diagnostics),
+            (on_joints, on_goal, on_command, on_setpoint, on_diagnostics),
             strict=True,
         )
     )

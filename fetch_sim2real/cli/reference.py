@@ -172,7 +172,7 @@ _SERVICES: Final = (
     (graph.DRIVER_STOP, "brake and stay stopped until reset"),
     (graph.DRIVER_RESET, "leave STOPPED or FAULT; `enable` is still needed"),
     (graph.POLICY_START, "act on the goal"),
-    (graph.POLICY_HOLD, "answer every frame with a hold until started; ends a move"),
+    (graph.POLICY_HOLD, "answer every frame with a hold until started"),
     (graph.POLICY_RESET, "forget goal, history and memory"),
     (graph.SIM_RESET, "simulation: start the episode of the parameter `seed`; the answer is JSON"),
     (graph.SIM_PAUSE, "simulation: stand still"),

@@ -30,7 +30,7 @@ class GoalStatus(Status):
 
 
 class MoveStatus(Status):
-    """/policy/move_status: how a slow move of the arm goes: moving, done, or ended or refused for ``reason``."""
+    """/arm_driver/move_status: how a slow move of the arm goes: moving, done, or ended or refused for ``reason``."""
 
     state: str
     reason: str = ""

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real import graph
+from fetch_sim2real.control.homing import SlowMove, plan_slow_move
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.messages.statuses import decode_object
 from fetch_sim2real.operation.log import OperationLog, run_summary
-from fetch_sim2real.operation.slow_move import SlowMove, plan_move
 from fetch_sim2real.operation.start_region import start_position
 from fetch_sim2real.ros.client import StackClient
 from fetch_sim2real.ros.node_parameters import read_parameters, set_parameters
@@ -63,14 +63,14 @@ class Steps:
         return check_list
 
     def plan_to_start(self) -> SlowMove:
-        """Return a clear move from where the arm is to where training began; MoveError or GraphError if none."""
+        """Return a clear move from where the arm is to where training began; SlowMoveError or GraphError if none."""
         info, newest = self.stack_info, self.monitors.joints.newest
         if info.model is None or info.ik is None or info.region is None or newest is None:
             raise GraphError("no move can be planned here: bundle, world or joint states are not known")
         target = start_position(info.region, info.ik)
         if target is None:
             raise GraphError(f"the middle of the start region, {info.region.centre_m.tolist()} m, is out of reach")
-        return plan_move(info.model, info.ik, newest.position, target)
+        return plan_slow_move(info.model, info.ik, newest.position, target)
 
     def move(self, move: SlowMove, aborted: Callable[[], bool]) -> tuple[bool, str]:
         """Enable the driver, follow ``move``, disable it again: whether the arm arrived, and why not."""

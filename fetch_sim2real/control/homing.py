@@ -1,4 +1,4 @@
-"""A slow move of the arm to a given configuration: planned clear of everything, then followed step by step."""
+"""Homing: a slow move of the arm to a given configuration, planned clear of everything and followed step by step."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _STUCK_STEPS: Final = 2 * CONTROL_RATE_HZ
 _PROGRESS_RAD: Final = 0.002
 
 
-class MoveError(FetchSim2RealError):
-    """A move cannot be planned, or does not get on."""
+class SlowMoveError(FetchSim2RealError):
+    """A slow move cannot be planned, or does not get on."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class SlowMove:
         return float(np.abs(np.diff(self.waypoints, axis=0)).max(axis=1).sum()) / SLOW_SPEED_RAD_S
 
 
-def plan_move(model: CollisionModel, ik: DifferentialIk, position: FloatArray, target: FloatArray) -> SlowMove:
+def plan_slow_move(model: CollisionModel, ik: DifferentialIk, position: FloatArray, target: FloatArray) -> SlowMove:
     """A move from ``position`` to ``target``, (n,) [rad] each: the straight line, or else with the gripper lifted.
 
-    MoveError says what is in the way if neither is clear.
+    SlowMoveError says what is in the way if neither is clear.
     """
     ways = [np.array([position, target])]
     top_m = model.scene.workspace_upper_m[2] - _LIFTED_BELOW_TOP_M
@@ -61,7 +61,7 @@ def plan_move(model: CollisionModel, ik: DifferentialIk, position: FloatArray, t
     for way, obstacle in zip(ways, obstacles, strict=True):
         if not obstacle:
             return SlowMove(way)
-    raise MoveError(
+    raise SlowMoveError(
         f"no clear way from here to the start: {obstacles[0]}; move the arm by hand or with the robot's own tools"
     )
 
@@ -84,7 +84,7 @@ def _obstacle(model: CollisionModel, way: FloatArray) -> str:
     return ""
 
 
-class MoveFollower:
+class SlowMoveFollower:
     """Follows the waypoints of a move, one command for each setpoint of the driver."""
 
     def __init__(self, waypoints: Sequence[FloatArray]) -> None:
@@ -98,12 +98,12 @@ class MoveFollower:
     def step(self, setpoint: JointSetpoint, stamp_ns: int) -> JointCommand | None:
         """The command for one control period from ``setpoint``; None once the arm is commanded to the end, at rest.
 
-        MoveError if the arm is not where the move begins, or does not get on.
+        SlowMoveError if the arm is not where the move begins, or does not get on.
         """
         if not self.has_begun:
             off_rad = float(np.abs(setpoint.position - self._waypoints[0]).max())
             if off_rad > 10 * ARRIVED_RAD:
-                raise MoveError(f"the arm is {off_rad:.3f} rad from where the move was planned from: plan it anew")
+                raise SlowMoveError(f"the arm is {off_rad:.3f} rad from where the move was planned from: plan it anew")
             self.has_begun = True
         left = self._waypoints[self._next] - setpoint.position
         if float(np.abs(left).max()) < ARRIVED_RAD:
@@ -126,4 +126,6 @@ class MoveFollower:
             return
         self._steps_without_progress += 1
         if self._steps_without_progress > _STUCK_STEPS:
-            raise MoveError(f"no progress for two seconds, {left_rad:.3f} rad before its end: something holds it back")
+            raise SlowMoveError(
+                f"no progress for two seconds, {left_rad:.3f} rad before its end: something holds it back"
+            )

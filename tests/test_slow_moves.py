@@ -1,0 +1,113 @@
+"""The driver's side of a slow move: steps in the place of the policy's holds, and what ends it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+import arm_driver.slow_moves as module
+from arm_driver.slow_moves import SlowMoves
+from fetch_sim2real import graph
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.control.homing import SLOW_SPEED_RAD_S
+from fetch_sim2real.types import JointCommand, JointSetpoint
+
+HERE = np.zeros(len(ARM.joint_names))
+THERE = HERE + np.eye(len(HERE))[0] * 0.1
+HOLD = JointCommand(5, hold=True)
+COMMAND = JointCommand(5, position=HERE, velocity=HERE)
+AT_REST = JointSetpoint.at_rest(HERE)
+
+
+class Stage:
+    """A driver without ROS: ``say`` is the operator's message, ``told`` what became of the move."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_active, self.operators = True, 1
+        self.told: list[tuple[str, str]] = []
+        monkeypatch.setattr(module, "publish_to", lambda node, topic: SimpleNamespace(publish=self._publish))
+        monkeypatch.setattr(module, "subscribe_to", self._subscribe)
+        node: Any = SimpleNamespace(get_logger=lambda: logging.getLogger("test"))
+        self.moves = SlowMoves(node, lambda: self.is_active)
+
+    def _publish(self, message: Any) -> None:
+        status = json.loads(message.data)
+        self.told.append((status["state"], status["reason"]))
+
+    def _subscribe(self, node: Any, topic: graph.Topic, callback: Callable[[Any], None]) -> Any:
+        self._on_move = callback
+        return SimpleNamespace(get_publisher_count=lambda: self.operators)
+
+    def say(self, *waypoints: Any) -> None:
+        points = [SimpleNamespace(positions=list(waypoint)) for waypoint in waypoints or (HERE, THERE)]
+        self._on_move(SimpleNamespace(joint_names=list(ARM.joint_names), points=points))
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(monkeypatch)
+
+
+def test_each_hold_becomes_a_step_until_the_arm_is_there(stage: Stage) -> None:
+    assert stage.moves.in_place_of(HOLD, AT_REST) is HOLD, "nothing is asked for"
+    stage.say()
+    setpoint, steps = AT_REST, 0
+    while (command := stage.moves.in_place_of(HOLD, setpoint)) is not HOLD:
+        assert command.velocity is not None and np.abs(command.velocity).max() <= SLOW_SPEED_RAD_S
+        assert command.stamp_ns == HOLD.stamp_ns and command.finger_position_m is None
+        setpoint, steps = JointSetpoint(command.position, command.velocity), steps + 1
+        assert steps < 200
+    assert np.abs(setpoint.position - THERE).max() < 0.01
+    assert stage.told == [("moving", ""), ("done", "")]
+    assert stage.moves.in_place_of(HOLD, setpoint) is HOLD
+
+
+def test_a_policy_that_acts_ends_the_move_and_is_obeyed(stage: Stage) -> None:
+    stage.say()
+    assert stage.moves.in_place_of(COMMAND, AT_REST) is COMMAND
+    assert stage.told[-1] == ("ended", "the policy acts")
+    stage.say()
+    assert stage.told[-1] == ("refused", "the policy acts: hold it first")
+    stage.moves.in_place_of(HOLD, AT_REST)
+    stage.say()
+    assert stage.told[-1] == ("moving", "")
+
+
+def test_a_driver_that_is_not_active_refuses_and_ends(stage: Stage) -> None:
+    stage.say()
+    stage.is_active = False
+    stage.moves.watch()
+    assert stage.told[-1] == ("ended", "the driver is not active")
+    stage.say()
+    assert stage.told[-1][0] == "refused" and "enable it first" in stage.told[-1][1]
+    assert stage.moves.in_place_of(HOLD, AT_REST) is HOLD
+
+
+def test_a_move_ends_with_its_operator(stage: Stage) -> None:
+    stage.say()
+    stage.operators = 0
+    assert stage.moves.in_place_of(HOLD, AT_REST) is HOLD
+    assert stage.told[-1] == ("ended", "the operator is gone")
+
+
+def test_a_move_from_elsewhere_or_of_other_joints_goes_nowhere(stage: Stage) -> None:
+    stage.say(THERE, HERE)
+    assert stage.moves.in_place_of(HOLD, AT_REST) is HOLD
+    assert stage.told[-1][0] == "ended" and "plan it anew" in stage.told[-1][1]
+    for wrong in ((HERE,), (HERE[:-1], THERE[:-1]), (HERE, THERE * np.nan)):
+        stage.say(*wrong)
+        assert stage.told[-1][0] == "refused"
+
+
+def test_another_move_replaces_the_first(stage: Stage) -> None:
+    stage.say()
+    stage.say()
+    assert stage.told == [("moving", ""), ("ended", "replaced by another move"), ("moving", "")]
