@@ -13,6 +13,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from fetch_sim2real import graph
+from fetch_sim2real.calibration.in_force import CameraPose
 from fetch_sim2real.common.stamp_sequence import StampVerdict
 from fetch_sim2real.control.action import box_text, common_box, target_box_of
 from fetch_sim2real.errors import CommandError, ObservationError
@@ -26,16 +27,16 @@ from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.observe import MAX_JOINT_SKEW_NS, joint_skew_words
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
 from fetch_sim2real.policy.goals import GoalVerdict, judge_goal
-from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
-from fetch_sim2real.policy.pairing import (
+from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Policy, Sensed, SetpointTracker
+from fetch_sim2real.policy.synchronization import (
     MAX_DEPTH_OFFSET_NS,
     SYNC_ADVICE,
     FrameMessages,
     FramePairer,
+    JointHistory,
     depth_offset_words,
 )
-from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Policy, Sensed, SetpointTracker
 from fetch_sim2real.ros.diagnostics import Diagnostics, Level, Report
 from fetch_sim2real.ros.latency import Latencies, Rate
 from fetch_sim2real.ros.main_loop import StackNode
@@ -45,7 +46,6 @@ from fetch_sim2real.stack.graph_check import wrong_rate_words
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointCommand, RgbdFrame
 from fetch_sim2real.workcell import TORSO_TOLERANCE_M, load_workcell
-from policy_node.camera_pose import CameraPose
 from policy_node.settings import TABLE
 
 _MISSED_GAP_NS: Final = 1.5 * CONTROL_PERIOD_NS

@@ -19,11 +19,10 @@ from fetch_sim2real.calibration.camera_file import (
     load_calibration,
     save_calibration,
 )
-from fetch_sim2real.calibration.in_force import CalibrationInForce
+from fetch_sim2real.calibration.in_force import CalibrationInForce, CameraPose
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.perception.camera import CameraModel, Pose
 from fetch_sim2real.policy.manifest import PoseRecord
-from policy_node.camera_pose import CameraPose
 
 # A D435's colour camera, and the same at a third of the size, 1.33 columns cut off on either side.
 LARGE = CameraModel(1280, 720, 915.0, 914.0, 646.0, 355.0)

@@ -42,9 +42,8 @@ from fetch_sim2real.messages.motion import (
 from fetch_sim2real.messages.stamps import decode_duration, decode_stamp, encode_duration, encode_stamp
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.distortion import LensDistortion
-from fetch_sim2real.policy.joint_history import JointHistory
-from fetch_sim2real.policy.pairing import FramePairer
 from fetch_sim2real.policy.runtime import SetpointTracker
+from fetch_sim2real.policy.synchronization import FramePairer, JointHistory
 from fetch_sim2real.types import JointCommand, JointSample, JointSetpoint, JointTrajectory, TrajectoryPoint
 
 pytestmark = pytest.mark.ros

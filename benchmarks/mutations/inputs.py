@@ -73,9 +73,8 @@ from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.goals import judge_goal
-from fetch_sim2real.policy.joint_history import JointHistory
-from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
 from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Sensed, SetpointTracker
+from fetch_sim2real.policy.synchronization import FrameMessages, FramePairer, JointHistory
 from fetch_sim2real.ros.entering import enter_ros
 from fetch_sim2real.ros.parameters import Parameters
 from fetch_sim2real.rosbridge import topics as ros1

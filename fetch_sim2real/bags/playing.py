@@ -23,7 +23,7 @@ from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.messages.joint_states import JointStateMerger
 from fetch_sim2real.messages.motion import ACTIVATED, decode_outcome
-from fetch_sim2real.policy.pairing import FramePairer
+from fetch_sim2real.policy.synchronization import FramePairer
 
 # What a policy hears, and the time of it. No commands: those are the live policy's own.
 PLAYED: Final = (*CAMERA_TOPICS, graph.DEPTH_INFO, graph.JOINT_STATES, graph.GOAL, graph.SETPOINT, graph.CLOCK)

@@ -22,7 +22,7 @@ from fetch_sim2real.calibration.snapshot import (
 from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.errors import CalibrationError
 from fetch_sim2real.messages.images import decode_color, decode_depth
-from fetch_sim2real.policy.pairing import FramePairer
+from fetch_sim2real.policy.synchronization import FramePairer
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 
 _REST_RAD_S: Final = 0.01

@@ -1,18 +1,24 @@
-"""The calibration that the policy node goes by: checked against the camera that runs, and told to whoever asks."""
+"""The calibration that the policy node goes by, or else where the camera was in training.
+
+It is checked against the camera that runs, and told to whoever asks.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from fetch_sim2real.calibration.camera_file import CameraCalibration, IntrinsicsRecord, load_calibration
+from fetch_sim2real.calibration.trained_range import judge
 from fetch_sim2real.common.validation import complaint_of, field_of, one_line
-from fetch_sim2real.errors import CalibrationError
+from fetch_sim2real.errors import CalibrationError, ObservationError
+from fetch_sim2real.messages.camera_info import decode_camera_info
 from fetch_sim2real.paths import expanded
-from fetch_sim2real.perception.camera import CameraModel
+from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.policy.manifest import CameraRecord
 
 # Sizes of one camera show its sensor's full height, so that lengths in units of it agree; what rounding leaves is less.
 LENS_TOLERANCE: Final = 0.005
@@ -57,6 +63,58 @@ class CalibrationInForce:
                 f"{_words(IntrinsicsRecord.of(running))}; lengths in units of the height differ by {off:.3f}, expected "
                 f"at most {LENS_TOLERANCE}. Calibrate this camera anew with calibrate-camera, in the profile that runs"
             )
+
+
+class CameraPose:
+    """``base_T_camera`` for goals, and the check that a calibration is of the camera that runs."""
+
+    def __init__(self, trained: CameraRecord, file: str) -> None:
+        """``file`` is a calibration file or empty; CalibrationError if it cannot be used."""
+        self._in_force = CalibrationInForce.load(file)
+        self._is_checked = self._in_force is None
+        self._wrong: CalibrationError | None = None
+        record = trained.base_T_camera if self._in_force is None else self._in_force.calibration.base_T_camera
+        self.base_T_camera: Pose = record.pose()
+        self._verdict = judge(trained, self.base_T_camera)
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with where the camera stands; empty if nothing."""
+        if self._verdict.inside or self._in_force is None:
+            return ""
+        return f"by {self._in_force.file} the camera is outside the trained range. {self._verdict.advice()}"
+
+    def words(self) -> str:
+        """One line for the log."""
+        if self._in_force is None:
+            return "camera taken to be where it was in training"
+        return f"camera by {self._in_force.file} of {self._in_force.calibration.date}"
+
+    def text(self) -> str:
+        """For diagnostics: see ``CalibrationInForce.text``; empty without a file."""
+        return "" if self._in_force is None else self._in_force.text()
+
+    def on_info(self, message: Any) -> None:
+        """Compare the first usable intrinsics that come with those of the file."""
+        if self._is_checked or self._in_force is None:
+            return
+        try:
+            self._in_force.require_lens_of(decode_camera_info(message))
+        except ObservationError:
+            return  # no command is made of such a frame either
+        except CalibrationError as error:
+            self._wrong = error
+        self._is_checked = True
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether commands may be made: not with a calibration of another camera."""
+        return self._wrong is None
+
+    def require_right(self) -> None:
+        """CalibrationError if the calibration has turned out to be of another camera."""
+        if self._wrong is not None:
+            raise self._wrong
 
 
 def _lens(camera: CameraModel) -> tuple[float, ...]:

@@ -31,10 +31,9 @@ from fetch_sim2real.messages.images import decode_color, decode_depth
 from fetch_sim2real.messages.motion import HOLD
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.goals import judge_goal
-from fetch_sim2real.policy.joint_history import JointHistory
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
-from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
 from fetch_sim2real.policy.runtime import CommandRuntime, Sensed, SetpointTracker
+from fetch_sim2real.policy.synchronization import FrameMessages, FramePairer, JointHistory
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
 _PARTS: Final = dict(zip((topic.name for topic in CAMERA_TOPICS), ("color", "info", "depth"), strict=True))

@@ -17,7 +17,7 @@ from sensor_msgs.msg import JointState
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
 from fetch_sim2real.graph import CHECK_GRAPH, JOINT_STATES, Qos, Topic
-from fetch_sim2real.policy.pairing import stamp_offset_ns
+from fetch_sim2real.policy.synchronization import stamp_offset_ns
 from fetch_sim2real.ros.namespaces import hint_of_namespaces
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import local_name, message_class, qos_profile, resolved_name

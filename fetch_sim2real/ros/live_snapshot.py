@@ -16,8 +16,7 @@ from fetch_sim2real.messages.images import decode_color, decode_depth
 from fetch_sim2real.messages.joint_states import JointStateMerger
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.perception.observe import MAX_JOINT_SKEW_NS
-from fetch_sim2real.policy.joint_history import JointHistory
-from fetch_sim2real.policy.pairing import FrameMessages, FramePairer
+from fetch_sim2real.policy.synchronization import FrameMessages, FramePairer, JointHistory
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import message_class, qos_profile, subscribe_to
 

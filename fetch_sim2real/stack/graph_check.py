@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from fetch_sim2real import graph
 from fetch_sim2real.graph import JOINT_TRAJECTORY, ROSBRIDGE, Qos, Topic
-from fetch_sim2real.policy.pairing import MAX_DEPTH_OFFSET_NS, SYNC_ADVICE, depth_offset_words
+from fetch_sim2real.policy.synchronization import MAX_DEPTH_OFFSET_NS, SYNC_ADVICE, depth_offset_words
 
 # Several nodes may publish here: a Fetch reports arm and gripper separately, everybody has diagnostics.
 SHARED_TOPICS: Final = frozenset(

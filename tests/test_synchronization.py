@@ -7,8 +7,14 @@ import pytest
 
 from fetch_sim2real.common.stamp_sequence import CONFIRMING_STAMPS, StampVerdict
 from fetch_sim2real.paths import worlds_dir
-from fetch_sim2real.policy.joint_history import KEPT_NS, JointHistory
-from fetch_sim2real.policy.pairing import MAX_DEPTH_OFFSET_NS, FrameMessages, FramePairer, stamp_offset_ns
+from fetch_sim2real.policy.synchronization import (
+    KEPT_NS,
+    MAX_DEPTH_OFFSET_NS,
+    FrameMessages,
+    FramePairer,
+    JointHistory,
+    stamp_offset_ns,
+)
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.timing import CONTROL_PERIOD_NS
 from fetch_sim2real.types import JointSample
