@@ -25,7 +25,6 @@ from fetch_sim2real.control.homing import plan_slow_move
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.operation.log import OperationLog
 from fetch_sim2real.operation.preflight_checks import JOINT_SILENCE_LIMIT_S, Check
-from fetch_sim2real.control.homing import plan_slow_move
 from fetch_sim2real.ros.client import StackClient
 from fetch_sim2real.ros.operate.choices import Expected
 from fetch_sim2real.ros.operate.dialogue import LONG_EPISODE_S, Dialogue, SimulatedWorld, parse_goal

@@ -14,11 +14,11 @@ from std_srvs.srv import Trigger
 
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.control.homing import SlowMove
 from fetch_sim2real.errors import GraphError, ObservationError
 from fetch_sim2real.messages.motion import ENDS_ACTIVITY, SetpointReport, decode_setpoint_report, encode_trajectory
 from fetch_sim2real.messages.poses import encode_goal
 from fetch_sim2real.messages.statuses import GoalStatus, MoveStatus, decode_goal_status, decode_move_status
-from fetch_sim2real.control.homing import SlowMove
 from fetch_sim2real.ros.heartbeat import Heartbeat
 from fetch_sim2real.ros.session import RosSession
 from fetch_sim2real.ros.topics import local_name, publish_to, resolved_name, subscribe_to
