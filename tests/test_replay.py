@@ -162,7 +162,7 @@ def test_a_sequence_has_one_goal_which_was_achieved_after_it_began() -> None:
     goal, begin = batch.steps.goal[..., 0].numpy().astype(int), batch.steps.state[:, 2, 0].numpy().astype(int)
     assert np.all(goal == goal[:, :1])
     assert {t: set(goal[begin == t, 0]) for t in range(4)} == {t: set(range(t + 1, 7)) for t in range(4)}
-    expected = (batch.steps.goal.numpy() - np.array(REACH.goal_centre_m)) / np.array(REACH.goal_scale_m)
+    expected = (batch.steps.goal.numpy() - np.array(REACH.goal_centre_m)) / np.array(REACH.learning.goal_scale_m)
     np.testing.assert_allclose(batch.steps.vector[..., :3].numpy(), expected, rtol=1e-5)
     reached = batch.steps.next_state[..., 0].numpy() == goal
     np.testing.assert_array_equal(batch.steps.reward.numpy(), np.where(reached, 0.0, -1.0))
@@ -172,7 +172,8 @@ def test_burn_in_from_an_episodes_start_gives_the_state_that_the_episode_gave() 
     torch.manual_seed(0)
     spec = make_observation_spec(
         ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd"),
-        proprioception=False, last_actions=0, goal_centre_m=REACH.goal_centre_m, goal_scale_m=REACH.goal_scale_m,
+        proprioception=False, last_actions=0,
+        goal_centre_m=REACH.goal_centre_m, goal_scale_m=REACH.learning.goal_scale_m,
     )  # fmt: skip
     latent = default_actor_spec((), latent=1, memory=MemorySpec(kind="gru", size=5))
     actor = build_actor(latent, spec).eval()
@@ -181,7 +182,7 @@ def test_burn_in_from_an_episodes_start_gives_the_state_that_the_episode_gave() 
     replay.add(replace(episode, vector=np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)))
     batch = replay.sample_sequences(50, 2, 4, np.random.default_rng(10))
     begin = batch.steps.state[:, 4, 0].numpy().astype(int)
-    scaled = (9.0 - np.array(REACH.goal_centre_m)) / np.array(REACH.goal_scale_m)
+    scaled = (9.0 - np.array(REACH.goal_centre_m)) / np.array(REACH.learning.goal_scale_m)
     goal = torch.from_numpy(scaled.astype(np.float32))
     with torch.inference_mode():
         got = actor.unroll(batch.steps.bottleneck, batch.steps.vector, batch.is_reset)
