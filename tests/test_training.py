@@ -62,7 +62,7 @@ def test_demonstrators_solve_their_tasks_on_true_positions(task: str) -> None:
 
 
 def test_pictures_repeat_and_are_labelled_where_things_appear() -> None:
-    first, second = (scattered_pictures("nominal", 16, 0, "test") for _ in range(2))
+    first, second = (scattered_pictures(find_task("reach_block"), "nominal", 16, 0, "test") for _ in range(2))
     np.testing.assert_array_equal(first.rgb, second.rgb)
     np.testing.assert_array_equal(first.depth_mm, second.depth_mm)
     assert len({tuple(position) for position in first.object_m.tolist()}) == 16
@@ -73,7 +73,7 @@ def test_pictures_repeat_and_are_labelled_where_things_appear() -> None:
 
 
 def test_the_encoder_learns_where_things_are() -> None:
-    images = scattered_pictures("nominal", 64, 0, "overfit")
+    images = scattered_pictures(find_task("reach_block"), "nominal", 64, 0, "overfit")
     actor = SEEING.build_actor(0)
     before = pretrain_encoder(actor, images, images, PretrainSettings(epochs=1, batch=64, learning_rate=1e-9), 0)
     after = pretrain_encoder(actor, images, images, PretrainSettings(epochs=40, batch=32), 0)
@@ -244,7 +244,7 @@ def test_an_interrupted_learner_goes_on_exactly(world: World, tmp_path: Path) ->
 def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(world: World, tmp_path: Path) -> None:
     student, expert = _learner(1), _learner(2)
     collector = _collector(world, student, sees=True)
-    images = scattered_pictures("nominal", 24, 0, "old")
+    images = scattered_pictures(find_task("reach_block"), "nominal", 24, 0, "old")
     settings = DaggerSettings(
         rounds=1, episodes=2, refit=PretrainSettings(epochs=1, batch=8), distil=DistilSettings(epochs=1)
     )
