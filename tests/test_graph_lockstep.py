@@ -30,8 +30,7 @@ from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
 from fetch_sim2real.policy.runtime import PolicyRuntime
-from fetch_sim2real.sim.outcome import Outcome
-from fetch_sim2real.sim.simulation import Simulation
+from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.tasks.registry import find_task

@@ -44,7 +44,7 @@ FLOORS: Final = (
 )
 # Lines of a short file, and how many of them may have one importer alone.
 SHORT: Final = 90
-MOST_SHORT: Final = 6
+MOST_SHORT: Final = 5
 RANK: Final = {name: rank for rank, floor in enumerate(FLOORS) for name in floor}
 # Imports every module of the library but ``ros`` with ROS out of reach. Commands may need ROS when they run.
 IMPORT_LIBRARY = """

@@ -172,7 +172,8 @@ class MjcfSource:
 
     The file is ``path`` inside of the Python package ``package``; ``requirement`` is what to install for it. Names in
     it begin with ``prefix``. Of the robot at ``root_body``, ``removed_bodies`` and ``removed_joints`` are taken out
-    (those joints stay at zero), and the torso's body is put to its height. ``colliding_geoms`` can touch the scene.
+    (those joints stay at zero), and the torso's body is put to its height. ``colliding_geoms`` can touch the scene;
+    ``hidden_geoms`` are not drawn: too detailed for what a camera sees of them.
     """
 
     package: str
@@ -185,6 +186,7 @@ class MjcfSource:
     removed_bodies: tuple[str, ...] = ()
     removed_joints: tuple[str, ...] = ()
     colliding_geoms: tuple[str, ...] = ()
+    hidden_geoms: tuple[str, ...] = ()
     fingers: FingerServo | None = None
 
 

@@ -77,6 +77,9 @@ _MJCF: Final = MjcfSource(
         "elbow_flex_link", "forearm_roll_link", "wrist_flex_link", "wrist_roll_link", "gripper_link",
         "r_gripper_finger_link", "l_gripper_finger_link",
     ),
+    # The laser scanner. The table hides it from a camera across from the robot; one that stands where it could be seen
+    # does not see it.
+    hidden_geoms=("laser_link",),
     # Damping takes about a tenth of the rated effort at the rated speed. Armatures are the size of the link inertia
     # seen at each joint, so that the servo's bandwidth does not depend on what the gripper holds.
     gains=ServoGains(

@@ -16,9 +16,8 @@ from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.engine import EngineSettings, JointState, ObjectState, Rendering, VisualShape
 from fetch_sim2real.sim.mujoco.appearance import Appearance
 from fetch_sim2real.sim.mujoco.frames import RenderThread
-from fetch_sim2real.sim.mujoco.model_edit import apply_dynamics, place_cameras
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
-from fetch_sim2real.sim.mujoco.scene import CAMERA, object_body, object_joint, scene_spec
+from fetch_sim2real.sim.mujoco.scene import CAMERA, apply_dynamics, object_body, object_joint, place_cameras, scene_spec
 from fetch_sim2real.sim.randomization.appearance import LightSample
 from fetch_sim2real.sim.randomization.sample import EpisodeSample, ObjectSample
 from fetch_sim2real.types import FloatArray
