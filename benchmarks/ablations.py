@@ -75,14 +75,14 @@ def _row(variant: str, options: argparse.Namespace) -> str:
 
 
 def _trained_as(variant: str, task: str, steps: int) -> tuple[Setting, StageSettings]:
-    from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
+    from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
     from fetch_sim2real.training.setup import Setting
-    from fetch_sim2real.training.state_estimator import SeeingErrors
+    from fetch_sim2real.training.state_estimator import EstimationErrors
     from fetch_sim2real.training.state_stage import StageSettings
 
-    setting, stage = Setting(task, "randomized", True, SeeingErrors()), StageSettings()
-    practice = AS_THE_WORLD_IS if variant == "fixed-timing" else Practice()
-    stage = replace(stage, loop=replace(stage.loop, steps=steps, evaluate_every=8_000, practice=practice))
+    setting, stage = Setting(task, "randomized", True, EstimationErrors()), StageSettings()
+    latency = NO_ADDED_LATENCY if variant == "fixed-timing" else LatencyRandomization()
+    stage = replace(stage, loop=replace(stage.loop, steps=steps, evaluate_every=8_000, latency_randomization=latency))
     if variant == "fixed-timing":
         setting = replace(setting, world=str(_WORLDS / "fixed_timing.yaml"))
     elif variant == "symmetric-critic":

@@ -44,7 +44,7 @@ _GAIN: Final = 5.0
 class Scene:
     """What a robot has after showing its arm in some poses, and what is true."""
 
-    looks: tuple[tuple[NDArray[np.uint16], JointSample], ...]
+    views: tuple[tuple[NDArray[np.uint16], JointSample], ...]
     camera: CameraModel
     true: Pose
     table_height_m: float
@@ -78,25 +78,25 @@ class _Visitor:
 
 
 def show(loop: ClosedLoop, seed: int) -> Scene:
-    """EpisodeStart the episode of ``seed``, look, and look again at each of the places."""
-    looks: list[tuple[NDArray[np.uint16], JointSample]] = []
+    """Start the episode of ``seed``, look, and look again at each of the places."""
+    views: list[tuple[NDArray[np.uint16], JointSample]] = []
 
     def watch(step: Step) -> None:
         frame = step.arrival.captured.frame
         if frame is not None:
-            looks.append((frame.depth_mm, step.arrival.joints))
+            views.append((frame.depth_mm, step.arrival.joints))
 
     frames = len(_PLACES_M) * _WAY_FRAMES + 1
     EpisodeRunner([loop]).run(_Visitor(), [EpisodeStart(seed)], watch, most_steps=frames)
-    if len(looks) <= len(_PLACES_M):
-        raise RuntimeError(f"the episode of seed {seed} ended after {len(looks)} looks")
+    if len(views) <= len(_PLACES_M):
+        raise RuntimeError(f"the episode of seed {seed} ended after {len(views)} views")
     draw = loop.sim.episode
     true = Pose(draw.camera.position_m, draw.camera.rotation)
-    return Scene(tuple(looks), loop.sim.camera_model, true, draw.dynamics.table_height_m)
+    return Scene(tuple(views), loop.sim.camera_model, true, draw.dynamics.table_height_m)
 
 
 def measure(scene: Scene, seed: int, poses: int, height_known: bool) -> tuple[float, float, bool]:
-    """Error of position [mm] and rotation [deg] from the first ``poses`` looks, and whether the result was doubted."""
+    """Error of position [mm] and rotation [deg] from the first ``poses`` views, and whether the result was doubted."""
     rng = np.random.default_rng(seed)
     way, axis = (vector / np.linalg.norm(vector) for vector in rng.standard_normal((2, 3)))
     start = scene.true @ pose_of_vector(np.concatenate([_OFF_M * way, _OFF_RAD * axis]))
@@ -104,7 +104,7 @@ def measure(scene: Scene, seed: int, poses: int, height_known: bool) -> tuple[fl
     height_m = scene.table_height_m if height_known else nominal.workcell.table.height_m.middle
     with ExitStack() as resources:
         sights = []
-        for depth_mm, joints in scene.looks[:poses]:
+        for depth_mm, joints in scene.views[:poses]:
             setting = Setting(joints.position, joints.finger_position_m, nominal.workcell.torso_height_m)
             expected = ExpectedView(nominal, setting, scene.camera)
             resources.callback(expected.close)

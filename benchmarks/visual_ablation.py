@@ -1,11 +1,11 @@
-"""What randomizing the looks is worth, by what the actor sees of a picture: colour, depth, or both.
+"""What randomizing the appearance is worth, by what the actor sees of a picture: colour, depth, or both.
 
-Two encoders for each, of as many pictures of the same kind: one has seen the looks of ``randomized``, one the nominal
-ones, its dynamics and delays varied as much. Both get the same head, of an expert that learned on positions as old and
-as wrong as a camera's, and are measured on the same seeds in ``gap``, which looks like neither. There is no DAgger and
-no fine-tuning, so success is below a shipped actor's.
+Two encoders for each, of as many pictures of the same kind: one was trained with the appearance of
+``randomized``, one with the nominal one and as much variation of dynamics and delays. Both get the same head, of an
+expert that learned on positions as old and as wrong as a camera's, and are measured on the same seeds in ``gap``, which
+looks like neither. There is no DAgger and no fine-tuning, so success is below a shipped actor's.
 
-    python -m benchmarks.visual_ablation --run runs/looks --pictures 16000 --episodes 60
+    python -m benchmarks.visual_ablation --run runs/appearance --pictures 16000 --episodes 60
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from fetch_sim2real.common.outputs import write_text
 if TYPE_CHECKING:
     from fetch_sim2real.training.pipeline import TrainingRun
 
-_PLAIN: Final = str(Path(__file__).parent / "worlds" / "plain_looks.yaml")
-LOOKS: Final = {"randomized": "randomized", "plain": _PLAIN}
+_PLAIN: Final = str(Path(__file__).parent / "worlds" / "plain_appearance.yaml")
+APPEARANCES: Final = {"randomized": "randomized", "plain": _PLAIN}
 CHANNELS: Final = ("rgbd", "rgb", "depth")
 _TASK: Final = "push"
 _FIRST_SEED: Final = 20_000
@@ -51,32 +51,32 @@ def main(arguments: list[str] | None = None) -> int:
     lines = []
     for channels in options.channels:
         for world in options.worlds:
-            outcomes = {looks: _outcomes(options, expert, looks, channels, world) for looks in LOOKS}
-            counts = ", ".join(f"{looks} {sum(each)} of {len(each)}" for looks, each in outcomes.items())
+            outcomes = {each: _outcomes(options, expert, each, channels, world) for each in APPEARANCES}
+            counts = ", ".join(f"{name} {sum(each)} of {len(each)}" for name, each in outcomes.items())
             apart = paired_difference(outcomes["plain"], outcomes["randomized"]).text()
             lines.append(f"{channels:6} in {world}: {counts}; plain against randomized {apart}")
     print("\n".join(lines))
     return 0
 
 
-def _request(options: argparse.Namespace, looks: str, channels: str) -> TrainingRun:
+def _request(options: argparse.Namespace, appearance: str, channels: str) -> TrainingRun:
     from fetch_sim2real.training.encoder import PretrainSettings
     from fetch_sim2real.training.pipeline import TrainingRun
 
     pretrain = PretrainSettings(epochs=options.epochs)
     return TrainingRun(
         task=_TASK,
-        run=options.run / f"{looks}_{channels}",
+        run=options.run / f"{appearance}_{channels}",
         # One folder of pictures for all channels.
-        encoder_run=options.run / looks,
-        output=options.run / f"{looks}_{channels}" / "bundle",
+        encoder_run=options.run / appearance,
+        output=options.run / f"{appearance}_{channels}" / "bundle",
         seed=0,
-        world=LOOKS[looks],
+        world=APPEARANCES[appearance],
         proprioception=True,
         command="python -m benchmarks.visual_ablation " + " ".join(sys.argv[1:]),
         channels=channels,  # type: ignore[arg-type]  # one of CHANNELS
         pictures=options.pictures,
-        pretrain=pretrain if looks == "randomized" else replace(pretrain, augment=None),
+        pretrain=pretrain if appearance == "randomized" else replace(pretrain, augment=None),
     )
 
 
@@ -84,27 +84,27 @@ def _expert(options: argparse.Namespace) -> dict[str, Any]:
     """The learner whose head every actor gets."""
     from fetch_sim2real.training.run_directory import RunDirectory
     from fetch_sim2real.training.setup import Setting
-    from fetch_sim2real.training.state_estimator import SeeingErrors
+    from fetch_sim2real.training.state_estimator import EstimationErrors
     from fetch_sim2real.training.state_stage import StageSettings, train_with_her
 
     run, stage = RunDirectory(options.run / "expert"), StageSettings()
     if not run.finished.exists():
         stage = replace(stage, loop=replace(stage.loop, steps=_EXPERT_STEPS))
-        train_with_her(Setting(_TASK, "randomized", True, SeeingErrors()), run, stage, 0)
+        train_with_her(Setting(_TASK, "randomized", True, EstimationErrors()), run, stage, 0)
         run.finished.touch()
     learner: dict[str, Any] = run.load(run.best)["learner"]
     return learner
 
 
 def _outcomes(
-    options: argparse.Namespace, expert: dict[str, Any], looks: str, channels: str, world: str
+    options: argparse.Namespace, expert: dict[str, Any], appearance: str, channels: str, world: str
 ) -> list[bool]:
     from fetch_sim2real.evaluation.measure import Case, measure
     from fetch_sim2real.paths import worlds_dir
     from fetch_sim2real.policy.bundle import load_bundle
     from fetch_sim2real.sim.world_file import load_world
 
-    request = _request(options, looks, channels)
+    request = _request(options, appearance, channels)
     if not request.output.exists():
         _make(request, expert)
     path = request.run / f"{Path(world).stem}.json"

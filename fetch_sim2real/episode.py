@@ -67,7 +67,7 @@ class ClosedLoop:
         self._scene = sim.world.workcell.scene()
 
     def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeSample:
-        """EpisodeStart the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
+        """Start the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
         sample = self.sim.reset(seed, conditions)
         self._samples: dict[int, JointSample] = {}
         self._filter = SafetyFilter(self._settings.profile, self._scene)
@@ -241,7 +241,7 @@ class EpisodeRunner:
         self.loops = tuple(loops)
 
     def begin(self, starts: Sequence[EpisodeStart], environments: Sequence[int] | None = None) -> list[Arrival]:
-        """EpisodeStart an episode in each of ``environments`` (None: the first ones); return their first frames.
+        """Start an episode in each of ``environments`` (None: the first ones); return their first frames.
 
         One whose time is over before its first frame has none.
         """

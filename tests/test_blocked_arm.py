@@ -57,25 +57,25 @@ def test_blocked_behind_the_driver(backend: str, tmp_path: Path) -> None:
     if backend == "rosbridge":
         pytest.importorskip("roslibpy")
     pytest.importorskip("websockets")
-    from benchmarks.rig.driver_stage import PAN, Stage, rosbridge_stage, topic_stage
+    from benchmarks.rig.driver_rig import PAN, DriverRig, rosbridge_rig, topic_rig
 
-    make: dict[str, Callable[[Path], AbstractContextManager[Stage]]] = {
-        "joint_trajectory": topic_stage,
-        "rosbridge": rosbridge_stage,
+    make: dict[str, Callable[[Path], AbstractContextManager[DriverRig]]] = {
+        "joint_trajectory": topic_rig,
+        "rosbridge": rosbridge_rig,
     }
-    with make[backend](tmp_path) as stage:
-        stage.enable_and_drive(SPEED_RAD_S * PAN, 0.3)
-        stage.arm.block(True)
-        at = stage.arm.measured()
+    with make[backend](tmp_path) as rig:
+        rig.enable_and_drive(SPEED_RAD_S * PAN, 0.3)
+        rig.arm.block(True)
+        at = rig.arm.measured()
         for _ in range(8):  # a busy machine may let commands come too late before the arm is far enough behind
-            stage.drive(SPEED_RAD_S * PAN, 0.8)
-            if stage.state()["state"] == "stopped":
+            rig.drive(SPEED_RAD_S * PAN, 0.8)
+            if rig.state()["state"] == "stopped":
                 break
-            stage.enable()
-        commanded = [np.abs(np.array(m.position) - at)[0] for m in stage.setpoints.messages if m.position]
-        desired = [np.abs(position - at)[0] for _, position, _ in stage.arm.trace]
+            rig.enable()
+        commanded = [np.abs(np.array(m.position) - at)[0] for m in rig.setpoints.messages if m.position]
+        desired = [np.abs(position - at)[0] for _, position, _ in rig.arm.trace]
         most = BOUND_RAD[0] + NOTICED_S * SPEED_RAD_S
         assert max(commanded) < most and max(desired) < most
-        reason = stage.wait_for_state("stopped")["reason"]
+        reason = rig.wait_for_state("stopped")["reason"]
         assert ARM.joint_names[0] in reason and "allowed difference" in reason
-        assert stage.refusal() and stage.state()["state"] == "stopped", "latched until reset"
+        assert rig.refusal() and rig.state()["state"] == "stopped", "latched until reset"

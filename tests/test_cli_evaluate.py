@@ -1,4 +1,4 @@
-"""``fetch-sim2real evaluate`` from end to end with an untrained policy: repeatable, and a gate that closes."""
+"""``fetch-sim2real evaluate`` from end to end with an untrained policy: repeatable, and the regression check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suites, the gate against a baseline, the report, and resuming: all that needs no graph."""
+"""Suites, the regression check against a baseline, the report, and resuming: all that needs no graph."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_slower_stack_is_worse_only_by_much_and_surely() -> None:
     assert not compare(evidence(latency_ms=8.0, a="sss"), evidence(a="sss"))[-1].worse  # three episodes prove nothing
 
 
-def test_a_case_that_is_left_out_fails_the_gate() -> None:
+def test_a_case_that_is_left_out_fails_the_regression_check() -> None:
     findings = compare(evidence(a="ss"), evidence(a="ss", b="ss"))
     assert findings[-1].worse and "b" in findings[-1].text
     with pytest.raises(EvidenceError, match="nothing to compare"):

@@ -33,7 +33,7 @@ def sample(stamp_ns: int, position: FloatArray = HOME, velocity: FloatArray = RE
 
 
 @dataclass
-class Cell:
+class FilterRig:
     """A filter with an arm that follows perfectly, stepped one control period at a time."""
 
     filter: SafetyFilter
@@ -41,10 +41,10 @@ class Cell:
     period: int = 0
 
     @staticmethod
-    def active(settings: FilterSettings = NO_SOFT_START) -> Cell:
+    def active(settings: FilterSettings = NO_SOFT_START) -> FilterRig:
         arm_filter = SafetyFilter(PROFILE, TABLE_SCENE, settings)
         decision = arm_filter.activate(START_NS, sample(START_NS))
-        return Cell(arm_filter, decision.setpoint)
+        return FilterRig(arm_filter, decision.setpoint)
 
     @property
     def now_ns(self) -> int:
@@ -127,13 +127,13 @@ def test_activation_in_collision_names_the_obstacle() -> None:
 
 
 def test_activating_twice_is_an_error_and_leaves_the_arm_alone() -> None:
-    cell = Cell.active()
-    cell.run(SLOWLY * 0.1, 3)
+    rig = FilterRig.active()
+    rig.run(SLOWLY * 0.1, 3)
     with pytest.raises(TransitionError):
-        cell.filter.activate(cell.now_ns, sample(cell.now_ns))
-    assert cell.filter.state is State.ACTIVE
-    cell.next_period()
-    assert cell.send(cell.command(SLOWLY * 0.1)).outcome == "command"
+        rig.filter.activate(rig.now_ns, sample(rig.now_ns))
+    assert rig.filter.state is State.ACTIVE
+    rig.next_period()
+    assert rig.send(rig.command(SLOWLY * 0.1)).outcome == "command"
 
 
 def test_there_is_no_setpoint_before_the_first_activation() -> None:
@@ -148,14 +148,14 @@ def test_there_is_no_setpoint_before_the_first_activation() -> None:
 
 def test_feasible_commands_pass_bit_for_bit_in_lockstep() -> None:
     """Periods of 33 333 333 and 33 333 334 ns alike: the reference is exactly the last setpoint."""
-    cell = Cell.active()
+    rig = FilterRig.active()
     rng = np.random.default_rng(1)
     velocity = np.zeros(7)
     for _ in range(200):
-        assert cell.next_period() is None
-        velocity = 0.9 * velocity + rng.uniform(-1, 1, 7) * 0.012 - 0.03 * (cell.setpoint.position - HOME)
-        command = cell.command(velocity)
-        decision = cell.send(command)
+        assert rig.next_period() is None
+        velocity = 0.9 * velocity + rng.uniform(-1, 1, 7) * 0.012 - 0.03 * (rig.setpoint.position - HOME)
+        command = rig.command(velocity)
+        decision = rig.send(command)
         assert decision.outcome == "command"
         assert decision.rules is Rule.NONE
         np.testing.assert_array_equal(decision.setpoint.velocity, command.velocity)
@@ -163,12 +163,12 @@ def test_feasible_commands_pass_bit_for_bit_in_lockstep() -> None:
         first = assert_ends_at_rest(decision.trajectory).points[0]
         assert first.time_from_start_s == DT
         np.testing.assert_array_equal(first.position, command.position)
-    assert not cell.filter.refusals
+    assert not rig.filter.refusals
 
 
 def test_a_command_that_is_too_fast_is_limited() -> None:
-    cell = Cell.active()
-    decision = cell.run(SLOWLY * 20, 1)
+    rig = FilterRig.active()
+    decision = rig.run(SLOWLY * 20, 1)
     assert decision.outcome == "limited"
     assert decision.rules & Rule.ACCELERATION
     np.testing.assert_allclose(np.max(np.abs(decision.setpoint.velocity) / (PROFILE.acceleration * DT)), 1.0)
@@ -178,10 +178,10 @@ def test_a_command_that_is_too_fast_is_limited() -> None:
 
 
 def test_positions_alone_are_taken_as_a_displacement() -> None:
-    cell = Cell.active()
-    cell.next_period()
+    rig = FilterRig.active()
+    rig.next_period()
     wanted = HOME + SLOWLY * DT * 0.1
-    decision = cell.send(JointCommand(cell.now_ns, wanted))
+    decision = rig.send(JointCommand(rig.now_ns, wanted))
     assert decision.outcome == "command"
     np.testing.assert_allclose(decision.setpoint.velocity, SLOWLY * 0.1, atol=1e-12)
 
@@ -193,20 +193,20 @@ def broken(command: JointCommand, index: int, value: float) -> JointCommand:
     return replace(command, velocity=velocity)
 
 
-Change = Callable[[Cell, JointCommand], JointCommand]
+Change = Callable[[FilterRig, JointCommand], JointCommand]
 REFUSED: list[tuple[str, Change]] = [
-    ("out_of_order", lambda cell, c: replace(c, stamp_ns=START_NS + 12 * CONTROL_PERIOD_NS)),
-    ("future", lambda cell, c: replace(c, stamp_ns=cell.now_ns + 50_000_000)),
-    ("before_activation", lambda cell, c: replace(c, stamp_ns=START_NS - 1)),
-    ("non_finite", lambda cell, c: broken(c, 2, np.nan)),
-    ("non_finite", lambda cell, c: broken(c, 6, np.inf)),
-    ("non_finite", lambda cell, c: replace(c, position=c.position * np.nan)),
-    ("non_finite", lambda cell, c: replace(c, finger_position_m=float("nan"))),
-    ("wrong_joints", lambda cell, c: replace(c, position=c.position[:6])),
-    ("wrong_joints", lambda cell, c: replace(c, velocity=np.zeros(8))),
-    ("jump", lambda cell, c: replace(c, position=c.position + 0.2)),
-    ("jump", lambda cell, c: replace(c, position=c.position + 0.2, velocity=None)),
-    ("jump", lambda cell, c: broken(c, 0, 1e308)),
+    ("out_of_order", lambda rig, c: replace(c, stamp_ns=START_NS + 12 * CONTROL_PERIOD_NS)),
+    ("future", lambda rig, c: replace(c, stamp_ns=rig.now_ns + 50_000_000)),
+    ("before_activation", lambda rig, c: replace(c, stamp_ns=START_NS - 1)),
+    ("non_finite", lambda rig, c: broken(c, 2, np.nan)),
+    ("non_finite", lambda rig, c: broken(c, 6, np.inf)),
+    ("non_finite", lambda rig, c: replace(c, position=c.position * np.nan)),
+    ("non_finite", lambda rig, c: replace(c, finger_position_m=float("nan"))),
+    ("wrong_joints", lambda rig, c: replace(c, position=c.position[:6])),
+    ("wrong_joints", lambda rig, c: replace(c, velocity=np.zeros(8))),
+    ("jump", lambda rig, c: replace(c, position=c.position + 0.2)),
+    ("jump", lambda rig, c: replace(c, position=c.position + 0.2, velocity=None)),
+    ("jump", lambda rig, c: broken(c, 0, 1e308)),
 ]
 
 
@@ -215,16 +215,16 @@ PATIENT = replace(NO_SOFT_START, command_timeout_s=10.0)
 
 @pytest.mark.parametrize(("reason", "change"), REFUSED, ids=[f"{i}-{reason}" for i, (reason, _) in enumerate(REFUSED)])
 def test_refused_commands_brake_then_hold(reason: str, change: Change) -> None:
-    cell = Cell.active(PATIENT)
-    cell.run(SLOWLY, 12)
-    assert cell.setpoint.velocity.any()
+    rig = FilterRig.active(PATIENT)
+    rig.run(SLOWLY, 12)
+    assert rig.setpoint.velocity.any()
     for count in range(1, 10):
-        assert cell.next_period() is None
-        before = cell.setpoint
-        decision = cell.send(change(cell, cell.command(SLOWLY)))
+        assert rig.next_period() is None
+        before = rig.setpoint
+        decision = rig.send(change(rig, rig.command(SLOWLY)))
         assert decision.outcome == f"refused:{reason}"
         assert decision.detail
-        assert cell.filter.refusals == {reason: count}
+        assert rig.filter.refusals == {reason: count}
         assert decision.finger_position_m is None
         slowing = before.velocity - decision.setpoint.velocity
         assert np.all(np.abs(slowing) <= PROFILE.acceleration * DT * (1 + 1e-6))
@@ -233,62 +233,62 @@ def test_refused_commands_brake_then_hold(reason: str, change: Change) -> None:
             assert_ends_at_rest(decision.trajectory)
         else:
             assert decision.trajectory is None  # braking already
-    assert not cell.setpoint.velocity.any()
+    assert not rig.setpoint.velocity.any()
     # And the next good one is followed, from where the arm came to rest.
-    cell.next_period()
-    assert cell.send(cell.command(SLOWLY * 0.1)).outcome == "command"
+    rig.next_period()
+    assert rig.send(rig.command(SLOWLY * 0.1)).outcome == "command"
 
 
 def test_a_stale_command_is_refused_and_a_late_one_is_not() -> None:
-    cell = Cell.active(PATIENT)
+    rig = FilterRig.active(PATIENT)
     for _ in range(12):
-        cell.next_period()
-    late = cell.command(SLOWLY * 0.1, stamp_ns=cell.now_ns - 8 * CONTROL_PERIOD_NS)
-    assert cell.send(late).outcome == "command"
-    cell.next_period()
-    stale = cell.command(SLOWLY * 0.1, stamp_ns=cell.now_ns - 8 * CONTROL_PERIOD_NS - 2_000_000)
-    assert cell.send(stale).outcome == "refused:stale"
+        rig.next_period()
+    late = rig.command(SLOWLY * 0.1, stamp_ns=rig.now_ns - 8 * CONTROL_PERIOD_NS)
+    assert rig.send(late).outcome == "command"
+    rig.next_period()
+    stale = rig.command(SLOWLY * 0.1, stamp_ns=rig.now_ns - 8 * CONTROL_PERIOD_NS - 2_000_000)
+    assert rig.send(stale).outcome == "refused:stale"
 
 
 def test_a_stamp_from_the_future_does_not_block_those_that_follow() -> None:
-    cell = Cell.active()
-    cell.run(SLOWLY * 0.1, 1)
-    cell.next_period()
-    assert cell.send(cell.command(SLOWLY, stamp_ns=cell.now_ns + 10**9)).outcome == "refused:future"
-    cell.next_period()
-    assert cell.send(cell.command(SLOWLY * 0.1)).outcome == "command"
+    rig = FilterRig.active()
+    rig.run(SLOWLY * 0.1, 1)
+    rig.next_period()
+    assert rig.send(rig.command(SLOWLY, stamp_ns=rig.now_ns + 10**9)).outcome == "refused:future"
+    rig.next_period()
+    assert rig.send(rig.command(SLOWLY * 0.1)).outcome == "command"
 
 
 def test_an_explicit_hold_brakes_and_keeps_the_driver_active() -> None:
-    cell = Cell.active()
-    cell.run(SLOWLY, 12)
+    rig = FilterRig.active()
+    rig.run(SLOWLY, 12)
     sent = []
     for _ in range(20):
-        assert cell.next_period() is None
-        decision = cell.send(JointCommand(cell.now_ns, hold=True))
+        assert rig.next_period() is None
+        decision = rig.send(JointCommand(rig.now_ns, hold=True))
         assert decision.outcome == "hold"
         sent.append(decision.trajectory)
     assert_ends_at_rest(sent[0])
     assert sent[1:] == [None] * 19
-    assert not cell.setpoint.velocity.any()
-    assert cell.filter.state is State.ACTIVE
-    assert not cell.filter.refusals
+    assert not rig.setpoint.velocity.any()
+    assert rig.filter.state is State.ACTIVE
+    assert not rig.filter.refusals
 
 
 def test_nothing_is_sent_while_nothing_moves() -> None:
-    cell = Cell.active()
-    decision = cell.run(REST, 5)
+    rig = FilterRig.active()
+    decision = rig.run(REST, 5)
     assert decision.outcome == "command"
     assert decision.trajectory is None
     np.testing.assert_array_equal(decision.setpoint.position, HOME)
 
 
 def test_soft_start_lets_the_speed_grow() -> None:
-    cell = Cell.active(FilterSettings(soft_start_s=0.5, soft_start_speed=0.1))
+    rig = FilterRig.active(FilterSettings(soft_start_s=0.5, soft_start_speed=0.1))
     speeds = []
     for _ in range(20):
-        cell.run(np.array([0, 0, 0, 0, 0, 0, 1.9]), 1)
-        speeds.append(cell.setpoint.velocity[6] / PROFILE.velocity[6])
+        rig.run(np.array([0, 0, 0, 0, 0, 0, 1.9]), 1)
+        speeds.append(rig.setpoint.velocity[6] / PROFILE.velocity[6])
     ramp = 0.1 + 0.9 * np.minimum(np.arange(1, 21) * DT / 0.5, 1.0)
     assert np.all(speeds <= ramp + 1e-9)
     assert speeds[0] == pytest.approx(ramp[0])
@@ -296,8 +296,8 @@ def test_soft_start_lets_the_speed_grow() -> None:
 
 
 def test_speed_scale_is_a_cap() -> None:
-    cell = Cell.active(replace(NO_SOFT_START, speed_scale=0.25))
-    decision = cell.run(np.array([0, 0, 0, 0, 0, 0, 1.9]), 20)
+    rig = FilterRig.active(replace(NO_SOFT_START, speed_scale=0.25))
+    decision = rig.run(np.array([0, 0, 0, 0, 0, 0, 1.9]), 20)
     assert decision.outcome == "limited"
     assert decision.setpoint.velocity[6] == pytest.approx(0.25 * PROFILE.velocity[6])
 
@@ -305,41 +305,41 @@ def test_speed_scale_is_a_cap() -> None:
 @pytest.mark.parametrize("share", [0.5, 0.2, 0.01])
 def test_a_cap_that_is_lowered_on_the_way_slows_the_arm_down_within_the_acceleration_limits(share: float) -> None:
     wanted = np.array([0.6, 0.0, 0.0, 0.0, 0.0, 0.8, -1.5])
-    cell = Cell.active()
-    cell.run(wanted, 15)
-    cell.filter.cap_speed(share)
+    rig = FilterRig.active()
+    rig.run(wanted, 15)
+    rig.filter.cap_speed(share)
     cap, excesses = share * PROFILE.velocity, [np.inf]
     while excesses[-1] > 1.0 + 1e-9:
-        before = cell.setpoint.velocity
-        decision = cell.run(wanted, 1)
+        before = rig.setpoint.velocity
+        decision = rig.run(wanted, 1)
         assert decision.outcome == "limited" and decision.rules & Rule.VELOCITY
         assert np.all(np.abs(decision.setpoint.velocity - before) <= PROFILE.acceleration * DT * (1.0 + 1e-9))
         assert_ends_at_rest(decision.trajectory)
         excesses.append(float(np.max(np.abs(decision.setpoint.velocity) / cap)))
         assert excesses[-1] < excesses[-2]
     assert len(excesses) < 15
-    np.testing.assert_allclose(cell.run(wanted, 3).setpoint.velocity, wanted / np.max(np.abs(wanted) / cap), atol=1e-9)
+    np.testing.assert_allclose(rig.run(wanted, 3).setpoint.velocity, wanted / np.max(np.abs(wanted) / cap), atol=1e-9)
 
 
 def test_a_cap_is_raised_only_while_the_arm_does_not_follow() -> None:
-    cell = Cell.active(replace(NO_SOFT_START, speed_scale=0.5))
+    rig = FilterRig.active(replace(NO_SOFT_START, speed_scale=0.5))
     with pytest.raises(FetchSim2RealError, match=r"0\.5 and the arm is active, so it can only be lowered"):
-        cell.filter.cap_speed(0.6)
-    cell.filter.cap_speed(0.4)
+        rig.filter.cap_speed(0.6)
+    rig.filter.cap_speed(0.4)
     with pytest.raises(FetchSim2RealError, match=r"only be lowered"):
-        cell.filter.cap_speed(0.5)
-    assert cell.filter.settings.speed_scale == 0.4
-    cell.filter.disable(cell.now_ns, "test")
-    cell.filter.cap_speed(1.0)
-    np.testing.assert_allclose(cell.filter.limiter.profile.velocity, PROFILE.velocity)
+        rig.filter.cap_speed(0.5)
+    assert rig.filter.settings.speed_scale == 0.4
+    rig.filter.disable(rig.now_ns, "test")
+    rig.filter.cap_speed(1.0)
+    np.testing.assert_allclose(rig.filter.limiter.profile.velocity, PROFILE.velocity)
 
 
 def test_fingers_are_commanded_on_change_only() -> None:
-    cell = Cell.active()
+    rig = FilterRig.active()
     sent = []
     for opening in (0.02, 0.02, 0.0208, 0.0212, 0.0212, None, 0.9, 0.05, -1.0, 0.0):
-        cell.next_period()
-        sent.append(cell.send(cell.command(REST, finger_position_m=opening)).finger_position_m)
+        rig.next_period()
+        sent.append(rig.send(rig.command(REST, finger_position_m=opening)).finger_position_m)
     assert sent == [0.02, None, None, 0.0212, None, None, 0.05, None, 0.0, None]
 
 
@@ -347,161 +347,161 @@ def test_fingers_are_commanded_on_change_only() -> None:
 
 
 def test_silence_brakes_and_waits_for_an_enable() -> None:
-    cell = Cell.active()
-    cell.run(SLOWLY, 12)
-    decisions = [cell.next_period() for _ in range(6)]
+    rig = FilterRig.active()
+    rig.run(SLOWLY, 12)
+    decisions = [rig.next_period() for _ in range(6)]
     # 100 ms are three periods: the fourth tick notices; the running tail is braking by then.
     assert [decision is not None for decision in decisions] == [False, False, False, True, False, False]
     noticed = decisions[3]
     assert noticed is not None
     assert noticed.outcome == "hold"
     assert "no valid command for 0.133 s" in noticed.detail
-    assert cell.filter.state is State.HOLD
-    late = cell.send(cell.command(SLOWLY))
+    assert rig.filter.state is State.HOLD
+    late = rig.send(rig.command(SLOWLY))
     assert late.outcome == "refused:not_active"
     assert late.trajectory is None
     assert not late.setpoint.velocity.any()
-    again = cell.filter.activate(cell.now_ns, sample(cell.now_ns, late.setpoint.position))
+    again = rig.filter.activate(rig.now_ns, sample(rig.now_ns, late.setpoint.position))
     assert again.outcome == "activated"
 
 
 def test_a_clock_that_turns_out_to_be_set_disables_an_arm_that_is_held_already() -> None:
     """Slow joint states are missed before enough of them have come to tell that their clock was set."""
-    cell = Cell.active()
-    cell.run(SLOWLY, 12)
+    rig = FilterRig.active()
+    rig.run(SLOWLY, 12)
     for _ in range(4):
-        cell.next_period()
-    assert cell.filter.state is State.HOLD
-    assert cell.filter.lose(cell.now_ns, "the clock was set", then_disabled=True) is None
-    while not cell.filter.is_at_rest(cell.now_ns):
-        assert cell.filter.state is State.HOLD
-        cell.next_period()
-    cell.next_period()
-    assert cell.filter.state is State.DISABLED
-    cell.filter.activate(cell.now_ns, sample(cell.now_ns, cell.setpoint.position))
-    assert cell.filter.lose(cell.now_ns, "lost") is not None
-    cell.next_period()
-    assert cell.filter.state is State.HOLD
+        rig.next_period()
+    assert rig.filter.state is State.HOLD
+    assert rig.filter.lose(rig.now_ns, "the clock was set", then_disabled=True) is None
+    while not rig.filter.is_at_rest(rig.now_ns):
+        assert rig.filter.state is State.HOLD
+        rig.next_period()
+    rig.next_period()
+    assert rig.filter.state is State.DISABLED
+    rig.filter.activate(rig.now_ns, sample(rig.now_ns, rig.setpoint.position))
+    assert rig.filter.lose(rig.now_ns, "lost") is not None
+    rig.next_period()
+    assert rig.filter.state is State.HOLD
 
 
 def test_a_shadow_goes_on_by_itself_after_its_arm_did_not_follow_and_after_nothing_else() -> None:
     pytest.importorskip("rclpy")
     from arm_driver.backends import Reanchor
 
-    cell = Cell.active()
-    reanchor = Reanchor(cell.filter)
+    rig = FilterRig.active()
+    reanchor = Reanchor(rig.filter)
     moving = sample(START_NS, HOME, SLOWLY)
 
     def lose_the_arm() -> None:
-        cell.filter.on_joint_sample(sample(cell.now_ns, HOME + 0.5))
-        cell.filter.tick(cell.now_ns)
-        assert cell.filter.stopped_by_tracking
+        rig.filter.on_joint_sample(sample(rig.now_ns, HOME + 0.5))
+        rig.filter.tick(rig.now_ns)
+        assert rig.filter.stopped_by_tracking
 
     lose_the_arm()
-    assert reanchor.try_to(cell.now_ns, moving) is None and cell.filter.state is State.DISABLED
-    assert reanchor.try_to(cell.now_ns, sample(cell.now_ns)) is not None
-    cell.period += 1
+    assert reanchor.try_to(rig.now_ns, moving) is None and rig.filter.state is State.DISABLED
+    assert reanchor.try_to(rig.now_ns, sample(rig.now_ns)) is not None
+    rig.period += 1
     lose_the_arm()
-    assert reanchor.try_to(cell.now_ns, moving) is None
-    cell.filter.fault("the run-stop is pressed")
-    assert reanchor.try_to(cell.now_ns, sample(cell.now_ns)) is None
-    cell.filter.reset("reset by request")
-    assert reanchor.try_to(cell.now_ns, sample(cell.now_ns)) is None
-    assert cell.filter.state is State.DISABLED
+    assert reanchor.try_to(rig.now_ns, moving) is None
+    rig.filter.fault("the run-stop is pressed")
+    assert reanchor.try_to(rig.now_ns, sample(rig.now_ns)) is None
+    rig.filter.reset("reset by request")
+    assert reanchor.try_to(rig.now_ns, sample(rig.now_ns)) is None
+    assert rig.filter.state is State.DISABLED
 
 
 def test_refused_commands_do_not_count_against_silence() -> None:
-    cell = Cell.active()
-    cell.run(SLOWLY * 0.1, 2)
+    rig = FilterRig.active()
+    rig.run(SLOWLY * 0.1, 2)
     outcomes = []
     for _ in range(5):
-        cell.next_period()
-        outcomes.append(cell.send(broken(cell.command(REST), 0, np.nan)).outcome)
+        rig.next_period()
+        outcomes.append(rig.send(broken(rig.command(REST), 0, np.nan)).outcome)
     assert outcomes[:3] == ["refused:non_finite"] * 3
-    assert cell.filter.state is State.HOLD
+    assert rig.filter.state is State.HOLD
 
 
 def test_a_late_command_itself_does_not_wake_a_silent_driver() -> None:
     """Without a tick in between, too: what a command can do must not depend on when the watchdog was run."""
-    cell = Cell.active()
-    cell.run(SLOWLY * 0.1, 2)
-    cell.period += 4
-    cell.filter.on_joint_sample(sample(cell.now_ns, cell.setpoint.position))
-    assert cell.send(cell.command(SLOWLY * 0.1)).outcome == "refused:command_timeout"
-    assert cell.filter.state is State.HOLD
+    rig = FilterRig.active()
+    rig.run(SLOWLY * 0.1, 2)
+    rig.period += 4
+    rig.filter.on_joint_sample(sample(rig.now_ns, rig.setpoint.position))
+    assert rig.send(rig.command(SLOWLY * 0.1)).outcome == "refused:command_timeout"
+    assert rig.filter.state is State.HOLD
 
 
 def test_the_first_command_may_take_longer() -> None:
-    cell = Cell.active()
+    rig = FilterRig.active()
     for _ in range(29):
-        assert cell.next_period() is None
-    assert cell.send(cell.command(SLOWLY * 0.1)).outcome == "command"
-    idle = Cell.active()
+        assert rig.next_period() is None
+    assert rig.send(rig.command(SLOWLY * 0.1)).outcome == "command"
+    idle = FilterRig.active()
     assert [idle.next_period() is not None for _ in range(31)] == [False] * 30 + [True]
     assert idle.filter.state is State.HOLD
 
 
 def test_old_joint_states_stop_the_motion() -> None:
-    cell = Cell.active()
-    cell.run(SLOWLY, 12)
+    rig = FilterRig.active()
+    rig.run(SLOWLY, 12)
     for _ in range(2):
-        cell.period += 1
-        assert cell.send(cell.command(SLOWLY)).outcome == "command"
-    cell.period += 2
-    decision = cell.send(cell.command(SLOWLY))
+        rig.period += 1
+        assert rig.send(rig.command(SLOWLY)).outcome == "command"
+    rig.period += 2
+    decision = rig.send(rig.command(SLOWLY))
     assert decision.outcome == "refused:stale_joints"
-    assert cell.filter.state is State.HOLD
-    assert cell.filter.refusals == {"stale_joints": 1}
+    assert rig.filter.state is State.HOLD
+    assert rig.filter.refusals == {"stale_joints": 1}
 
 
 def test_broken_joint_states_are_as_good_as_none() -> None:
-    cell = Cell.active()
+    rig = FilterRig.active()
     for _ in range(4):
-        cell.period += 1
-        cell.filter.on_joint_sample(sample(cell.now_ns, at(3, np.nan)))
-    decision = cell.filter.tick(cell.now_ns)
+        rig.period += 1
+        rig.filter.on_joint_sample(sample(rig.now_ns, at(3, np.nan)))
+    decision = rig.filter.tick(rig.now_ns)
     assert decision is not None
     assert "joint state" in decision.detail
 
 
 def test_an_arm_that_does_not_follow_is_stopped_and_stays_so() -> None:
-    cell = Cell.active()
+    rig = FilterRig.active()
     for _ in range(60):
-        cell.period += 1
-        cell.filter.on_joint_sample(sample(cell.now_ns, HOME))  # blocked
-        decision = cell.filter.tick(cell.now_ns)
+        rig.period += 1
+        rig.filter.on_joint_sample(sample(rig.now_ns, HOME))  # blocked
+        decision = rig.filter.tick(rig.now_ns)
         if decision is not None:
             break
-        cell.send(cell.command(SLOWLY))
+        rig.send(rig.command(SLOWLY))
     assert decision is not None
     assert "shoulder_pan_joint commanded to 0.2" in decision.detail
     assert_ends_at_rest(decision.trajectory)
-    assert np.abs(cell.setpoint.position - HOME).max() < 0.4
-    assert cell.filter.state is State.STOPPED
+    assert np.abs(rig.setpoint.position - HOME).max() < 0.4
+    assert rig.filter.state is State.STOPPED
     with pytest.raises(TransitionError):
-        cell.filter.activate(cell.now_ns, sample(cell.now_ns))
-    cell.filter.reset("looked at")
-    assert cell.filter.state is State.DISABLED
-    assert cell.filter.activate(cell.now_ns, sample(cell.now_ns)).outcome == "activated"
-    cell.setpoint = JointSetpoint.at_rest(HOME)
-    cell.run(SLOWLY * 0.1, 3)
+        rig.filter.activate(rig.now_ns, sample(rig.now_ns))
+    rig.filter.reset("looked at")
+    assert rig.filter.state is State.DISABLED
+    assert rig.filter.activate(rig.now_ns, sample(rig.now_ns)).outcome == "activated"
+    rig.setpoint = JointSetpoint.at_rest(HOME)
+    rig.run(SLOWLY * 0.1, 3)
 
 
 def test_joint_states_are_compared_with_the_command_of_their_own_time() -> None:
     """A sample from before the latest command is judged by the trajectory that ran then, not by the newest one."""
     tight = replace(NO_SOFT_START, tracking_error_rad=(1e-6,) * 7)
-    cell = Cell.active(tight)
+    rig = FilterRig.active(tight)
     fast = np.array([0, 0, 0, 0, 0, 0, 0.3])
-    cell.run(fast, 5)
-    begin = cell.setpoint
-    cell.next_period()
-    trajectory = cell.send(cell.command(fast)).trajectory
+    rig.run(fast, 5)
+    begin = rig.setpoint
+    rig.next_period()
+    trajectory = rig.send(rig.command(fast)).trajectory
     assert trajectory is not None
     half = sample_trajectory(trajectory, begin, DT / 2)
-    cell.period += 1
-    cell.send(cell.command(fast))
-    cell.filter.on_joint_sample(sample(cell.now_ns - CONTROL_PERIOD_NS // 2, half.position))
-    assert cell.filter.tick(cell.now_ns) is None
+    rig.period += 1
+    rig.send(rig.command(fast))
+    rig.filter.on_joint_sample(sample(rig.now_ns - CONTROL_PERIOD_NS // 2, half.position))
+    assert rig.filter.tick(rig.now_ns) is None
 
 
 @pytest.mark.parametrize(
@@ -510,27 +510,27 @@ def test_joint_states_are_compared_with_the_command_of_their_own_time() -> None:
     ids=["disable", "stop"],
 )
 def test_disable_and_stop_brake(end: Callable[[SafetyFilter, int, str], Decision], state: State) -> None:
-    cell = Cell.active()
-    cell.run(SLOWLY, 12)
-    cell.next_period()
-    decision = end(cell.filter, cell.now_ns, "asked to")
+    rig = FilterRig.active()
+    rig.run(SLOWLY, 12)
+    rig.next_period()
+    decision = end(rig.filter, rig.now_ns, "asked to")
     assert decision.outcome == "hold"
     trajectory = assert_ends_at_rest(decision.trajectory)
     # At once: no coast.
-    assert np.all(np.abs(trajectory.points[0].velocity) < np.abs(cell.setpoint.velocity) + 1e-12)
+    assert np.all(np.abs(trajectory.points[0].velocity) < np.abs(rig.setpoint.velocity) + 1e-12)
     assert len(trajectory.points) <= 2
-    assert cell.filter.state is state
-    assert cell.filter.state_reason == "asked to"
-    assert cell.send(cell.command(SLOWLY)).outcome == "refused:not_active"
+    assert rig.filter.state is state
+    assert rig.filter.state_reason == "asked to"
+    assert rig.send(rig.command(SLOWLY)).outcome == "refused:not_active"
 
 
-Halt = Callable[[Cell, int], Decision | None]
+Halt = Callable[[FilterRig, int], Decision | None]
 HALTS: dict[str, Halt] = {
-    "disable": lambda cell, now_ns: cell.filter.disable(now_ns, "asked to"),
-    "stop": lambda cell, now_ns: cell.filter.stop(now_ns, "asked to"),
-    "lose": lambda cell, now_ns: cell.filter.lose(now_ns, "connection lost"),
-    "refused": lambda cell, now_ns: cell.filter.on_command(now_ns, cell.command(SLOWLY * np.nan, now_ns)),
-    "hold": lambda cell, now_ns: cell.filter.on_command(now_ns, JointCommand(now_ns, hold=True)),
+    "disable": lambda rig, now_ns: rig.filter.disable(now_ns, "asked to"),
+    "stop": lambda rig, now_ns: rig.filter.stop(now_ns, "asked to"),
+    "lose": lambda rig, now_ns: rig.filter.lose(now_ns, "connection lost"),
+    "refused": lambda rig, now_ns: rig.filter.on_command(now_ns, rig.command(SLOWLY * np.nan, now_ns)),
+    "hold": lambda rig, now_ns: rig.filter.on_command(now_ns, JointCommand(now_ns, hold=True)),
 }
 
 
@@ -549,13 +549,13 @@ HALTS: dict[str, Halt] = {
     ],
 )
 def test_a_halt_sends_something_only_if_it_comes_to_rest_sooner(halt: str, periods: float, is_sent: bool) -> None:
-    cell = Cell.active(PATIENT)
-    last = cell.run(SLOWLY, 12)
+    rig = FilterRig.active(PATIENT)
+    last = rig.run(SLOWLY, 12)
     assert last.trajectory is not None
-    own_rest_ns = cell.now_ns + round(last.trajectory.points[-1].time_from_start_s * 1e9)
-    now_ns = cell.now_ns + round(periods * CONTROL_PERIOD_NS)
-    cell.filter.on_joint_sample(sample(now_ns, last.setpoint.position))
-    decision = HALTS[halt](cell, now_ns)
+    own_rest_ns = rig.now_ns + round(last.trajectory.points[-1].time_from_start_s * 1e9)
+    now_ns = rig.now_ns + round(periods * CONTROL_PERIOD_NS)
+    rig.filter.on_joint_sample(sample(now_ns, last.setpoint.position))
+    decision = HALTS[halt](rig, now_ns)
     assert decision is not None
     assert (decision.trajectory is not None) is is_sent
     if decision.trajectory is not None:
@@ -563,22 +563,22 @@ def test_a_halt_sends_something_only_if_it_comes_to_rest_sooner(halt: str, perio
         assert len(ramp.points) == 1, "a controller that is late has the whole ramp to make up for it"
         assert now_ns + ramp.points[0].time_from_start_s * 1e9 < own_rest_ns
     # And what comes after it finds the arm braking.
-    again = cell.filter.on_command(now_ns + 5_000_000, JointCommand(now_ns, hold=True))
+    again = rig.filter.on_command(now_ns + 5_000_000, JointCommand(now_ns, hold=True))
     assert again.trajectory is None
 
 
 def test_a_fault_sends_nothing_and_is_latched() -> None:
-    cell = Cell.active()
-    cell.run(SLOWLY, 12)
-    cell.filter.fault("run-stop")
-    assert cell.filter.state is State.FAULT
-    assert cell.next_period() is None
-    decision = cell.send(cell.command(SLOWLY))
+    rig = FilterRig.active()
+    rig.run(SLOWLY, 12)
+    rig.filter.fault("run-stop")
+    assert rig.filter.state is State.FAULT
+    assert rig.next_period() is None
+    decision = rig.send(rig.command(SLOWLY))
     assert decision.outcome == "refused:not_active"
     assert decision.trajectory is None
     assert decision.setpoint.position.size == 0
     with pytest.raises(TransitionError):
-        cell.filter.activate(cell.now_ns, sample(cell.now_ns))
+        rig.filter.activate(rig.now_ns, sample(rig.now_ns))
 
 
 # --- what the arm is told, put together -------------------------------------------------------------------------------
@@ -628,54 +628,54 @@ def test_the_commanded_motion_is_continuous_and_inside_all_limits_under_jitter(s
 
 
 def test_opposite_finger_goals_pass_at_a_bounded_rate_and_the_last_one_is_not_lost() -> None:
-    cell = Cell.active(PATIENT)
+    rig = FilterRig.active(PATIENT)
     sent = []
     for frame in range(16):
-        cell.next_period()
+        rig.next_period()
         opening = 0.05 if frame % 2 == 0 else 0.0
-        position = cell.send(cell.command(REST, finger_position_m=opening)).finger_position_m
+        position = rig.send(rig.command(REST, finger_position_m=opening)).finger_position_m
         if position is not None:
             sent.append((frame, position))
     # A quarter of a second, seven and a half periods, from opening to opening.
     assert sent == [(0, 0.05), (1, 0.0), (8, 0.05), (9, 0.0)]
-    cell.next_period()
-    assert cell.send(cell.command(REST, finger_position_m=0.03)).finger_position_m == 0.03
+    rig.next_period()
+    assert rig.send(rig.command(REST, finger_position_m=0.03)).finger_position_m == 0.03
 
 
 @pytest.mark.parametrize("follows", ["hold", "no finger", "same"])
 def test_an_opening_that_had_to_wait_comes_later_and_the_newest_wins(follows: str) -> None:
-    cell = Cell.active(PATIENT)
+    rig = FilterRig.active(PATIENT)
     for opening in (0.05, 0.0, 0.05, 0.02):
-        cell.next_period()
-        cell.send(cell.command(REST, finger_position_m=opening))
+        rig.next_period()
+        rig.send(rig.command(REST, finger_position_m=opening))
     sent = []
     for _ in range(20):
-        cell.next_period()
+        rig.next_period()
         if follows == "hold":
-            command = JointCommand(cell.now_ns, hold=True)
+            command = JointCommand(rig.now_ns, hold=True)
         else:
-            command = cell.command(REST, finger_position_m=0.02 if follows == "same" else None)
-        sent.append(cell.send(command).finger_position_m)
+            command = rig.command(REST, finger_position_m=0.02 if follows == "same" else None)
+        sent.append(rig.send(command).finger_position_m)
     assert [position for position in sent if position is not None] == [0.02]
     assert sent.index(0.02) == 4
 
 
 def test_closing_never_waits_and_nothing_is_sent_by_a_refused_command() -> None:
-    cell = Cell.active(PATIENT)
+    rig = FilterRig.active(PATIENT)
     for opening, is_sent in ((0.05, True), (0.03, True), (0.04, False), (0.01, True), (0.0, True), (0.05, False)):
-        cell.next_period()
-        decision = cell.send(cell.command(REST, finger_position_m=opening))
+        rig.next_period()
+        decision = rig.send(rig.command(REST, finger_position_m=opening))
         assert (decision.finger_position_m == opening) is is_sent
     for _ in range(20):
-        cell.next_period()
-        assert cell.send(broken(cell.command(REST), 0, np.nan)).finger_position_m is None
+        rig.next_period()
+        assert rig.send(broken(rig.command(REST), 0, np.nan)).finger_position_m is None
 
 
 def test_fingers_go_their_way_between_two_trajectories_too() -> None:
-    cell = Cell.active(replace(PATIENT, send_periods=2))
-    cell.run(SLOWLY * 0.1, 2)
-    cell.next_period()
-    decision = cell.send(cell.command(SLOWLY * 0.1, finger_position_m=0.04))
+    rig = FilterRig.active(replace(PATIENT, send_periods=2))
+    rig.run(SLOWLY * 0.1, 2)
+    rig.next_period()
+    decision = rig.send(rig.command(SLOWLY * 0.1, finger_position_m=0.04))
     assert (decision.outcome, decision.finger_position_m) == ("paced", 0.04)
 
 

@@ -19,8 +19,8 @@ from deadlines import BRAKES_IN_TIME
 from rclpy.context import Context
 from rclpy.node import Node
 
-from benchmarks.rig.driver_stage import PAN, TORSO_M, IdealArm, Stage, TopicRobot
-from benchmarks.rig.graph_harness import STAGE, Tap, call, running
+from benchmarks.rig.driver_rig import PAN, TORSO_M, DriverRig, IdealArm, TopicRobot
+from benchmarks.rig.graph_harness import RIG_NODE, Tap, call, running
 from fetch_sim2real import graph
 from fetch_sim2real.messages.joint_states import encode_joint_state
 from fetch_sim2real.ros.heartbeat import Heartbeat
@@ -37,7 +37,7 @@ VELOCITY = 0.1 * PAN
 
 def test_nobody_to_move_nobody_there(tmp_path: Path) -> None:
     """A driver alone with joint states: no robot listens, somebody only records, nobody says that they are there."""
-    with running([DRIVER], tmp_path, STAGE) as (_, session):
+    with running([DRIVER], tmp_path, RIG_NODE) as (_, session):
         joint_states, arm = publish_to(session.node, graph.JOINT_STATES), IdealArm()
         session.node.create_timer(0.01, lambda: joint_states.publish(encode_joint_state(arm.note(), TORSO_M)))
         recorder = Node(graph.RECORDER, context=session.node.context)
@@ -66,8 +66,8 @@ def test_nobody_to_move_nobody_there(tmp_path: Path) -> None:
 
 @BRAKES_IN_TIME
 def test_when_whoever_enabled_is_killed_the_arm_brakes(tmp_path: Path) -> None:
-    with running([DRIVER], tmp_path, STAGE) as (_, session):
-        stage = Stage(session, TopicRobot(session))
+    with running([DRIVER], tmp_path, RIG_NODE) as (_, session):
+        rig = DriverRig(session, TopicRobot(session))
         beats: list[float] = []
         subscribe_to(session.node, graph.HEARTBEAT, lambda message: beats.append(time.time()))
         # A shell, as a script would be: it is what is killed.
@@ -75,21 +75,21 @@ def test_when_whoever_enabled_is_killed_the_arm_brakes(tmp_path: Path) -> None:
         shell = subprocess.Popen(["bash", "-c", command])
         try:
             session.wait_until(lambda: len(beats) > 2, 60.0, lambda: "heartbeat")
-            stage.settle()
-            stage.enable_and_drive(VELOCITY, 0.5)
+            rig.settle()
+            rig.enable_and_drive(VELOCITY, 0.5)
         finally:
             shell.send_signal(signal.SIGKILL)
             shell.wait()
-        decisions = stage.drive(VELOCITY, HEARTBEAT_TIMEOUT_S + 0.5)
+        decisions = rig.drive(VELOCITY, HEARTBEAT_TIMEOUT_S + 0.5)
         assert decisions[-1] == "refused:not_active"
-        times_s = np.array([moment for moment, _, _ in stage.arm.trace])
-        speeds = np.array([abs(velocity[0]) for _, _, velocity in stage.arm.trace])
+        times_s = np.array([moment for moment, _, _ in rig.arm.trace])
+        speeds = np.array([abs(velocity[0]) for _, _, velocity in rig.arm.trace])
         slower_s = times_s[np.flatnonzero(speeds >= 0.98 * speeds.max())[-1]]
         # The last trajectory's coast, too, may be under way when the driver brakes; on a busy machine a bit more.
         assert slower_s - beats[-1] < HEARTBEAT_TIMEOUT_S + 2 * CONTROL_PERIOD_S
-        values = stage.state()
+        values = rig.state()
         assert values["state"] == "hold" and "heartbeat_lost: operator" in values["reason"], values
-        assert "nobody sends a heartbeat" in stage.refusal()
+        assert "nobody sends a heartbeat" in rig.refusal()
 
 
 def test_heartbeats_end_with_their_node(monkeypatch: pytest.MonkeyPatch) -> None:

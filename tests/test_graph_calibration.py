@@ -13,7 +13,7 @@ pytest.importorskip("rclpy")
 
 from calibration_bundle import NOMINAL, write_bundle
 from test_calibration_in_force import written
-from test_graph_policy import Stage
+from test_graph_policy import PolicyRig
 
 from benchmarks.rig.graph_harness import running
 from fetch_sim2real import graph
@@ -34,13 +34,13 @@ def test_goals_in_the_cameras_frame_go_by_the_calibration_and_another_lens_ends_
     # By the trained pose, 8 mm beside, it would be the other way round.
     inside, outside = np.array([0.6, -0.196, 0.8]), np.array([0.6, 0.204, 0.8])
     with running([process], tmp_path / "log") as (_, session):
-        stage = Stage(session, tmp_path / "log")
+        rig = PolicyRig(session, tmp_path / "log")
         for base_m, accepted in ((inside, True), (outside, False)):
-            answer = stage.state_goal(Goal(graph.COLOR_OPTICAL_FRAME, turned.inverse().apply(base_m)))
+            answer = rig.state_goal(Goal(graph.COLOR_OPTICAL_FRAME, turned.inverse().apply(base_m)))
             assert answer["accepted"] is accepted, answer
-        told = CalibrationInForce.told(stage.diagnosis()["calibration"])
+        told = CalibrationInForce.told(rig.diagnosis()["calibration"])
         assert told is not None and told.file == file
-        stage.frame(stage.next_stamp(), parts=("info",))
+        rig.frame(rig.next_stamp(), parts=("info",))
         with pytest.raises(GraphError, match="policy_node"):
             session.wait_until(lambda: False, 20.0, lambda: "end of the node")
         assert "c.yaml is of another lens" in (tmp_path / "log" / "policy_node.log").read_text()

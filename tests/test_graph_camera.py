@@ -30,10 +30,10 @@ def test_the_block_is_where_the_images_show_it(tmp_path: Path) -> None:
     camera_T_base = Pose.looking_at(nominal.workcell.camera.position_m, nominal.workcell.camera.look_at_m).inverse()
     half_diagonal_m = nominal.block.half_size_m.middle * np.sqrt(3)
     topics = (graph.COLOR, graph.DEPTH, graph.COLOR_INFO, graph.SIM_BLOCK_POSE)
-    with simulated_graph(options, tmp_path / "log", *topics) as cell:
+    with simulated_graph(options, tmp_path / "log", *topics) as simulated:
         for seed in range(3):
-            run_episode(cell.operator, seed)
-            color, depth, info, pose = (cell.taps[topic].messages[-1] for topic in topics)
+            run_episode(simulated.operator, seed)
+            color, depth, info, pose = (simulated.taps[topic].messages[-1] for topic in topics)
             assert color.header == depth.header == info.header
             assert color.header.frame_id == graph.COLOR_OPTICAL_FRAME and pose.header.frame_id == graph.BASE_FRAME
             point = pose.pose.position

@@ -11,8 +11,8 @@ pytest.importorskip("rclpy")
 
 from deadlines import BRAKES_IN_TIME
 
-from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
-from benchmarks.rig.graph_harness import STAGE, running
+from benchmarks.rig.driver_rig import PAN, DriverRig, TopicRobot
+from benchmarks.rig.graph_harness import RIG_NODE, running
 from fetch_sim2real import graph
 from fetch_sim2real.stack.processes import ENVIRONMENT, NodeProcess
 
@@ -48,19 +48,19 @@ def test_a_step_of_the_drivers_own_clock_brakes_by_the_old_time_and_then_disable
     set_clock(step, 0)
     environment = {**ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
     process = NodeProcess("stepped_driver", graph.ARM_DRIVER, {}, 0, environment=environment)
-    with running([process], tmp_path / "log", STAGE, stays=True) as (_, session):
-        stage = Stage(session, TopicRobot(session))
-        stage.enable_and_drive(SLOW, 0.3)
-        stage.arm.trace.clear()
+    with running([process], tmp_path / "log", RIG_NODE, stays=True) as (_, session):
+        rig = DriverRig(session, TopicRobot(session))
+        rig.enable_and_drive(SLOW, 0.3)
+        rig.arm.trace.clear()
         set_clock(step, -60)
-        stage.drive(SLOW, 0.5)
-        assert "system clock was stepped" in stage.wait_for_state("disabled")["reason"]
-        pan_rad = np.array([position[0] for _, position, _ in stage.arm.trace])
+        rig.drive(SLOW, 0.5)
+        assert "system clock was stepped" in rig.wait_for_state("disabled")["reason"]
+        pan_rad = np.array([position[0] for _, position, _ in rig.arm.trace])
         # A trajectory that arrives late pulls the arm back by what it moved meanwhile, and by no more.
-        assert pan_rad.max() - pan_rad[-1] < 0.005 and not np.any(stage.arm.desired()[1])
-        assert "chrony" in stage.refusal(), "now the robot's stamps are of another time"
+        assert pan_rad.max() - pan_rad[-1] < 0.005 and not np.any(rig.arm.desired()[1])
+        assert "chrony" in rig.refusal(), "now the robot's stamps are of another time"
         set_clock(step, 0)
-        stage.session.spin(0.1)
-        started = stage.arm.started
-        assert set(stage.drive(SLOW, 0.2)) == {"refused:not_active"} and stage.arm.started == started
-        stage.enable_and_drive(SLOW, 0.2)
+        rig.session.spin(0.1)
+        started = rig.arm.started
+        assert set(rig.drive(SLOW, 0.2)) == {"refused:not_active"} and rig.arm.started == started
+        rig.enable_and_drive(SLOW, 0.2)

@@ -63,11 +63,11 @@ def test_the_graph_gives_the_same_episode(tmp_path: Path) -> None:
     # A table that the actor was not trained for: policy node and driver have to reckon with the same.
     world.write_text("extends: randomized\nname: higher\nworkcell: {table: {height_m: [0.74, 0.745]}}\n")
     options = SimGraphOptions(policy="push", world=str(world), episode_s=EPISODE_S, look="each-second")
-    with simulated_graph(options, tmp_path) as cell:
+    with simulated_graph(options, tmp_path) as simulated:
         wrong = Parameter("conditions", value='{"perturb": ["earthquake"]}')
-        succeeded, reason = set_parameter(cell.session, graph.SIM_BRIDGE, wrong)
+        succeeded, reason = set_parameter(simulated.session, graph.SIM_BRIDGE, wrong)
         assert not succeeded and "shove" in reason  # what is possible is named
-        outcome = run_episode(cell.operator, 5, EVERYTHING)
+        outcome = run_episode(simulated.operator, 5, EVERYTHING)
     expected = in_one_process(str(world), 5, EVERYTHING, "each-second")
     # The goal moves at the latest halfway, and the time begins anew.
     assert outcome["steps"] == expected.steps < 1.6 * EPISODE_S * 30

@@ -16,7 +16,7 @@ pytest.importorskip("rclpy")
 from rclpy.parameter import Parameter
 from trajectory_msgs.msg import JointTrajectory
 
-from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, running, set_parameter, values_of
+from benchmarks.rig.graph_harness import RIG_NODE, START_LIMIT_S, Tap, call, running, set_parameter, values_of
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.messages.joint_states import encode_joint_state
@@ -35,7 +35,7 @@ TORSO_M = 0.35
 SLOW_RAD_S = np.array([0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 
 
-class Stage:
+class DriverRig:
     """Plays commander and robot. The robot follows trajectories exactly and reports at 100 Hz of system time."""
 
     def __init__(self, session: RosSession) -> None:
@@ -108,16 +108,16 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def module_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DriverRig]:
     process = NodeProcess("arm_driver", graph.ARM_DRIVER, {}, 0)
-    with running([process], tmp_path_factory.mktemp("driver"), STAGE, stays=True) as (_, session):
-        yield Stage(session)
+    with running([process], tmp_path_factory.mktemp("driver"), RIG_NODE, stays=True) as (_, session):
+        yield DriverRig(session)
 
 
 @pytest.fixture
-def stage(whole_stage: Stage) -> Stage:
-    whole_stage.settle()
-    return whole_stage
+def rig(module_rig: DriverRig) -> DriverRig:
+    module_rig.settle()
+    return module_rig
 
 
 def wrong_joints(message: JointTrajectory) -> None:
@@ -172,121 +172,121 @@ def faster_training(message: JointTrajectory) -> None:
         (faster_training, "profile"),
     ],
 )
-def test_a_spoilt_command_never_reaches_the_robot(stage: Stage, spoil: object, reason: str) -> None:
-    stage.enable()
-    message = encode_command(stage.command(SLOW_RAD_S))
+def test_a_spoilt_command_never_reaches_the_robot(rig: DriverRig, spoil: object, reason: str) -> None:
+    rig.enable()
+    message = encode_command(rig.command(SLOW_RAD_S))
     spoil(message)  # type: ignore[operator]
-    assert stage.send(message) == f"refused:{reason}"
-    assert len(stage.sent.messages) == 1, "only the hold of the activation"
+    assert rig.send(message) == f"refused:{reason}"
+    assert len(rig.sent.messages) == 1, "only the hold of the activation"
 
 
-def test_old_and_repeated_observations_are_refused(stage: Stage) -> None:
-    stage.enable()
-    stage.session.spin(0.35)
+def test_old_and_repeated_observations_are_refused(rig: DriverRig) -> None:
+    rig.enable()
+    rig.session.spin(0.35)
     now_ns = time.time_ns()
-    assert stage.send(encode_command(stage.command(0.0 * SLOW_RAD_S, now_ns - 300_000_000))) == "refused:stale"
-    assert stage.send(encode_command(stage.command(0.0 * SLOW_RAD_S))) == "command"
-    assert stage.send(encode_command(stage.command(0.0 * SLOW_RAD_S, now_ns))) == "refused:out_of_order"
+    assert rig.send(encode_command(rig.command(0.0 * SLOW_RAD_S, now_ns - 300_000_000))) == "refused:stale"
+    assert rig.send(encode_command(rig.command(0.0 * SLOW_RAD_S))) == "command"
+    assert rig.send(encode_command(rig.command(0.0 * SLOW_RAD_S, now_ns))) == "refused:out_of_order"
 
 
-def test_a_good_command_moves_the_arm_and_a_bad_one_after_it_brakes(stage: Stage) -> None:
-    stage.enable()
-    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) in ("command", "limited")
-    assert len(stage.sent.messages) == 2
-    bad = encode_command(stage.command(SLOW_RAD_S))
+def test_a_good_command_moves_the_arm_and_a_bad_one_after_it_brakes(rig: DriverRig) -> None:
+    rig.enable()
+    assert rig.send(encode_command(rig.command(SLOW_RAD_S))) in ("command", "limited")
+    assert len(rig.sent.messages) == 2
+    bad = encode_command(rig.command(SLOW_RAD_S))
     not_a_number(bad)
-    assert stage.send(bad) == "refused:non_finite"
-    stage.session.spin(0.5)
-    for message in stage.sent.messages:
+    assert rig.send(bad) == "refused:non_finite"
+    rig.session.spin(0.5)
+    for message in rig.sent.messages:
         trajectory = decode_trajectory(message, ARM.joint_names)  # finite and in order, or this raises
         assert decode_stamp(message.header.stamp) == 0
         assert not np.any(trajectory.points[-1].velocity), "every trajectory ends at rest"
-    assert max(np.abs(m.points[0].velocities).max() for m in stage.sent.messages[2:] or stage.sent.messages[:1]) <= 0.05
-    assert call(stage.session, graph.DRIVER_ENABLE)[0], "silence has led to hold, which needs an enable"
+    assert max(np.abs(m.points[0].velocities).max() for m in rig.sent.messages[2:] or rig.sent.messages[:1]) <= 0.05
+    assert call(rig.session, graph.DRIVER_ENABLE)[0], "silence has led to hold, which needs an enable"
 
 
-def test_commands_are_ignored_until_enabled(stage: Stage) -> None:
-    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
-    assert not stage.sent.messages
-    setpoint = decode_setpoint_report(stage.setpoints.messages[-1]).setpoint
+def test_commands_are_ignored_until_enabled(rig: DriverRig) -> None:
+    assert rig.send(encode_command(rig.command(SLOW_RAD_S))) == "refused:not_active"
+    assert not rig.sent.messages
+    setpoint = decode_setpoint_report(rig.setpoints.messages[-1]).setpoint
     assert setpoint is None or np.allclose(setpoint.velocity, 0.0)
 
 
-def test_stop_latches_until_reset(stage: Stage) -> None:
-    stage.enable()
-    assert call(stage.session, graph.DRIVER_STOP)[0]
-    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
-    refused, why = call(stage.session, graph.DRIVER_ENABLE)
+def test_stop_latches_until_reset(rig: DriverRig) -> None:
+    rig.enable()
+    assert call(rig.session, graph.DRIVER_STOP)[0]
+    assert rig.send(encode_command(rig.command(SLOW_RAD_S))) == "refused:not_active"
+    refused, why = call(rig.session, graph.DRIVER_ENABLE)
     assert not refused and "reset" in why
-    assert call(stage.session, graph.DRIVER_RESET)[0]
-    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
-    assert len(stage.sent.messages) == 1
+    assert call(rig.session, graph.DRIVER_RESET)[0]
+    assert rig.send(encode_command(rig.command(SLOW_RAD_S))) == "refused:not_active"
+    assert len(rig.sent.messages) == 1
 
 
-def test_an_arm_that_does_not_follow_stops_the_driver(stage: Stage) -> None:
-    stage.enable()
-    stage.offset_rad = 0.5
-    stage.session.spin(0.1)
-    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
-    refused, why = call(stage.session, graph.DRIVER_ENABLE)
+def test_an_arm_that_does_not_follow_stops_the_driver(rig: DriverRig) -> None:
+    rig.enable()
+    rig.offset_rad = 0.5
+    rig.session.spin(0.1)
+    assert rig.send(encode_command(rig.command(SLOW_RAD_S))) == "refused:not_active"
+    refused, why = call(rig.session, graph.DRIVER_ENABLE)
     assert not refused and "stopped" in why
 
 
-def test_no_joint_states_no_motion(stage: Stage) -> None:
-    stage.enable()
-    stage.silent = True
-    stage.session.spin(0.2)
-    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:not_active"
-    refused, why = call(stage.session, graph.DRIVER_ENABLE)
+def test_no_joint_states_no_motion(rig: DriverRig) -> None:
+    rig.enable()
+    rig.silent = True
+    rig.session.spin(0.2)
+    assert rig.send(encode_command(rig.command(SLOW_RAD_S))) == "refused:not_active"
+    refused, why = call(rig.session, graph.DRIVER_ENABLE)
     assert not refused and "old" in why
 
 
-def test_a_torso_at_another_height_is_not_enabled(stage: Stage) -> None:
-    stage.torso_m = TORSO_M - 0.1
-    stage.session.spin(0.1)
-    refused, why = call(stage.session, graph.DRIVER_ENABLE)
+def test_a_torso_at_another_height_is_not_enabled(rig: DriverRig) -> None:
+    rig.torso_m = TORSO_M - 0.1
+    rig.session.spin(0.1)
+    refused, why = call(rig.session, graph.DRIVER_ENABLE)
     assert not refused and "torso" in why
 
 
-def test_a_second_commander_stops_both(stage: Stage) -> None:
-    stage.enable()
-    other = publish_to(stage.session.node, graph.JOINT_COMMAND)
-    count = stage.session.node.count_publishers
-    stage.session.wait_until(lambda: count(graph.JOINT_COMMAND.name) == 2, 5.0, lambda: "second commander")
-    stage.session.spin(0.2)
-    assert stage.send(encode_command(stage.command(SLOW_RAD_S))) == "refused:second_commander"
-    assert len(stage.sent.messages) == 1
-    stage.session.node.destroy_publisher(other)
-    stage.session.wait_until(lambda: count(graph.JOINT_COMMAND.name) == 1, 5.0, lambda: "one commander")
-    stage.session.spin(0.2)
+def test_a_second_commander_stops_both(rig: DriverRig) -> None:
+    rig.enable()
+    other = publish_to(rig.session.node, graph.JOINT_COMMAND)
+    count = rig.session.node.count_publishers
+    rig.session.wait_until(lambda: count(graph.JOINT_COMMAND.name) == 2, 5.0, lambda: "second commander")
+    rig.session.spin(0.2)
+    assert rig.send(encode_command(rig.command(SLOW_RAD_S))) == "refused:second_commander"
+    assert len(rig.sent.messages) == 1
+    rig.session.node.destroy_publisher(other)
+    rig.session.wait_until(lambda: count(graph.JOINT_COMMAND.name) == 1, 5.0, lambda: "one commander")
+    rig.session.spin(0.2)
 
 
-def test_the_gripper_is_commanded_on_change_only(stage: Stage) -> None:
-    stage.enable()
+def test_the_gripper_is_commanded_on_change_only(rig: DriverRig) -> None:
+    rig.enable()
     for opening_m in (0.03, 0.03, 0.03, 0.01):
-        command = replace(stage.command(0.0 * SLOW_RAD_S), finger_position_m=opening_m)
-        assert stage.send(encode_command(command)) == "command"
-    assert [m.points[0].positions[0] for m in stage.fingers.messages] == [0.03, 0.01]
+        command = replace(rig.command(0.0 * SLOW_RAD_S), finger_position_m=opening_m)
+        assert rig.send(encode_command(command)) == "command"
+    assert [m.points[0].positions[0] for m in rig.fingers.messages] == [0.03, 0.01]
 
 
-def test_refusals_are_counted_in_diagnostics(stage: Stage) -> None:
-    stage.enable()
-    bad = encode_command(stage.command(SLOW_RAD_S))
+def test_refusals_are_counted_in_diagnostics(rig: DriverRig) -> None:
+    rig.enable()
+    bad = encode_command(rig.command(SLOW_RAD_S))
     jumping(bad)
-    stage.send(bad)
-    stage.diagnostics.messages.clear()
-    stage.session.wait_until(lambda: bool(values_of(stage.diagnostics, graph.ARM_DRIVER)), 5.0, lambda: "diagnostics")
-    values = values_of(stage.diagnostics, graph.ARM_DRIVER)
+    rig.send(bad)
+    rig.diagnostics.messages.clear()
+    rig.session.wait_until(lambda: bool(values_of(rig.diagnostics, graph.ARM_DRIVER)), 5.0, lambda: "diagnostics")
+    values = values_of(rig.diagnostics, graph.ARM_DRIVER)
     assert int(values["decisions_refused_jump"]) >= 1
     assert values["state"] in ("active", "hold") and values["profile"] == "default"
 
 
-def test_parameters_are_checked_at_start_and_when_set(stage: Stage) -> None:
-    taken, reason = set_parameter(stage.session, graph.ARM_DRIVER, Parameter("profile", value="gentle"))
+def test_parameters_are_checked_at_start_and_when_set(rig: DriverRig) -> None:
+    taken, reason = set_parameter(rig.session, graph.ARM_DRIVER, Parameter("profile", value="gentle"))
     assert not taken and "read-only" in reason
-    taken, reason = set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.5))
+    taken, reason = set_parameter(rig.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.5))
     assert not taken and "0.01" in reason
-    assert set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
+    assert set_parameter(rig.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
     wrong = {
         "speed_scale:=1.5": "expected 0.01 to 1",
         "world:=nowhere": "available: gap, nominal",

@@ -53,53 +53,55 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def running_cell(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGraph]:
+def running_graph(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGraph]:
     options = SimGraphOptions(policy=str(bundle), world="randomized", lockstep=True, episode_s=EPISODE_S)
-    with simulated_graph(options, tmp_path_factory.mktemp("lockstep"), *TAPPED) as cell:
-        yield cell
+    with simulated_graph(options, tmp_path_factory.mktemp("lockstep"), *TAPPED) as simulated:
+        yield simulated
 
 
 @pytest.fixture
-def cell(running_cell: SimulatedGraph) -> SimulatedGraph:
-    for tap in running_cell.taps.values():
+def simulated(running_graph: SimulatedGraph) -> SimulatedGraph:
+    for tap in running_graph.taps.values():
         tap.messages.clear()
-    return running_cell
+    return running_graph
 
 
 def world() -> World:
     return load_world("randomized", worlds_dir()).with_episode_s(EPISODE_S)
 
 
-def answers(cell: SimulatedGraph) -> list[JointState]:
+def answers(simulated: SimulatedGraph) -> list[JointState]:
     """The driver's setpoints that answer commands."""
-    return [m for m in cell.taps[graph.SETPOINT].messages if m.header.frame_id != "activated"]
+    return [m for m in simulated.taps[graph.SETPOINT].messages if m.header.frame_id != "activated"]
 
 
-def test_an_episode_is_answered_frame_by_frame(cell: SimulatedGraph) -> None:
-    outcome = run_episode(cell.operator, SEED)
-    cell.session.wait_until(lambda: len(answers(cell)) == outcome["steps"], 5.0, lambda: "setpoint for each frame")
+def test_an_episode_is_answered_frame_by_frame(simulated: SimulatedGraph) -> None:
+    outcome = run_episode(simulated.operator, SEED)
+    all_answered = lambda: len(answers(simulated)) == outcome["steps"]  # noqa: E731
+    simulated.session.wait_until(all_answered, 5.0, lambda: "setpoint for each frame")
     assert outcome["steps"] > 30
-    stamps = [decode_stamp(message.header.stamp) for message in cell.taps[graph.JOINT_COMMAND].messages]
+    stamps = [decode_stamp(message.header.stamp) for message in simulated.taps[graph.JOINT_COMMAND].messages]
     assert len(set(stamps)) == len(stamps) == outcome["steps"] == sum(outcome["decisions"].values())
     assert stamps == sorted(stamps)
-    assert [decode_stamp(m.header.stamp) for m in answers(cell)] == stamps
+    assert [decode_stamp(m.header.stamp) for m in answers(simulated)] == stamps
     assert outcome["missed"] == 0 and len(outcome["frame_to_command_ms"]) == outcome["steps"]
     assert set(outcome["decisions"]) <= {"command", "limited"}
 
 
-def test_same_seed_same_motion_whatever_came_before(cell: SimulatedGraph) -> None:
-    first, other, again = (run_episode(cell.operator, seed) for seed in (SEED, SEED + 1, SEED))
+def test_same_seed_same_motion_whatever_came_before(simulated: SimulatedGraph) -> None:
+    first, other, again = (run_episode(simulated.operator, seed) for seed in (SEED, SEED + 1, SEED))
     for key in ("setpoints_sha256", "final_distance_m", "success", "steps", "decisions"):
         assert first[key] == again[key], key
     assert first["setpoints_sha256"] != other["setpoints_sha256"]
 
 
-def assert_same_as_in_one_process(cell: SimulatedGraph, bundle: Path, outcome: dict[str, Any]) -> None:
+def assert_same_as_in_one_process(simulated: SimulatedGraph, bundle: Path, outcome: dict[str, Any]) -> None:
     """The last episode of the graph, bit by bit."""
-    cell.session.wait_until(lambda: len(answers(cell)) == outcome["steps"], 5.0, lambda: "setpoint for each frame")
+    all_answered = lambda: len(answers(simulated)) == outcome["steps"]  # noqa: E731
+    simulated.session.wait_until(all_answered, 5.0, lambda: "setpoint for each frame")
     decisions, result = in_one_process(load_bundle(bundle))
-    assert [m.header.frame_id for m in answers(cell)] == [decision.outcome for decision in decisions]
-    for message, decision in zip(answers(cell), decisions, strict=True):
+    assert [m.header.frame_id for m in answers(simulated)] == [decision.outcome for decision in decisions]
+    for message, decision in zip(answers(simulated), decisions, strict=True):
         setpoint = decode_setpoint_report(message).setpoint
         assert setpoint is not None
         assert np.array_equal(setpoint.position, decision.setpoint.position)
@@ -132,34 +134,34 @@ def in_one_process(
     return decisions, result
 
 
-def test_graph_and_loop_in_one_process_command_the_same(cell: SimulatedGraph, bundle: Path) -> None:
-    assert_same_as_in_one_process(cell, bundle, run_episode(cell.operator, SEED))
+def test_graph_and_loop_in_one_process_command_the_same(simulated: SimulatedGraph, bundle: Path) -> None:
+    assert_same_as_in_one_process(simulated, bundle, run_episode(simulated.operator, SEED))
 
 
-def test_driver_that_is_not_enabled_does_not_stop_the_world_and_moves_nothing(cell: SimulatedGraph) -> None:
-    start = cell.operator.reset(SEED, False)
-    cell.operator.state_goal(start)
-    outcome = cell.operator.run_to_outcome(30.0)
+def test_driver_that_is_not_enabled_does_not_stop_the_world_and_moves_nothing(simulated: SimulatedGraph) -> None:
+    start = simulated.operator.reset(SEED, False)
+    simulated.operator.state_goal(start)
+    outcome = simulated.operator.run_to_outcome(30.0)
     assert set(outcome["decisions"]) == {"refused:not_active"}
-    states = [m for m in cell.taps[graph.JOINT_STATES].messages if decode_stamp(m.header.stamp) >= start.now_ns]
+    states = [m for m in simulated.taps[graph.JOINT_STATES].messages if decode_stamp(m.header.stamp) >= start.now_ns]
     assert len(states) > 100
     positions = np.array([message.position[:7] for message in states])
     assert np.abs(positions - positions[0]).max() < 1e-3
 
 
-def test_a_driver_that_has_stopped_does_not_end_the_row_of_episodes(cell: SimulatedGraph) -> None:
-    before = run_episode(cell.operator, SEED)
-    assert call(cell.session, graph.DRIVER_STOP)[0]
-    cell.operator.disarm()
-    assert call(cell.session, graph.DRIVER_STOP)[0]
-    assert run_episode(cell.operator, SEED)["setpoints_sha256"] == before["setpoints_sha256"]
+def test_a_driver_that_has_stopped_does_not_end_the_row_of_episodes(simulated: SimulatedGraph) -> None:
+    before = run_episode(simulated.operator, SEED)
+    assert call(simulated.session, graph.DRIVER_STOP)[0]
+    simulated.operator.disarm()
+    assert call(simulated.session, graph.DRIVER_STOP)[0]
+    assert run_episode(simulated.operator, SEED)["setpoints_sha256"] == before["setpoints_sha256"]
 
 
-def test_parameters_out_of_range_are_refused_with_the_reason(cell: SimulatedGraph) -> None:
-    taken, reason = set_parameter(cell.session, graph.SIM_BRIDGE, Parameter("seed", value=-1))
+def test_parameters_out_of_range_are_refused_with_the_reason(simulated: SimulatedGraph) -> None:
+    taken, reason = set_parameter(simulated.session, graph.SIM_BRIDGE, Parameter("seed", value=-1))
     assert not taken and "-1" in reason and "0" in reason
-    taken, reason = set_parameter(cell.session, graph.SIM_BRIDGE, Parameter("seed", value="one"))
+    taken, reason = set_parameter(simulated.session, graph.SIM_BRIDGE, Parameter("seed", value="one"))
     assert not taken and "INTEGER" in reason
-    taken, reason = set_parameter(cell.session, graph.SIM_BRIDGE, Parameter("world", value="randomized"))
+    taken, reason = set_parameter(simulated.session, graph.SIM_BRIDGE, Parameter("world", value="randomized"))
     assert not taken and "read-only" in reason
-    assert set_parameter(cell.session, graph.SIM_BRIDGE, Parameter("seed", value=7)) == (True, "")
+    assert set_parameter(simulated.session, graph.SIM_BRIDGE, Parameter("seed", value=7)) == (True, "")

@@ -26,11 +26,11 @@ def test_a_policy_with_memory_commands_the_same_in_the_graph_and_in_one_process(
     options = SimGraphOptions(
         policy=str(tmp_path / "bundle"), world="randomized", lockstep=True, episode_s=EPISODE_S
     )
-    with simulated_graph(options, tmp_path / "graph", graph.SETPOINT) as cell:
+    with simulated_graph(options, tmp_path / "graph", graph.SETPOINT) as simulated:
         # The second episode begins with a memory of its own.
-        run_episode(cell.operator, SEED + 1)
-        cell.taps[graph.SETPOINT].messages.clear()
-        assert_same_as_in_one_process(cell, tmp_path / "bundle", run_episode(cell.operator, SEED))
+        run_episode(simulated.operator, SEED + 1)
+        simulated.taps[graph.SETPOINT].messages.clear()
+        assert_same_as_in_one_process(simulated, tmp_path / "bundle", run_episode(simulated.operator, SEED))
     remembering, forgetful = (in_one_process(bundle, kind)[0] for kind in (PolicyAgent, Forgetful))
     assert np.array_equal(remembering[0].setpoint.position, forgetful[0].setpoint.position)
     assert not np.array_equal(remembering[-1].setpoint.position, forgetful[-1].setpoint.position)

@@ -42,7 +42,7 @@ OUTSIDE_M = (0.76, 0.0, 0.90)  # of where episodes of reach_block start
 
 
 @dataclass
-class Stage:
+class OperatorRig:
     """A simulated graph, not running yet, and an operator."""
 
     steps: Steps
@@ -68,7 +68,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorRig]:
     folder = tmp_path_factory.mktemp("operate")
     write_untrained_bundle(folder / "policy")
     options = SimGraphOptions(policy=str(folder / "policy"), lockstep=True, episode_s=LONG_EPISODE_S)
@@ -78,31 +78,31 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         wait_for_stack(client, monitors, 2 * START_LIMIT_S)
         steps = Steps(client, monitors, log, Expected("live"))
         try:
-            yield Stage(steps, SimulatedWorld(client, 3), log)
+            yield OperatorRig(steps, SimulatedWorld(client, 3), log)
         finally:
             steps.make_safe()
 
 
 @pytest.fixture
-def standing(stage: Stage) -> Stage:
+def standing(rig: OperatorRig) -> OperatorRig:
     """The world at a start, running, the driver disabled."""
-    stage.world.begin()
-    stage.steps.hold()
-    return stage
+    rig.world.begin()
+    rig.steps.hold()
+    return rig
 
 
-def test_a_robot_that_stands_still_in_time_is_not_ready(stage: Stage) -> None:
-    stage.steps.client.session.wait_until(
-        lambda: (stage.steps.monitors.joints.silence_s or 0.0) > JOINT_SILENCE_LIMIT_S, 5.0, lambda: "silence"
+def test_a_robot_that_stands_still_in_time_is_not_ready(rig: OperatorRig) -> None:
+    rig.steps.client.session.wait_until(
+        lambda: (rig.steps.monitors.joints.silence_s or 0.0) > JOINT_SILENCE_LIMIT_S, 5.0, lambda: "silence"
     )
-    done, text = stage.talk("n", "q")
+    done, text = rig.talk("n", "q")
     assert not done
     assert "joint states    stale" in text and "no frame has come" in text
-    failed = stage.log.events()[-1].detail["failed"]
+    failed = rig.log.events()[-1].detail["failed"]
     assert isinstance(failed, dict) and set(failed) == {"joint states", "camera latency", "command latency"}
 
 
-def test_all_is_well_at_a_start(standing: Stage) -> None:
+def test_all_is_well_at_a_start(standing: OperatorRig) -> None:
     found = standing.checks()
     assert {name: check.state for name, check in found.items() if check.state != "ok"} == {
         "run-stop": "unknown", "calibration": "unknown",
@@ -112,7 +112,7 @@ def test_all_is_well_at_a_start(standing: Stage) -> None:
 
 
 @pytest.mark.parametrize("topic", [graph.JOINT_COMMAND, graph.ARM_TRAJECTORY])
-def test_a_second_commander_is_found(standing: Stage, topic: graph.Topic) -> None:
+def test_a_second_commander_is_found(standing: OperatorRig, topic: graph.Topic) -> None:
     session = standing.steps.client.session
     publisher = publish_to(session.node, topic)
     check = standing.checks()["commanders"]
@@ -121,7 +121,7 @@ def test_a_second_commander_is_found(standing: Stage, topic: graph.Topic) -> Non
     assert check.next_step == f"end {graph.OPERATOR}" and topic.name in check.reason
 
 
-def test_who_could_send_goals_by_action_is_found(standing: Stage) -> None:
+def test_who_could_send_goals_by_action_is_found(standing: OperatorRig) -> None:
     node = standing.steps.client.session.node
     # What an action's client makes, among others.
     client = node.create_client(Trigger, f"{graph.ROBOT_ACTIONS[0]}/_action/send_goal")
@@ -131,17 +131,17 @@ def test_who_could_send_goals_by_action_is_found(standing: Stage) -> None:
     assert check.next_step == f"end {graph.OPERATOR}"
 
 
-def go_outside(stage: Stage) -> None:
+def go_outside(rig: OperatorRig) -> None:
     """Bring the arm to where no episode starts."""
-    info, newest = stage.steps.stack_info, stage.steps.monitors.joints.newest
+    info, newest = rig.steps.stack_info, rig.steps.monitors.joints.newest
     assert info.ik is not None and info.model is not None and newest is not None
     target = info.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
     assert target is not None
-    arrived, reason = stage.steps.move(plan_slow_move(info.model, info.ik, newest.position, target), lambda: False)
+    arrived, reason = rig.steps.move(plan_slow_move(info.model, info.ik, newest.position, target), lambda: False)
     assert arrived, reason
 
 
-def test_a_run_from_outside_the_start_region_to_its_label(standing: Stage) -> None:
+def test_a_run_from_outside_the_start_region_to_its_label(standing: OperatorRig) -> None:
     go_outside(standing)
     assert standing.checks()["start"].state == "fail"
     before = len(standing.log.events())
@@ -164,7 +164,7 @@ def test_a_run_from_outside_the_start_region_to_its_label(standing: Stage) -> No
     assert isinstance(stop, dict) and int(str(stop["decisions_command"])) + int(str(stop["decisions_limited"])) > 10
 
 
-def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: Stage) -> None:
+def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: OperatorRig) -> None:
     info, newest = standing.steps.stack_info, standing.steps.monitors.joints.newest
     assert info.ik is not None and info.model is not None and newest is not None
     target = info.ik.reach(ARM.home_rad, np.array(OUTSIDE_M))
@@ -179,7 +179,7 @@ def test_an_aborted_move_stops_the_driver_until_it_is_reset(standing: Stage) -> 
     assert standing.checks()["driver"].state == "ok"
 
 
-def test_the_program_that_ends_stops_the_arm(standing: Stage) -> None:
+def test_the_program_that_ends_stops_the_arm(standing: OperatorRig) -> None:
     steps = standing.steps
     steps.enable()
     with pytest.raises(GraphError, match="there is no goal"):
@@ -200,7 +200,7 @@ def test_the_program_that_ends_stops_the_arm(standing: Stage) -> None:
 
 
 def test_the_steps_are_commands_too(
-    standing: Stage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    standing: OperatorRig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def run(*arguments: str) -> tuple[int, str]:
         capfd.readouterr()
@@ -221,14 +221,14 @@ def test_the_steps_are_commands_too(
     ]  # fmt: skip
 
 
-def test_any_key_is_heard_and_not_taken_for_an_answer(stage: Stage) -> None:
+def test_any_key_is_heard_and_not_taken_for_an_answer(rig: OperatorRig) -> None:
     keyboard, descriptor = os.openpty()
     with open(os.devnull, "w") as nowhere:
-        terminal = Terminal(stage.steps.client.session, Console(file=nowhere), False, descriptor)
+        terminal = Terminal(rig.steps.client.session, Console(file=nowhere), False, descriptor)
         with terminal.any_key() as pressed:
             assert not pressed()
             os.write(keyboard, b" ")
-            stage.steps.client.session.wait_until(pressed, 5.0, lambda: "key")
+            rig.steps.client.session.wait_until(pressed, 5.0, lambda: "key")
         os.write(keyboard, b"n\n")
         assert not terminal.yes("Go on?")
     os.close(keyboard)

@@ -23,8 +23,8 @@ from rclpy.publisher import Publisher
 from std_srvs.srv import Trigger
 
 from arm_driver.peers import Peers
-from benchmarks.rig.driver_stage import PAN, Stage, TopicRobot
-from benchmarks.rig.graph_harness import STAGE, running, set_parameter
+from benchmarks.rig.driver_rig import PAN, DriverRig, TopicRobot
+from benchmarks.rig.graph_harness import RIG_NODE, running, set_parameter
 from fetch_sim2real import graph
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
 from fetch_sim2real.ros.topics import publish_to, subscribe_to
@@ -38,25 +38,25 @@ VELOCITY = 0.1 * PAN
 
 
 @pytest.fixture(scope="module")
-def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with running([DRIVER], tmp_path_factory.mktemp("driver"), STAGE, stays=True) as (_, session):
-        yield Stage(session, TopicRobot(session))
+def module_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DriverRig]:
+    with running([DRIVER], tmp_path_factory.mktemp("driver"), RIG_NODE, stays=True) as (_, session):
+        yield DriverRig(session, TopicRobot(session))
 
 
 @pytest.fixture
-def stage(whole_stage: Stage) -> Stage:
-    whole_stage.settle()
-    return whole_stage
+def rig(module_rig: DriverRig) -> DriverRig:
+    module_rig.settle()
+    return module_rig
 
 
 @pytest.fixture
-def other(stage: Stage, request: pytest.FixtureRequest) -> Iterator[Node]:
+def other(rig: DriverRig, request: pytest.FixtureRequest) -> Iterator[Node]:
     """Another node in the graph, which does nothing yet."""
-    node = Node(getattr(request, "param", "intruder"), context=stage.session.node.context)
+    node = Node(getattr(request, "param", "intruder"), context=rig.session.node.context)
     yield node
     node.destroy_node()
-    count = stage.session.node.count_publishers
-    stage.session.wait_until(lambda: count(graph.SETPOINT.name) == 1, 5.0, lambda: "one driver")
+    count = rig.session.node.count_publishers
+    rig.session.wait_until(lambda: count(graph.SETPOINT.name) == 1, 5.0, lambda: "one driver")
 
 
 def sends_to_the_arm(node: Node) -> None:
@@ -97,40 +97,40 @@ def obeys_under_another_name(node: Node) -> None:
 )
 @DRIVES_IN_TIME
 def test_who_should_not_be_there_is_named_and_nothing_moves_until_it_has_gone(
-    stage: Stage, other: Node, act: Callable[[Node], None]
+    rig: DriverRig, other: Node, act: Callable[[Node], None]
 ) -> None:
-    stage.enable_and_drive(VELOCITY, 0.3)
+    rig.enable_and_drive(VELOCITY, 0.3)
     act(other)
     deadline = time.monotonic() + 5.0
-    while stage.drive(VELOCITY, 0.1)[-1] != "refused:not_active":
+    while rig.drive(VELOCITY, 0.1)[-1] != "refused:not_active":
         assert time.monotonic() < deadline, "the driver goes on"
-    stage.session.wait_until(lambda: not np.any(stage.arm.desired()[1]), 5.0, lambda: "arm at rest")
-    values = stage.state()
+    rig.session.wait_until(lambda: not np.any(rig.arm.desired()[1]), 5.0, lambda: "arm at rest")
+    values = rig.state()
     assert values["state"] == "hold" and "intruder" in values["reason"], values
-    assert "intruder" in stage.refusal()
+    assert "intruder" in rig.refusal()
     other.destroy_node()
-    stage.session.spin(0.3)
-    stage.enable()
+    rig.session.spin(0.3)
+    rig.enable()
 
 
 @pytest.mark.parametrize("other", [graph.SIM_BRIDGE], indirect=True)
-def test_a_simulation_beside_the_robot_is_refused(stage: Stage, other: Node) -> None:
+def test_a_simulation_beside_the_robot_is_refused(rig: DriverRig, other: Node) -> None:
     publish_to(other, graph.JOINT_STATES)
-    stage.session.spin(0.3)
-    assert "sim_bridge" in stage.refusal()
+    rig.session.spin(0.3)
+    assert "sim_bridge" in rig.refusal()
 
 
 @DRIVES_IN_TIME
-def test_a_controller_that_leaves_is_missed(stage: Stage, other: Node) -> None:
+def test_a_controller_that_leaves_is_missed(rig: DriverRig, other: Node) -> None:
     subscribe_to(other, graph.ARM_TRAJECTORY, lambda message: None)
-    stage.session.spin(0.3)
-    stage.enable_and_drive(VELOCITY, 0.3)
-    assert "/intruder" in stage.state()["listeners_arm_controller_joint_trajectory"]
-    stage.enable_and_drive(VELOCITY, 0.3)
+    rig.session.spin(0.3)
+    rig.enable_and_drive(VELOCITY, 0.3)
+    assert "/intruder" in rig.state()["listeners_arm_controller_joint_trajectory"]
+    rig.enable_and_drive(VELOCITY, 0.3)
     other.destroy_node()
-    decisions = stage.drive(VELOCITY, 0.5)
+    decisions = rig.drive(VELOCITY, 0.5)
     assert decisions[-1] == "refused:not_active"
-    reason = stage.state()["reason"]
+    reason = rig.state()["reason"]
     assert "/intruder no longer subscribes to /arm_controller/joint_trajectory" in reason
 
 
@@ -184,11 +184,11 @@ def wait_for_listeners(node: Node, publisher: Publisher, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_robot_that_cannot_hear_is_named(stage: Stage, other: Node) -> None:
+def test_a_robot_that_cannot_hear_is_named(rig: DriverRig, other: Node) -> None:
     latched = replace(graph.ARM_TRAJECTORY, subscribe=graph.Qos("reliable", 1, "transient_local"))
     subscribe_to(other, latched, lambda message: None)
-    stage.session.spin(0.3)
-    assert "/intruder subscribes to /arm_controller/joint_trajectory with a QoS" in stage.refusal()
+    rig.session.spin(0.3)
+    assert "/intruder subscribes to /arm_controller/joint_trajectory with a QoS" in rig.refusal()
 
 
 @pytest.mark.parametrize(
@@ -200,39 +200,39 @@ def test_plots_of_a_trajectory_are_no_robot(name: str, listens: bool) -> None:
 
 @pytest.mark.parametrize("other", [graph.RECORDER, graph.CHECK_GRAPH, graph.VIEW, "_ros2cli_7"], indirect=True)
 @DRIVES_IN_TIME
-def test_who_only_listens_comes_and_goes(stage: Stage, other: Node) -> None:
+def test_who_only_listens_comes_and_goes(rig: DriverRig, other: Node) -> None:
     name = other.get_name()
-    stage.enable_and_drive(VELOCITY, 0.2)
+    rig.enable_and_drive(VELOCITY, 0.2)
     for topic in (graph.ARM_TRAJECTORY, graph.GRIPPER_TRAJECTORY, graph.SETPOINT, graph.JOINT_COMMAND):
         subscribe_to(other, topic, lambda message: None)
-    stage.drive(VELOCITY, 0.3)
-    assert name not in stage.state()["reason"]
-    stage.enable_and_drive(VELOCITY, 0.2)
+    rig.drive(VELOCITY, 0.3)
+    assert name not in rig.state()["reason"]
+    rig.enable_and_drive(VELOCITY, 0.2)
     other.destroy_node()
-    stage.drive(VELOCITY, 0.3)
-    assert name not in stage.state()["reason"]
+    rig.drive(VELOCITY, 0.3)
+    assert name not in rig.state()["reason"]
 
 
 @DRIVES_IN_TIME
-def test_a_lower_speed_cap_holds_at_once_and_a_higher_one_is_refused(stage: Stage) -> None:
+def test_a_lower_speed_cap_holds_at_once_and_a_higher_one_is_refused(rig: DriverRig) -> None:
     top = limit_profile(DEFAULT_PROFILE).velocity[0]
     fast = 0.4 * top * PAN
-    client = stage.session.node.create_client(SetParameters, f"/{graph.ARM_DRIVER}/set_parameters")
-    stage.session.wait_until(client.service_is_ready, 5.0, lambda: "parameters")
+    client = rig.session.node.create_client(SetParameters, f"/{graph.ARM_DRIVER}/set_parameters")
+    rig.session.wait_until(client.service_is_ready, 5.0, lambda: "parameters")
 
     def while_driving(speed_scale: float) -> SetParametersResult:
         parameter = Parameter("speed_scale", value=speed_scale).to_parameter_msg()
         future = client.call_async(SetParameters.Request(parameters=[parameter]))
-        stage.drive(fast, 0.5)
+        rig.drive(fast, 0.5)
         return future.result().results[0]
 
-    stage.enable_and_drive(fast, 0.5)
-    assert stage.setpoint().velocity[0] > 0.35 * top
+    rig.enable_and_drive(fast, 0.5)
+    assert rig.setpoint().velocity[0] > 0.35 * top
     assert while_driving(0.2).successful
-    assert stage.setpoint().velocity[0] == pytest.approx(0.2 * top)
+    assert rig.setpoint().velocity[0] == pytest.approx(0.2 * top)
     refused = while_driving(0.5)
     assert not refused.successful and "only be lowered" in refused.reason
-    assert stage.setpoint().velocity[0] == pytest.approx(0.2 * top)
-    stage.settle()
-    assert set_parameter(stage.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
-    stage.session.node.destroy_client(client)
+    assert rig.setpoint().velocity[0] == pytest.approx(0.2 * top)
+    rig.settle()
+    assert set_parameter(rig.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
+    rig.session.node.destroy_client(client)

@@ -29,12 +29,12 @@ def test_the_same_seed_gives_the_same_motion(tmp_path: Path) -> None:
         policy=str(tmp_path / "bundle"), world="randomized", episode_s=EPISODE_S, backend="rosbridge",
         rosbridge_port=free_port(), rosbridge_latency_s=0.02, rosbridge_jitter_s=0.01,
     )  # fmt: skip
-    with simulated_graph(options, tmp_path / "logs", graph.JOINT_STATES) as cell:
-        first, other, again = (run_episode(cell.operator, seed) for seed in (SEED, SEED + 1, SEED))
+    with simulated_graph(options, tmp_path / "logs", graph.JOINT_STATES) as simulated:
+        first, other, again = (run_episode(simulated.operator, seed) for seed in (SEED, SEED + 1, SEED))
         for key in ("setpoints_sha256", "final_distance_m", "success", "steps", "decisions"):
             assert first[key] == again[key], key
         assert first["setpoints_sha256"] != other["setpoints_sha256"]
         assert set(first["decisions"]) <= {"command", "limited", "paced"}
         assert first["decisions"]["paced"] == pytest.approx(first["steps"] / 2, abs=2), "15 trajectories a second"
-        gaps = np.diff([decode_stamp(m.header.stamp) for m in cell.taps[graph.JOINT_STATES].messages])
+        gaps = np.diff([decode_stamp(m.header.stamp) for m in simulated.taps[graph.JOINT_STATES].messages])
         assert np.all(gaps >= 0), "joint states come in order"

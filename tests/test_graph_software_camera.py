@@ -61,8 +61,8 @@ def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_moti
     """In a world in which each episode's camera has a field of view of its own, so that the device is a new one."""
     chosen = options(tmp_path, world="randomized", lockstep=True, episode_s=1.0)
     taps = (*graph.SIM_CAMERA, *CAMERA, graph.JOINT_COMMAND)
-    with simulated_graph(chosen, tmp_path / "log", *taps) as cell:
-        first, other, again = (run_episode(cell.operator, seed) for seed in (SEED, SEED + 1, SEED))
+    with simulated_graph(chosen, tmp_path / "log", *taps) as simulated:
+        first, other, again = (run_episode(simulated.operator, seed) for seed in (SEED, SEED + 1, SEED))
         for key in ("setpoints_sha256", "final_distance_m", "success", "steps", "decisions"):
             assert first[key] == again[key], key
         assert first["setpoints_sha256"] != other["setpoints_sha256"]
@@ -70,7 +70,8 @@ def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_moti
         assert set(first["decisions"]) <= {"command", "limited"}
 
         steps = sum(outcome["steps"] for outcome in (first, other, again))
-        stamps = {topic.name: {decode_stamp(m.header.stamp): m for m in cell.taps[topic].messages} for topic in taps}
+        messages = {topic.name: simulated.taps[topic].messages for topic in taps}
+        stamps = {name: {decode_stamp(m.header.stamp): m for m in each} for name, each in messages.items()}
         commanded = list(stamps[graph.JOINT_COMMAND.name])
         assert len(commanded) == steps
         shared = set.intersection(*(set(stamps[topic.name]) for topic in (*graph.SIM_CAMERA, *CAMERA)))
@@ -86,7 +87,7 @@ def test_in_lockstep_every_picture_is_answered_and_same_seeds_give_the_same_moti
             # The SDK keeps intrinsics as float32.
             rendered = decode_camera_info(stamps[graph.SIM_COLOR_INFO.name][stamp_ns])
             assert decode_camera_info(info).fx == pytest.approx(rendered.fx, rel=1e-6)
-        models = {m.k[0] for m in cell.taps[graph.COLOR_INFO].messages}
+        models = {m.k[0] for m in simulated.taps[graph.COLOR_INFO].messages}
         assert len(models) == 2, "one for each of two seeds"
 
 
@@ -136,40 +137,40 @@ def test_with_an_external_camera_the_topics_are_left_to_another_node(tmp_path: P
 
 
 @pytest.fixture(scope="module")
-def running_cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGraph]:
+def running_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGraph]:
     folder = tmp_path_factory.mktemp("software")
     taps = (graph.JOINT_STATES, graph.SETPOINT, graph.JOINT_COMMAND, graph.DIAGNOSTICS)
     quick = {graph.CAMERA_NODE: {"reconnect_timeout": 0.3}}
     chosen = options(folder, lockstep=False, realtime_factor=REALTIME_FACTOR, episode_s=60.0)
-    with simulated_graph(chosen, folder / "log", *taps, parameters=quick) as cell:
-        yield cell
+    with simulated_graph(chosen, folder / "log", *taps, parameters=quick) as simulated:
+        yield simulated
 
 
 class Commands:
     """When the last command of the policy came, in simulated time, and how many there have been."""
 
-    def __init__(self, cell: SimulatedGraph) -> None:
-        self._cell = cell
+    def __init__(self, simulated: SimulatedGraph) -> None:
+        self._simulated = simulated
         self._seen = 0
         self.last_ns = 0
 
     def look(self) -> int:
         """Count of commands; those that are new are taken to have come now."""
-        messages = self._cell.taps[graph.JOINT_COMMAND].messages
+        messages = self._simulated.taps[graph.JOINT_COMMAND].messages
         new, self._seen = messages[self._seen :], len(messages)
         if any(message.points for message in new):
             # Joint states of the same moment may still be on their way.
-            self._cell.session.spin(SETTLED_AFTER_S)
-            self.last_ns = newest_ns(self._cell)
+            self._simulated.session.spin(SETTLED_AFTER_S)
+            self.last_ns = newest_ns(self._simulated)
         return sum(bool(message.points) for message in messages)
 
 
-def set_fault(cell: SimulatedGraph, fault: str) -> None:
-    assert set_parameter(cell.session, graph.CAMERA_NODE, Parameter("simulated_fault", value=fault)) == (True, "")
+def set_fault(simulated: SimulatedGraph, fault: str) -> None:
+    assert set_parameter(simulated.session, graph.CAMERA_NODE, Parameter("simulated_fault", value=fault)) == (True, "")
 
 
-def report_of(cell: SimulatedGraph, node: str) -> dict[str, str]:
-    return values_of(cell.taps[graph.DIAGNOSTICS], node)
+def report_of(simulated: SimulatedGraph, node: str) -> dict[str, str]:
+    return values_of(simulated.taps[graph.DIAGNOSTICS], node)
 
 
 @BRAKES_IN_TIME
@@ -183,32 +184,32 @@ def report_of(cell: SimulatedGraph, node: str) -> dict[str, str]:
     ],
 )
 def test_a_camera_that_fails_stops_the_arm_is_named_and_comes_back(
-    running_cell: SimulatedGraph, fault: str, named: set[str]
+    running_graph: SimulatedGraph, fault: str, named: set[str]
 ) -> None:
-    cell = running_cell
-    for tap in cell.taps.values():
+    simulated = running_graph
+    for tap in simulated.taps.values():
         tap.messages.clear()
-    set_fault(cell, "none")
-    start_moving(cell)
-    commands = Commands(cell)
+    set_fault(simulated, "none")
+    start_moving(simulated)
+    commands = Commands(simulated)
     commands.look()
-    set_fault(cell, fault)
+    set_fault(simulated, fault)
 
     def is_reported() -> bool:
         commands.look()
-        return report_of(cell, graph.CAMERA_NODE).get("fault") in named
+        return report_of(simulated, graph.CAMERA_NODE).get("fault") in named
 
-    cell.session.wait_until(is_reported, 15.0, lambda: f"report of {named}")
-    assert report_of(cell, graph.CAMERA_NODE)["level"] != "00"
-    assert_brakes_to_rest(cell, commands.last_ns, COMMAND_TIMEOUT_S + CONTROL_PERIOD_S)
+    simulated.session.wait_until(is_reported, 15.0, lambda: f"report of {named}")
+    assert report_of(simulated, graph.CAMERA_NODE)["level"] != "00"
+    assert_brakes_to_rest(simulated, commands.last_ns, COMMAND_TIMEOUT_S + CONTROL_PERIOD_S)
     silent = commands.look()
-    assert report_of(cell, graph.ARM_DRIVER)["state"] == "hold"
+    assert report_of(simulated, graph.ARM_DRIVER)["state"] == "hold"
 
-    set_fault(cell, "none")
-    cell.session.wait_until(
-        lambda: report_of(cell, graph.CAMERA_NODE).get("state") == "streaming", 15.0, lambda: "frames again"
+    set_fault(simulated, "none")
+    simulated.session.wait_until(
+        lambda: report_of(simulated, graph.CAMERA_NODE).get("state") == "streaming", 15.0, lambda: "frames again"
     )
-    cell.operator.enable_driver()
-    cell.taps[graph.SETPOINT].messages.clear()
-    wait_until_moving(cell)
+    simulated.operator.enable_driver()
+    simulated.taps[graph.SETPOINT].messages.clear()
+    wait_until_moving(simulated)
     assert commands.look() > silent

@@ -90,11 +90,11 @@ def test_it_shows_all_changes_nothing_and_outlives_the_graph(tmp_path: Path) -> 
     write_untrained_bundle(tmp_path / "bundle")
     options = SimGraphOptions(policy=str(tmp_path / "bundle"), world="nominal", lockstep=True, episode_s=1.5)
     with viewing(tmp_path / "view") as view:
-        with simulated_graph(options, tmp_path / "graph") as cell:
-            wait = cell.session.wait_until
+        with simulated_graph(options, tmp_path / "graph") as simulated:
+            wait = simulated.session.wait_until
             wait(lambda: view.hears("arm_driver", "policy_node"), START_LIMIT_S, lambda: "view of the nodes")
             # It has asked the policy for its camera by then, or the goal will not be drawn.
-            first = run_episode(cell.operator, SEED)
+            first = run_episode(simulated.operator, SEED)
             wait(lambda: not missing(view.state()), 10.0, lambda: f"{missing(view.state())} in the view")
             said = view.state()
             assert all(0.0 < ms < 60e3 for ms in said["latency"]["trace_ms"])
@@ -105,13 +105,13 @@ def test_it_shows_all_changes_nothing_and_outlives_the_graph(tmp_path: Path) -> 
             assert set(listening) == {"127.0.0.1"}
             # A view that hangs, and then dies, holds nobody up.
             os.kill(view.pid, signal.SIGSTOP)
-            second = run_episode(cell.operator, SEED)
+            second = run_episode(simulated.operator, SEED)
             os.kill(view.pid, signal.SIGCONT)
             assert second["setpoints_sha256"] == first["setpoints_sha256"] and second["missed"] == 0
             with viewing(tmp_path / "other") as other:
                 wait(lambda: other.hears("arm_driver"), START_LIMIT_S, lambda: "second view")
                 os.kill(other.pid, signal.SIGKILL)
-                third = run_episode(cell.operator, SEED)
+                third = run_episode(simulated.operator, SEED)
             assert third["setpoints_sha256"] == first["setpoints_sha256"]
         view.supervisor.wait_until(
             lambda: view.state()["pictures"]["color"]["age_s"] > 1.0, 10.0, lambda: "age of the last picture"

@@ -53,14 +53,14 @@ class _Asked:
 def _run(times: FrameTimes, picture_every: int = 1) -> tuple[list[tuple[int, int, int | None]], list[int]]:
     """What is asked for, and the steps at which frames come, in six periods whose positions are the step."""
     asked, came = _Asked(), []
-    shutter = CameraTiming(times, asked.take, picture_every)
+    timing = CameraTiming(times, asked.take, picture_every)
     truth = Truth(np.zeros(3), {})
     for step in range(FIRST, FIRST + 6 * PHYSICS_STEPS_PER_PERIOD):
-        if shutter.is_due(step):
-            shutter.take(step, partial(np.array, [step]), truth)
-        if step == shutter.next_publication_step():
+        if timing.is_due(step):
+            timing.take(step, partial(np.array, [step]), truth)
+        if step == timing.next_publication_step():
             came.append(step)
-            shutter.publish()
+            timing.publish()
     return asked.requests, came
 
 
@@ -150,17 +150,17 @@ def test_gap_has_blocks_of_three_shapes_that_change_nothing_else(task: str, tmp_
     seen = set()
     for seed in range(12):
         draw, box = (draw_episode(world, find_task(task), seed, ik) for world in (gap, boxes))
-        thing, cube = draw.main_object.physics, box.main_object.physics
-        flat = thing.half_extents_m[2] < 0.8 * thing.half_extents_m[0]
-        seen.add((thing.shape, bool(flat)))
-        assert (thing.mass_kg, thing.friction) == (cube.mass_kg, cube.friction)
+        item, cube = draw.main_object.physics, box.main_object.physics
+        flat = item.half_extents_m[2] < 0.8 * item.half_extents_m[0]
+        seen.add((item.shape, bool(flat)))
+        assert (item.mass_kg, item.friction) == (cube.mass_kg, cube.friction)
         np.testing.assert_array_equal(draw.goal_m, box.goal_m)
         np.testing.assert_array_equal(draw.main_object.position_m[:2], box.main_object.position_m[:2])
         np.testing.assert_array_equal(draw.arm_start_rad, box.arm_start_rad)
         np.testing.assert_array_equal(draw.appearance.object_rgb["block"], box.appearance.object_rgb["block"])
-        if not flat and thing.shape == "box":
-            np.testing.assert_array_equal(thing.half_extents_m, cube.half_extents_m)
-        assert draw.main_object.position_m[2] == pytest.approx(draw.dynamics.table_height_m + thing.half_extents_m[2])
+        if not flat and item.shape == "box":
+            np.testing.assert_array_equal(item.half_extents_m, cube.half_extents_m)
+        assert draw.main_object.position_m[2] == pytest.approx(draw.dynamics.table_height_m + item.half_extents_m[2])
     assert seen == {("box", False), ("box", True), ("cylinder", False)}
 
 

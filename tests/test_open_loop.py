@@ -27,7 +27,7 @@ def observation(bundle: PolicyBundle, grip_m: list[float], finger_m: float = 0.0
     return Observation(Image(np.zeros((84, 84, 3), np.uint8), np.zeros((84, 84), np.uint16)), vector)
 
 
-class Looks:
+class Predictions:
     """In the place of the actor's encoder and head: sees the same each time, counts, and keeps what the head gets."""
 
     def __init__(self, bundle: PolicyBundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,38 +46,38 @@ class Looks:
 
 
 @pytest.fixture
-def looks(push: PolicyBundle, monkeypatch: pytest.MonkeyPatch) -> Looks:
-    return Looks(push, monkeypatch)
+def predictions(push: PolicyBundle, monkeypatch: pytest.MonkeyPatch) -> Predictions:
+    return Predictions(push, monkeypatch)
 
 
-def test_the_object_stays_where_it_was_seen_and_the_gripper_goes_on(push: PolicyBundle, looks: Looks) -> None:
+def test_the_object_stays_where_seen_and_the_gripper_goes_on(push: PolicyBundle, predictions: Predictions) -> None:
     policy = OpenLoopPolicy(push, None)
     policy.act([observation(push, [0.56, 0.0, 0.9])])
     policy.act([observation(push, [0.58, 0.01, 0.88])])
-    assert looks.count == 1
-    assert looks.seen_m[0] == pytest.approx([0.65, 0.1, 0.745, 0.57, 0.01, 0.88], abs=1e-5)
+    assert predictions.count == 1
+    assert predictions.seen_m[0] == pytest.approx([0.65, 0.1, 0.745, 0.57, 0.01, 0.88], abs=1e-5)
 
 
-def test_it_looks_again_when_it_is_time_and_after_a_reset(push: PolicyBundle, looks: Looks) -> None:
+def test_it_looks_again_when_it_is_time_and_after_a_reset(push: PolicyBundle, predictions: Predictions) -> None:
     policy = OpenLoopPolicy(push, 30)
     for _ in range(61):
         policy.act([observation(push, [0.56, 0.0, 0.9])])
-    assert looks.count == 3
+    assert predictions.count == 3
     policy.reset()
     policy.act([observation(push, [0.56, 0.0, 0.9])])
-    assert looks.count == 4
+    assert predictions.count == 4
 
 
-def test_each_environment_has_its_own_looks(push: PolicyBundle, looks: Looks) -> None:
+def test_each_environment_has_its_own_looks(push: PolicyBundle, predictions: Predictions) -> None:
     policy = OpenLoopPolicy(push, None, environments=2)
     here, there = observation(push, [0.56, 0.0, 0.9]), observation(push, [0.58, 0.01, 0.88])
     policy.act([here, here])
     policy.act([there], [1])
     policy.reset([0])
     policy.act([there, there])
-    assert looks.count == 3, "one for each at first, one after the reset"
-    assert looks.seen_m[0] == pytest.approx([0.65, 0.1, 0.745, 0.55, 0.0, 0.9], abs=1e-5)
-    assert looks.seen_m[1] == pytest.approx([0.65, 0.1, 0.745, 0.57, 0.01, 0.88], abs=1e-5)
+    assert predictions.count == 3, "one for each at first, one after the reset"
+    assert predictions.seen_m[0] == pytest.approx([0.65, 0.1, 0.745, 0.55, 0.0, 0.9], abs=1e-5)
+    assert predictions.seen_m[1] == pytest.approx([0.65, 0.1, 0.745, 0.57, 0.01, 0.88], abs=1e-5)
 
 
 def test_closed_fingers_push_the_object_ahead() -> None:

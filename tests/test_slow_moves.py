@@ -27,7 +27,7 @@ COMMAND = JointCommand(5, position=HERE, velocity=HERE)
 AT_REST = JointSetpoint.at_rest(HERE)
 
 
-class Stage:
+class SlowMovesRig:
     """A driver without ROS: ``say`` is the operator's message, ``told`` what became of the move."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,62 +52,62 @@ class Stage:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return Stage(monkeypatch)
+def rig(monkeypatch: pytest.MonkeyPatch) -> SlowMovesRig:
+    return SlowMovesRig(monkeypatch)
 
 
-def test_each_hold_becomes_a_step_until_the_arm_is_there(stage: Stage) -> None:
-    assert stage.moves.in_place_of(HOLD, AT_REST) is HOLD, "nothing is asked for"
-    stage.say()
+def test_each_hold_becomes_a_step_until_the_arm_is_there(rig: SlowMovesRig) -> None:
+    assert rig.moves.in_place_of(HOLD, AT_REST) is HOLD, "nothing is asked for"
+    rig.say()
     setpoint, steps = AT_REST, 0
-    while (command := stage.moves.in_place_of(HOLD, setpoint)) is not HOLD:
+    while (command := rig.moves.in_place_of(HOLD, setpoint)) is not HOLD:
         assert command.velocity is not None and np.abs(command.velocity).max() <= SLOW_SPEED_RAD_S
         assert command.stamp_ns == HOLD.stamp_ns and command.finger_position_m is None
         setpoint, steps = JointSetpoint(command.position, command.velocity), steps + 1
         assert steps < 200
     assert np.abs(setpoint.position - THERE).max() < 0.01
-    assert stage.told == [("moving", ""), ("done", "")]
-    assert stage.moves.in_place_of(HOLD, setpoint) is HOLD
+    assert rig.told == [("moving", ""), ("done", "")]
+    assert rig.moves.in_place_of(HOLD, setpoint) is HOLD
 
 
-def test_a_policy_that_acts_ends_the_move_and_is_obeyed(stage: Stage) -> None:
-    stage.say()
-    assert stage.moves.in_place_of(COMMAND, AT_REST) is COMMAND
-    assert stage.told[-1] == ("ended", "the policy acts")
-    stage.say()
-    assert stage.told[-1] == ("refused", "the policy acts: hold it first")
-    stage.moves.in_place_of(HOLD, AT_REST)
-    stage.say()
-    assert stage.told[-1] == ("moving", "")
+def test_a_policy_that_acts_ends_the_move_and_is_obeyed(rig: SlowMovesRig) -> None:
+    rig.say()
+    assert rig.moves.in_place_of(COMMAND, AT_REST) is COMMAND
+    assert rig.told[-1] == ("ended", "the policy acts")
+    rig.say()
+    assert rig.told[-1] == ("refused", "the policy acts: hold it first")
+    rig.moves.in_place_of(HOLD, AT_REST)
+    rig.say()
+    assert rig.told[-1] == ("moving", "")
 
 
-def test_a_driver_that_is_not_active_refuses_and_ends(stage: Stage) -> None:
-    stage.say()
-    stage.is_active = False
-    stage.moves.watch()
-    assert stage.told[-1] == ("ended", "the driver is not active")
-    stage.say()
-    assert stage.told[-1][0] == "refused" and "enable it first" in stage.told[-1][1]
-    assert stage.moves.in_place_of(HOLD, AT_REST) is HOLD
+def test_a_driver_that_is_not_active_refuses_and_ends(rig: SlowMovesRig) -> None:
+    rig.say()
+    rig.is_active = False
+    rig.moves.watch()
+    assert rig.told[-1] == ("ended", "the driver is not active")
+    rig.say()
+    assert rig.told[-1][0] == "refused" and "enable it first" in rig.told[-1][1]
+    assert rig.moves.in_place_of(HOLD, AT_REST) is HOLD
 
 
-def test_a_move_ends_with_its_operator(stage: Stage) -> None:
-    stage.say()
-    stage.operators = 0
-    assert stage.moves.in_place_of(HOLD, AT_REST) is HOLD
-    assert stage.told[-1] == ("ended", "the operator is gone")
+def test_a_move_ends_with_its_operator(rig: SlowMovesRig) -> None:
+    rig.say()
+    rig.operators = 0
+    assert rig.moves.in_place_of(HOLD, AT_REST) is HOLD
+    assert rig.told[-1] == ("ended", "the operator is gone")
 
 
-def test_a_move_from_elsewhere_or_of_other_joints_goes_nowhere(stage: Stage) -> None:
-    stage.say(THERE, HERE)
-    assert stage.moves.in_place_of(HOLD, AT_REST) is HOLD
-    assert stage.told[-1][0] == "ended" and "plan it anew" in stage.told[-1][1]
+def test_a_move_from_elsewhere_or_of_other_joints_goes_nowhere(rig: SlowMovesRig) -> None:
+    rig.say(THERE, HERE)
+    assert rig.moves.in_place_of(HOLD, AT_REST) is HOLD
+    assert rig.told[-1][0] == "ended" and "plan it anew" in rig.told[-1][1]
     for wrong in ((HERE,), (HERE[:-1], THERE[:-1]), (HERE, THERE * np.nan)):
-        stage.say(*wrong)
-        assert stage.told[-1][0] == "refused"
+        rig.say(*wrong)
+        assert rig.told[-1][0] == "refused"
 
 
-def test_another_move_replaces_the_first(stage: Stage) -> None:
-    stage.say()
-    stage.say()
-    assert stage.told == [("moving", ""), ("ended", "replaced by another move"), ("moving", "")]
+def test_another_move_replaces_the_first(rig: SlowMovesRig) -> None:
+    rig.say()
+    rig.say()
+    assert rig.told == [("moving", ""), ("ended", "replaced by another move"), ("moving", "")]

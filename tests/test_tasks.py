@@ -72,9 +72,9 @@ def test_the_objects_own_friction_decides_how_far_it_slides(tmp_path: Path) -> N
 def test_the_puck_is_a_cylinder_with_its_inertia() -> None:
     sim = Simulation(load_world("nominal", worlds_dir()), find_task("slide"), None)
     draw = sim.reset(0)
-    thing, model = draw.main_object.physics, mujoco_of(sim).model
+    body, model = draw.main_object.physics, mujoco_of(sim).model
     assert model.geom_type[model.geom(object_body("puck")).id] == mujoco.mjtGeom.mjGEOM_CYLINDER
-    about_axis = 0.5 * thing.mass_kg * thing.half_extents_m[0] ** 2
+    about_axis = 0.5 * body.mass_kg * body.half_extents_m[0] ** 2
     assert model.body_inertia[model.body(object_body("puck")).id][2] == pytest.approx(about_axis)
 
 

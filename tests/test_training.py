@@ -22,13 +22,19 @@ from fetch_sim2real.training.curve import plot_learning_curve
 from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
 from fetch_sim2real.training.encoder_dataset import scattered_pictures
 from fetch_sim2real.training.export import export_bundle
-from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
+from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
 from fetch_sim2real.training.learn import LoopSettings
 from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings
 from fetch_sim2real.training.rollout import Collector, RolloutRequest
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.setup import Setting
-from fetch_sim2real.training.state_estimator import NO_ERRORS, EncoderEye, SeeingErrors, TruthEye, perfect_bottleneck
+from fetch_sim2real.training.state_estimator import (
+    NO_ERRORS,
+    EncoderEstimator,
+    EstimationErrors,
+    TrueStateEstimator,
+    perfect_bottleneck,
+)
 from fetch_sim2real.training.state_stage import StageSettings, make_learner, measure_best, train_with_her
 from fetch_sim2real.training.vision_stage import DaggerSettings, DistilSettings, distil, run_dagger
 from fetch_sim2real.training.worker import ProcessWorker
@@ -45,9 +51,9 @@ def world() -> World:
 
 def _collector(world: World, learner: AsymmetricActorCritic, sees: bool) -> Collector:
     policy = learner.policy
-    eye = EncoderEye(policy.actor) if sees else TruthEye(policy.actor, NO_ERRORS)
+    estimator = EncoderEstimator(policy.actor) if sees else TrueStateEstimator(policy.actor, NO_ERRORS)
     loop = make_loop(world, find_task("push"), int(sees))
-    return Collector(loop, policy.actor, policy.sample, eye)
+    return Collector(loop, policy.actor, policy.sample, estimator)
 
 
 def _learner(seed: int = 0) -> AsymmetricActorCritic:
@@ -57,7 +63,7 @@ def _learner(seed: int = 0) -> AsymmetricActorCritic:
 @pytest.mark.parametrize("task", [name for name in built_in_names() if find_task(name).scripted is not None])
 def test_demonstrators_solve_their_tasks_on_true_positions(task: str) -> None:
     collector, _ = Setting(task, "nominal", True, NO_ERRORS).collector()()
-    requests = [RolloutRequest(FIRST_SEED + i, "demonstrator") for i in range(6)]
+    requests = [RolloutRequest(FIRST_SEED + i, "scripted") for i in range(6)]
     assert np.mean([collector.collect(request).success for request in requests]) >= 0.8
 
 
@@ -91,24 +97,24 @@ def test_the_same_weights_and_request_give_the_same_episode(world: World) -> Non
     assert not np.array_equal(first.state[0], other.state[0])
 
 
-def test_practice_makes_its_share_of_episodes_late_and_moves_objects_in_others() -> None:
+def test_latency_randomization_makes_its_share_of_episodes_late_and_moves_objects_in_others() -> None:
     rng = np.random.default_rng(0)
-    practice = Practice(moved_share=0.2, late_share=0.5, camera_late_ms=90.0, command_late_ms=40.0)
-    drawn = [practice.draw(rng) for _ in range(4000)]
+    latency = LatencyRandomization(moved_share=0.2, late_share=0.5, camera_late_ms=90.0, command_late_ms=40.0)
+    drawn = [latency.draw(rng) for _ in range(4000)]
     late = np.array([each.faults.extra_latency_ms for each in drawn])
     assert np.mean(late > 0.0) == pytest.approx(0.5, abs=0.03) and 85.0 < late.max() <= 90.0
     assert np.mean(late[late > 0.0]) == pytest.approx(45.0, abs=3.0)
     assert 38.0 < max(each.faults.command_latency_ms for each in drawn) <= 40.0
     moved = [each.perturb == ("move_block",) for each in drawn]
     assert np.mean(moved) == pytest.approx(0.2, abs=0.03)
-    assert {AS_THE_WORLD_IS.draw(rng) for _ in range(20)} == {NO_CONDITIONS}
+    assert {NO_ADDED_LATENCY.draw(rng) for _ in range(20)} == {NO_CONDITIONS}
 
 
 def test_late_episodes_are_late() -> None:
     collector = _collector(load_world("nominal", worlds_dir()).with_episode_s(1.0), _learner(), sees=False)
     late = Conditions(faults=Faults(extra_latency_ms=80.0, command_latency_ms=30.0))
     plain, delayed = (
-        collector.collect(RolloutRequest(FIRST_SEED, "demonstrator", each)) for each in (NO_CONDITIONS, late)
+        collector.collect(RolloutRequest(FIRST_SEED, "scripted", each)) for each in (NO_CONDITIONS, late)
     )
     assert len(plain) - len(delayed) in (2, 3)
     # The full state tells critics both delays, in units of 0.1 s.
@@ -116,17 +122,17 @@ def test_late_episodes_are_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("errors", "kept"), [(SeeingErrors(0.0, 0.0, 0.01, 0.0), True), (SeeingErrors(0.0, 0.0, 0.0, 0.01), False)]
+    ("errors", "kept"), [(EstimationErrors(0.0, 0.0, 0.01, 0.0), True), (EstimationErrors(0.0, 0.0, 0.0, 0.01), False)]
 )
-def test_seeing_errors_last_or_not(errors: SeeingErrors, kept: bool) -> None:
+def test_estimation_errors_last_or_not(errors: EstimationErrors, kept: bool) -> None:
     loop = make_loop(load_world("nominal", worlds_dir()), find_task("push"), 0)
     loop.reset(FIRST_SEED)
     actor, captured = BLIND.build_actor(0), loop.next_frame()
     assert captured is not None
-    eye, wrong_m = TruthEye(actor, errors), []
+    estimator, wrong_m = TrueStateEstimator(actor, errors), []
     for episode in range(150):
-        eye.start(np.random.default_rng(episode))
-        seen = [eye.see(captured, loop.sim) - perfect_bottleneck(actor, captured) for _ in range(50)]
+        estimator.start(np.random.default_rng(episode))
+        seen = [estimator.estimate(captured, loop.sim) - perfect_bottleneck(actor, captured) for _ in range(50)]
         wrong_m.append(torch.cat(seen).numpy() * 0.1)
     wrong = np.array(wrong_m)
     assert np.std(wrong) == pytest.approx(0.01, rel=0.15)
@@ -258,8 +264,8 @@ def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(worl
     actor = student.policy.actor
     size = layout_of(find_task("push"), actor.observation.last_actions).size
     assert size == student.critic.layers[0].weight.shape[1] - 9 - 4
-    practice = Practice(camera_late_ms=80.0, command_late_ms=30.0)
-    export_bundle(tmp_path / "bundle", actor, world, collector.loop, 0, "test", 60, practice)
+    latency_randomization = LatencyRandomization(camera_late_ms=80.0, command_late_ms=30.0)
+    export_bundle(tmp_path / "bundle", actor, world, collector.loop, 0, "test", 60, latency_randomization)
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.manifest.task == "push" and bundle.manifest.goal.frame == "base_link"
     latency, timing = bundle.manifest.latency, world.timing

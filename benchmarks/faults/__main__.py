@@ -20,7 +20,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from benchmarks.faults import cell_faults, input_faults, peer_faults, stage_faults
+from benchmarks.faults import driver_faults, graph_faults, input_faults, peer_faults
 from benchmarks.faults.measure import Measurement
 from benchmarks.faults.table import markdown
 from benchmarks.graph_run import machine, machine_text
@@ -29,20 +29,20 @@ from fetch_sim2real.stack.ros_environment import DOMAIN_VARIABLE, claim_domain
 
 Fault = Callable[[Path], Iterator[Measurement]]
 FAULTS: Final[Mapping[str, Fault]] = {
-    "camera_unplugged": cell_faults.camera_unplugged,
-    "camera_frozen": cell_faults.camera_frozen,
-    "color_only": cell_faults.color_only,
-    "depth_only": cell_faults.depth_only,
-    "policy_killed": cell_faults.policy_killed,
-    "policy_hangs": cell_faults.policy_hangs,
-    "driver_killed": cell_faults.driver_killed,
-    "joint_states_stop": stage_faults.joint_states_stop,
-    "two_commanders": stage_faults.two_commanders,
-    "socket_dropped": stage_faults.socket_dropped,
-    "half_open_socket": stage_faults.half_open_socket,
-    "run_stop": stage_faults.run_stop,
-    "controller_aborts": stage_faults.controller_aborts,
-    "robot_clock_jumps": stage_faults.robot_clock_jumps,
+    "camera_unplugged": graph_faults.camera_unplugged,
+    "camera_frozen": graph_faults.camera_frozen,
+    "color_only": graph_faults.color_only,
+    "depth_only": graph_faults.depth_only,
+    "policy_killed": graph_faults.policy_killed,
+    "policy_hangs": graph_faults.policy_hangs,
+    "driver_killed": graph_faults.driver_killed,
+    "joint_states_stop": driver_faults.joint_states_stop,
+    "two_commanders": driver_faults.two_commanders,
+    "socket_dropped": driver_faults.socket_dropped,
+    "half_open_socket": driver_faults.half_open_socket,
+    "run_stop": driver_faults.run_stop,
+    "controller_aborts": driver_faults.controller_aborts,
+    "robot_clock_jumps": driver_faults.robot_clock_jumps,
     "stray_stamp_then_silence": input_faults.stray_stamp_then_silence,
     "stray_stamp_then_block": input_faults.stray_stamp_then_block,
     "robot_clock_set_ahead": input_faults.robot_clock_set_ahead,
@@ -101,7 +101,7 @@ def _repeat(fault: Fault, folder: Path, times: int, measured: list[Measurement])
     count = len(measured) + times
     while len(measured) < count and len(problems) <= _SPARE_ATTEMPTS:
         try:
-            # After a failure in another stage: the old one may be in any state.
+            # After a failure in another rig: the old one may be in any state.
             with closing(fault(folder / str(len(problems)))) as repetitions:  # type: ignore[type-var]
                 while len(measured) < count:
                     measured.append(next(repetitions))

@@ -8,9 +8,9 @@ from typing import Final
 
 from sensor_msgs.msg import JointState
 
+from benchmarks.faults.driver_faults import SLOW, Step, Trial, repeated
 from benchmarks.faults.measure import Measurement
-from benchmarks.faults.stage_faults import SLOW, Step, Trial, repeated
-from benchmarks.rig.driver_stage import PAN, TORSO_M, RosbridgeRobot, Stage, TopicRobot, rosbridge_stage, topic_stage
+from benchmarks.rig.driver_rig import PAN, TORSO_M, DriverRig, RosbridgeRobot, TopicRobot, rosbridge_rig, topic_rig
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.control.checks import FilterSettings
 from fetch_sim2real.control.readings import BASE_TIMEOUT_S, TORSO_TIMEOUT_S
@@ -109,14 +109,14 @@ def _without_torso(message: JointState) -> None:
     message.velocity = [value for i, value in enumerate(message.velocity) if i != place]
 
 
-def _report_base(stage: Stage) -> None:
-    _topic_robot(stage).base = BasePose(0.0, 0.0, 0.0)
-    stage.session.wait_until(lambda: "degrees" in stage.state()["base"], 10.0, lambda: "odometry")
+def _report_base(rig: DriverRig) -> None:
+    _topic_robot(rig).base = BasePose(0.0, 0.0, 0.0)
+    rig.session.wait_until(lambda: "degrees" in rig.state()["base"], 10.0, lambda: "odometry")
 
 
-def _topic_robot(stage: Stage) -> TopicRobot:
-    assert isinstance(stage.robot, TopicRobot)
-    return stage.robot
+def _topic_robot(rig: DriverRig) -> TopicRobot:
+    assert isinstance(rig.robot, TopicRobot)
+    return rig.robot
 
 
 def _on_topics(
@@ -127,36 +127,36 @@ def _on_topics(
     fail: Callable[[TopicRobot], None],
     *,
     velocity: FloatArray = SLOW,
-    prepare: Step = lambda stage: None,
+    prepare: Step = lambda rig: None,
 ) -> Iterator[Measurement]:
     return repeated(
         Trial(
             name,
             timeout_s + _LATE_S,
-            lambda stage: fail(_topic_robot(stage)),
-            lambda stage: _topic_robot(stage).settle(),
+            lambda rig: fail(_topic_robot(rig)),
+            lambda rig: _topic_robot(rig).settle(),
             since_fault=True,
             velocity=velocity,
             drive_s=timeout_s + 0.6,
             prepare=prepare,
             named=named,
         ),
-        topic_stage(folder),
+        topic_rig(folder),
     )
 
 
 def _ceases(name: str, folder: Path, topic: str, timeout_s: float) -> Iterator[Measurement]:
-    def ceased(stage: Stage) -> set[str]:
-        assert isinstance(stage.robot, RosbridgeRobot)
-        return stage.robot.port.robot.ceased
+    def ceased(rig: DriverRig) -> set[str]:
+        assert isinstance(rig.robot, RosbridgeRobot)
+        return rig.robot.port.robot.ceased
 
     trial = Trial(
         name,
         timeout_s + _LATE_S,
-        lambda stage: ceased(stage).add(topic),
-        lambda stage: ceased(stage).clear(),
+        lambda rig: ceased(rig).add(topic),
+        lambda rig: ceased(rig).clear(),
         since_fault=True,
         drive_s=timeout_s + 0.6,
         named=topic,
     )
-    return repeated(trial, rosbridge_stage(folder, 5.0))
+    return repeated(trial, rosbridge_rig(folder, 5.0))

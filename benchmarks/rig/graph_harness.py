@@ -49,7 +49,7 @@ from fetch_sim2real.stack.processes import NodeProcess, sim_graph
 
 START_LIMIT_S = 90.0
 # A name for a node that stands for commander and robot: of an operator nobody expects that it moves.
-STAGE = "stage"
+RIG_NODE = "test_rig"
 # Connecting a client takes longer than calling it.
 _CLIENTS: WeakKeyDictionary[Node, dict[str, Client]] = WeakKeyDictionary()
 

@@ -22,50 +22,51 @@ REALTIME_FACTOR = 0.3
 SETTLED_AFTER_S = 0.05
 
 
-def motion(cell: SimulatedGraph, since_ns: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
+def motion(simulated: SimulatedGraph, since_ns: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Stamps [s] (n,), the fastest joint's speed (n,) and positions (n, 7), of joint states from ``since_ns`` on."""
-    states = {decode_stamp(m.header.stamp): m for m in cell.taps[graph.JOINT_STATES].messages}
+    states = {decode_stamp(m.header.stamp): m for m in simulated.taps[graph.JOINT_STATES].messages}
     chosen = sorted(stamp for stamp in states if stamp >= since_ns)
     velocity = np.array([states[stamp].velocity[:7] for stamp in chosen]).reshape(-1, 7)
     position = np.array([states[stamp].position[:7] for stamp in chosen]).reshape(-1, 7)
     return np.array(chosen) * 1e-9, np.abs(velocity).max(axis=1), position
 
 
-def newest_ns(cell: SimulatedGraph) -> int:
-    return decode_stamp(cell.taps[graph.JOINT_STATES].messages[-1].header.stamp)
+def newest_ns(simulated: SimulatedGraph) -> int:
+    return decode_stamp(simulated.taps[graph.JOINT_STATES].messages[-1].header.stamp)
 
 
-def wait_until_moving(cell: SimulatedGraph) -> None:
+def wait_until_moving(simulated: SimulatedGraph) -> None:
     def moving() -> bool:
-        states, setpoints = cell.taps[graph.JOINT_STATES].messages, cell.taps[graph.SETPOINT].messages
+        states, setpoints = simulated.taps[graph.JOINT_STATES].messages, simulated.taps[graph.SETPOINT].messages
         commanded = bool(setpoints) and setpoints[-1].header.frame_id in ("command", "limited")
         return commanded and bool(states) and np.abs(states[-1].velocity[:7]).max() > MOVING_RAD_S
 
-    cell.session.wait_until(moving, 20.0, lambda: "motion")
+    simulated.session.wait_until(moving, 20.0, lambda: "motion")
 
 
-def start_moving(cell: SimulatedGraph) -> None:
+def start_moving(simulated: SimulatedGraph) -> None:
     """Begin an episode; once more where a busy machine was late with the first frames, so that the driver holds."""
     for attempts_left in (2, 1, 0):
-        start = cell.operator.reset(0, False)
-        cell.operator.state_goal(start)
-        cell.operator.enable_driver()
-        cell.operator.stack.demand(graph.SIM_RESUME)
+        start = simulated.operator.reset(0, False)
+        simulated.operator.state_goal(start)
+        simulated.operator.enable_driver()
+        simulated.operator.stack.demand(graph.SIM_RESUME)
         try:
-            return wait_until_moving(cell)
+            return wait_until_moving(simulated)
         except GraphError:
             if not attempts_left:
                 raise
 
 
-def run_on(cell: SimulatedGraph, since_ns: int, simulated_s: float) -> None:
-    cell.session.wait_until(lambda: newest_ns(cell) > since_ns + simulated_s * 1e9, 60.0, lambda: "simulated time")
+def run_on(simulated: SimulatedGraph, since_ns: int, duration_s: float) -> None:
+    end_ns = since_ns + duration_s * 1e9
+    simulated.session.wait_until(lambda: newest_ns(simulated) > end_ns, 60.0, lambda: "simulated time")
 
 
-def assert_brakes_to_rest(cell: SimulatedGraph, last_ns: int, begins_within_s: float) -> None:
+def assert_brakes_to_rest(simulated: SimulatedGraph, last_ns: int, begins_within_s: float) -> None:
     """After the last command, at ``last_ns`` of simulated time, braking begins within ``begins_within_s``."""
-    run_on(cell, last_ns, STOPPED_AFTER_S + 0.5)
-    stamps_s, speed, position = motion(cell, last_ns)
+    run_on(simulated, last_ns, STOPPED_AFTER_S + 0.5)
+    stamps_s, speed, position = motion(simulated, last_ns)
     elapsed_s = stamps_s - last_ns * 1e-9
     braking = speed[elapsed_s >= begins_within_s + LAG_S]
     # Servos settle with a ripple.

@@ -59,7 +59,7 @@ Examples:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _View:
     """A picture (H, W, 3), what messages call it, and the joints of that moment where they are known."""
 
     name: str
@@ -89,8 +89,8 @@ def calibrate_camera(
         _write_board(board, write_board)
         return
     require_file_place(output, "--output")
-    looks, lens = _looks(pictures, bag, intrinsics, moving=on_table is None)
-    seen = _find_all(looks, board)
+    views, lens = _views(pictures, bag, intrinsics, moving=on_table is None)
+    seen = _find_all(views, board)
     if on_table is not None:
         *origin_m, yaw_deg = on_table
         method: Method = "board_on_table"
@@ -106,9 +106,9 @@ def calibrate_camera(
     typer.echo(f"{output} written. Next: fetch-sim2real check-calibration {output} --policy <policy>")
 
 
-def _looks(
+def _views(
     pictures: Path | None, bag: Path | None, intrinsics: Path | None, moving: bool
-) -> tuple[list[_Look], IntrinsicsRecord]:
+) -> tuple[list[_View], IntrinsicsRecord]:
     if pictures is not None and bag is not None:
         raise CalibrationError("--pictures and --bag were both given: give one of them")
     if pictures is not None:
@@ -126,23 +126,23 @@ def _looks(
     if not snapshots:
         raise CalibrationError(f"{bag}: no frame in which the arm rested, with colour, depth and joints of its time")
     lens = snapshots[0].intrinsics if intrinsics is None else load_intrinsics(intrinsics)
-    looks = [_Look(f"frame {i}", snapshot.rgb, snapshot.joints) for i, snapshot in enumerate(snapshots, start=1)]
-    return looks, lens
+    views = [_View(f"frame {i}", snapshot.rgb, snapshot.joints) for i, snapshot in enumerate(snapshots, start=1)]
+    return views, lens
 
 
-def _from_folder(folder: Path, moving: bool) -> list[_Look]:
+def _from_folder(folder: Path, moving: bool) -> list[_View]:
     paths = sorted(folder.glob("*.png"))
     if not paths:
         raise CalibrationError(f"{folder} holds no *.png")
     joints = [load_joints(path.with_suffix(".yaml")) if moving else None for path in paths]
-    return [_Look(path.name, load_rgb(path), known) for path, known in zip(paths, joints, strict=True)]
+    return [_View(path.name, load_rgb(path), known) for path, known in zip(paths, joints, strict=True)]
 
 
-def _find_all(looks: Sequence[_Look], board: BoardSpec) -> list[tuple[_Look, SeenBoard]]:
+def _find_all(views: Sequence[_View], board: BoardSpec) -> list[tuple[_View, SeenBoard]]:
     """Pictures in which the board is seen; the others are named. CalibrationError if it is seen in none."""
-    found: list[tuple[_Look, SeenBoard]] = []
+    found: list[tuple[_View, SeenBoard]] = []
     refused: list[CalibrationError] = []
-    for look in looks:
+    for look in views:
         try:
             found.append((look, find_board(look.rgb, board, look.name)))
         except CalibrationError as error:
@@ -154,7 +154,7 @@ def _find_all(looks: Sequence[_Look], board: BoardSpec) -> list[tuple[_Look, See
     return found
 
 
-def _arm_and_torso(look: _Look, torso_m: float | None) -> tuple[NDArray, float]:
+def _arm_and_torso(look: _View, torso_m: float | None) -> tuple[NDArray, float]:
     if look.joints is None:
         raise CalibrationError(f"{look.name}: no joints are known")
     measured_m = look.joints.torso_height_m if torso_m is None else torso_m

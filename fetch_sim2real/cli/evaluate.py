@@ -1,4 +1,4 @@
-"""``fetch-sim2real evaluate``: a suite of cases through the graph, one report; and the gate against a baseline."""
+"""``fetch-sim2real evaluate``: a suite of cases through the graph, its report, and a check against a baseline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Examples:
   fetch-sim2real evaluate smoke                                    does everything still work? two minutes
   fetch-sim2real evaluate randomized --json r.json --jobs 4
   fetch-sim2real evaluate perturbed --policy out/my_policy --episodes 100
-  fetch-sim2real evaluate smoke --baseline smoke.json              a gate for CI
+  fetch-sim2real evaluate smoke --baseline smoke.json              a regression check for CI
 """
 
 

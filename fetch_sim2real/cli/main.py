@@ -42,7 +42,7 @@ SUBCOMMANDS: Final = (
     Subcommand(
         "evaluate",
         "fetch_sim2real.cli.evaluate",
-        "Run a suite of cases through the graph: success, latencies, worst episodes, one report; or gate a change.",
+        "Run a suite of cases through the graph: success, latencies, worst episodes, one report; or check a change.",
         needs_ros=True,
     ),
     Subcommand(

@@ -110,7 +110,7 @@ def train(
     from fetch_sim2real.evaluation.statistics import wilson_interval
     from fetch_sim2real.perception.preprocess import CHANNELS
     from fetch_sim2real.training.actor_critic import CRITICS_SEE, LearnerSettings
-    from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS
+    from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY
     from fetch_sim2real.training.pipeline import TrainingRun
     from fetch_sim2real.training.pipeline import train as train_all
     from fetch_sim2real.training.run_directory import RunDirectory, Summary
@@ -142,7 +142,7 @@ def train(
         imitation = learner.imitation if imitates else 0.0
         alone = replace(expert, learner=replace(learner, imitation=imitation))
         # The world's own latencies: nothing comes after this stage that would have to cope with more.
-        alone = replace(alone, loop=replace(alone.loop, practice=AS_THE_WORLD_IS))
+        alone = replace(alone, loop=replace(alone.loop, latency_randomization=NO_ADDED_LATENCY))
         outcomes = _expert(task, world, directory, alone, seed, seeds)
         parts, minutes = [directory], directory.spent().wall_s / 60.0
     else:

@@ -67,8 +67,8 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
                 f"observation_mode is 'robot', but in {task} what has to be at the goal is only seen in pictures: use "
                 "'rgbd' or 'asymmetric', or the task 'reach'"
             )
-        cell = load_world(world, worlds_dir())
-        self._loop = make_loop(cell, find_task(task), picture_every=int(self._mode in PICTURE_MODES))
+        loaded = load_world(world, worlds_dir())
+        self._loop = make_loop(loaded, find_task(task), picture_every=int(self._mode in PICTURE_MODES))
         self._runner = EpisodeRunner([self._loop])
         self.tolerance_m = self._loop.sim.episode_config.tolerance_m
         self.reward_tolerance_m = self.tolerance_m if reward_tolerance_m is None else reward_tolerance_m

@@ -15,7 +15,7 @@ DEFAULT_SLOWDOWN: Final = 1.25
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison; ``worse`` fails the gate."""
+    """One comparison; ``worse`` fails the check."""
 
     text: str
     worse: bool

@@ -204,7 +204,7 @@ class Simulation:
         objects_m = self.objects_m | {self.task.main_body: object_m}
         keep_clear = ground_to_keep_clear(self.world, self.task, objects_m, self.episode.goal_m)
         self.engine.show_distractors(
-            [all(way.is_clear_of(thing) for way in keep_clear) for thing in self.episode.appearance.distractors]
+            [all(way.is_clear_of(each) for way in keep_clear) for each in self.episode.appearance.distractors]
         )
         self.engine.place_arm(arm_rad, finger_m)
         self.engine.place_object(self.task.main_body, object_m, yaw_rad)

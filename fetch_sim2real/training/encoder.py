@@ -147,9 +147,9 @@ def _attention_loss(actor: Actor, features: torch.Tensor, images: PoseImages, in
 def pose_error(actor: Actor, images: PoseImages) -> PoseError:
     """How far the encoder's positions are from the true ones."""
     predicted = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy()
-    thing = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_OBJECT)] - images.object_m, axis=1)
-    grip = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_GRIP)] - images.grip_m, axis=1)
-    return PoseError(float(np.median(thing)), float(np.percentile(thing, 95)), float(np.median(grip)))
+    of_object = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_OBJECT)] - images.object_m, axis=1)
+    of_grip = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_GRIP)] - images.grip_m, axis=1)
+    return PoseError(float(np.median(of_object)), float(np.percentile(of_object, 95)), float(np.median(of_grip)))
 
 
 def encode_all(actor: Actor, images: PoseImages) -> NDArray[np.float32]:

@@ -176,7 +176,7 @@ def _take(part: _Part, tell: Tell) -> None:
 
 def _episodes(task: Task, run_seed: int, stream: str) -> Iterator[RolloutRequest]:
     rng = np.random.default_rng([run_seed, *stream.encode(), 11])
-    behaviour: Behaviour = "random" if task.scripted is None else "demonstrator"
+    behaviour: Behaviour = "random" if task.scripted is None else "scripted"
     for seed in training_seeds(run_seed, stream):
         conditions = Conditions(perturb=("move_block",)) if rng.random() < _MOVED_SHARE else NO_CONDITIONS
         yield RolloutRequest(seed, behaviour, conditions, float(rng.choice(_RANDOM_SHARES)))

@@ -31,7 +31,7 @@ from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
-from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
+from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
 from fetch_sim2real.training.rollout import observations_of_episode
 from fetch_sim2real.training.seeds import training_seeds
 from fetch_sim2real.types import FloatArray
@@ -42,7 +42,7 @@ _GOLDEN_EPISODES, _GOLDEN_STEPS = 2, 12
 
 def export_bundle(
     output: Path, actor: Actor, world: World, loop: ClosedLoop, run_seed: int, command: str, steps: int,
-    practice: Practice = AS_THE_WORLD_IS,
+    latency_randomization: LatencyRandomization = NO_ADDED_LATENCY,
 ) -> None:  # fmt: skip
     """Write the bundle; its success is measured afterwards through the ROS graph."""
     actor.eval()
@@ -53,15 +53,17 @@ def export_bundle(
         episode = observations_of_episode(loop, actor, next(seeds), _GOLDEN_STEPS)
         observations += episode
         reset += [index == 0 for index in range(len(episode))]
-    manifest = manifest_of(actor, world, loop.sim.task, run_seed, command, steps, practice)
+    manifest = manifest_of(actor, world, loop.sim.task, run_seed, command, steps, latency_randomization)
     save_bundle(output, manifest, actor, record_golden(actor, observations, reset))
 
 
 def manifest_of(
     actor: Actor, world: World, task: Task, run_seed: int, command: str, steps: int,
-    practice: Practice = AS_THE_WORLD_IS,
+    latency_randomization: LatencyRandomization = NO_ADDED_LATENCY,
 ) -> ManifestContent:  # fmt: skip
-    """What a manifest says of ``actor``, trained on ``task`` in ``world`` with ``practice``; success is measured later.
+    """Return what a manifest says of ``actor``, trained on ``task`` in ``world`` with ``latency_randomization``.
+
+    Success is measured later.
     """
     lower, upper = goal_box(world, task)
     target_lower, target_upper = target_box_of(world.workcell)
@@ -97,8 +99,8 @@ def manifest_of(
         control_rate_hz=CONTROL_RATE_HZ,
         limit_profile=DEFAULT_PROFILE,
         latency=LatencyRecord(
-            camera_s=_pair(world.timing.camera_latency_s, practice.latest_camera_s),
-            command_s=_pair(world.timing.command_latency_s, practice.latest_command_s),
+            camera_s=_pair(world.timing.camera_latency_s, latency_randomization.latest_camera_s),
+            command_s=_pair(world.timing.command_latency_s, latency_randomization.latest_command_s),
         ),
         torso_height_m=world.workcell.torso_height_m,
         training=TrainingRecord(

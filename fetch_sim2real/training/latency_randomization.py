@@ -1,7 +1,7 @@
-"""What makes episodes of training harder than their world: changes and delays, in a share of them.
+"""Latency randomization: a share of training episodes has delays on top of the world's, another a moved object.
 
-An actor that has only met its world's own delays overshoots where everything comes later: through another robot's
-bridge, or from a camera on a busy machine.
+An actor that was trained with its world's own delays alone overshoots where everything comes later: through another
+robot's bridge, or from a camera on a busy machine.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from fetch_sim2real.sim.disturbances.conditions import Conditions, Faults
 
 
 @dataclass(frozen=True)
-class Practice:
-    """Shares of episodes whose object is moved and whose pictures and commands are late, and by how much at most.
+class LatencyRandomization:
+    """Shares of episodes whose object is moved, and whose pictures and commands are late, and the largest delays.
 
-    Late ones are so by uniform draws from 0 on, on top of the world's own delays.
+    Delays are uniform between 0 and the largest, and are added to the world's own.
     """
 
     moved_share: float = 0.0
@@ -27,20 +27,20 @@ class Practice:
 
     @property
     def latest_camera_s(self) -> float:
-        """How much later [s] than in the world pictures may be."""
+        """Largest delay [s] of pictures on top of the world's."""
         return self.camera_late_ms * 1e-3 if self.late_share else 0.0
 
     @property
     def latest_command_s(self) -> float:
-        """The same of commands."""
+        """Largest delay [s] of commands on top of the world's."""
         return self.command_late_ms * 1e-3 if self.late_share else 0.0
 
     def draw(self, rng: np.random.Generator) -> Conditions:
-        """The conditions of an episode."""
+        """Return the conditions of one episode, drawn by ``rng``."""
         moved, late = rng.random(2) < (self.moved_share, self.late_share)
         camera_ms, command_ms = rng.random(2) * (self.camera_late_ms, self.command_late_ms)
         faults = Faults(extra_latency_ms=camera_ms, command_latency_ms=command_ms) if late else Faults()
         return Conditions(perturb=("move_block",) if moved else (), faults=faults)
 
 
-AS_THE_WORLD_IS = Practice(late_share=0.0)
+NO_ADDED_LATENCY = LatencyRandomization(late_share=0.0)

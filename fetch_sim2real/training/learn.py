@@ -17,7 +17,7 @@ from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
 from fetch_sim2real.training.curve import plot_learning_curve
 from fetch_sim2real.training.defaults import EXPERT_STEPS
 from fetch_sim2real.training.episode import Episode
-from fetch_sim2real.training.latency_randomization import AS_THE_WORLD_IS, Practice
+from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
 from fetch_sim2real.training.replay import HindsightReplay
 from fetch_sim2real.training.rollout import Behaviour, RolloutRequest
 from fetch_sim2real.training.run_directory import RunDirectory
@@ -38,7 +38,7 @@ class LoopSettings:
     refill_steps: int = 2_000
     batch: int = 128
     updates_per_step: float = 1.0
-    practice: Practice = AS_THE_WORLD_IS
+    latency_randomization: LatencyRandomization = NO_ADDED_LATENCY
     evaluate_every: int = 6_000
     evaluation_episodes: int = 50
     # Exploration: this share of actions is uniformly random, on top of the actor's own spread.
@@ -74,10 +74,10 @@ class TrainingLoop:
         self._rng = np.random.default_rng([run_seed, 3])
         self._seeds = training_seeds(run_seed, "rollouts")
         held_out = training_seeds(run_seed, "held-out")
-        # One way of judging all along: what practice does to these episodes is drawn once.
+        # One way of judging all along: what latency_randomization does to these episodes is drawn once.
         rng = np.random.default_rng([run_seed, 13])
         self._held_out = [
-            RolloutRequest(next(held_out), "deterministic", settings.practice.draw(rng))
+            RolloutRequest(next(held_out), "deterministic", settings.latency_randomization.draw(rng))
             for _ in range(settings.evaluation_episodes)
         ]
         self._steps, self._evaluated_at, self._wall_s = 0, -1, 0.0
@@ -127,7 +127,7 @@ class TrainingLoop:
     def _ask(self, warming_up: bool) -> Future[Episode]:
         settings = self._settings
         behaviour: Behaviour = self._warm_up if warming_up and not self._bests else "exploring"
-        conditions = settings.practice.draw(self._rng)
+        conditions = settings.latency_randomization.draw(self._rng)
         request = RolloutRequest(next(self._seeds), behaviour, conditions, settings.random_share)
         return self._worker.submit(self._weights(), request)
 

@@ -21,11 +21,11 @@ from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
 from fetch_sim2real.training.encoder_dataset import take_pictures
 from fetch_sim2real.training.export import export_bundle
 from fetch_sim2real.training.labelled_images import PoseImages
-from fetch_sim2real.training.latency_randomization import Practice
+from fetch_sim2real.training.latency_randomization import LatencyRandomization
 from fetch_sim2real.training.learn import LoopSettings
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.setup import Setting
-from fetch_sim2real.training.state_estimator import SeeingErrors
+from fetch_sim2real.training.state_estimator import EstimationErrors
 from fetch_sim2real.training.state_stage import StageSettings, make_learner, train_with_her, without_imitation
 from fetch_sim2real.training.vision_stage import DaggerSettings, fine_tune, learner_from, run_dagger
 
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 HELD_OUT_SHARE: Final = 0.05
 # What the encoder sees in its own world is better than what it will see in others.
-_ADDED: Final = SeeingErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, frame_m=0.0)
+_ADDED: Final = EstimationErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, frame_m=0.0)
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,16 @@ class TrainingRun:
     channels: Channels = "rgbd"
     pictures: int = PICTURES
     processes: int = 1
-    expert: StageSettings = field(default_factory=lambda: StageSettings(loop=LoopSettings(practice=Practice())))
+    expert: StageSettings = field(
+        default_factory=lambda: StageSettings(loop=LoopSettings(latency_randomization=LatencyRandomization()))
+    )
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     dagger: DaggerSettings = field(default_factory=DaggerSettings)
     tuning: StageSettings = field(
         default_factory=lambda: StageSettings(
             loop=LoopSettings(
-                steps=TUNING_STEPS, warm_up_steps=0, evaluate_every=5_000, random_share=0.05, practice=Practice()
+                steps=TUNING_STEPS, warm_up_steps=0, evaluate_every=5_000, random_share=0.05,
+                latency_randomization=LatencyRandomization(),
             ),
         )
     )
@@ -85,7 +88,7 @@ def train(request: TrainingRun) -> None:
     seeing = _seeing(request)
     expert_run = RunDirectory(request.run / "expert")
     if not expert_run.finished.exists():
-        train_with_her(replace(seeing, errors=SeeingErrors()), expert_run, request.expert, request.seed)
+        train_with_her(replace(seeing, errors=EstimationErrors()), expert_run, request.expert, request.seed)
         expert_run.finished.touch()
     expert = expert_run.load(expert_run.best)["learner"]
     encoder, images = fit_encoder(request)
@@ -154,7 +157,7 @@ def export(request: TrainingRun, seeing: Setting, run: RunDirectory) -> None:
     with torch.no_grad():
         export_bundle(
             request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"]),
-            request.tuning.loop.practice,
+            request.tuning.loop.latency_randomization,
         )  # fmt: skip
     loop.sim.close()
     _log.info("wrote %s", request.output)

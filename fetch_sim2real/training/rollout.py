@@ -20,10 +20,10 @@ from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.training.actor_critic import Sampled
 from fetch_sim2real.training.episode import Episode, Float32, TruthLayout, truth_now
 from fetch_sim2real.training.estimated_state import estimated_state
-from fetch_sim2real.training.state_estimator import Eye, perfect_bottleneck
+from fetch_sim2real.training.state_estimator import StateEstimator, perfect_bottleneck
 from fetch_sim2real.types import FloatArray
 
-Behaviour = Literal["random", "exploring", "deterministic", "demonstrator"]
+Behaviour = Literal["random", "exploring", "deterministic", "scripted"]
 Sampler = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], Sampled]
 """``StochasticActor.sample``."""
 
@@ -44,15 +44,15 @@ class RolloutRequest:
 class Collector:
     """Collects episodes in one world with one actor, whose weights may change from episode to episode."""
 
-    def __init__(self, loop: ClosedLoop, actor: Actor, sample: Sampler, eye: Eye) -> None:
+    def __init__(self, loop: ClosedLoop, actor: Actor, sample: Sampler, estimator: StateEstimator) -> None:
         self.loop = loop
         self._runner = EpisodeRunner([loop])
         self.actor = actor
         self._sample = sample
-        self._eye = eye
+        self._estimator = estimator
         self._task = loop.sim.task
         self._truth = TruthLayout(self._task)
-        # Called with every frame: for gathering pictures.
+        # Called with every frame, to collect pictures for the encoder's dataset.
         self.watch: Callable[[Captured], None] | None = None
 
     def collect(self, request: RolloutRequest) -> Episode:
@@ -73,7 +73,7 @@ class Collector:
 
     def reset(self, environments: Sequence[int]) -> None:
         """See ``episode.Agent``."""
-        self._eye.start(self._rng)
+        self._estimator.start(self._rng)
         self._history = ActionHistory(self.actor.observation.last_actions)
         self._held = self._rng.uniform(-1.0, 1.0, ACTION_SIZE)
         self._state = self.actor.initial_state()
@@ -90,7 +90,7 @@ class Collector:
         loop, captured = self.loop, arrival.captured
         if self.watch is not None:
             self.watch(captured)
-        bottleneck = self._eye.see(captured, loop.sim)
+        bottleneck = self._estimator.estimate(captured, loop.sim)
         vector = self._vector(arrival)
         truth = truth_now(loop)
         action = self._choose(self._request, self._rng, bottleneck, vector, truth, loop.sim.episode.goal_m)
@@ -126,7 +126,7 @@ class Collector:
         if request.behaviour != "deterministic" and rng.random() < request.random_share:
             return rng.uniform(-1.0, 1.0, ACTION_SIZE)
         with torch.inference_mode():
-            if request.behaviour == "demonstrator":
+            if request.behaviour == "scripted":
                 action = self._scripted(bottleneck, vector, truth, goal_m)
             else:
                 noise = torch.from_numpy(rng.standard_normal((1, ACTION_SIZE)).astype(np.float32))
@@ -140,7 +140,7 @@ class Collector:
     ) -> torch.Tensor:
         if self._task.scripted is None:
             raise FetchSim2RealError(
-                f"the task '{self._task.name}' has no scripted baseline, expected one for the behaviour 'demonstrator'"
+                f"the task '{self._task.name}' has no scripted baseline, expected one for the behaviour 'scripted'"
             )
         goal, now = (torch.from_numpy(values.astype(np.float32))[None] for values in (goal_m, truth))
         told, finger_m = torch.from_numpy(vector)[None], self._truth.finger_m(now)

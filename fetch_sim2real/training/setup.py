@@ -20,7 +20,13 @@ from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.actor_critic import StochasticActor
 from fetch_sim2real.training.rollout import Collector
 from fetch_sim2real.training.specs import task_actor_spec, task_observation_spec
-from fetch_sim2real.training.state_estimator import NO_ERRORS, EncoderEye, Eye, SeeingErrors, TruthEye
+from fetch_sim2real.training.state_estimator import (
+    NO_ERRORS,
+    EncoderEstimator,
+    EstimationErrors,
+    StateEstimator,
+    TrueStateEstimator,
+)
 from fetch_sim2real.training.worker import MakeCollector
 
 # Factor on the limits of a robot without limits: more than any action asks for.
@@ -40,11 +46,11 @@ class Setting:
     task: str
     world: str
     proprioception: bool
-    errors: SeeingErrors | None
+    errors: EstimationErrors | None
     picture_every: int = 0
     channels: Channels = "rgbd"
     limited: bool = True
-    added_errors: SeeingErrors = NO_ERRORS
+    added_errors: EstimationErrors = NO_ERRORS
 
     @property
     def definition(self) -> Task:
@@ -66,10 +72,10 @@ class Setting:
 def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
     policy = StochasticActor(setting.build_actor(0))
     policy.eval()
-    eye: Eye = (
-        EncoderEye(policy.actor, setting.added_errors)
+    estimator: StateEstimator = (
+        EncoderEstimator(policy.actor, setting.added_errors)
         if setting.errors is None
-        else TruthEye(policy.actor, setting.errors)
+        else TrueStateEstimator(policy.actor, setting.errors)
     )
     picture_every = setting.picture_every or (1 if setting.errors is None else 0)
     profile = limit_profile(DEFAULT_PROFILE)
@@ -78,4 +84,4 @@ def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
             profile, velocity=profile.velocity * _UNLIMITED, acceleration=profile.acceleration * _UNLIMITED
         )
     loop = make_loop(load_world(setting.world, worlds_dir()), setting.definition, picture_every, profile)
-    return Collector(loop, policy.actor, policy.sample, eye), policy
+    return Collector(loop, policy.actor, policy.sample, estimator), policy

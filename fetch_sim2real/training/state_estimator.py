@@ -1,4 +1,4 @@
-"""What stands for the actor's eyes: its encoder on pictures, or the truth with errors like the encoder's."""
+"""State estimators of training: the actor's encoder on pictures, or the true state with errors like the encoder's."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.types import FloatArray
 
 
-class Eye(Protocol):
-    """Gives the actor's bottleneck of a frame."""
+class StateEstimator(Protocol):
+    """Estimates what the actor's bottleneck holds of a frame."""
 
     def start(self, rng: np.random.Generator) -> None:
-        """A new episode begins."""
+        """Begin a new episode, whose errors ``rng`` draws."""
         ...
 
-    def see(self, captured: Captured, sim: Simulation) -> torch.Tensor:
-        """Bottleneck (1, b)."""
+    def estimate(self, captured: Captured, sim: Simulation) -> torch.Tensor:
+        """Return the bottleneck (1, b) of the frame ``captured``."""
         ...
 
 
 @dataclass(frozen=True)
-class SeeingErrors:
+class EstimationErrors:
     """Standard deviations [m] of each axis: of an episode's constant error, which object and gripper share because it
     is the camera's; of a constant error of the object alone; of an error of either that lasts for a while, as a view
     is much like the one before; and of each frame's error of either."""
@@ -39,15 +39,15 @@ class SeeingErrors:
     frame_m: float = 0.003
 
 
-NO_ERRORS = SeeingErrors(0.0, 0.0, 0.0, 0.0)
+NO_ERRORS = EstimationErrors(0.0, 0.0, 0.0, 0.0)
 # Of a lasting error, what is left of it in the next frame: half of it after 10 frames.
 _KEPT: Final = 0.5 ** (1 / 10)
 
 
 class _Errors:
-    """Errors of seen objects and gripper, frame by frame."""
+    """Errors of the estimated positions of objects and gripper, frame by frame."""
 
-    def __init__(self, sizes: SeeingErrors, rng: np.random.Generator, objects: int) -> None:
+    def __init__(self, sizes: EstimationErrors, rng: np.random.Generator, objects: int) -> None:
         self._sizes, self._rng, self._size = sizes, rng, 3 * (objects + 1)
         camera = rng.normal(0.0, 1.0, 3) * sizes.camera_m
         own = [camera + rng.normal(0.0, 1.0, 3) * sizes.object_m for _ in range(objects)]
@@ -63,7 +63,7 @@ class _Errors:
 
 
 def perfect_bottleneck(actor: Actor, captured: Captured, errors_m: FloatArray | float = 0.0) -> torch.Tensor:
-    """Return the bottleneck (1, b) of an encoder that sees exactly, but for ``errors_m`` (3 k + 3,)."""
+    """Return the bottleneck (1, b) of an encoder without errors but ``errors_m`` (3 k + 3,)."""
     seen = np.concatenate([*captured.truth.objects_m.values(), captured.truth.grip_m]) + errors_m
     return actor.normalize_auxiliary(torch.from_numpy(seen.astype(np.float32))[None])
 
@@ -73,17 +73,17 @@ def _seen_objects(actor: Actor) -> int:
     return len(actor.spec.auxiliary) // 3 - 1
 
 
-class EncoderEye:
+class EncoderEstimator:
     """The actor's own encoder, on the frame's picture; ``added`` errors are on top of the encoder's own."""
 
-    def __init__(self, actor: Actor, added: SeeingErrors = NO_ERRORS) -> None:
+    def __init__(self, actor: Actor, added: EstimationErrors = NO_ERRORS) -> None:
         self._actor, self._added = actor, added
         self._errors: _Errors | None = None
 
     def start(self, rng: np.random.Generator) -> None:
         self._errors = None if self._added == NO_ERRORS else _Errors(self._added, rng, _seen_objects(self._actor))
 
-    def see(self, captured: Captured, sim: Simulation) -> torch.Tensor:
+    def estimate(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         assert captured.frame is not None, "the world was made without a camera"
         actor = self._actor
         image = preprocess(captured.frame, sim.camera_model, actor.observation.image)
@@ -97,14 +97,14 @@ class EncoderEye:
             return torch.cat([positions, seen[:, positions.shape[1] :]], dim=-1)
 
 
-class TruthEye:
+class TrueStateEstimator:
     """True positions at the frame's time, as old as the camera's latency makes them: what a camera can show at best."""
 
-    def __init__(self, actor: Actor, errors: SeeingErrors) -> None:
+    def __init__(self, actor: Actor, errors: EstimationErrors) -> None:
         self._actor, self._sizes = actor, errors
 
     def start(self, rng: np.random.Generator) -> None:
         self._errors = _Errors(self._sizes, rng, _seen_objects(self._actor))
 
-    def see(self, captured: Captured, sim: Simulation) -> torch.Tensor:
+    def estimate(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         return perfect_bottleneck(self._actor, captured, self._errors.next_m())

@@ -39,7 +39,7 @@ def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, ru
     replay = HindsightReplay(setting.definition, stage.replay)
     worker = make_worker(setting.collector(), stage.processes)
     try:
-        warm_up: Behaviour = "demonstrator" if stage.learner.imitation > 0.0 else "random"
+        warm_up: Behaviour = "scripted" if stage.learner.imitation > 0.0 else "random"
         return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, warm_up).train()
     finally:
         worker.close()

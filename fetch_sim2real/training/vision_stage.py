@@ -23,7 +23,7 @@ from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
 from fetch_sim2real.training.encoder import PretrainSettings, encode_all, pose_error, pretrain_encoder
 from fetch_sim2real.training.episode import Episode
 from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
-from fetch_sim2real.training.latency_randomization import Practice
+from fetch_sim2real.training.latency_randomization import LatencyRandomization
 from fetch_sim2real.training.learn import TrainingLoop
 from fetch_sim2real.training.replay import HindsightReplay
 from fetch_sim2real.training.rollout import Collector, RolloutRequest
@@ -86,7 +86,7 @@ class DaggerSettings:
     refit: PretrainSettings = field(default_factory=lambda: PretrainSettings(epochs=2, learning_rate=5e-4))
     distil: DistilSettings = field(default_factory=DistilSettings)
     random_share: float = 0.05
-    practice: Practice = field(default_factory=lambda: Practice(moved_share=0.2))
+    latency_randomization: LatencyRandomization = field(default_factory=lambda: LatencyRandomization(moved_share=0.2))
 
 
 def run_dagger(
@@ -122,7 +122,8 @@ def _collect(
     collector.watch = album.add
     episodes = []
     for _ in range(settings.episodes):
-        request = RolloutRequest(next(seeds), "exploring", settings.practice.draw(rng), settings.random_share)
+        conditions = settings.latency_randomization.draw(rng)
+        request = RolloutRequest(next(seeds), "exploring", conditions, settings.random_share)
         episodes.append(collector.collect(request))
     collector.watch = None
     return episodes, album.images()

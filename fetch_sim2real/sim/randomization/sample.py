@@ -145,7 +145,7 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
         for corridor in ground_to_keep_clear(world, task, objects_m, start.goal_m)
     ]
     hues_deg = [configs[main].color_hsv[0], *(config.color_hsv[0] for config in others.values())]
-    things = draw_distractors(world.distractors, hues_deg, keep_clear, distractors)
+    on_table = draw_distractors(world.distractors, hues_deg, keep_clear, distractors)
     # Last: starts and goals are the same whatever the shape.
     shaped = {main: _shaped(configs[main], unshaped[main], shape)}
     shaped |= {name: _shaped(config, unshaped[name], further) for name, config in others.items()}
@@ -172,7 +172,7 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
             world.light,
             (main, configs[main].color_hsv),
             object_rgb,
-            things,
+            on_table,
             appearance,
         ),
         sensor=draw_sensor(world.sensor, sensor),

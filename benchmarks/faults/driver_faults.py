@@ -20,7 +20,7 @@ from benchmarks.faults.measure import (
     NotMeasuredError,
     braking_began,
 )
-from benchmarks.rig.driver_stage import PAN, RosbridgeRobot, Stage, TopicRobot, rosbridge_stage, topic_stage
+from benchmarks.rig.driver_rig import PAN, DriverRig, RosbridgeRobot, TopicRobot, rosbridge_rig, topic_rig
 from benchmarks.rig.graph_harness import call
 from fetch_sim2real import graph
 from fetch_sim2real.ros.topics import publish_to
@@ -29,7 +29,7 @@ from fetch_sim2real.types import FloatArray
 
 SLOW: Final = 0.1 * PAN
 _BACK_LIMIT_S: Final = 30.0
-Step = Callable[[Stage], None]
+Step = Callable[[DriverRig], None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Trial:
     since_fault: bool = False
     velocity: FloatArray = field(default_factory=lambda: SLOW)
     drive_s: float = 0.6
-    prepare: Step = lambda stage: None
+    prepare: Step = lambda rig: None
     named: str = ""
 
 
@@ -57,29 +57,29 @@ def joint_states_stop(folder: Path) -> Iterator[Measurement]:
     """The robot says no longer where its joints are; commands go on."""
 
     def silence(silent: bool) -> Step:
-        def step(stage: Stage) -> None:
-            assert isinstance(stage.robot, TopicRobot)
-            stage.robot.silent = silent
+        def step(rig: DriverRig) -> None:
+            assert isinstance(rig.robot, TopicRobot)
+            rig.robot.silent = silent
 
         return step
 
-    return repeated(Trial("joint states stop", TOPIC_BOUND_S, silence(True), silence(False)), topic_stage(folder))
+    return repeated(Trial("joint states stop", TOPIC_BOUND_S, silence(True), silence(False)), topic_rig(folder))
 
 
 def two_commanders(folder: Path) -> Iterator[Measurement]:
     """A second node offers commands; all the driver sees of it is a second publisher."""
     second = []
 
-    def appear(stage: Stage) -> None:
-        second.append(publish_to(stage.session.node, graph.JOINT_COMMAND))
+    def appear(rig: DriverRig) -> None:
+        second.append(publish_to(rig.session.node, graph.JOINT_COMMAND))
 
-    def leave(stage: Stage) -> None:
-        stage.session.node.destroy_publisher(second.pop())
-        stage.session.wait_until(
-            lambda: stage.session.node.count_publishers(graph.JOINT_COMMAND.name) == 1, 10.0, lambda: "one commander"
+    def leave(rig: DriverRig) -> None:
+        rig.session.node.destroy_publisher(second.pop())
+        rig.session.wait_until(
+            lambda: rig.session.node.count_publishers(graph.JOINT_COMMAND.name) == 1, 10.0, lambda: "one commander"
         )
 
-    return repeated(Trial("two policy nodes", TOPIC_BOUND_S, appear, leave), topic_stage(folder))
+    return repeated(Trial("two policy nodes", TOPIC_BOUND_S, appear, leave), topic_rig(folder))
 
 
 def socket_dropped(folder: Path) -> Iterator[Measurement]:
@@ -124,49 +124,49 @@ def _over_rosbridge(
     name: str, folder: Path, fail: Callable[[RosbridgeRobot], None], mend: Callable[[RosbridgeRobot], None]
 ) -> Iterator[Measurement]:
     def on_robot(step: Callable[[RosbridgeRobot], None]) -> Step:
-        def carried_out(stage: Stage) -> None:
-            assert isinstance(stage.robot, RosbridgeRobot)
-            step(stage.robot)
+        def carried_out(rig: DriverRig) -> None:
+            assert isinstance(rig.robot, RosbridgeRobot)
+            step(rig.robot)
 
         return carried_out
 
-    return repeated(Trial(name, ROSBRIDGE_BOUND_S, on_robot(fail), on_robot(mend)), rosbridge_stage(folder, 5.0))
+    return repeated(Trial(name, ROSBRIDGE_BOUND_S, on_robot(fail), on_robot(mend)), rosbridge_rig(folder, 5.0))
 
 
-def repeated(trial: Trial, opened: AbstractContextManager[Stage]) -> Iterator[Measurement]:
-    """Measure again and again in one stage, until nobody asks for more."""
-    with opened as stage:
+def repeated(trial: Trial, opened: AbstractContextManager[DriverRig]) -> Iterator[Measurement]:
+    """Measure again and again in one rig, until nobody asks for more."""
+    with opened as rig:
         while True:
-            stage.settle()
-            trial.prepare(stage)
-            yield _measure(stage, trial)
+            rig.settle()
+            trial.prepare(rig)
+            yield _measure(rig, trial)
 
 
-def _measure(stage: Stage, trial: Trial) -> Measurement:
+def _measure(rig: DriverRig, trial: Trial) -> Measurement:
     try:
-        stage.enable_and_drive(trial.velocity, 0.4)
+        rig.enable_and_drive(trial.velocity, 0.4)
     except AssertionError as error:
         raise NotMeasuredError(str(error)) from error
     failed_s = time.time()
-    trial.fail(stage)
-    decisions = stage.drive(trial.velocity, trial.drive_s)
-    stage.session.wait_until(lambda: not np.any(stage.arm.desired()[1]), 5.0, lambda: "arm at rest")
-    stage.session.spin(0.1)
-    times_s = np.array([moment for moment, _, _ in stage.arm.trace])
-    speeds = np.array([np.abs(velocity).max() for _, _, velocity in stage.arm.trace])
+    trial.fail(rig)
+    decisions = rig.drive(trial.velocity, trial.drive_s)
+    rig.session.wait_until(lambda: not np.any(rig.arm.desired()[1]), 5.0, lambda: "arm at rest")
+    rig.session.spin(0.1)
+    times_s = np.array([moment for moment, _, _ in rig.arm.trace])
+    speeds = np.array([np.abs(velocity).max() for _, _, velocity in rig.arm.trace])
     if decisions and decisions[-1] in VALID:
-        trial.mend(stage)
+        trial.mend(rig)
         raise NotMeasuredError("the driver went on following commands")
-    began_s, stall_s = braking_began(times_s, speeds, stage.last_valid_s)
-    after_fault_s = began_s + stage.last_valid_s - failed_s
-    values = stage.state()
-    trial.mend(stage)
+    began_s, stall_s = braking_began(times_s, speeds, rig.last_valid_s)
+    after_fault_s = began_s + rig.last_valid_s - failed_s
+    values = rig.state()
+    trial.mend(rig)
     if trial.named not in values["reason"]:
         raise NotMeasuredError(f"the driver braked for something else: {values['reason']}")
-    stage.session.spin(0.3)
-    started = stage.arm.started
-    moved_alone = set(stage.drive(SLOW, 0.3)) != {"refused:not_active"} or stage.arm.started != started
-    state, reason, back = values["state"], values["reason"], _bring_back(stage)
+    rig.session.spin(0.3)
+    started = rig.arm.started
+    moved_alone = set(rig.drive(SLOW, 0.3)) != {"refused:not_active"} or rig.arm.started != started
+    state, reason, back = values["state"], values["reason"], _bring_back(rig)
     # This arm does as it is told, at once.
     return Measurement(
         trial.name,
@@ -183,16 +183,16 @@ def _measure(stage: Stage, trial: Trial) -> Measurement:
     )
 
 
-def _bring_back(stage: Stage) -> str:
+def _bring_back(rig: DriverRig) -> str:
     """What makes the arm follow again: enable, or reset and enable; empty if neither does."""
     needed, deadline = "enable", time.monotonic() + _BACK_LIMIT_S
     while time.monotonic() < deadline:
-        if stage.state()["state"] in ("fault", "stopped"):
-            call(stage.session, graph.DRIVER_RESET)
+        if rig.state()["state"] in ("fault", "stopped"):
+            call(rig.session, graph.DRIVER_RESET)
             needed = "reset, enable"
-        if call(stage.session, graph.DRIVER_ENABLE)[0]:
-            stage.arm.trace.clear()
-            stage.drive(SLOW, 0.4)
-            if stage.arm.top_speed(-np.inf, np.inf) > MOVING_RAD_S:
+        if call(rig.session, graph.DRIVER_ENABLE)[0]:
+            rig.arm.trace.clear()
+            rig.drive(SLOW, 0.4)
+            if rig.arm.top_speed(-np.inf, np.inf) > MOVING_RAD_S:
                 return needed
     return ""

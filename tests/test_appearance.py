@@ -92,14 +92,14 @@ def test_distractors_leave_the_way_free_and_are_never_red() -> None:
     clearance, seen = sim.world.distractors.clearance_m, 0
     for seed in range(60):
         draw = sim.reset(seed)
-        for thing in draw.appearance.distractors:
+        for item in draw.appearance.distractors:
             seen += 1
-            hue, saturation, _ = colorsys.rgb_to_hsv(*thing.rgb)
+            hue, saturation, _ = colorsys.rgb_to_hsv(*item.rgb)
             assert saturation < 1e-6 or 30.0 < hue * 360.0 < 330.0
             for block_xy in (draw.main_object.position_m[:2], draw.move_to_xy_m):
                 on_way = block_xy + np.linspace(0.0, 1.0, 50)[:, None] * (draw.goal_m[:2] - block_xy)
-                gap = np.linalg.norm(on_way - thing.xy_m, axis=1).min()
-                assert gap >= clearance + thing.radius_m - 1e-3
+                gap = np.linalg.norm(on_way - item.xy_m, axis=1).min()
+                assert gap >= clearance + item.radius_m - 1e-3
     assert seen > 40
 
 
@@ -133,11 +133,11 @@ def test_the_order_of_episodes_leaves_no_trace() -> None:
 
 
 def test_a_distractor_is_seen_and_a_snapshot_hides_it_where_the_block_is_put(tmp_path: Path) -> None:
-    things = {"count": [1, 1], "half_size_m": 0.04, "saturation": 1.0, "value": 1.0, "x_m": 0.62, "y_m": -0.1}
-    sim = Simulation(_world(tmp_path, {"distractors": things}), find_task("reach_block"), (168, 168))
+    distractors = {"count": [1, 1], "half_size_m": 0.04, "saturation": 1.0, "value": 1.0, "x_m": 0.62, "y_m": -0.1}
+    sim = Simulation(_world(tmp_path, {"distractors": distractors}), find_task("reach_block"), (168, 168))
     seed = next(seed for seed in range(50) if sim.reset(seed).appearance.distractors)
-    thing = sim.reset(seed).appearance.distractors[0]
-    place = np.array([*thing.xy_m, 0.75])
+    item = sim.reset(seed).appearance.distractors[0]
+    place = np.array([*item.xy_m, 0.75])
     in_camera = sim.episode.camera.rotation.T @ (place - sim.episode.camera.position_m)
     u, v = np.rint(sim.camera_model.project(in_camera)).astype(int)
     away, on_it = np.array([0.55, 0.2, 0.745]), np.array([0.60, -0.1, 0.745])

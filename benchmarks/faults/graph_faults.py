@@ -91,29 +91,29 @@ class _Driver:
     ``stamp_ns``: when the last valid command was answered; ``commanded``: the trajectories for the arm.
     """
 
-    def __init__(self, cell: SimulatedGraph) -> None:
-        self._cell, self.stamp_ns, self.commanded = cell, 0, CommandedMotion()
-        subscribe_to(cell.session.node, graph.SETPOINT, self._on_setpoint)
-        subscribe_to(cell.session.node, graph.ARM_TRAJECTORY, self._on_trajectory)
+    def __init__(self, simulated: SimulatedGraph) -> None:
+        self._simulated, self.stamp_ns, self.commanded = simulated, 0, CommandedMotion()
+        subscribe_to(simulated.session.node, graph.SETPOINT, self._on_setpoint)
+        subscribe_to(simulated.session.node, graph.ARM_TRAJECTORY, self._on_trajectory)
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
-        if self._cell.taps[graph.JOINT_STATES].messages:
-            self.commanded.add(newest_ns(self._cell) * 1e-9, decode_trajectory(message, ARM.joint_names))
+        if self._simulated.taps[graph.JOINT_STATES].messages:
+            self.commanded.add(newest_ns(self._simulated) * 1e-9, decode_trajectory(message, ARM.joint_names))
 
     def _on_setpoint(self, message: JointState) -> None:
-        if message.header.frame_id in VALID and self._cell.taps[graph.JOINT_STATES].messages:
-            self.stamp_ns = newest_ns(self._cell)
+        if message.header.frame_id in VALID and self._simulated.taps[graph.JOINT_STATES].messages:
+            self.stamp_ns = newest_ns(self._simulated)
 
 
 def _camera(name: str, fault: str, folder: Path) -> Iterator[Measurement]:
     def choose(value: str) -> Step:
         parameter = Parameter("simulated_fault", value=value)
-        return lambda cell: _must(set_parameter(cell.session, graph.CAMERA_NODE, parameter))
+        return lambda simulated: _must(set_parameter(simulated.session, graph.CAMERA_NODE, parameter))
 
-    def mend(cell: SimulatedGraph) -> None:
-        choose("none")(cell)
-        cell.session.wait_until(
-            lambda: values_of(cell.taps[graph.DIAGNOSTICS], graph.CAMERA_NODE).get("state") == "streaming",
+    def mend(simulated: SimulatedGraph) -> None:
+        choose("none")(simulated)
+        simulated.session.wait_until(
+            lambda: values_of(simulated.taps[graph.DIAGNOSTICS], graph.CAMERA_NODE).get("state") == "streaming",
             _LIMIT_S,
             lambda: "frames again",
         )
@@ -127,7 +127,7 @@ def _must(answer: tuple[bool, str]) -> None:
 
 
 def _send(node: str, number: signal.Signals) -> Step:
-    return lambda cell: os.kill(cell.supervisor.pids()[node], number)
+    return lambda simulated: os.kill(simulated.supervisor.pids()[node], number)
 
 
 def _options(folder: Path, camera_source: str) -> SimGraphOptions:
@@ -140,10 +140,10 @@ def _options(folder: Path, camera_source: str) -> SimGraphOptions:
 def _repeated(name: str, folder: Path, camera_source: str, fail: Step, mend: Step) -> Iterator[Measurement]:
     """Measure again and again in one graph, until nobody asks for more."""
     quick = {graph.CAMERA_NODE: {"reconnect_timeout": 0.3}}
-    with simulated_graph(_options(folder, camera_source), folder / "log", *_TAPS, parameters=quick) as cell:
-        last = _Driver(cell)
+    with simulated_graph(_options(folder, camera_source), folder / "log", *_TAPS, parameters=quick) as simulated:
+        last = _Driver(simulated)
         while True:
-            yield _measure(cell, last, name, fail, mend, nullcontext(), "enable")
+            yield _measure(simulated, last, name, fail, mend, nullcontext(), "enable")
 
 
 def _killed(name: str, folder: Path, node: str) -> Iterator[Measurement]:
@@ -151,14 +151,15 @@ def _killed(name: str, folder: Path, node: str) -> Iterator[Measurement]:
     for count in range(1000):
         options, place = _options(folder / f"run{count}", CAMERA_SIM), folder / f"run{count}"
         (process,) = [one for one in sim_graph(options) if one.node_name == node]
-        with simulated_graph(options, place / "log", *_TAPS, may_end=[node]) as cell:
-            last = _Driver(cell)
+        with simulated_graph(options, place / "log", *_TAPS, may_end=[node]) as simulated:
+            last = _Driver(simulated)
             another = running([process], place / "second")
-            yield _measure(cell, last, name, _send(node, signal.SIGKILL), lambda _: None, another, "new node, enable")
+            kill = _send(node, signal.SIGKILL)
+            yield _measure(simulated, last, name, kill, lambda _: None, another, "new node, enable")
 
 
 def _measure(
-    cell: SimulatedGraph,
+    simulated: SimulatedGraph,
     last: _Driver,
     name: str,
     fail: Step,
@@ -167,57 +168,60 @@ def _measure(
     needed: str,
 ) -> Measurement:
     last.commanded.clear()
-    _start(cell)
-    failed_ns = newest_ns(cell)
-    fail(cell)
-    cell.session.wait_until(lambda: newest_ns(cell) > last.stamp_ns + _REST_NS, _LIMIT_S, lambda: "arm at rest")
+    _start(simulated)
+    failed_ns = newest_ns(simulated)
+    fail(simulated)
+    rested = lambda: newest_ns(simulated) > last.stamp_ns + _REST_NS  # noqa: E731
+    simulated.session.wait_until(rested, _LIMIT_S, lambda: "arm at rest")
     last_ns = last.stamp_ns
-    times_s, speeds, _ = motion(cell, last_ns - 300_000_000)
-    values = _driver(cell)
-    mend(cell)
+    times_s, speeds, _ = motion(simulated, last_ns - 300_000_000)
+    values = _driver(simulated)
+    mend(simulated)
     began_s, stall_s = braking_began(times_s, speeds, last_ns * 1e-9)
     commanded_s = last.commanded.braking_began(last_ns * 1e-9)
     after_fault_s = commanded_s + (last_ns - failed_ns) * 1e-9
     with replacement:
         before_ns = last.stamp_ns
-        cell.session.spin(1.0)
+        simulated.session.spin(1.0)
         moved_alone = last.stamp_ns != before_ns
-        back = needed if _moves_again(cell) else ""
+        back = needed if _moves_again(simulated) else ""
     state, reason = values.get("state", "ended"), values.get("reason", "")
     return Measurement(
         name, commanded_s, began_s, after_fault_s, stall_s, TOPIC_BOUND_S, state, reason, moved_alone, back
     )
 
 
-def _start(cell: SimulatedGraph) -> None:
+def _start(simulated: SimulatedGraph) -> None:
     """Let the arm move. On a busy machine commands come too late now and then: begin again."""
     for _ in range(_STARTS):
-        for tap in cell.taps.values():
+        for tap in simulated.taps.values():
             tap.messages.clear()
         try:
-            start_moving(cell)
+            start_moving(simulated)
             # So that there is a speed to compare with: the arm has only begun.
-            started_ns = newest_ns(cell)
-            cell.session.wait_until(lambda: newest_ns(cell) > started_ns + _UNDER_WAY_NS, 20.0, lambda: "motion")  # noqa: B023
+            started_ns = newest_ns(simulated)
+            under_way = lambda: newest_ns(simulated) > started_ns + _UNDER_WAY_NS  # noqa: B023, E731
+            simulated.session.wait_until(under_way, 20.0, lambda: "motion")
             return
         except GraphError:
             continue
     raise NotMeasuredError("the arm does not begin to move: this machine is too busy for commands at 30 Hz")
 
 
-def _driver(cell: SimulatedGraph) -> dict[str, str]:
+def _driver(simulated: SimulatedGraph) -> dict[str, str]:
     """What the driver says of itself from now on; nothing if it has ended."""
-    cell.taps[graph.DIAGNOSTICS].messages.clear()
+    simulated.taps[graph.DIAGNOSTICS].messages.clear()
     deadline = time.monotonic() + 5.0
-    while not (values := values_of(cell.taps[graph.DIAGNOSTICS], graph.ARM_DRIVER)) and time.monotonic() < deadline:
-        cell.session.spin(0.1)
+    tap = simulated.taps[graph.DIAGNOSTICS]
+    while not (values := values_of(tap, graph.ARM_DRIVER)) and time.monotonic() < deadline:
+        simulated.session.spin(0.1)
     return values
 
 
-def _moves_again(cell: SimulatedGraph) -> bool:
+def _moves_again(simulated: SimulatedGraph) -> bool:
     """Whether an enable lets the policy move the arm again, in a new episode: there it has a goal, and room."""
     try:
-        _start(cell)
+        _start(simulated)
     except FetchSim2RealError:
         return False
     return True

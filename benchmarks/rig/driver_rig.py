@@ -13,7 +13,7 @@ import numpy as np
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 
-from benchmarks.rig.graph_harness import STAGE, START_LIMIT_S, Tap, call, running, values_of
+from benchmarks.rig.graph_harness import RIG_NODE, START_LIMIT_S, Tap, call, running, values_of
 from benchmarks.rig.tcp_proxy import TcpProxy
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
@@ -185,7 +185,7 @@ class RosbridgeRobot:
         self.server.close()
 
 
-class Stage:
+class DriverRig:
     """Commander and robot around the driver."""
 
     def __init__(self, session: RosSession, robot: Robot) -> None:
@@ -275,15 +275,15 @@ class Stage:
 
 
 @contextmanager
-def topic_stage(folder: Path, stays: bool = True) -> Iterator[Stage]:
+def topic_rig(folder: Path, stays: bool = True) -> Iterator[DriverRig]:
     """A driver with the joint_trajectory back end; ``stays``: see ``running``."""
     process = NodeProcess("arm_driver", graph.ARM_DRIVER, {}, 0)
-    with running([process], folder, STAGE, stays) as (_, session):
-        yield Stage(session, TopicRobot(session))
+    with running([process], folder, RIG_NODE, stays) as (_, session):
+        yield DriverRig(session, TopicRobot(session))
 
 
 @contextmanager
-def rosbridge_stage(folder: Path, clock_ahead_s: float = 0.0, gripper_effort_n: float = 60.0) -> Iterator[Stage]:
+def rosbridge_rig(folder: Path, clock_ahead_s: float = 0.0, gripper_effort_n: float = 60.0) -> Iterator[DriverRig]:
     """A driver with the rosbridge back end."""
     robot = RosbridgeRobot(clock_ahead_s)
     parameters: dict[str, Value] = {
@@ -292,6 +292,6 @@ def rosbridge_stage(folder: Path, clock_ahead_s: float = 0.0, gripper_effort_n: 
     process = NodeProcess("arm_driver", graph.ARM_DRIVER, parameters, 0)
     try:
         with running([process], folder, stays=True) as (_, session):
-            yield Stage(session, robot)
+            yield DriverRig(session, robot)
     finally:
         robot.close()
