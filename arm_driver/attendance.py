@@ -79,7 +79,7 @@ class Attendance:
         return self._gone_parent()
 
     def words(self, now_ns: int) -> str:
-        """For /diagnostics: who is there, or why nobody has to be."""
+        """Return for /diagnostics who is there, or why nobody has to be."""
         there = sorted(self._present(now_ns))
         if self._parent is not None:
             there.append(f"process {self._parent}, which started the driver")

@@ -50,7 +50,7 @@ class Backend(ABC):
         return ""
 
     def tick(self) -> None:  # noqa: B027
-        """Called every 10 ms of the driver's time: look whether the robot is still there."""
+        """Look whether the robot is still there; called every 10 ms of the driver's time."""
 
     def report(self) -> Mapping[str, object]:
         """Return values for /diagnostics."""

@@ -63,7 +63,7 @@ class GoalLedger:
         return ""
 
     def fault_of_silence(self, now_ns: int) -> str:
-        """That the server does not seem to hear us, empty if it does."""
+        """Return a complaint if the server does not seem to hear us, empty if it does."""
         since_ns = self._unheard_since_ns
         if since_ns is None or now_ns - since_ns < ANSWER_S * 1e9:
             return ""
@@ -89,7 +89,7 @@ class MalformedMessages:
         self._unreadable.pop(source, None)
 
     def forget(self) -> None:
-        """Another connection: perhaps another robot. The counts stay."""
+        """Begin with another connection, perhaps to another robot. The counts stay."""
         self._unreadable.clear()
 
     def complaint(self) -> str:
@@ -152,7 +152,7 @@ class ClockOffset:
         return step_ns
 
     def forget(self) -> None:
-        """Another connection: perhaps another robot."""
+        """Begin with another connection, perhaps to another robot."""
         self._trips.clear()
 
     @property

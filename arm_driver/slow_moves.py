@@ -91,7 +91,7 @@ class SlowMoves:
 
 
 def waypoints_of(message: JointTrajectory) -> list[FloatArray]:
-    """Positions (n,) [rad] of a move's points; FetchSim2RealError if it is not one of the arm."""
+    """Return the positions (n,) [rad] of a move's points; FetchSim2RealError if it is not one of the arm."""
     names = list(message.joint_names)
     if names != list(ARM.joint_names) or not 2 <= len(message.points) <= _MAX_WAYPOINTS:
         raise FetchSim2RealError(

@@ -51,7 +51,7 @@ class CameraError(FetchSim2RealError):
 
 @contextmanager
 def sdk_errors(doing: str) -> Iterator[None]:
-    """Turns the SDK's errors, which are all RuntimeError, into CameraError."""
+    """Turn the SDK's errors, which are all RuntimeError, into CameraError."""
     try:
         yield
     except RuntimeError as error:

@@ -131,7 +131,7 @@ _LOWEST_RATE_HZ: Final = 0.9 * CONTROL_RATE_HZ
 
 
 def report(status: Status, summary: Summary, waits_for: str = "a listener") -> Report:
-    """Level and sentence say what to do; the values are for looking into it.
+    """Return the camera's report: level and sentence say what to do, the values are for looking into it.
 
     ``waits_for``: what the session is not started without.
     """

@@ -64,7 +64,7 @@ class DeviceSource:
         return None if self._stream is None else self._stream.missing()
 
     def is_paused(self) -> bool:
-        """Never: a camera streams without a pause."""
+        """Return False: a camera streams without a pause."""
         return False
 
     def is_connected(self) -> bool:
@@ -188,7 +188,7 @@ class RecordingSource:
         return None if self._stream is None else self._stream.missing()
 
     def is_paused(self) -> bool:
-        """Never: it plays at its own speed."""
+        """Return False: a recording plays at its own speed."""
         return False
 
     def is_connected(self) -> bool:

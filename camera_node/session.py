@@ -90,7 +90,7 @@ class Listener(Protocol):
         ...
 
     def on_error(self, error: CameraError) -> None:
-        """It does not, and will be opened again if that makes sense."""
+        """Take note that the camera does not stream; it will be opened again if that makes sense."""
         ...
 
 

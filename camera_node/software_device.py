@@ -77,7 +77,7 @@ class SoftwareSource:
         return None if self._stream is None else self._stream.missing()
 
     def is_paused(self) -> bool:
-        """Never: who opens it is to feed it."""
+        """Return False: whoever opens it feeds it."""
         return False
 
     def is_connected(self) -> bool:

@@ -48,7 +48,7 @@ class ActionSettings:
 
     @staticmethod
     def of_bundle(manifest: Manifest) -> ActionSettings:
-        """As the bundle was trained."""
+        """Return the settings that the bundle was trained with."""
         action = manifest.action
         return ActionSettings(
             action.scale_m, action.gripper == "controlled", action.target_box_m, limit_profile(manifest.limit_profile)
@@ -80,7 +80,7 @@ class ClosedLoop:
         return self._setpoint
 
     def grip_position_m(self, position: FloatArray) -> FloatArray:
-        """Gripper position (3,) [m] in base_link of measured joint positions (n,)."""
+        """Return the gripper position (3,) [m] in base_link of measured joint positions (n,)."""
         return grip_position(position, self.sim.world.workcell.torso_height_m)
 
     def next_frame(self) -> Captured | None:
@@ -90,7 +90,7 @@ class ClosedLoop:
         return captured
 
     def frame_after_end(self) -> Captured:
-        """After the last frame, the one that would have come if the episode went on."""
+        """Return, after the last frame, the one that would have come if the episode went on."""
         captured = self.sim.frame_after_end()
         self._notice()
         return captured
@@ -105,7 +105,7 @@ class ClosedLoop:
             self._obey(noticed)
 
     def joints_at(self, captured: Captured) -> JointSample:
-        """The joint state of the frame's own time."""
+        """Return the joint state of the frame's own time."""
         return self._samples.pop(captured.stamp_ns)
 
     def act(self, action: FloatArray, captured: Captured) -> Decision:

@@ -238,12 +238,14 @@ SIM_RESUME: Final = "/sim/resume"
 
 
 def only_listens(node_name: str) -> bool:
-    """Whether a node of this name moves nothing, whatever it subscribes to: the project's own, and ROS's tools."""
+    """Return whether a node of this name moves nothing, whatever it subscribes to: the project's own, and ROS's
+    tools.
+    """
     return node_name in LISTENERS or node_name.startswith(_ROS_TOOLS)
 
 
 def contract_with(backend: str) -> tuple[Topic, ...]:
-    """The contract where the driver reaches the robot by ``backend``.
+    """Return the contract where the driver reaches the robot by ``backend``.
 
     Trajectories are on topics with ``joint_trajectory`` alone. Through rosbridge the driver publishes the joint states
     that come that way.

@@ -20,13 +20,13 @@ _MANIFEST: Final = "manifest.json"
 
 
 def clone_root(package: Path = _PACKAGE) -> Path | None:
-    """The clone that ``package`` is imported from; None where it is installed."""
+    """Return the clone that ``package`` is imported from; None where it is installed."""
     root = package.parent
     return root if (root / "package.xml").is_file() and (root / "setup.py").is_file() else None
 
 
 def expanded(path: str | Path) -> Path:
-    """``path`` with ``~`` and ``~user`` replaced by the home folder. ``SetupError`` where nobody has one."""
+    """Return ``path`` with ``~`` and ``~user`` replaced by the home folder. ``SetupError`` where nobody has one."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -36,7 +36,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def shared_dir(kind: SharedKind, package: Path = _PACKAGE) -> Path:
-    """Folder of the policies, parameter files or launch files that belong to this copy of the package.
+    """Return the folder of the policies, parameter files or launch files that belong to this copy of the package.
 
     Raises ``SetupError`` if this copy has none.
     """
@@ -54,17 +54,17 @@ def shared_dir(kind: SharedKind, package: Path = _PACKAGE) -> Path:
 
 
 def worlds_dir() -> Path:
-    """Folder of the world files that come with the package (``sim.world_file.load_world`` takes it)."""
+    """Return the folder of the world files that come with the package (``sim.world_file.load_world`` takes it)."""
     return _PACKAGE / "worlds"
 
 
 def world_names() -> tuple[str, ...]:
-    """Names of the worlds that come with the package, sorted."""
+    """Return the names of the worlds that come with the package, sorted."""
     return tuple(sorted(path.stem for path in worlds_dir().glob("*.yaml")))
 
 
 def policy_names() -> tuple[str, ...]:
-    """Names that ``find_policy`` knows, sorted; none where no policies are shipped."""
+    """Return the names that ``find_policy`` knows, sorted; none where no policies are shipped."""
     try:
         policies = shared_dir("policies")
     except SetupError:
@@ -73,7 +73,7 @@ def policy_names() -> tuple[str, ...]:
 
 
 def policy_task(folder: Path) -> str:
-    """The task that a bundle's manifest names, without loading the bundle. ``SetupError`` if it names none."""
+    """Return the task that a bundle's manifest names, without loading the bundle. ``SetupError`` if it names none."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         return str(manifest["task"])
@@ -82,7 +82,7 @@ def policy_task(folder: Path) -> str:
 
 
 def find_policy(name_or_path: str | Path) -> Path:
-    """Folder of the shipped policy bundle called ``name_or_path``, or the folder at that path.
+    """Return the folder of the shipped policy bundle called ``name_or_path``, or the folder at that path.
 
     Raises ``SetupError`` with the available names if there is neither. The bundle itself is checked when it is loaded.
     """

@@ -103,7 +103,10 @@ class BasePose:
 
     @staticmethod
     def of(x_m: float, y_m: float, quaternion_xyzw: tuple[float, float, float, float]) -> BasePose:
-        """From a place and an orientation; the heading is 0 for one that was left unset, NaN if it is no rotation."""
+        """Return the pose of a place and an orientation.
+
+        The heading is 0 for one that was left unset, NaN if it is no rotation.
+        """
         x, y, z, w = quaternion_xyzw if any(quaternion_xyzw) else (0.0, 0.0, 0.0, 1.0)
         is_unit = abs(x * x + y * y + z * z + w * w - 1.0) < 0.01
         yaw_rad = math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)) if is_unit else math.nan

@@ -10,7 +10,7 @@ from policy_node.settings import TABLE
 
 
 def make() -> StackNode:
-    """The node; imported here, because that takes seconds."""
+    """Return the node; imported here, because that takes seconds."""
     from policy_node.node import PolicyNode
 
     return PolicyNode()

@@ -110,7 +110,10 @@ class PolicyNode(StackNode):
         )
 
     def work(self) -> float:
-        """Ends the node if the camera turned out not to be the calibrated one; an error in a callback would not."""
+        """Raise if the camera turned out not to be the calibrated one, which ends the node.
+
+        An error in a callback would not.
+        """
         self._camera.require_right()
         return super().work()
 

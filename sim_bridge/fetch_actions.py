@@ -44,7 +44,7 @@ class Arm(Protocol):
         """Hold the present desired position."""
 
     def error_rad(self) -> FloatArray:
-        """Return desired minus measured position (n,)."""
+        """Return the desired minus measured position (n,)."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class ArmAction:
         self._arm.start(self._goal.trajectory, from_measured)
 
     def set_power(self, powered: bool) -> None:
-        """Without power the controllers are stopped; goals end, and none is taken."""
+        """Give or take power: without it the controllers are stopped; goals end, and none is taken."""
         self._powered = powered
         if not powered:
             self.abort(0, _STOPPED)

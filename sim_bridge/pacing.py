@@ -69,7 +69,7 @@ class Lockstep:
         self._answer = (stamp_ns, sent)
 
     def catch_up(self) -> None:
-        """Time does not run by itself here."""
+        """Do nothing: time does not run by itself here."""
 
     def work(self) -> float:
         """Do what can be done; returns how long to wait for events [s]."""

@@ -47,7 +47,7 @@ class RosbridgePort:
         self.start_episode(0, 0.0)
 
     def start_episode(self, seed: int, now_s: float) -> None:
-        """What was on its way is lost, and what comes late of it; delays follow from ``seed``."""
+        """Begin an episode: what was on its way is lost, and what comes late of it; delays follow from ``seed``."""
         self._episode_ns = round(now_s * 1e9)
         to_robot, to_client = np.random.default_rng([seed, 20]).spawn(2)
         self._to_robot: Line[Callable[[float], None]] = Line(self._network, to_robot)

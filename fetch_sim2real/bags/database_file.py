@@ -40,7 +40,7 @@ class DatabaseFile:
         self._path, self._name, self._losses = path, name, losses
 
     def messages(self) -> Iterator[RawMessage]:
-        """In the order in which they were received."""
+        """Return the messages in the order in which they were received."""
         with ExitStack() as stack:
             try:
                 database = self._opened(stack)

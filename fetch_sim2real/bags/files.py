@@ -35,7 +35,7 @@ class BagMetadata:
 
 
 def read_metadata(folder: Path) -> BagMetadata:
-    """Of the bag in ``folder``; what is missing or cannot be read is a loss and no error."""
+    """Return the metadata of the bag in ``folder``; what is missing or cannot be read is a loss and no error."""
     path = folder / METADATA_FILE
     try:
         with path.open("rb") as stream:

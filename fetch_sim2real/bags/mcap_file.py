@@ -48,7 +48,7 @@ class McapFile:
         self._found = 0
 
     def messages(self) -> Iterator[RawMessage]:
-        """In the order of the file; within a chunk in the order in which they were received."""
+        """Return the messages in the order of the file, within a chunk in the order in which they were received."""
         size = self._path.stat().st_size
         with self._path.open("rb") as stream:
             if stream.read(len(MAGIC)) != MAGIC:

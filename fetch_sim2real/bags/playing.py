@@ -204,7 +204,7 @@ class Playback:
         return None
 
     def wait_s(self, now_s: float) -> float:
-        """For how long nothing will be due, as far as the recording's pace goes."""
+        """Return for how long [s] nothing will be due, as far as the recording's pace goes."""
         return 0.0 if self._next is None else max(0.0, self._due_s(self._next) - now_s)
 
     # -- inside --------------------------------------------------------------------------------------------------

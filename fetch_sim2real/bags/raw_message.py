@@ -18,15 +18,15 @@ class Losses:
         self._left_out: Counter[tuple[str, str]] = Counter()
 
     def say(self, text: str) -> None:
-        """A loss in words of its own."""
+        """Add a loss in words of its own."""
         self._said.append(text)
 
     def leave_out(self, topic: str, reason: str, count: int = 1) -> None:
-        """``count`` messages of ``topic`` are there, and are not read for ``reason``."""
+        """Note that ``count`` messages of ``topic`` are there, and are not read for ``reason``."""
         self._left_out[topic, reason] += count
 
     def texts(self) -> list[str]:
-        """One line for each loss so far, up to a number that can be read."""
+        """Return one line for each loss so far, up to a number that can be read."""
         said = self._said[:_MOST_LINES]
         if more := len(self._said) - len(said):
             said.append(f"and {more} more damages")

@@ -18,7 +18,10 @@ from fetch_sim2real.paths import expanded
 
 
 def renames_of(texts: Sequence[str]) -> dict[str, str]:
-    """Names of the graph to those in the bag, from texts ``/graph/name:=/bag/name``. SetupError for anything else."""
+    """Return the names in the bag by the names of the graph, from texts ``/graph/name:=/bag/name``.
+
+    SetupError for anything else.
+    """
     known = {topic.name for topic in graph.RECORDED}
     renamed: dict[str, str] = {}
     for text in texts:
@@ -85,7 +88,7 @@ class RecordedBag:
             raise SetupError(f"no message of {self.path} can be read: {'; '.join(losses.texts()) or 'it is empty'}")
 
     def decoded_messages(self, topics: Collection[str]) -> Iterator[tuple[RawMessage, Any]]:
-        """As ``messages``, with what each of them says; those whose bytes say nothing are losses too."""
+        """Return what ``messages`` does, with what each of them says; those whose bytes say nothing are losses too."""
         for message in self.messages(topics):
             try:
                 content = decoded(message)

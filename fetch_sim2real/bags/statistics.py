@@ -67,7 +67,7 @@ class StampStatistics:
                 self.gaps.append(Gap(last_ns, lost))
 
     def summary(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the statistics for JSON."""
         return {
             "messages": self.count,
             "missing": self.missing,

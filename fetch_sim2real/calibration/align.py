@@ -73,7 +73,7 @@ class Alignment:
     sigma_rad: FloatArray
 
     def doubts(self) -> list[str]:
-        """Reasons not to trust the result, each with the next step; none if it is well determined."""
+        """Return reasons not to trust the result, each with the next step; none if it is well determined."""
         found = []
         if self.sigma_m.max() > MAX_SIGMA_M or self.sigma_rad.max() > MAX_SIGMA_RAD:
             found.append(

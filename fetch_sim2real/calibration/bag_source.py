@@ -33,7 +33,7 @@ _KEPT: Final = 60
 
 
 def snapshots_at(bag: RecordedBag, at_s: float, count: int) -> list[Snapshot]:
-    """``count`` frames in order, the first of them ``at_s`` after the bag's first frame."""
+    """Return ``count`` frames in order, the first of them ``at_s`` after the bag's first frame."""
     found = []
     first_ns: int | None = None
     for stamp_ns, snapshot in _snapshots(bag):
@@ -46,7 +46,9 @@ def snapshots_at(bag: RecordedBag, at_s: float, count: int) -> list[Snapshot]:
 
 
 def snapshots_at_rest(bag: RecordedBag, limit: int) -> list[Snapshot]:
-    """One frame of each pose in which the arm rested, at most ``limit``: for a board that the gripper shows around."""
+    """Return one frame of each pose in which the arm rested, at most ``limit``: for a board that the gripper shows
+    around.
+    """
     found: list[Snapshot] = []
     before: tuple[int, Snapshot] | None = None
     for stamp_ns, snapshot in _snapshots(bag):
@@ -61,7 +63,9 @@ def snapshots_at_rest(bag: RecordedBag, limit: int) -> list[Snapshot]:
 
 
 def poses_at_rest(bag: RecordedBag, at_s: float, count: int, frames: int) -> list[Snapshot]:
-    """A look of ``frames`` frames at each of the first ``count`` poses in which the arm rested after ``at_s``."""
+    """Return one snapshot of ``frames`` frames at each of the first ``count`` poses in which the arm rested after
+    ``at_s`` [s].
+    """
     found: list[Snapshot] = []
     still: list[Snapshot] = []
     first_ns: int | None = None

@@ -41,12 +41,12 @@ class BoardSpec:
             raise CalibrationError(f"{self.columns}x{self.rows} squares need more than the dictionary's 50 markers")
 
     def opencv(self) -> Any:
-        """OpenCV's board."""
+        """Return OpenCV's board."""
         dictionary = cv2.aruco.getPredefinedDictionary(_DICTIONARY)
         return cv2.aruco.CharucoBoard((self.columns, self.rows), self.square_m, self.marker_m, dictionary)
 
     def corners_m(self) -> FloatArray:
-        """Inner corners (n, 3) in the board's frame, by their ids."""
+        """Return the inner corners (n, 3) in the board's frame, by their ids."""
         return np.asarray(self.opencv().getChessboardCorners(), dtype=np.float64)
 
 
@@ -60,7 +60,10 @@ class SeenBoard:
 
 
 def find_board(rgb: NDArray[np.uint8], board: BoardSpec, name: str) -> SeenBoard:
-    """The board in a picture (H, W, 3); ``name`` is what messages call it. CalibrationError if it is not seen well."""
+    """Return the board in a picture (H, W, 3).
+
+    ``name`` is what messages call it. CalibrationError if it is not seen well.
+    """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     corners, ids, _, markers = cv2.aruco.CharucoDetector(board.opencv()).detectBoard(grey)
     # Both are None where nothing is found, whatever OpenCV's type stubs say.
@@ -76,7 +79,7 @@ def find_board(rgb: NDArray[np.uint8], board: BoardSpec, name: str) -> SeenBoard
 
 
 def board_picture(board: BoardSpec, dots_per_inch: int = 300) -> NDArray[np.uint8]:
-    """The board for printing (H, W) uint8, with a white margin; measure the squares of the print."""
+    """Return the board for printing (H, W) uint8, with a white margin; measure the squares of the print."""
     square_px = round(board.square_m * 1000 / _MM_PER_INCH * dots_per_inch)
     picture = board.opencv().generateImage((board.columns * square_px, board.rows * square_px), marginSize=0)
     margin = round(_MARGIN_SQUARES * square_px)

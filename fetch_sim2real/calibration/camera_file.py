@@ -52,14 +52,14 @@ class IntrinsicsRecord(Record):
 
     @staticmethod
     def of(camera: CameraModel) -> IntrinsicsRecord:
-        """Of a rectified camera."""
+        """Return the record of a rectified camera."""
         return IntrinsicsRecord(
             width=camera.width, height=camera.height, fx=camera.fx, fy=camera.fy, cx=camera.cx, cy=camera.cy,
             distortion=(0.0,) * 5,
         )  # fmt: skip
 
     def camera(self) -> CameraModel:
-        """The pinhole alone."""
+        """Return the pinhole alone."""
         return CameraModel(self.width, self.height, self.fx, self.fy, self.cx, self.cy)
 
     @property
@@ -99,7 +99,8 @@ def save_calibration(calibration: CameraCalibration, path: Path) -> None:
 
 
 def load_intrinsics(path: Path) -> IntrinsicsRecord:
-    """Intrinsics from a calibration file, from a file with such a section's fields, or from a printed CameraInfo.
+    """Return intrinsics from a calibration file, from a file with such a section's fields, or from a printed
+    CameraInfo.
 
     The last is what ``ros2 topic echo --once .../color/camera_info`` prints. CalibrationError for anything else.
     """
@@ -123,7 +124,10 @@ def _of_camera_info(content: dict[str, Any], path: Path) -> IntrinsicsRecord:
 def intrinsics_of_camera_info(
     size: tuple[int, int], k: Sequence[float], d: Sequence[float], model: str, source: str
 ) -> IntrinsicsRecord:
-    """Of a CameraInfo's (width, height), k (9,), d and distortion model; CalibrationError for other lenses."""
+    """Return the record of a CameraInfo's (width, height), k (9,), d and distortion model.
+
+    CalibrationError for other lenses.
+    """
     try:
         distortion = LensDistortion.named(model, d)
     except ObservationError as error:
@@ -140,7 +144,7 @@ def intrinsics_of_camera_info(
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping that a small YAML file holds; CalibrationError if it is none."""
+    """Return the mapping that a small YAML file holds; CalibrationError if it is none."""
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise CalibrationError(f"{path} is larger than {_MAX_FILE_BYTES} bytes: not a file of the kind expected")

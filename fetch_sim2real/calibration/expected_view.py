@@ -98,7 +98,7 @@ class ExpectedView:
         return kinds
 
     def render(self, base_T_camera: Pose, table_height_m: float) -> View:
-        """The view from ``base_T_camera`` with the table's top at that height."""
+        """Return the view from ``base_T_camera`` with the table's top at that height."""
         self._raise_table(table_height_m)
         model, at = self._model, self._model.camera(CAMERA).id
         model.cam_pos[at] = base_T_camera.position

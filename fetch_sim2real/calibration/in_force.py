@@ -33,12 +33,12 @@ class CalibrationInForce:
 
     @staticmethod
     def load(file: str) -> CalibrationInForce | None:
-        """Of the file, None for an empty name; CalibrationError if it cannot be used."""
+        """Return the calibration of ``file``, None for an empty name; CalibrationError if it cannot be used."""
         return CalibrationInForce(file, load_calibration(expanded(file))) if file else None
 
     @staticmethod
     def told(text: str) -> CalibrationInForce | None:
-        """What ``text`` of a node says; None where it says nothing. CalibrationError if it makes no sense."""
+        """Return what ``text`` of a node says; None where it says nothing. CalibrationError if it makes no sense."""
         if not text:
             return None
         try:
@@ -50,11 +50,13 @@ class CalibrationInForce:
             raise CalibrationError(f"the policy node's calibration cannot be read: {problem}") from None
 
     def text(self) -> str:
-        """JSON for diagnostics, in which whoever reads it may lack the file."""
+        """Return JSON for diagnostics: whoever reads it may lack the file."""
         return json.dumps({"file": self.file, "calibration": self.calibration.model_dump(mode="json")})
 
     def require_lens_of(self, running: CameraModel) -> None:
-        """CalibrationError unless the calibration is of the camera that ``running`` comes from, in any of its sizes."""
+        """Raise CalibrationError unless the calibration is of the camera that ``running`` comes from, in any of its
+        sizes.
+        """
         made_with = self.calibration.intrinsics
         off = max(abs(a - b) for a, b in zip(_lens(made_with.camera()), _lens(running), strict=True))
         if not off <= LENS_TOLERANCE:
@@ -85,13 +87,13 @@ class CameraPose:
         return f"by {self._in_force.file} the camera is outside the trained range. {self._verdict.advice()}"
 
     def words(self) -> str:
-        """One line for the log."""
+        """Return one line for the log."""
         if self._in_force is None:
             return "camera taken to be where it was in training"
         return f"camera by {self._in_force.file} of {self._in_force.calibration.date}"
 
     def text(self) -> str:
-        """For diagnostics: see ``CalibrationInForce.text``; empty without a file."""
+        """Return the text for diagnostics (``CalibrationInForce.text``); empty without a file."""
         return "" if self._in_force is None else self._in_force.text()
 
     def on_info(self, message: Any) -> None:
@@ -112,7 +114,7 @@ class CameraPose:
         return self._wrong is None
 
     def require_right(self) -> None:
-        """CalibrationError if the calibration has turned out to be of another camera."""
+        """Raise CalibrationError if the calibration has turned out to be of another camera."""
         if self._wrong is not None:
             raise self._wrong
 

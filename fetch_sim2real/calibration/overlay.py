@@ -25,7 +25,7 @@ _NOT_COMPARED, _NO_DEPTH = (205, 205, 205), (0, 0, 0)
 
 
 def overlay_picture(snapshot: Snapshot, rows: Sequence[tuple[str, View]]) -> Picture:
-    """One row for each title and expected view: edges over the colour picture, and depth differences beside it."""
+    """Draw one row for each title and expected view: edges over the colour picture, and depth differences beside it."""
     parts: list[Picture] = []
     for title, view in rows:
         parts += [_bar([(title, _INK)]), _row(snapshot, view)]
@@ -33,7 +33,7 @@ def overlay_picture(snapshot: Snapshot, rows: Sequence[tuple[str, View]]) -> Pic
 
 
 def expected_edges(view: View) -> NDArray[np.uint8]:
-    """Per pixel (H, W) the kind of thing whose outline passes there, NOTHING elsewhere; one pixel wide."""
+    """Return the kind of object whose outline passes each pixel (H, W), NOTHING elsewhere; one pixel wide."""
     edges = np.full(view.shows.shape, NOTHING, np.uint8)
     for axis in (0, 1):
         here, there = _neighbours(view.shows, axis)
@@ -51,7 +51,7 @@ def _neighbours(picture: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray
 
 
 def difference_picture(depth_mm: NDArray[np.uint16], view: View) -> Picture:
-    """Measured minus expected depth (H, W): blue nearer than expected, white equal, red further away."""
+    """Return the measured minus expected depth (H, W): blue nearer than expected, white equal, red further away."""
     difference = depth_mm * 1e-3 - view.depth_m
     share = np.clip(difference / DIFFERENCE_RANGE_M, -1.0, 1.0)
     picture = _diverging(share)

@@ -51,7 +51,10 @@ class Snapshot:
 
 
 def joints_of(names: Sequence[str], positions: Sequence[float], source: str) -> MeasuredJoints:
-    """From names and positions in any order; CalibrationError if an arm joint is missing or not finite."""
+    """Return the joints of names and positions in any order.
+
+    CalibrationError if an arm joint is missing or not finite.
+    """
     known = dict(zip(names, positions, strict=False))
     missing = [name for name in ARM.joint_names if name not in known]
     if missing or len(names) != len(positions):
@@ -69,7 +72,9 @@ def joints_of(names: Sequence[str], positions: Sequence[float], source: str) -> 
 
 
 def load_joints(path: Path) -> MeasuredJoints:
-    """Joints from a YAML file: ``name: position`` lines, or what ``ros2 topic echo --once /joint_states`` prints."""
+    """Return joints from a YAML file: ``name: position`` lines, or what ``ros2 topic echo --once /joint_states``
+    prints.
+    """
     content = read_mapping(path)
     try:
         if isinstance(content.get("name"), list):
@@ -82,7 +87,7 @@ def load_joints(path: Path) -> MeasuredJoints:
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:
-    """A colour picture (H, W, 3) from a file."""
+    """Return a colour picture (H, W, 3) from a file."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise CalibrationError(f"{path} is not a picture that can be read, expected a PNG")
@@ -90,7 +95,7 @@ def load_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def load_depth_mm(path: Path) -> NDArray[np.uint16]:
-    """A 16 bit PNG of millimetres (H, W)."""
+    """Return the depth (H, W) [mm] that a 16 bit PNG holds."""
     picture: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype != np.uint16 or picture.ndim != 2:
         found = "unreadable" if picture is None else f"{picture.shape} {picture.dtype}"
@@ -99,12 +104,12 @@ def load_depth_mm(path: Path) -> NDArray[np.uint16]:
 
 
 def is_new_pose(joints: MeasuredJoints, known: Sequence[Snapshot]) -> bool:
-    """Whether the arm is elsewhere than in all ``known`` looks."""
+    """Return whether the arm is elsewhere than in all ``known`` poses."""
     return all(np.abs(joints.arm_rad - other.joints.arm_rad).max() > NEXT_POSE_RAD for other in known)
 
 
 def combined(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """Several looks at one scene as one with less noise: per pixel the median of the depths that there are.
+    """Return several snapshots of one scene as one with less noise: per pixel the median of the depths that there are.
 
     CalibrationError if the arm moved, or there is none.
     """

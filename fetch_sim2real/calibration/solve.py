@@ -42,8 +42,9 @@ class Solution:
 
 
 def board_on_table(origin_m: Sequence[float], yaw_rad: float) -> Pose:
-    """``base_T_board`` of a board that lies face up: its origin (3,) and the direction of its x axis about base_link's
-    z axis."""
+    """Return ``base_T_board`` of a board that lies face up: its origin (3,) and the direction of its x axis about
+    base_link's z axis.
+    """
     c, s = float(np.cos(yaw_rad)), float(np.sin(yaw_rad))
     # z of the board points into the table.
     return Pose(np.array(origin_m, dtype=np.float64), np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]]))
@@ -57,7 +58,7 @@ def gripper_pose(arm_rad: FloatArray, torso_height_m: float) -> Pose:
 
 
 def board_pose(seen: SeenBoard, intrinsics: IntrinsicsRecord) -> Pose:
-    """``camera_T_board`` from one picture."""
+    """Return ``camera_T_board`` from one picture."""
     found, turn, position = cv2.solvePnP(seen.points_m, _ideal_pixels(seen, intrinsics), intrinsics.matrix, None)
     if not found or position[2, 0] <= 0:
         raise CalibrationError(f"{seen.name}: no pose of the board fits its corners. Are the intrinsics this camera's?")
@@ -65,7 +66,7 @@ def board_pose(seen: SeenBoard, intrinsics: IntrinsicsRecord) -> Pose:
 
 
 def solve_board_at(boards: Sequence[SeenBoard], base_T_board: Pose, intrinsics: IntrinsicsRecord) -> Solution:
-    """From pictures of a board that lies at ``base_T_board``, camera and board at rest."""
+    """Solve for the camera's pose from pictures of a board that lies at ``base_T_board``, camera and board at rest."""
     start = base_T_board @ board_pose(boards[0], intrinsics).inverse()
     camera = intrinsics.camera()
     pixels = [_ideal_pixels(seen, intrinsics) for seen in boards]
@@ -87,7 +88,7 @@ def solve_board_at(boards: Sequence[SeenBoard], base_T_board: Pose, intrinsics: 
 def solve_board_in_gripper(
     boards: Sequence[SeenBoard], base_T_gripper: Sequence[Pose], intrinsics: IntrinsicsRecord
 ) -> Solution:
-    """From pictures of a board fixed to the gripper, one for each pose of it.
+    """Solve for the camera's pose from pictures of a board fixed to the gripper, one for each pose of it.
 
     CalibrationError for fewer than MIN_GRIPPER_POSES or if the gripper hardly turned, about one axis only.
     """

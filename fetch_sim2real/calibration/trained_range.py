@@ -30,7 +30,7 @@ class CameraOffset:
 
     @staticmethod
     def between(nominal: Pose, actual: Pose) -> CameraOffset:
-        """From two poses of the optical frame in base_link."""
+        """Return the offset between two poses of the optical frame in base_link."""
         return CameraOffset(actual.position - nominal.position, rotation_vector(nominal.inverse() @ actual))
 
     @property
@@ -65,7 +65,7 @@ class RangeVerdict:
         return list(zip(AXES, self.offset.rotation_rad.tolist(), strict=True))
 
     def advice(self) -> str:
-        """What to do next, one or two sentences."""
+        """Return what to do next, one or two sentences."""
         if self.inside:
             return "The camera is where the policy expects it: go on."
         moves = [
@@ -90,7 +90,7 @@ def judge(record: CameraRecord, base_T_camera: Pose) -> RangeVerdict:
 
 
 def report_lines(verdict: RangeVerdict) -> list[str]:
-    """The comparison as lines of text, one for each axis, the rotation, and the verdict."""
+    """Return the comparison as lines of text, one for each axis, the rotation, and the verdict."""
     lines = ["axis (base_link)   offset    trained"]
     for axis, offset, limit, excess in zip(
         AXES, verdict.offset.position_m, verdict.position_range_m, verdict.excess_m, strict=True

@@ -92,7 +92,7 @@ def _observe(duration_s: float, quiet: bool, namespace: str) -> LiveGraph:
 
 
 def contract_table(live: LiveGraph | None) -> Table:
-    """The contract, two lines for a topic, with what was found of it where there is a graph."""
+    """Return the contract, two lines for a topic, with what was found of it where there is a graph."""
     table = Table(title="Contract of the graph", title_justify="left", title_style="bold", box=None, pad_edge=False)
     headings = ["topic\n  type", "from > to\nQoS", "rate\nframe", *(["found"] if live is not None else [])]
     for index, heading in enumerate(headings):

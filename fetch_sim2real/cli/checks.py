@@ -55,7 +55,7 @@ class Check:
 
 
 def set_up_again(extra: str = "") -> str:
-    """The command that installs the Python packages, of ``extra`` too, into the environment in use."""
+    """Return the command that installs the Python packages, of ``extra`` too, into the environment in use."""
     root = paths.clone_root()
     if root is None:
         return f"{sys.executable} -m pip install '{DISTRIBUTION}{f'[{extra}]' if extra else ''}'"
@@ -65,7 +65,7 @@ def set_up_again(extra: str = "") -> str:
 
 
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> list[Check]:
-    """The interpreter is one of those that all packages have wheels for."""
+    """Check that the interpreter is one of those that all packages have wheels for."""
     supported = version in PYTHON_VERSIONS
     known = ", ".join(f"{major}.{minor}" for major, minor in PYTHON_VERSIONS)
     remedy = "" if supported else f"install one of Python {known}, then: make venv PYTHON=python3.12"
@@ -74,7 +74,7 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> list[Check]
 
 
 def check_packages() -> list[Check]:
-    """This project and the packages it requires are installed, in versions that it accepts."""
+    """Check that this project and the packages it requires are installed, in versions that it accepts."""
     try:
         installed = importlib.metadata.version(DISTRIBUTION)
         requirements = importlib.metadata.requires(DISTRIBUTION) or []
@@ -102,7 +102,9 @@ def _check_requirement(requirement: Requirement) -> Check:
 
 
 def check_ros() -> list[Check]:
-    """rclpy and every message and service type of the graph can be loaded; the middleware is Fast DDS."""
+    """Check that rclpy and every message and service type of the graph can be loaded, and that the middleware is
+    Fast DDS.
+    """
     types = sorted({topic.type for topic in graph.CONTRACT} | set(SERVICE_TYPES))
     # One that is not installed ends whatever imports rclpy; check_transport tells of it.
     asked = judge_middleware(os.environ)
@@ -126,7 +128,7 @@ def check_ros() -> list[Check]:
 
 
 def check_transport(environment: Mapping[str, str] = os.environ) -> list[Check]:
-    """The transport setting that lets images through, and no variable that keeps ROS from working."""
+    """Check the transport setting that lets images through, and that no variable keeps ROS from working."""
     name, wanted = graph.FASTDDS_TRANSPORT_VARIABLE, graph.FASTDDS_TRANSPORT
     export = f"export {name}='{wanted}'"
     value = environment.get(name)
@@ -151,7 +153,7 @@ def _check_of(judgement: Judgement) -> Check:
 
 
 def check_graphics(load: Callable[[str], object] = ctypes.CDLL) -> list[Check]:
-    """OpenGL libraries are there, and MuJoCo really renders an image."""
+    """Check that OpenGL libraries are there, and that MuJoCo renders an image."""
     checks = []
     for library, package in (("libEGL.so.1", "libegl1"), ("libGL.so.1", "libgl1")):
         try:
@@ -177,7 +179,7 @@ def _check_rendering() -> Check:
 
 
 def check_realsense(load: Callable[[str], object] = ctypes.CDLL) -> list[Check]:
-    """The camera's SDK and the library that it talks USB with. Only a camera on this machine needs them."""
+    """Check the camera's SDK and the library that it talks USB with. Only a camera on this machine needs them."""
     try:
         load("libusb-1.0.so.0")
         usb = Check("Camera", "libusb-1.0", "ok", "loads")
@@ -191,7 +193,7 @@ def check_realsense(load: Callable[[str], object] = ctypes.CDLL) -> list[Check]:
 
 
 def check_terminal(encoding: str | None = None) -> list[Check]:
-    """Output is UTF-8: anything else shows tables and names of files with replacements."""
+    """Check that output is UTF-8: anything else shows tables and names of files with replacements."""
     encoding = (sys.stdout.encoding if encoding is None else encoding) or "unknown"
     is_utf8 = encoding.lower().replace("-", "") == "utf8"
     status: Status = "ok" if is_utf8 else "optional"

@@ -30,7 +30,7 @@ _COLUMNS: Final = 2
 def contact_sheet(
     nominal: World, world: World, task: Task, image: ImageSpec, first_seed: int, count: int
 ) -> NDArray[np.uint8]:
-    """A sheet (H, W, 3) of tiles, the first one of ``nominal``, then ``count`` episodes of ``world``.
+    """Return a sheet (H, W, 3) of tiles, the first one of ``nominal``, then ``count`` episodes of ``world``.
 
     A tile shows colour and depth as the camera gives them, then both as the actor sees them. Holes in depth are black.
     """
@@ -73,7 +73,7 @@ def _scaled(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def depth_colors(depth_mm: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Depth (H, W) [mm] as colours (H, W, 3), holes black."""
+    """Return depth (H, W) [mm] as colours (H, W, 3), holes black."""
     share = (depth_mm / 1000.0 - _NEAR_M) / (_FAR_M - _NEAR_M)
     colors = cv2.applyColorMap(np.rint(255.0 * np.clip(share, 0.0, 1.0)).astype(np.uint8), cv2.COLORMAP_TURBO)
     colors[depth_mm == 0] = 0

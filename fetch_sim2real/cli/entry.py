@@ -26,7 +26,7 @@ _FILE_WIDTH: Final = 120  # characters in a line where there is no terminal to s
 
 
 def require_utf8(arguments: Sequence[str]) -> None:
-    """``SetupError`` for an argument, or a folder to work in, whose name is no UTF-8.
+    """Raise ``SetupError`` for an argument, or a folder to work in, whose name is no UTF-8.
 
     ROS parameters, JSON and OpenCV take no other; the latter ends the process.
     """

@@ -64,7 +64,7 @@ def main(
 
 
 def load_trained(file: Path, algorithm: str, task: str, world: str) -> Any:
-    """The object that the library reads from ``file``; BundleError if it was trained in another environment."""
+    """Return the object that the library reads from ``file``; BundleError if it was trained in another environment."""
     learner = getattr(importlib.import_module(ALGORITHMS[algorithm][0]), algorithm)
     # A hindsight buffer is only made with an environment; none is used here.
     env = FetchEnvironment(task, world, MODE)
@@ -77,7 +77,10 @@ def load_trained(file: Path, algorithm: str, task: str, world: str) -> Any:
 
 
 def import_trained(output: Path, model: Any, task: str, world: str, command: str, seed: int) -> Any:
-    """The bundle of ``model``, an object of one of ``ALGORITHMS``; BundleError says what does not fit."""
+    """Write and return the bundle of ``model``, an object of one of ``ALGORITHMS``.
+
+    BundleError says what does not fit.
+    """
     name = type(model).__name__
     if name not in ALGORITHMS:
         raise BundleError("actor", f"is trained with {name}, known: {', '.join(ALGORITHMS)}")

@@ -52,7 +52,7 @@ one line what was got; there should be none. `--only INPUT --mutant NUMBER` repe
 
 
 def error_page(made: str) -> str:
-    """The page's text; ``made`` says what made it."""
+    """Return the page's text; ``made`` says what made it."""
     rows = [f"| `{name}` | `{where}` | {text} |" for name, where, text in sorted(_classes())]
     return f"# Errors\n\n{made}\n{_ERRORS_INTRODUCTION}" + "\n".join(rows) + "\n" + _REFUSALS
 
@@ -98,7 +98,7 @@ light: {shadow_probability: 0.8}
 
 
 def world_page(made: str) -> str:
-    """The page's text; ``made`` says what made it."""
+    """Return the page's text; ``made`` says what made it."""
     worlds = [load_world(name, worlds_dir()) for name in _SHOWN]
     lines = [f"# World files\n\n{made}\n{_WORLDS_INTRODUCTION}"]
     for field in World.model_fields:
@@ -199,7 +199,7 @@ def main(
 
 
 def pages() -> dict[str, str]:
-    """The pages' text by file name."""
+    """Return the pages' text by file name."""
     return {
         "topics.md": "\n".join(_topics()),
         "parameters.md": "\n".join(_parameters()),
@@ -209,7 +209,7 @@ def pages() -> dict[str, str]:
 
 
 def tables() -> dict[str, Sequence[Option[Any]]]:
-    """The parameters of each node."""
+    """Return the parameters of each node."""
     return {node: importlib.import_module(f"{node_package(node)}.settings").TABLE for node in NODES}
 
 

@@ -34,7 +34,7 @@ _MODE: Final = 0o644
 
 
 def require_file_place(path: Path, option: str) -> None:
-    """``SetupError`` unless a file can be written at ``path``, whose folders may be missing yet.
+    """Raise ``SetupError`` unless a file can be written at ``path``, whose folders may be missing yet.
 
     ``option`` is what the user chose it by.
     """
@@ -49,7 +49,7 @@ def require_file_place(path: Path, option: str) -> None:
 
 
 def require_folder_place(path: Path, option: str) -> None:
-    """``SetupError`` unless files can be written into the folder ``path``, which may be missing yet."""
+    """Raise ``SetupError`` unless files can be written into the folder ``path``, which may be missing yet."""
     try:
         _try_in(expanded(path))
     except OSError as error:
@@ -57,13 +57,16 @@ def require_folder_place(path: Path, option: str) -> None:
 
 
 def require_suffix(path: Path, suffixes: tuple[str, ...], option: str) -> None:
-    """``SetupError`` unless the name ends in one of ``suffixes``, which choose the format."""
+    """Raise ``SetupError`` unless the name ends in one of ``suffixes``, which choose the format."""
     if path.suffix.lower() not in suffixes:
         raise SetupError(f"cannot write {option} {path}; expected a name ending in {' or '.join(suffixes)}")
 
 
 def write_text(text: str, path: Path) -> None:
-    """As ``write_bytes``, in UTF-8. What no UTF-8 can say, such as some names of files, is written as escapes."""
+    """Write like ``write_bytes``, in UTF-8.
+
+    What no UTF-8 can say, such as some names of files, is written as escapes.
+    """
     write_bytes(text.encode("utf-8", "backslashreplace"), path)
 
 
@@ -105,7 +108,10 @@ class Attempts:
         self.failed = False
 
     def make(self, what: str, action: Callable[[], T], asked: bool) -> T | None:
-        """What ``action`` returns; None if it fails, which is said of ``what``. ``asked``: the user asked for it."""
+        """Return what ``action`` returns.
+
+        None if it fails, which is said of ``what``. ``asked``: the user asked for it.
+        """
         try:
             return action()
         except Exception as error:  # whatever the libraries that draw and encode may raise

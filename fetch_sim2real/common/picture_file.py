@@ -18,7 +18,7 @@ _JPEG_QUALITY: Final = 75
 
 
 def require_picture_place(path: Path, option: str) -> None:
-    """``SetupError`` unless a picture can be written at ``path``. ``option`` is what the user chose it by."""
+    """Raise ``SetupError`` unless a picture can be written at ``path``. ``option`` is what the user chose it by."""
     require_suffix(path, SUFFIXES, option)
     require_file_place(path, option)
 
@@ -37,5 +37,5 @@ def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
 
 
 def drawable(text: str) -> str:
-    """The text as OpenCV can draw it: what is no UTF-8 ends its process."""
+    """Return the text as OpenCV can draw it: what is no UTF-8 ends its process."""
     return escaped(text)

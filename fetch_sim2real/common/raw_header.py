@@ -33,7 +33,7 @@ def stamp_ns_in(message: bytes) -> int | None:
 
 
 def frame_id_in(message: bytes) -> str | None:
-    """Frame at the front of a message of one of ``HEADED_TYPES`` in CDR; None if it is too short for one."""
+    """Return the frame at the front of a message of one of ``HEADED_TYPES`` in CDR; None if it is too short for one."""
     if len(message) < _FRAME_AT + 4:
         return None
     (length,) = struct.unpack_from(f"{_byte_order(message)}I", message, _FRAME_AT)

@@ -12,10 +12,10 @@ from fetch_sim2real.types import FloatArray
 
 
 def any_true(values: NDArray[Any]) -> bool:
-    """Whether any of the values is true or not zero; a count takes a tenth of the time of ``ndarray.any()``."""
+    """Return whether any of the values is true or not zero; a count takes a tenth of the time of ``ndarray.any()``."""
     return bool(np.count_nonzero(values))
 
 
 def all_finite(values: FloatArray) -> bool:
-    """Whether none of a few values is NaN or infinite."""
+    """Return whether none of a few values is NaN or infinite."""
     return all(map(isfinite, values.ravel().tolist()))

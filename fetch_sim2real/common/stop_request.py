@@ -51,5 +51,5 @@ class StopRequest:
             raise StopRequestedError(self._first)
 
     def insists(self) -> bool:
-        """True once the user has asked more than once."""
+        """Return whether the user has asked more than once."""
         return self.count > 1

@@ -84,15 +84,15 @@ class Supervisor:
         self.stop()
 
     def log_path(self, name: str) -> Path:
-        """Where the output of a child goes."""
+        """Return where the output of a child goes."""
         return self._log_dir / f"{name}.log"
 
     def pids(self) -> dict[str, int]:
-        """Process ids of the children that were started and not yet collected."""
+        """Return the process ids of the children that were started and not yet collected."""
         return {name: process.pid for name, process in self._running.items()}
 
     def ended(self, name: str) -> str | None:
-        """How a child that was started has ended, in words; None while it runs."""
+        """Return how a child that was started has ended, in words; None while it runs."""
         return _exit_status(self._running[name].pid)
 
     def check(self) -> None:
@@ -120,7 +120,7 @@ class Supervisor:
             time.sleep(_POLL_S)
 
     def log_tail(self, name: str, lines: int = TAIL_LINES) -> str:
-        """The last lines that a child wrote."""
+        """Return the last lines that a child wrote."""
         try:
             with self.log_path(name).open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))

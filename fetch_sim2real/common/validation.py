@@ -28,7 +28,7 @@ def escaped(text: str) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether ``text`` can be written in UTF-8; names of files need not be."""
+    """Return whether ``text`` can be written in UTF-8; names of files need not be."""
     return escaped(text) == text
 
 
@@ -38,6 +38,6 @@ def field_of(problem: Mapping[str, Any], whole: str) -> str:
 
 
 def complaint_of(problem: Mapping[str, Any]) -> str:
-    """What one of pydantic's problems is, with what was got; to stand after the field's name."""
+    """Return what one of pydantic's problems is, with what was got; to stand after the field's name."""
     message = one_line(problem["msg"])
     return message if problem["type"] == "missing" else f"{message}, got {shortened(repr(problem['input']))}"

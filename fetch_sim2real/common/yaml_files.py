@@ -20,7 +20,7 @@ class YamlFileError(ValueError):
 
 
 def is_file(path: Path) -> bool:
-    """Whether ``path`` is a file; False also for what is no path at all."""
+    """Return whether ``path`` is a file; False also for what is no path at all."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # too long, or with a null character
@@ -28,7 +28,7 @@ def is_file(path: Path) -> bool:
 
 
 def read_yaml(path: Path) -> list[Any]:
-    """The documents that are in ``path``, without empty ones.
+    """Return the documents that are in ``path``, without empty ones.
 
     Raises:
         YamlFileError: it cannot be read, is too large, or is not YAML.

@@ -48,7 +48,7 @@ class SlowMove:
 
 
 def plan_slow_move(model: CollisionModel, ik: DifferentialIk, position: FloatArray, target: FloatArray) -> SlowMove:
-    """A move from ``position`` to ``target``, (n,) [rad] each: the straight line, or else with the gripper lifted.
+    """Plan a move from ``position`` to ``target``, (n,) [rad] each: the straight line, or else with the gripper lifted.
 
     SlowMoveError says what is in the way if neither is clear.
     """
@@ -96,7 +96,9 @@ class SlowMoveFollower:
         self.has_begun = False
 
     def step(self, setpoint: JointSetpoint, stamp_ns: int) -> JointCommand | None:
-        """The command for one control period from ``setpoint``; None once the arm is commanded to the end, at rest.
+        """Return the command for one control period from ``setpoint``.
+
+        None once the arm is commanded to the end, at rest.
 
         SlowMoveError if the arm is not where the move begins, or does not get on.
         """

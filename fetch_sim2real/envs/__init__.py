@@ -12,7 +12,9 @@ from fetch_sim2real.tasks.registry import task_names
 
 
 def environment_id(task: str) -> str:
-    """The id under which the environment of ``task`` is registered: reach_block's is FetchSim2Real/ReachBlock-v0."""
+    """Return the id under which the environment of ``task`` is registered: reach_block's is
+    FetchSim2Real/ReachBlock-v0.
+    """
     return f"FetchSim2Real/{''.join(word.capitalize() for word in task.split('_'))}-v0"
 
 

@@ -81,7 +81,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """The first frame of the episode ``seed``; without one, of an episode that evaluation never uses.
+        """Begin the episode ``seed`` and return its first frame; without a seed, an episode that evaluation never uses.
 
         SetupError where pictures are wanted and OpenGL cannot be opened.
         """
@@ -128,7 +128,8 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         return np.where(distance_m <= self.reward_tolerance_m, 0.0, -1.0)
 
     def compute_reward(self, achieved_goal: Goals, desired_goal: Goals, info: Any) -> Any:
-        """Sparse: 0 within ``reward_tolerance_m`` of the goal, else -1; dense: minus the distance in units of it.
+        """Return the reward: sparse, 0 within ``reward_tolerance_m`` of the goal, else -1; dense, minus the distance in
+        units of it.
 
         A float for goals (3,), (...) for (..., 3).
         """
@@ -136,7 +137,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         return reward if reward.ndim else float(reward)
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
-        """What the camera would see now (240, 424, 3), the goal marked; None without a render mode."""
+        """Return what the camera would see now (240, 424, 3), the goal marked; None without a render mode."""
         if self.render_mode is None:
             return None
         if self._view is None:

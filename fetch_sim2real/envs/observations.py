@@ -32,7 +32,7 @@ _PLACES_M: Final = 10.0
 
 
 def require_mode(mode: str) -> ObservationMode:
-    """``mode`` if it is one; FetchSim2RealError names the available ones."""
+    """Return ``mode`` if it is one; FetchSim2RealError names the available ones."""
     for known in get_args(ObservationMode):
         if mode == known:
             return known  # type: ignore[no-any-return]

@@ -23,7 +23,7 @@ class GoalView:
         self._view = sim.engine.view(_WIDTH, _HEIGHT)
 
     def draw(self) -> NDArray[np.uint8]:
-        """RGB (240, 424, 3) of the true state, without noise and latency."""
+        """Return RGB (240, 424, 3) of the true state, without noise and latency."""
         sim = self._sim
         picture = self._view.picture()
         true = sim.episode.camera

@@ -97,11 +97,11 @@ class Evidence(Record):
     timing: Timing
 
     def find(self, name: str) -> CaseResult | None:
-        """The case called ``name``."""
+        """Return the case called ``name``."""
         return next((result for result in self.cases if result.case.name == name), None)
 
     def differences(self) -> Iterator[tuple[str, str, PairedDifference]]:
-        """Case, the case it is against, and how it differs from it on the same seeds."""
+        """Return case, the case it is against, and how it differs from it on the same seeds."""
         for result in self.cases:
             other = self.find(result.case.against)
             if other is not None:
@@ -112,7 +112,7 @@ class Evidence(Record):
 def case_result(
     case: Case, task: str, policy_sha256: str, tolerance_m: float, episodes: tuple[SeedResult, ...]
 ) -> CaseResult:
-    """A case's result; ``episodes`` in the order of its seeds, at least one."""
+    """Return a case's result; ``episodes`` in the order of its seeds, at least one."""
     successes = sum(episode.success for episode in episodes)
     return CaseResult(
         case=case,
@@ -127,7 +127,7 @@ def case_result(
 
 
 def read_evidence(path: Path) -> Evidence:
-    """What ``evaluate --json`` has written. EvidenceError for anything else."""
+    """Return what ``evaluate --json`` has written. EvidenceError for anything else."""
     try:
         return Evidence.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -79,7 +79,7 @@ def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int], environments
 
 
 def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:
-    """Those of the seeds whose episodes have their goal in the air; none where a task knows no such goals."""
+    """Return those of the seeds whose episodes have their goal in the air; none where a task knows no such goals."""
     part, ik = world.episode_of(task), DifferentialIk(world.workcell.torso_height_m)
     if part.air_share == 0.0:
         return set()

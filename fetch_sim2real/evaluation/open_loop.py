@@ -109,7 +109,9 @@ class OpenLoopPolicy:
 def carried(
     object_m: FloatArray, grip_m: FloatArray, moved_m: FloatArray, finger_m: float, fingers_still: bool
 ) -> FloatArray:
-    """Where the object (3,) [m] should be after the gripper, now at ``grip_m`` (3,), has moved by ``moved_m`` (3,)."""
+    """Return where the object (3,) [m] should be after the gripper, now at ``grip_m`` (3,), has moved by ``moved_m``
+    (3,).
+    """
     offset = object_m - grip_m
     stopped = fingers_still and _HELD_M[0] < finger_m < _HELD_M[1]
     if stopped and float(np.linalg.norm(offset)) < _HELD_WITHIN_M:

@@ -15,7 +15,7 @@ _MANIFEST_FILE: Final = "manifest.json"
 
 
 def policy_sha256(policy: Path) -> str:
-    """The hash that identifies a bundle: its manifest's, which holds those of the other files."""
+    """Return the hash that identifies a bundle: its manifest's, which holds those of the other files."""
     return hashlib.sha256((policy / _MANIFEST_FILE).read_bytes()).hexdigest()
 
 

@@ -54,7 +54,7 @@ def read_episode(
     torso_height_m: float,
     count: int | None = None,
 ) -> tuple[Moment, ...]:
-    """Frames of ``episode``, which was recorded within ``span_ns`` (system time), in order.
+    """Return the frames of ``episode``, which was recorded within ``span_ns`` (system time), in order.
 
     With ``count`` only so many, see ``spread``. Raises ``SetupError`` if the bag cannot be read, or does not say where
     the goal of such a task is.
@@ -141,7 +141,7 @@ def _position(message: Any) -> FloatArray:
 
 
 def spread(stamps_ns: Sequence[int], count: int) -> list[int]:
-    """``count`` of ``stamps_ns``, from the first to the last, ever wider apart; all of them if there are fewer.
+    """Return ``count`` of ``stamps_ns``, from the first to the last, ever wider apart; all of them if there are fewer.
 
     Most happens at the start of an episode; at its end the gripper waits at the goal.
     """

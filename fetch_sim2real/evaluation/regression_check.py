@@ -22,7 +22,7 @@ class Finding:
 
 
 def compare(now: Evidence, baseline: Evidence, max_slowdown: float = DEFAULT_SLOWDOWN) -> tuple[Finding, ...]:
-    """Success of each case and of all together, and latency.
+    """Compare success of each case and of all together, and latency.
 
     Where a case has the same seeds in both, episodes are paired by seed and McNemar's exact test is used, else
     Fisher's; one-sided, at 5 % for all episodes together and at 5 % shared out among the cases for each. Latency is

@@ -82,7 +82,9 @@ class Rerun:
         return max((frame.difference for frame in self.frames if frame.is_known), default=0.0)
 
     def differing(self, tolerance: float) -> int:
-        """How many commands differ by more than ``tolerance`` [rad, m, rad/s], the actor's memory being known."""
+        """Return how many commands differ by more than ``tolerance`` [rad, m, rad/s], the actor's memory being
+        known.
+        """
         return sum(frame.is_known and frame.difference > tolerance for frame in self.frames)
 
 

@@ -28,7 +28,7 @@ class LatencyRecord(Record):
 
     @staticmethod
     def of(values_ms: Sequence[float]) -> LatencyRecord | None:
-        """None if nothing was measured."""
+        """Return the record of ``values_ms``, None if nothing was measured."""
         found = percentiles(values_ms)
         return None if found is None else LatencyRecord(p50=found.p50, p99=found.p99, max=found.max)
 
@@ -99,7 +99,7 @@ class RunResult(Record):
 
 
 def success_of(episodes: Sequence[EpisodeResult]) -> tuple[float, tuple[float, float]]:
-    """Success rate (0 without episodes) and its interval."""
+    """Return the success rate (0 without episodes) and its interval."""
     successes, trials = sum(episode.success for episode in episodes), len(episodes)
     return successes / trials if trials else 0.0, wilson_interval(successes, trials)
 

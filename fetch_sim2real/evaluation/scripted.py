@@ -29,7 +29,7 @@ class ScriptedPolicy:
         self._goal_scale_m = torch.tensor([value.scale for value in goal])
 
     def reset(self, environments: Sequence[int] | None = None) -> None:
-        """Nothing is remembered."""
+        """Do nothing: nothing is remembered."""
 
     def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
         """See Policy: the baseline's actions; fingers that the actor is not told of count as closed."""

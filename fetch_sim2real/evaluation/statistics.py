@@ -16,7 +16,7 @@ _Z_95: Final = 1.959963984540054  # two-sided 95 % of the normal distribution
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % interval for a success rate, which also holds near 0 and 1; (0, 1) for no trials.
+    """Return Wilson's 95 % interval for a success rate, which also holds near 0 and 1; (0, 1) for no trials.
 
     Raises ``ValueError`` unless 0 <= successes <= trials.
     """
@@ -63,7 +63,7 @@ class Percentiles:
 
 
 def percentiles(values: Iterable[float]) -> Percentiles | None:
-    """Percentiles of ``values``, None if there are none."""
+    """Return percentiles of ``values``, None if there are none."""
     array = np.fromiter(values, dtype=np.float64)
     if array.size == 0:
         return None
@@ -83,7 +83,7 @@ class PairedDifference:
     only_second: int
 
     def text(self) -> str:
-        """For a person."""
+        """Return the difference for a person."""
         return (
             f"{100 * self.rate:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f}); only the first succeeds "
             f"in {self.only_first} episodes, only the second in {self.only_second}"
@@ -91,7 +91,7 @@ class PairedDifference:
 
 
 def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> PairedDifference:
-    """The difference of the success rates of two runs over the same seeds, in the same order.
+    """Return the difference of the success rates of two runs over the same seeds, in the same order.
 
     The interval is method 10 of Newcombe, Statistics in Medicine 17 (1998) 2635: Wilson's intervals of both, with
     their correlation. ``ValueError`` if there are no episodes or not as many in both.

@@ -74,7 +74,7 @@ class Case(Record):
         return float(getattr(self.faults, self.swept)) if self.swept else 0.0
 
     def summary(self) -> str:
-        """What distinguishes the case, for a person; empty for a plain one."""
+        """Return what distinguishes the case, for a person; empty for a plain one."""
         parts = [f"looks {self.look}"] if self.look != EVERY_FRAME else []
         parts += ["black images"] if self.blank_image else []
         return ", ".join(filter(None, [*parts, self.conditions.summary()]))
@@ -117,23 +117,23 @@ class Suite(Record):
         return sum(case.episodes for case in self.cases)
 
     def items(self) -> Iterator[tuple[Case, int]]:
-        """Every case with each of its seeds."""
+        """Yield every case with each of its seeds."""
         for case in self.cases:
             for seed in case.seeds:
                 yield case, seed
 
     def sha256(self) -> str:
-        """Identifies what is asked for."""
+        """Return the hash that identifies what is asked for."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 def suite_names() -> tuple[str, ...]:
-    """The shipped suites."""
+    """Return the shipped suites."""
     return tuple(sorted(path.stem for path in SUITES.glob("*.yaml")))
 
 
 def load_suite(name_or_path: str, overrides: dict[str, Any] | None = None) -> Suite:
-    """The shipped suite of that name, or the one at that path. ``overrides`` replace values of every case.
+    """Return the shipped suite of that name, or the one at that path. ``overrides`` replace values of every case.
 
     Raises:
         SuiteError: no such suite, not YAML, or a value that is missing, unknown or impossible (it is named).

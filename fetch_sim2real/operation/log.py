@@ -53,7 +53,7 @@ class OperationLog:
         return record
 
     def events(self) -> list[Event]:
-        """All events so far; none where there is no file yet. SetupError names a line that is none."""
+        """Return all events so far; none where there is no file yet. SetupError names a line that is none."""
         if not self.path.is_file():
             return []
         events = []
@@ -70,7 +70,8 @@ class OperationLog:
 
 
 def run_summary(events: Sequence[Event]) -> dict[str, Any]:
-    """What a label says of the last run: goal, policy, when it ran and how it ended, commands refused on the way.
+    """Return what a label says of the last run: goal, policy, when it ran and how it ended, commands refused on the
+    way.
 
     SetupError if there is no run that a label could belong to.
     """
@@ -91,7 +92,7 @@ def run_summary(events: Sequence[Event]) -> dict[str, Any]:
 
 
 def refusals_between(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, JsonValue]:
-    """Refused commands by reason, from the driver's counts on /diagnostics at two times."""
+    """Return the refused commands by reason, from the driver's counts on /diagnostics at two times."""
     names = sorted(name for name in after if name.startswith(_REFUSED))
     counts = {name.removeprefix(_REFUSED): int(after[name]) - int(before.get(name, 0)) for name in names}
     return {reason: count for reason, count in counts.items() if count > 0 and reason != _OUTSIDE}

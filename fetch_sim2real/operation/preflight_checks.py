@@ -35,7 +35,7 @@ class Check:
 
 
 def check_mode(wanted: str, mode: str, is_simulated: bool) -> Check:
-    """Whether the driver sends to the arm, as the operator means it to."""
+    """Check whether the driver sends to the arm, as the operator means it to."""
     what = "nothing is sent to the arm" if mode == "shadow" else "the arm will move"
     if mode != wanted:
         return Check(
@@ -46,7 +46,7 @@ def check_mode(wanted: str, mode: str, is_simulated: bool) -> Check:
 
 
 def check_driver(state: str, reason: str) -> Check:
-    """Whether the driver can be enabled from where it is."""
+    """Check whether the driver can be enabled from where it is."""
     if not state:
         return Check("driver", "fail", "the driver says nothing on /diagnostics", "start arm_driver, or see its log")
     if state == "active":
@@ -57,7 +57,7 @@ def check_driver(state: str, reason: str) -> Check:
 
 
 def check_run_stop(robot: str | None, backend: str) -> Check:
-    """``robot``: what the back end says of the robot, None if it cannot see it."""
+    """Check the run-stop. ``robot``: what the back end says of the robot, None if it cannot see it."""
     look = "look at the robot: its run-stop has to be released, and yours within reach"
     if robot is None:
         return Check("run-stop", "unknown", f"the back end '{backend}' cannot see it", look)
@@ -69,7 +69,7 @@ def check_run_stop(robot: str | None, backend: str) -> Check:
 
 
 def check_controller(starts_from: str | None, backend: str, is_simulated: bool) -> Check:
-    """``starts_from``: what the driver knows of the arm's controller, None if its back end cannot know."""
+    """Check the arm's controller. ``starts_from``: what the driver knows of it, None if its back end cannot know."""
     name, advice = "controller", "set interpolate_from_desired_state: true, as in config/controllers.yaml"
     if backend == ROSBRIDGE:
         return Check(name, "ok", "a Fetch's own: it starts new trajectories from the desired state")
@@ -85,7 +85,10 @@ def check_controller(starts_from: str | None, backend: str, is_simulated: bool) 
 
 
 def check_joint_states(silence_s: float | None, rate_hz: float | None) -> Check:
-    """``silence_s``: wall time since the last new joint state, None if none has come; ``rate_hz`` is the arm's."""
+    """Check joint states.
+
+    ``silence_s``: wall time since the last new one, None if none has come; ``rate_hz`` is the arm's.
+    """
     step = "check that the robot publishes /joint_states, and that its clock and this machine's agree"
     if silence_s is None:
         return Check("joint states", "fail", "none has come", step)
@@ -99,7 +102,7 @@ def check_joint_states(silence_s: float | None, rate_hz: float | None) -> Check:
 
 
 def check_torso(measured_m: float | None, bundle_m: float | None, world_m: float | None) -> Check:
-    """Heights of the torso: measured, of the bundle, of the driver's world."""
+    """Check the torso's heights [m]: measured, of the bundle, of the driver's world."""
     if measured_m is None:
         return Check("torso", "fail", "no joint state has told its height", "check the robot's /joint_states")
     for whose, height_m in (("the bundle", bundle_m), ("the driver's world", world_m)):
@@ -119,7 +122,7 @@ def check_calibration(
     given: CameraCalibration | None,
     error: str,
 ) -> Check:
-    """Which calibration the policy node goes by, and whether the camera stands where the actor was trained to see from.
+    """Check which calibration the policy node uses, and that the camera stands where the actor was trained to see from.
 
     ``given`` is the operator's own file, if any; ``error``: why one of the two cannot be read.
     """
@@ -155,7 +158,7 @@ def check_calibration(
 
 
 def check_profile(trained: str, driver: str, speed_scale: float) -> Check:
-    """Whether the driver's limits let the actor move as it was trained to."""
+    """Check whether the driver's limits let the actor move as it was trained to."""
     if driver not in PROFILES or trained not in PROFILES:
         return Check("limits", "fail", f"profile '{driver}' or '{trained}' is unknown", f"one of {', '.join(PROFILES)}")
     if PROFILES[trained].is_faster_than(PROFILES[driver]):
@@ -172,7 +175,7 @@ def check_profile(trained: str, driver: str, speed_scale: float) -> Check:
 
 
 def check_camera_latency(latency_s: Sequence[float], trained_s: tuple[float, float] | None) -> Check:
-    """``latency_s``: age of frames at receipt, stamp to here."""
+    """Check the camera's latency. ``latency_s``: age of frames at receipt, from stamp to here."""
     name, step = "camera latency", "check camera, USB and clocks (stamps are compared with this machine's clock)"
     if not latency_s:
         return Check(name, "fail", "no frame has come", "check that the camera streams: fetch-sim2real check-graph")
@@ -180,7 +183,9 @@ def check_camera_latency(latency_s: Sequence[float], trained_s: tuple[float, flo
 
 
 def check_command_latency(age_s: Sequence[float], trained_s: tuple[float, float] | None) -> Check:
-    """``age_s``: age of joint states at receipt, the arm at rest: the part of the way that can be seen without motion.
+    """Check the latency of commands.
+
+    ``age_s``: age of joint states at receipt, the arm at rest: the part of the way that can be seen without motion.
 
     What is older than the joint states may be is unfit whatever was trained.
     """
@@ -212,7 +217,10 @@ def _ms(seconds: float) -> str:
 
 
 def check_commanders(publishers: Mapping[str, Sequence[str]], backend: str, mode: str) -> Check:
-    """``publishers``: names of the nodes that publish each topic, or send goals to each action, that moves the arm."""
+    """Check who commands.
+
+    ``publishers``: names of the nodes that publish each topic, or send goals to each action, that moves the arm.
+    """
     # A shadow is announced there too, although nothing comes of it.
     sends: tuple[str, ...] = (graph.ARM_DRIVER,) if backend == JOINT_TRAJECTORY else ()
     expected: dict[str, tuple[str, ...]] = {
@@ -239,7 +247,7 @@ def check_commanders(publishers: Mapping[str, Sequence[str]], backend: str, mode
 
 
 def check_start(departure: str | None, mode: str) -> Check:
-    """``departure``: see ``departure_from``; None if it cannot be told."""
+    """Check where the arm starts. ``departure``: see ``departure_from``; None if it cannot be told."""
     if departure is None:
         return Check("start", "unknown", "where training began is not known here", "bring the arm there yourself")
     if departure and mode == "shadow":

@@ -34,13 +34,13 @@ class StartRegion:
 
 
 def start_region_of(manifest: Manifest, worlds_dir: Path) -> StartRegion:
-    """The region of the bundle's own training. WorldFileError if its world or task is not known here."""
+    """Return the region of the bundle's own training. WorldFileError if its world or task is not known here."""
     world = load_world(manifest.training.world_file, worlds_dir)
     return StartRegion(*box_of(world.episode_of(find_task(manifest.task)).start_grip_m))
 
 
 def departure_from(region: StartRegion, ik: DifferentialIk, position: FloatArray) -> str:
-    """In which respect the arm (n,) [rad] is not as episodes began in training; empty if it is."""
+    """Return in which respect the arm (n,) [rad] is not as episodes began in training; empty if it is."""
     grip_m = ik.grip_position_m(position)
     outside = np.maximum(region.lower_m - grip_m, grip_m - region.upper_m)
     if np.any(outside > _BOX_TOLERANCE_M):
@@ -62,7 +62,7 @@ def departure_from(region: StartRegion, ik: DifferentialIk, position: FloatArray
 
 
 def start_position(region: StartRegion, ik: DifferentialIk) -> FloatArray | None:
-    """Joint positions (n,) [rad] in the middle of the region; None if it is out of reach."""
+    """Return joint positions (n,) [rad] in the middle of the region; None if it is out of reach."""
     return ik.reach(ARM.home_rad, region.centre_m)
 
 

@@ -41,7 +41,7 @@ class CameraModel:
 
     @staticmethod
     def from_fovy(width: int, height: int, fovy_rad: float) -> CameraModel:
-        """An ideal camera with square pixels, its axis through the image's middle (what MuJoCo renders)."""
+        """Return an ideal camera with square pixels, its axis through the image's middle (what MuJoCo renders)."""
         if not 0.0 < fovy_rad < np.pi:
             raise ObservationError(f"vertical field of view is {fovy_rad} rad, expected a number between 0 and pi")
         focal = height / 2 / np.tan(fovy_rad / 2)
@@ -55,7 +55,10 @@ class CameraModel:
         return float(above + below)
 
     def project(self, points_m: ArrayLike) -> FloatArray:
-        """Pixels (..., 2) of points (..., 3) in the optical frame; NaN for points that are not in front of it."""
+        """Return the pixels (..., 2) of points (..., 3) in the optical frame.
+
+        NaN for points that are not in front of it.
+        """
         points = np.asarray(points_m, dtype=np.float64)
         z = np.where(points[..., 2] > 0, points[..., 2], np.nan)
         if not self.distortion.is_none:
@@ -64,7 +67,7 @@ class CameraModel:
         return np.stack([self.fx * points[..., 0] / z + self.cx, self.fy * points[..., 1] / z + self.cy], axis=-1)
 
     def deproject(self, pixels: ArrayLike, depth_m: ArrayLike) -> FloatArray:
-        """Points (..., 3) in the optical frame at pixels (..., 2); depth (...) is along z, not along the ray."""
+        """Return the points (..., 3) in the optical frame at pixels (..., 2); depth (...) is along z."""
         uv = np.asarray(pixels, dtype=np.float64)
         z = np.asarray(depth_m, dtype=np.float64)
         x, y = (uv[..., 0] - self.cx) / self.fx, (uv[..., 1] - self.cy) / self.fy
@@ -105,7 +108,9 @@ class Pose:
 
     @staticmethod
     def from_quaternion(position: ArrayLike, quaternion_xyzw: ArrayLike) -> Pose:
-        """Pose from position (3,) and unit quaternion (4,) in ROS' order x, y, z, w (normalised here within 1e-3)."""
+        """Return the pose of position (3,) and unit quaternion (4,) in ROS' order x, y, z, w (normalised here within
+        1e-3).
+        """
         q = np.asarray(quaternion_xyzw, dtype=np.float64)
         norm = float(np.linalg.norm(q)) if q.shape == (4,) else float("nan")
         if not abs(norm - 1.0) < 1e-3:
@@ -122,7 +127,9 @@ class Pose:
 
     @staticmethod
     def looking_at(position: ArrayLike, target: ArrayLike, up: ArrayLike = (0.0, 0.0, 1.0)) -> Pose:
-        """Pose of an optical frame at ``position`` whose z axis points to ``target`` with ``up`` up in the image."""
+        """Return the pose of an optical frame at ``position`` whose z axis points to ``target`` with ``up`` up in the
+        image.
+        """
         eye = np.asarray(position, dtype=np.float64)
         forward = np.asarray(target, dtype=np.float64) - eye
         right = np.cross(forward, np.asarray(up, dtype=np.float64))
@@ -164,16 +171,16 @@ class Pose:
         return -q if q[3] < 0 else q
 
     def apply(self, points_m: ArrayLike) -> FloatArray:
-        """Points (..., 3) of frame b in frame a."""
+        """Return the points (..., 3) of frame b in frame a."""
         result: FloatArray = np.asarray(points_m, dtype=np.float64) @ self.rotation.T + self.position
         return result
 
     def inverse(self) -> Pose:
-        """``b_T_a``."""
+        """Return ``b_T_a``."""
         return Pose(-self.rotation.T @ self.position, self.rotation.T)
 
     def compose(self, other: Pose) -> Pose:
-        """``a_T_c`` from this ``a_T_b`` and ``other`` = ``b_T_c``."""
+        """Return ``a_T_c`` from this ``a_T_b`` and ``other`` = ``b_T_c``."""
         # Long chains would drift off the rotations: the nearest rotation keeps every pose valid.
         u, _, vt = np.linalg.svd(self.rotation @ other.rotation)
         return Pose(self.apply(other.position), u @ vt)
@@ -183,7 +190,7 @@ class Pose:
 
 
 def camera_rotation(position_m: FloatArray, look_at_m: FloatArray) -> FloatArray:
-    """Rotation (3, 3) of the optical frame (x right, y down, z forward) in base_link of a level camera."""
+    """Return the rotation (3, 3) of the optical frame (x right, y down, z forward) in base_link of a level camera."""
     forward = np.asarray(look_at_m, float) - np.asarray(position_m, float)
     forward = forward / np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])

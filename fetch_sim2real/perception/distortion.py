@@ -38,7 +38,10 @@ class LensDistortion:
 
     @staticmethod
     def named(name: str, coefficients: Sequence[float]) -> LensDistortion:
-        """By CameraInfo's name and numbers; ObservationError for an unknown model or numbers that do not fit it."""
+        """Return the lens of CameraInfo's name and numbers.
+
+        ObservationError for an unknown model or numbers that do not fit it.
+        """
         values = [float(value) for value in coefficients]
         got = f"distortion model {name!r} with {len(values)} coefficients {values}"
         if not np.all(np.isfinite(values)):
@@ -66,7 +69,7 @@ class LensDistortion:
         return not self.coefficients
 
     def bend(self, rays: ArrayLike) -> FloatArray:
-        """Where rays (..., 2), x/z and y/z of the pinhole, come out: the same, distorted."""
+        """Return where rays (..., 2), x/z and y/z of the pinhole, come out: the same, distorted."""
         given = np.asarray(rays, dtype=np.float64)
         if self.is_none or not given.size:
             return given
@@ -79,7 +82,7 @@ class LensDistortion:
         return np.asarray(bent, dtype=np.float64).reshape(given.shape)
 
     def straighten(self, rays: ArrayLike) -> FloatArray:
-        """The inverse of ``bend``, (..., 2), as near as a hundred steps come where the lens folds the picture."""
+        """Invert ``bend`` (..., 2), as near as a hundred steps come where the lens folds the picture."""
         given = np.asarray(rays, dtype=np.float64)
         found = given.copy()
         for _ in range(_STEPS):

@@ -11,7 +11,8 @@ HOLE = -1.0
 
 
 def normalize_images(rgb: torch.Tensor, depth_mm: torch.Tensor, spec: ImageSpec) -> torch.Tensor:
-    """float32 (B, 4, S, S), channels last in memory, from rgb (B, S, S, 3) uint8 and depth (B, S, S) uint16 [mm].
+    """Return float32 (B, 4, S, S), channels last in memory, from rgb (B, S, S, 3) uint8 and depth (B, S, S) uint16
+    [mm].
 
     Colour is in [-0.5, 0.5]; depth is clipped to the spec's range and scaled to [-0.5, 0.5], HOLE where it is 0.
     What the spec's channels leave out looks like black colour, or like holes.
@@ -31,5 +32,5 @@ def normalize_images(rgb: torch.Tensor, depth_mm: torch.Tensor, spec: ImageSpec)
 
 
 def to_tensor(image: Image, spec: ImageSpec) -> torch.Tensor:
-    """The normalized image (4, S, S) float32 of one image in storage form."""
+    """Return the normalized image (4, S, S) float32 of one image in storage form."""
     return normalize_images(torch.from_numpy(image.rgb)[None], torch.from_numpy(image.depth_mm)[None], spec)[0]

@@ -90,7 +90,7 @@ class ObservationSpec(Record):
 
 
 def vector_names(spec: ObservationSpec) -> tuple[str, ...]:
-    """Names of the vector's numbers, in order."""
+    """Return the names of the vector's numbers, in order."""
     return tuple(value.name for value in spec.vector)
 
 
@@ -105,7 +105,7 @@ def make_observation_spec(
     grip_centre_m: Sequence[float] = (0.0, 0.0, 0.0),
     grip_scale_m: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> ObservationSpec:
-    """A spec with the usual normalization: fingers 0..open become -1..1, actions stay as they are."""
+    """Return a spec with the usual normalization: fingers 0..open become -1..1, actions stay as they are."""
     known = {f"goal_{axis}": (goal_centre_m[i], goal_scale_m[i]) for i, axis in enumerate("xyz")}
     for stem in ("grip", "commanded"):
         known |= {f"{stem}_{axis}": (grip_centre_m[i], grip_scale_m[i]) for i, axis in enumerate("xyz")}
@@ -135,7 +135,8 @@ def observation_vector(
     commanded_m: FloatArray | None,
     last_actions: FloatArray | None,
 ) -> NDArray[np.float32]:
-    """Normalized vector (..., n) of batched inputs: goal, grip, commanded (..., 3), finger (...), actions (..., k, 4).
+    """Return the normalized vector (..., n) of batched inputs: goal, grip, commanded (..., 3), finger (...), actions
+    (..., k, 4).
 
     ``grip_m``, ``commanded_m`` and ``last_actions`` may be None where the spec leaves them out; ``finger_m`` is then
     ignored with the first.
@@ -176,7 +177,7 @@ def observe(
     last_actions: FloatArray,
     grip_position: GripPosition,
 ) -> Observation:
-    """The observation at ``frame``.
+    """Return the observation at ``frame``.
 
     ``joints`` is the sample nearest the frame in time; ``commanded_rad`` (n,) is the arm's commanded position when the
     actor acts, as the driver reports it (``JointSetpoint.position``); ``goal_m`` (3,) is in the manifest's goal frame;
@@ -217,7 +218,7 @@ def observe_vector(
 
 
 def joint_skew_words(skew_ns: int) -> str:
-    """What is wrong with a nearest joint state that is ``skew_ns`` from its frame."""
+    """Return what is wrong with a nearest joint state that is ``skew_ns`` from its frame."""
     return (
         f"the nearest joint state is {skew_ns / 1e6:.1f} ms from its frame, expected at most "
         f"{MAX_JOINT_SKEW_NS / 1e6:.1f} ms. Check that camera and robot share a clock, and the rate of /joint_states"
@@ -245,5 +246,5 @@ class ActionHistory:
         self._actions = np.concatenate([newest, self._actions])[: len(self._actions)]
 
     def recent(self) -> FloatArray:
-        """The actions (count, 4), newest first."""
+        """Return the actions (count, 4), newest first."""
         return self._actions.copy()

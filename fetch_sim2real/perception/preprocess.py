@@ -55,7 +55,7 @@ class ImageSpec(Record):
         return self
 
     def camera(self) -> CameraModel:
-        """The ideal camera whose image this is."""
+        """Return the ideal camera whose image this is."""
         return CameraModel.from_fovy(self.size, self.size, float(np.deg2rad(self.fov_deg)))
 
 
@@ -79,7 +79,7 @@ class CropWindow:
 
 @lru_cache(maxsize=32)
 def crop_window(camera: CameraModel, spec: ImageSpec) -> CropWindow:
-    """Where ``spec``'s field of view lies in ``camera``'s image.
+    """Return where ``spec``'s field of view lies in ``camera``'s image.
 
     ObservationError if the camera does not see all of it.
     """
@@ -113,7 +113,7 @@ def _depth_indices(window: CropWindow, size: int) -> tuple[NDArray[np.intp], NDA
 
 
 def crop_distortion_px(camera: CameraModel, spec: ImageSpec) -> float:
-    """By how many pixels of the actor's image the lens moves what the actor sees, at most."""
+    """Return by how many pixels of the actor's image the lens moves what the actor sees, at most."""
     if camera.distortion.is_none:
         return 0.0
     half = np.tan(np.deg2rad(spec.fov_deg) / 2)
@@ -151,7 +151,7 @@ def _rectification(camera: CameraModel, spec: ImageSpec) -> NDArray[np.float32]:
 
 
 def preprocess(frame: RgbdFrame, camera: CameraModel, spec: ImageSpec) -> Image:
-    """The actor's image of ``frame`` taken by ``camera`` (depth aligned to colour), in storage form.
+    """Return the actor's image of ``frame`` taken by ``camera`` (depth aligned to colour), in storage form.
 
     Colour is averaged over the area of each pixel. Depth is picked, never averaged: the mean of a block's and a
     table's depth is a point where there is nothing. Raises ObservationError when frame and camera disagree, or when

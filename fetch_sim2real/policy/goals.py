@@ -22,7 +22,7 @@ class GoalVerdict:
     reason: str
 
     def text(self) -> str:
-        """JSON for the goal status topic."""
+        """Return JSON for the goal status topic."""
         return encode_status(
             GoalStatus(
                 accepted=self.position_m is not None,
@@ -34,7 +34,7 @@ class GoalVerdict:
 
 
 def judge_goal(goal: Goal, record: GoalRecord, base_T_camera: Pose) -> GoalVerdict:
-    """Whether the policy can take ``goal``: its frame, its numbers, and the region that was trained."""
+    """Judge whether the policy can take ``goal``: its frame, its numbers, and the region that was trained."""
 
     def refused(reason: str) -> GoalVerdict:
         return GoalVerdict(goal, None, reason)

@@ -103,7 +103,7 @@ class GoalRecord(Record):
         return self
 
     def contains(self, goal_m: np.ndarray) -> bool:
-        """Whether ``goal_m`` (3,) in ``frame`` lies in the trained box (boundary included, to a micrometre)."""
+        """Return whether ``goal_m`` (3,) in ``frame`` lies in the trained box (boundary included, to a micrometre)."""
         return bool(np.all(goal_m >= np.array(self.lower_m) - 1e-6) and np.all(goal_m <= np.array(self.upper_m) + 1e-6))
 
 

@@ -168,11 +168,14 @@ class SpatialSoftmax(nn.Module):
         self._near_share = image.depth_near_m / image.depth_far_m
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Attention over the cells (B, C, H * W) before the softmax."""
+        """Return the attention over the cells (B, C, H * W) before the softmax."""
         return features.flatten(2) * torch.exp(-self.log_temperature)[None, :, None]
 
     def forward(self, features: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
-        """features (B, C, H, W); depth (B, 1, H, W) normalized, HOLE where there is none."""
+        """Return the expectations of features (B, C, H, W).
+
+        Depth (B, 1, H, W) is normalized, HOLE where there is none.
+        """
         attention = torch.softmax(self.logits(features), dim=-1)
         flat = depth.flatten(2)
         valid = (flat > HOLE).to(flat.dtype)
@@ -222,7 +225,7 @@ class Encoder(nn.Module):
         self.register_buffer("grid", grid, persistent=False)
 
     def feature_maps(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Feature maps (B, C, H, W), and normalized depth (B, 1, H, W) at their resolution."""
+        """Return the feature maps (B, C, H, W), and normalized depth (B, 1, H, W) at their resolution."""
         images = normalize_images(rgb, depth_mm, self._image)
         # The depth at each cell's centre: picked, not averaged, and holes stay holes.
         depth = images[:, 3:4, :: self.step, :: self.step]
@@ -232,12 +235,12 @@ class Encoder(nn.Module):
         return self.conv(images), depth
 
     def read(self, features: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
-        """Bottleneck (B, b) of ``feature_maps``."""
+        """Return the bottleneck (B, b) of ``feature_maps``."""
         bottleneck: torch.Tensor = self.out(self.softmax(features, depth))
         return bottleneck
 
     def forward(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
-        """Bottleneck (B, b) of rgb (B, S, S, 3) uint8 and depth (B, S, S) uint16 [mm]."""
+        """Return the bottleneck (B, b) of rgb (B, S, S, 3) uint8 and depth (B, S, S) uint16 [mm]."""
         return self.read(*self.feature_maps(rgb, depth_mm))
 
 
@@ -248,7 +251,7 @@ class Blind(Encoder):
         nn.Module.__init__(self)
 
     def forward(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
-        """Bottleneck (B, 0)."""
+        """Return the bottleneck (B, 0)."""
         return torch.zeros(len(rgb), 0)
 
 
@@ -349,15 +352,19 @@ class Actor(nn.Module):
         return torch.zeros(batch, self.spec.state_size)
 
     def encode(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
-        """Bottleneck (B, b), normalized: what the head takes, and what may be cached while the encoder is frozen."""
+        """Return the bottleneck (B, b), normalized: what the head takes, and what may be cached while the encoder is
+        frozen.
+        """
         return self.encoder(rgb, depth_mm)
 
     def auxiliary(self, bottleneck: torch.Tensor) -> torch.Tensor:
-        """The bottleneck's named outputs (B, len(spec.auxiliary)) in their physical units."""
+        """Return the bottleneck's named outputs (B, len(spec.auxiliary)) in their physical units."""
         return bottleneck[..., : len(self.spec.auxiliary)] * self.auxiliary_scale + self.auxiliary_centre
 
     def normalize_auxiliary(self, values: torch.Tensor) -> torch.Tensor:
-        """Physical values as the bottleneck holds them: the auxiliary loss's target, and a perfect encoder's output."""
+        """Return physical values as the bottleneck holds them: the auxiliary loss's target, and a perfect encoder's
+        output.
+        """
         return (values - self.auxiliary_centre) / self.auxiliary_scale
 
     def act(
@@ -385,12 +392,12 @@ class Actor(nn.Module):
     def forward(
         self, rgb: torch.Tensor, depth_mm: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
     ) -> ActorOutput:
-        """Everything from rgb (B, S, S, 3) uint8, depth (B, S, S) uint16 [mm], vector (B, n), state (B, s)."""
+        """Return everything from rgb (B, S, S, 3) uint8, depth (B, S, S) uint16 [mm], vector (B, n), state (B, s)."""
         bottleneck = self.encode(rgb, depth_mm)
         action, state = self.act(bottleneck, vector, state)
         return ActorOutput(action, bottleneck, state)
 
 
 def build_actor(spec: ActorSpec, observation: ObservationSpec) -> Actor:
-    """A new actor with random initial weights from torch's generator (seed that to repeat them)."""
+    """Return a new actor with random initial weights from torch's generator (seed that to repeat them)."""
     return Actor(spec, observation)

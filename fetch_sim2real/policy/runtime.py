@@ -223,7 +223,7 @@ class SetpointTracker:
         self.outcome = "none yet"
 
     def sent(self, stamp_ns: int) -> None:
-        """A frame of this stamp has been answered: the present setpoint is used up."""
+        """Note that a frame of this stamp has been answered: the present setpoint is used up."""
         self._awaited_ns = stamp_ns
 
     def on_report(self, report: SetpointReport) -> bool:

@@ -100,7 +100,7 @@ class FramePairer:
         return None
 
     def trouble(self) -> str:
-        """Why no frame has become whole for some time, in one line; empty if one has."""
+        """Return why no frame has become whole for some time, in one line; empty if one has."""
         since = self._since_frame
         if max(since.values(), default=0) < _TELLING:
             return ""
@@ -165,7 +165,10 @@ class FramePairer:
 
 
 def stamp_offset_ns(stamps_ns: Iterable[int], references_ns: Iterable[int]) -> int | None:
-    """Median offset [ns] of the stamp nearest to each reference from that reference; None where there is neither."""
+    """Return the median offset [ns] of the stamp nearest to each reference from that reference.
+
+    None where there is neither.
+    """
     stamps, offsets = sorted(stamps_ns), []
     for reference_ns in references_ns if stamps else ():
         index = bisect_left(stamps, reference_ns)
@@ -175,7 +178,7 @@ def stamp_offset_ns(stamps_ns: Iterable[int], references_ns: Iterable[int]) -> i
 
 
 def depth_offset_words(offset_ns: int) -> str:
-    """What an offset of depth's stamps is, for people."""
+    """Return what an offset of depth's stamps is, for people."""
     return f"depth is stamped {abs(offset_ns) * 1e-6:.1f} ms {'after' if offset_ns > 0 else 'before'} its colour image"
 
 
@@ -213,7 +216,7 @@ class JointHistory:
         return len(self._samples)
 
     def at(self, stamp_ns: int) -> JointSample | None:
-        """The sample nearest to ``stamp_ns``; None while there is none at or after it, which could be nearer."""
+        """Return the sample nearest to ``stamp_ns``; None while there is none at or after it, which could be nearer."""
         index = bisect_left(self._samples, stamp_ns, key=lambda sample: sample.stamp_ns)
         if index == len(self._samples):
             return None

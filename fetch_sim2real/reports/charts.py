@@ -23,7 +23,7 @@ class RatePoint:
 
 
 def rate_curve(points: Sequence[RatePoint], label: str) -> str:
-    """Success against the size of something: a line, and an interval at each point."""
+    """Return a chart of success against the size of something: a line, and an interval at each point."""
     xs = [point.x for point in points]
     low, high = min(xs), max(xs)
     span = (high - low) or 1.0
@@ -51,7 +51,7 @@ def rate_curve(points: Sequence[RatePoint], label: str) -> str:
 
 
 def rate_bar(rate: float, low: float, high: float) -> str:
-    """A success rate and its interval as a bar for a table's cell."""
+    """Return a success rate and its interval as a bar for a table's cell."""
     middle = _BAR_HEIGHT / 2
     x, x_low, x_high = (_BAR_WIDTH * value for value in (rate, low, high))
     parts = [
@@ -77,7 +77,9 @@ class Spread:
 
 
 def spread_rows(rows: Sequence[Spread]) -> str:
-    """Durations, a row each: a line from the median to the largest, with marks at median and 99th percentile."""
+    """Return a chart of durations, a row each: a line from the median to the largest, with marks at median and 99th
+    percentile.
+    """
     left, right, row_height, top = 250.0, 90.0, 22.0, 22.0
     width, height = 800.0, top + row_height * len(rows) + 8
     longest = max(row.max for row in rows) or 1.0

@@ -37,7 +37,7 @@ CLIP_CSS: Final = """
 
 
 def clip_html(moments: Sequence[Moment], base_T_camera: Pose, tolerance_m: float, frames_per_s: float) -> str:
-    """An element that plays the moments (at most MAX_FRAMES) at ``frames_per_s``, its data inside."""
+    """Return an element that plays the moments (at most MAX_FRAMES) at ``frames_per_s``, its data inside."""
     pictures = [color_picture(moment, base_T_camera, tolerance_m, WIDTH_PX) for moment in moments[:MAX_FRAMES]]
     height = pictures[0].shape[0]
     return (
@@ -57,7 +57,7 @@ _SAME_M: Final = 1e-6
 
 
 def worst_clips(evidence: Evidence, count: int) -> tuple[Clip, ...]:
-    """The ``count`` episodes that ended farthest from their goal, one of each case as long as there are others.
+    """Return the ``count`` episodes that ended farthest from their goal, one of each case as long as there are others.
 
     Controls and baselines, which are meant to do badly, are not shown.
     """
@@ -98,7 +98,7 @@ class Clip:
 
 
 def report_html(evidence: Evidence, clips: Sequence[Clip] = (), findings: Sequence[Finding] = ()) -> str:
-    """The page. ``clips`` in the order in which they are shown; ``findings`` of a comparison with a baseline."""
+    """Return the page. ``clips`` in the order in which they are shown; ``findings`` of a comparison with a baseline."""
     sections = [
         _head(evidence),
         _comparison(findings),

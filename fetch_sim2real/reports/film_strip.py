@@ -24,7 +24,7 @@ SUFFIXES: Final = (".mp4", ".mkv", ".mov")
 
 
 def video_encoder() -> Any:
-    """The module ``imageio_ffmpeg``. ``SetupError`` without it, or without the program that it brings."""
+    """Return the module ``imageio_ffmpeg``. ``SetupError`` without it, or without the program that it brings."""
     try:
         import imageio_ffmpeg
 
@@ -35,7 +35,10 @@ def video_encoder() -> Any:
 
 
 def require_video_place(path: Path, option: str) -> None:
-    """``SetupError`` unless a video can be encoded and written at ``path``. ``option``: what the user chose it by."""
+    """Raise ``SetupError`` unless a video can be encoded and written at ``path``.
+
+    ``option``: what the user chose it by.
+    """
     require_suffix(path, SUFFIXES, option)
     require_file_place(path, option)
     video_encoder()
@@ -74,7 +77,7 @@ class FilmTitle:
 def film_strip(
     moments: Sequence[Moment], base_T_camera: Pose, title: FilmTitle, column_px: int = _COLUMN_PX
 ) -> Picture:
-    """Colour above depth, one column for each moment, in order. FetchSim2RealError without moments."""
+    """Draw colour above depth, one column for each moment, in order. FetchSim2RealError without moments."""
     if not moments:
         raise FetchSim2RealError("there are no frames of the episode in the bag: no picture of it can be made")
     columns = [frame_column(moment, base_T_camera, title.tolerance_m, column_px) for moment in moments]
@@ -85,14 +88,14 @@ def film_strip(
 
 
 def frame_column(moment: Moment, base_T_camera: Pose, tolerance_m: float, width: int) -> Picture:
-    """One moment: caption, colour with goal and gripper drawn in, depth."""
+    """Draw one moment: caption, colour with goal and gripper drawn in, depth."""
     depth = _resized(depth_picture(moment.frame.depth_mm), width, cv2.INTER_NEAREST)
     color = color_picture(moment, base_T_camera, tolerance_m, width)
     return np.vstack([color, np.full((4, width, 3), _PAPER, np.uint8), depth])
 
 
 def color_picture(moment: Moment, base_T_camera: Pose, tolerance_m: float, width: int) -> Picture:
-    """One moment: caption, colour with goal and gripper drawn in."""
+    """Draw one moment: caption, colour with goal and gripper drawn in."""
     color = _resized(np.ascontiguousarray(moment.frame.rgb), width, cv2.INTER_AREA)
     scale = color.shape[1] / moment.camera.width
     camera_T_base = base_T_camera.inverse()
@@ -109,7 +112,7 @@ def color_picture(moment: Moment, base_T_camera: Pose, tolerance_m: float, width
 
 
 def depth_picture(depth_mm: NDArray[np.uint16]) -> Picture:
-    """Depth (H, W) [mm] in colours, black where there is none."""
+    """Return depth (H, W) [mm] in colours, black where there is none."""
     near, far = _DEPTH_RANGE_M
     share = np.clip((far - depth_mm.astype(np.float32) * 1e-3) / (far - near), 0.0, 1.0)
     colors = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1].copy()

@@ -29,7 +29,7 @@ code { font-size: 13px; }
 
 
 def page_html(title: str, sections: Sequence[str], more_css: str = "") -> str:
-    """The page. Empty sections are left out."""
+    """Return the page. Empty sections are left out."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'; '

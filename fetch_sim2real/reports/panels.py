@@ -47,7 +47,7 @@ class Panel:
 
 
 def panels_picture(title: str, times_s: FloatArray, panels: Sequence[Panel]) -> Picture:
-    """The picture. ``times_s`` (n,) ascending are those of every line's values."""
+    """Draw the picture. ``times_s`` (n,) ascending are those of every line's values."""
     head = np.full((36, _WIDTH, 3), 255, np.uint8)
     _write(head, title, 10, 24, _INK, 0.55)
     end_s = float(times_s[-1]) if len(times_s) else 1.0

@@ -21,7 +21,10 @@ from fetch_sim2real.types import FloatArray, JointCommand
 def summary(
     bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, rerun_result: Rerun, tolerance: float
 ) -> dict[str, Any]:
-    """For JSON. ``differing``: how many commands differ by more than ``tolerance`` [rad, m, rad/s]."""
+    """Return the comparison for JSON.
+
+    ``differing``: how many commands differ by more than ``tolerance`` [rad, m, rad/s].
+    """
     then_s, between = _latency_s(rerun_result.frames)
     unknown = [frame for frame in rerun_result.frames if not frame.is_known]
     differing = rerun_result.differing(tolerance)
@@ -64,7 +67,7 @@ def summary(
 
 
 def comparison_picture(title: str, rerun_result: Rerun, torso_height_m: float) -> Picture:
-    """What was asked of the gripper then and now, how far the commands differ, and how long they took."""
+    """Draw what was asked of the gripper then and now, how far the commands differ, and how long they took."""
     frames = rerun_result.frames
     stamps_ns = np.array([frame.stamp_ns for frame in frames], dtype=np.int64)
     times_s = TimeAxis(stamps_ns).at(stamps_ns)

@@ -39,7 +39,7 @@ _KINDS: Final = {
 
 
 def run_report_html(bag: RecordedBag, run: RecordedRun) -> str:
-    """The page. Raises ``SetupError`` if the bag's pictures cannot be read."""
+    """Return the page. Raises ``SetupError`` if the bag's pictures cannot be read."""
     stamps_ns = np.array(sorted(run.frames_ns), dtype=np.int64)
     axis = TimeAxis(stamps_ns)
     sections = [

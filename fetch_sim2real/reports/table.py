@@ -23,7 +23,7 @@ def print_result(result: RunResult, console: Console) -> None:
 
 
 def result_table(result: RunResult) -> Table:
-    """The result as a two-column table."""
+    """Return the result as a two-column table."""
     title = f"{result.policy} in {result.world}"
     if result.move_block:
         title += ", block moved on the way"

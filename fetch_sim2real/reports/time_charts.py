@@ -26,7 +26,7 @@ TIMELINE_CSS: Final = """
 
 
 def timeline(times_s: FloatArray, kinds: Sequence[str], end_s: float) -> str:
-    """A strip with a mark for each frame, at ``times_s`` (n,) in the colour of its kind."""
+    """Return a strip with a mark for each frame, at ``times_s`` (n,) in the colour of its kind."""
     period_s = end_s / max(len(kinds), 1)
     parts = []
     for kind, group in groupby(range(len(kinds)), key=lambda index: (kinds[index], _stretch(times_s)[index])):
@@ -43,7 +43,9 @@ def timeline(times_s: FloatArray, kinds: Sequence[str], end_s: float) -> str:
 def line(
     name: str, times_s: FloatArray, values: FloatArray, end_s: float, limits: tuple[float, float] | None = None
 ) -> str:
-    """``values`` (n,) over ``times_s`` (n,), with lines at the lower and upper limit if they are near the values."""
+    """Return a chart of ``values`` (n,) over ``times_s`` (n,), with lines at the lower and upper limit if they are
+    near the values.
+    """
     shown = slice(None, None, max(1, -(-len(values) // _MOST_POINTS)))
     times_s, values = times_s[shown], values[shown]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)

@@ -67,11 +67,11 @@ class StackNode(Node):
             self._posted.popleft()()
 
     def work(self) -> float:
-        """Called between events; returns after how many seconds at most it wants to be called again."""
+        """Work between events, and return after how many seconds at most to be called again."""
         return IDLE_S
 
     def close(self) -> None:
-        """Called once before the node ends."""
+        """Close what is open; called once before the node ends."""
 
 
 def run_node(

@@ -144,7 +144,7 @@ _NEARLY: Final = 0.9
 
 
 def names_for_every_node(arguments: Sequence[str], known: Collection[str]) -> frozenset[str]:
-    """Return names of the parameters that ``arguments``, a program's command line, give to no node by its name.
+    """Return the names of the parameters that ``arguments``, a program's command line, give to no node by its name.
 
     A person who starts one node writes `-p NAME:=VALUE` too, and means that node: what is nearly one of its ``known``
     names is not among them.

@@ -71,7 +71,7 @@ class RosSession:
 
     @contextmanager
     def unwatched(self) -> Iterator[None]:
-        """For what has to be done although the user wants to stop: ``watch`` is not called inside."""
+        """Leave ``watch`` uncalled inside: for what has to be done although the user wants to stop."""
         watch, self._watch = self._watch, lambda: None
         try:
             yield

@@ -11,5 +11,5 @@ _LAST_TRAINING_SEED: Final = 2**62
 
 
 def draw_training_seed(rng: np.random.Generator) -> int:
-    """An episode seed that no evaluation uses."""
+    """Return an episode seed that no evaluation uses."""
     return int(rng.integers(FIRST_TRAINING_SEED, _LAST_TRAINING_SEED))

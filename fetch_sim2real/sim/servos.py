@@ -54,7 +54,7 @@ class TrajectoryFollower:
         self._powers = np.array([p0, m0, 3.0 * change - 2.0 * m0 - m1, -2.0 * change + m0 + m1])
 
     def desired(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Desired positions and velocities, each (n, joints), at ``times_s`` (n,)."""
+        """Return the desired positions and velocities, each (n, joints), at ``times_s`` (n,)."""
         if not len(self._begins):
             held = np.repeat(self._end_position[None], len(times_s), axis=0)
             return held, np.zeros_like(held)
@@ -127,7 +127,7 @@ class ArmServos:
         self._targets = self._targets[:0]
 
     def desired_rad(self, step: int) -> FloatArray:
-        """Desired position (n,), as the arm would report it."""
+        """Return the desired position (n,), as the arm would report it."""
         return self._arm.desired(np.array([step * PHYSICS_STEP_S]))[0][0]
 
     def accept_due(self, step: int, stop: int) -> int:
@@ -143,7 +143,7 @@ class ArmServos:
         return stop
 
     def targets(self, step: int, count: int) -> FloatArray:
-        """Servo targets (count, n) of the physics steps from ``step`` on, a control period of them at most."""
+        """Return servo targets (count, n) of the physics steps from ``step`` on, a control period of them at most."""
         first = step - self._targets_from
         if first + count > len(self._targets):
             self._sample(step)

@@ -151,11 +151,11 @@ class Simulation:
         return stamp_of_step(self.step)
 
     def measured(self) -> JointSample:
-        """Joints as the robot reports them, errors included."""
+        """Return the joints as the robot reports them, errors included."""
         return self._readings.at(self.step, self.engine.joints())
 
     def take_joint_samples(self) -> list[JointSample]:
-        """Joint states (120 Hz) since the last call."""
+        """Return the joint states (120 Hz) since the last call."""
         taken, self._joint_samples = self._joint_samples, []
         return taken
 
@@ -172,7 +172,7 @@ class Simulation:
     # -- commands ------------------------------------------------------------------------------------------------
 
     def send_arm(self, trajectory: JointTrajectory) -> None:
-        """A trajectory for the arm; it takes effect after the command latency."""
+        """Send a trajectory to the arm; it takes effect after the command latency."""
         self._servos.send(self.step - self._first_step, trajectory)
 
     def start_arm(self, trajectory: JointTrajectory, from_measured: bool = False) -> None:
@@ -185,17 +185,17 @@ class Simulation:
         self._servos.hold(self.step - self._first_step)
 
     def arm_error_rad(self) -> FloatArray:
-        """Desired minus measured position (n,) [rad]."""
+        """Return the desired minus measured position (n,) [rad]."""
         return self._servos.desired_rad(self.step - self._first_step) - self.measured().position
 
     def send_fingers(self, opening_m: float) -> None:
-        """Wanted opening of each finger [m]."""
+        """Send the wanted opening of each finger [m]."""
         self.engine.set_finger_target(opening_m)
 
     # -- pictures outside of time --------------------------------------------------------------------------------
 
     def snapshot(self, arm_rad: FloatArray, finger_m: float, object_m: FloatArray, yaw_rad: float) -> RgbdFrame:
-        """A picture of the episode's world with arm, fingers and main object put somewhere, outside of time.
+        """Render the episode's world with arm, fingers and main object put somewhere, outside of time.
 
         For collecting images: the episode cannot be continued afterwards.
         """
@@ -213,11 +213,11 @@ class Simulation:
     # -- ground truth: for critics, evaluation and tests, never for an actor -------------------------------------
 
     def true_arm_position(self) -> FloatArray:
-        """True joint positions (n,), without zero errors."""
+        """Return the true joint positions (n,) [rad], without zero errors."""
         return self.engine.joints().arm_rad
 
     def truth(self) -> Truth:
-        """What is true now."""
+        """Return what is true now."""
         return Truth(self.grip_position_m, self.objects_m)
 
     @property
@@ -245,7 +245,7 @@ class Simulation:
         return self._goal_m
 
     def distance_m(self) -> float:
-        """What is to be at the goal, from there [m]."""
+        """Return how far [m] what is to be at the goal is from there."""
         return float(np.linalg.norm(self.achieved_goal_m - self._goal_m))
 
     # -- time ----------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class Simulation:
         return self.step >= self._end_step
 
     def next_publication_step(self) -> int:
-        """Physics step at which the next frame becomes available, or at which the episode ends."""
+        """Return the physics step at which the next frame becomes available, or at which the episode ends."""
         return min(self._camera.next_publication_step(), self._end_step)
 
     def advance_to_next_frame(self) -> Captured | None:
@@ -267,7 +267,9 @@ class Simulation:
         return self.take_frame()
 
     def frame_after_end(self) -> Captured:
-        """The frame that would come next if the episode went on: time runs past its end. Take ``outcome`` before.
+        """Return the frame that would come next if the episode went on: time runs past its end.
+
+        Take ``outcome`` before.
 
         Learners estimate from it what an episode that was cut off would still have been worth.
         """
@@ -275,13 +277,13 @@ class Simulation:
         return self.take_frame()
 
     def take_frame(self) -> Captured:
-        """The next frame, once time has come to ``next_publication_step``."""
+        """Return the next frame, once time has come to ``next_publication_step``."""
         if (goal_m := self.due_goal_m()) is not None:
             self._goal_m, self._goal_change = goal_m, None
         return self._camera.publish()
 
     def due_goal_m(self) -> FloatArray | None:
-        """The goal (3,) that comes into force with the next frame; None if it stays as it is."""
+        """Return the goal (3,) [m] that comes into force with the next frame; None if it stays as it is."""
         change = self._goal_change
         return change.goal_m if change is not None and self._camera.next_index >= change.frame else None
 
@@ -310,7 +312,7 @@ class Simulation:
     # -- the end -------------------------------------------------------------------------------------------------
 
     def outcome(self) -> Outcome:
-        """Result of the finished episode."""
+        """Return the result of the finished episode."""
         return Outcome(
             seed=self.episode.seed,
             success=self.done and self._hold_distance_m <= self.episode_config.tolerance_m,

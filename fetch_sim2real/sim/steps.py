@@ -16,12 +16,13 @@ def stamp_of_step(step: int) -> int:
 
 
 def steps_of(duration_s: float) -> int:
-    """Physics steps nearest to a duration [s]."""
+    """Return the physics steps nearest to a duration [s]."""
     return round(duration_s / PHYSICS_STEP_S)
 
 
 def first_step_after(step: int) -> int:
-    """The next episode's first step: at least a second on, so that no stamp of one is taken for the other's, and on a
-    whole second, so that stamps (rounded to nanoseconds) have the same differences in every episode."""
+    """Return the next episode's first step: at least a second on, so that no stamp of one is taken for the other's,
+    and on a whole second, so that stamps (rounded to nanoseconds) have the same differences in every episode.
+    """
     whole_seconds = -(-step // _STEPS_PER_S)
     return (whole_seconds + 1) * _STEPS_PER_S

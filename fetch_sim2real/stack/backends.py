@@ -14,12 +14,15 @@ ENTRY_POINTS: Final = "fetch_sim2real.backends"
 
 
 def backend_names() -> tuple[str, ...]:
-    """All that can be chosen on this machine."""
+    """Return all that can be chosen on this machine."""
     return tuple(dict.fromkeys((*BUILT_IN, *sorted(entry.name for entry in _declared()))))
 
 
 def added_backend(name: str) -> EntryPoint | None:
-    """What another package declares as the back end ``name``, if one does. SetupError if it is not the only one."""
+    """Return what another package declares as the back end ``name``, if one does.
+
+    SetupError if it is not the only one.
+    """
     found = {entry.value: entry for entry in _declared() if entry.name == name}
     if found and (name in BUILT_IN or len(found) > 1):
         others = ", ".join([*sorted(found), *(["fetch_sim2real itself"] if name in BUILT_IN else [])])

@@ -75,8 +75,9 @@ class Finding:
 
 
 def contract_of(live: LiveGraph) -> tuple[Topic, ...]:
-    """The contract that holds for ``live``: a driver that publishes joint states has them through rosbridge, and one
-    that publishes no trajectories reaches the robot by a back end of another package."""
+    """Return the contract that holds for ``live``: a driver that publishes joint states has them through rosbridge,
+    and one that publishes no trajectories reaches the robot by a back end of another package.
+    """
 
     def by_driver(topic: Topic) -> bool:
         return any(end.node == graph.ARM_DRIVER for end in live.topics.get(topic.name, LiveTopic()).publishers)
@@ -89,13 +90,16 @@ def contract_of(live: LiveGraph) -> tuple[Topic, ...]:
 
 
 def compare(live: LiveGraph, contract: Sequence[Topic] | None = None) -> tuple[Finding, ...]:
-    """Everything in which ``live`` departs from ``contract``, by default the one that holds; notes are no fault."""
+    """Return everything in which ``live`` departs from ``contract``, by default the one that holds.
+
+    Notes are no fault.
+    """
     topics = contract_of(live) if contract is None else contract
     return tuple(finding for topic in topics for finding in _check(topic, live))
 
 
 def violations(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Those that are faults."""
+    """Return those findings that are faults."""
     return tuple(finding for finding in findings if finding.severity == "violation")
 
 
@@ -197,7 +201,7 @@ def _check_messages(topic: Topic, found: LiveTopic, simulated: bool) -> Iterator
 
 
 def wrong_rate_words(topic: Topic, rate_hz: float) -> str:
-    """What is wrong with a topic's rate; empty if it keeps the contract."""
+    """Return what is wrong with a topic's rate; empty if it keeps the contract."""
     if topic.allowed_hz is None or topic.allowed_hz[0] <= rate_hz <= topic.allowed_hz[1]:
         return ""
     within = "" if topic.rate_range_hz is not None else f" within {graph.RATE_TOLERANCE:.0%}"

@@ -25,7 +25,7 @@ def launch(
     patience: Patience | None = None,
     hurry: Callable[[], bool] = lambda: False,
 ) -> Supervisor:
-    """A supervisor for ``processes``; nothing runs before it is entered.
+    """Return a supervisor for ``processes``; nothing runs before it is entered.
 
     ``log_dir`` is created; it receives each node's parameters (``<node>.yaml``) and its output (``<node>.log``).
     Raises ``SetupError`` where the environment keeps ROS from working.
@@ -47,7 +47,7 @@ def write_parameters(process: NodeProcess, folder: Path) -> Path:
 
 
 def child_of(process: NodeProcess, parameter_file: Path) -> Child:
-    """How one process of the graph is run by this interpreter."""
+    """Return how one process of the graph is run by this interpreter."""
     command = [sys.executable, "-m", process.module, START, "-r", f"__node:={process.node_name}"]
     if process.namespace:
         command += ["-r", f"__ns:=/{process.namespace.strip('/')}"]

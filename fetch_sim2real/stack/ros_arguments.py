@@ -155,7 +155,9 @@ def _check_file(flag: str, value: str) -> None:
 
 
 def read_parameter_file(path: Path) -> Mapping[str, Any]:
-    """Content of a ROS parameter file. ``RosArgumentError`` names the file, the line and what is wrong with it."""
+    """Return the content of a ROS parameter file. ``RosArgumentError`` names the file, the line and what is wrong
+    with it.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -37,7 +37,7 @@ _LOCK_MODE: Final = 0o644
 
 
 def claim_domain(folder: Path | None = None, first: int | None = None) -> tuple[int, IO[str]]:
-    """A domain that no other holder on this machine has, tried from ``first`` upwards, and its lock.
+    """Return a domain that no other holder on this machine has, tried from ``first`` upwards, and its lock.
 
     The lock is the kernel's: it goes with the process, however that ends. It holds between users, by files in
     ``folder``, by default one that all users share. ``first`` defaults to the process's number, which spreads the
@@ -105,7 +105,7 @@ def _open_lock(path: Path) -> IO[str]:
 
 
 def free_port() -> int:
-    """A TCP port on the loopback interface that nobody listens on at the moment."""
+    """Return a TCP port on the loopback interface that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -138,7 +138,7 @@ class Judgement:
 
 
 def judge_domain(environment: Mapping[str, str]) -> Judgement:
-    """The domain's number."""
+    """Judge the domain's number."""
     value = environment.get(DOMAIN_VARIABLE, "")
     # ROS takes zeros in front for octal numbers.
     if value and not (re.fullmatch(r"0|[1-9][0-9]{0,3}", value) and int(value) <= LAST_DOMAIN):
@@ -151,7 +151,7 @@ def judge_domain(environment: Mapping[str, str]) -> Judgement:
 
 
 def judge_middleware(environment: Mapping[str, str], prefix: str = sys.prefix) -> Judgement:
-    """The middleware is one that is installed, and the one that images are known to arrive with."""
+    """Judge whether the middleware is one that is installed, and the one that images are known to arrive with."""
     value = environment.get(MIDDLEWARE_VARIABLE, "")
     if value in ("", MIDDLEWARE):
         return Judgement(MIDDLEWARE_VARIABLE, value)
@@ -163,7 +163,7 @@ def judge_middleware(environment: Mapping[str, str], prefix: str = sys.prefix) -
 
 
 def judge_discovery(environment: Mapping[str, str]) -> list[Judgement]:
-    """Nodes find each other without a server, and not through the loopback interface alone."""
+    """Judge whether nodes find each other without a server, and not through the loopback interface alone."""
     lossy = f"with it every second or third image is lost; {DOMAIN_VARIABLE} separates graphs instead"
     alone = "with it nodes find nobody"
     ranges = {"LOCALHOST": lossy, "OFF": alone}
@@ -185,7 +185,7 @@ def judge_discovery(environment: Mapping[str, str]) -> list[Judgement]:
 
 
 def judge_profiles(environment: Mapping[str, str]) -> list[Judgement]:
-    """Files of settings for Fast DDS exist."""
+    """Judge whether files of settings for Fast DDS exist."""
     found = []
     for name in _PROFILE_FILES:
         value = environment.get(name, "")
@@ -195,7 +195,7 @@ def judge_profiles(environment: Mapping[str, str]) -> list[Judgement]:
 
 
 def judge_peers(environment: Mapping[str, str]) -> Judgement:
-    """The machines that nodes are also looked for on can be found."""
+    """Judge whether the machines that nodes are also looked for on can be found."""
     value = environment.get("ROS_STATIC_PEERS", "")
     for peer in filter(None, value.split(";")):
         try:
@@ -207,7 +207,7 @@ def judge_peers(environment: Mapping[str, str]) -> Judgement:
 
 
 def judge_security(environment: Mapping[str, str]) -> Judgement:
-    """Keys are there if ROS may talk only encrypted."""
+    """Judge whether keys are there if ROS may talk only encrypted."""
     value = environment.get("ROS_SECURITY_ENABLE", "")
     is_enforced = value == "true" and environment.get("ROS_SECURITY_STRATEGY") == "Enforce"
     if is_enforced and not os.path.isdir(environment.get("ROS_SECURITY_KEYSTORE", "")):
@@ -217,7 +217,7 @@ def judge_security(environment: Mapping[str, str]) -> Judgement:
 
 
 def judge_console(environment: Mapping[str, str]) -> list[Judgement]:
-    """Switches of what ROS prints are 0 or 1. Of any other value it complains thousands of times."""
+    """Judge whether switches of what ROS prints are 0 or 1. Of any other value it complains thousands of times."""
     values = {name: environment.get(name, "") for name in _CONSOLE_SWITCHES}
     return [
         Judgement(name, value, "expected 0 or 1", f"unset {name}")
@@ -227,7 +227,7 @@ def judge_console(environment: Mapping[str, str]) -> list[Judgement]:
 
 
 def judge_log_folder(environment: Mapping[str, str]) -> Judgement:
-    """ROS can write its log files. Only processes that keep a log of their own need it."""
+    """Judge whether ROS can write its log files. Only processes that keep a log of their own need it."""
     for name, below in _LOG_FOLDERS:
         if value := environment.get(name, ""):
             folder = Path(os.path.expanduser(value)) / below  # as ROS does
@@ -239,7 +239,7 @@ def judge_log_folder(environment: Mapping[str, str]) -> Judgement:
 
 
 def judge_temporary_folder(environment: Mapping[str, str]) -> Judgement:
-    """Files for a moment can be written somewhere."""
+    """Judge whether files for a moment can be written somewhere."""
     value = environment.get("TMPDIR", "")
     try:
         tempfile.gettempdir()
@@ -251,7 +251,7 @@ def judge_temporary_folder(environment: Mapping[str, str]) -> Judgement:
 
 
 def ros_judgements(environment: Mapping[str, str]) -> list[Judgement]:
-    """Every variable that every process of a graph depends on."""
+    """Judge every variable that every process of a graph depends on."""
     return [
         judge_domain(environment),
         judge_middleware(environment),
@@ -287,7 +287,7 @@ def _require(*judged: Judgement) -> None:
 
 
 def in_words(judgement: Judgement) -> str:
-    """A judgement's fault as one line."""
+    """Return a judgement's fault as one line."""
     value = f"is '{judgement.value}'" if judgement.value else "is not set"
     return f"{judgement.variable} {value}: {judgement.fault}; {judgement.remedy}"
 

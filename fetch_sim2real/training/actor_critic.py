@@ -86,7 +86,7 @@ class TwinCritic(nn.Module):
         return values
 
     def lowest(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """The smaller of both values (B,)."""
+        """Return the smaller of both values (B,)."""
         return self(context, action).amin(0)
 
 
@@ -190,7 +190,7 @@ class AsymmetricActorCritic:
         self._last_action = slice(names.index("action_1_x"), names.index("action_1_x") + ACTION_SIZE)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """One gradient step of critics, actor and temperature."""
+        """Take one gradient step of critics, actor and temperature."""
         metrics = self.update_critic(batch) | self.update_actor(batch)
         with torch.no_grad():
             slow: list[torch.Tensor] = list(self.target.parameters())
@@ -199,7 +199,7 @@ class AsymmetricActorCritic:
         return metrics
 
     def update_critic(self, batch: Batch) -> dict[str, float]:
-        """One gradient step of the critics."""
+        """Take one gradient step of the critics."""
         settings = self.settings
         alpha = self.log_alpha.exp().detach()
         with torch.no_grad():
@@ -214,7 +214,7 @@ class AsymmetricActorCritic:
         return {"critic_loss": loss.item()}
 
     def update_actor(self, batch: Batch) -> dict[str, float]:
-        """One gradient step of actor and temperature."""
+        """Take one gradient step of actor and temperature."""
         settings = self.settings
         alpha = self.log_alpha.exp().detach()
         action, log_prob, mean_action, _ = self._sample(batch.bottleneck, batch.vector, self._noise(batch))
@@ -240,7 +240,7 @@ class AsymmetricActorCritic:
         }
 
     def imitate_first(self) -> None:
-        """Only imitate for a while, as at the beginning: the actor has a new encoder."""
+        """Let the actor only imitate for a while, as at the beginning: it has a new encoder."""
         self._updates = 0
 
     def _context(self, batch: Batch) -> torch.Tensor:
@@ -287,7 +287,7 @@ class AsymmetricActorCritic:
         return torch.randn(batch.action.shape, generator=self._generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on training: weights, optimizers, generator."""
+        """Return everything needed to go on training: weights, optimizers, generator."""
         return {name: part.state_dict() for name, part in self._parts().items()} | {
             "log_alpha": self.log_alpha.detach().clone(),
             "generator": self._generator.get_state(),

@@ -8,7 +8,7 @@ from fetch_sim2real.errors import SetupError
 
 
 def require_plotting() -> None:
-    """``SetupError`` without matplotlib: said before hours of training, not after."""
+    """Raise ``SetupError`` without matplotlib: said before hours of training, not after."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -16,7 +16,7 @@ def require_plotting() -> None:
 
 
 def plot_learning_curve(rows: list[dict[str, float]], path: Path, title: str) -> None:
-    """Success while exploring and of the deterministic actor on held-out seeds, against environment steps."""
+    """Draw success while exploring and of the deterministic actor on held-out seeds, against environment steps."""
     import matplotlib
 
     matplotlib.use("Agg")

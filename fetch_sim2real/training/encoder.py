@@ -38,7 +38,7 @@ class AugmentSettings:
 def augment(
     images: PoseImages, index: NDArray[np.intp], settings: AugmentSettings, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Changed copies of the pictures ``index`` (B,): rgb (B, S, S, 3) and depth [mm] (B, S, S)."""
+    """Return changed copies of the pictures ``index`` (B,): rgb (B, S, S, 3) and depth [mm] (B, S, S)."""
     rgb, depth_mm = images.rgb[index].astype(np.float32), images.depth_mm[index].copy()
     rgb *= _factors(rng, (len(rgb), 1, 1, 1), settings.exposure_factor)
     rgb *= _factors(rng, (len(rgb), 1, 1, 3), settings.tint_factor)
@@ -145,7 +145,7 @@ def _attention_loss(actor: Actor, features: torch.Tensor, images: PoseImages, in
 
 
 def pose_error(actor: Actor, images: PoseImages) -> PoseError:
-    """How far the encoder's positions are from the true ones."""
+    """Return how far [m] the encoder's positions are from the true ones."""
     predicted = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy()
     of_object = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_OBJECT)] - images.object_m, axis=1)
     of_grip = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_GRIP)] - images.grip_m, axis=1)
@@ -153,7 +153,7 @@ def pose_error(actor: Actor, images: PoseImages) -> PoseError:
 
 
 def encode_all(actor: Actor, images: PoseImages) -> NDArray[np.float32]:
-    """The bottlenecks (n, b) of all images."""
+    """Return the bottlenecks (n, b) of all images."""
     actor.eval()
     parts = []
     with torch.inference_mode():

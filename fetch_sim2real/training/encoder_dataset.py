@@ -48,7 +48,10 @@ Tell = Callable[[int], object]
 def scattered_pictures(
     task: Task, world_name: str, count: int, run_seed: int, stream: str, tell: Tell = lambda _: None
 ) -> PoseImages:
-    """``count`` pictures of random arm and object poses in ``task``; the same arguments give the same pictures."""
+    """Render ``count`` pictures of random arm and object poses in ``task``.
+
+    The same arguments give the same pictures.
+    """
     world = load_world(world_name, worlds_dir())
     sim = Simulation(world, task, TRAINING_CAMERA_SIZE)
     album, part = ImageAlbum(sim, IMAGE), sim.episode_config
@@ -80,7 +83,10 @@ def scattered_pictures(
 def pictures_of_episodes(
     collector: Collector, requests: Iterator[RolloutRequest], count: int, tell: Tell = lambda _: None
 ) -> PoseImages:
-    """At least ``count`` pictures of the episodes asked for; how many each gives is the collector's world's affair."""
+    """Collect at least ``count`` pictures of the episodes asked for.
+
+    How many each gives is the collector's world's affair.
+    """
     album = ImageAlbum(collector.loop.sim, IMAGE)
     collector.watch = album.add
     while (before := len(album)) < count:

@@ -72,7 +72,7 @@ def import_bundle(
 
 
 def shown(vector: torch.Tensor, spec: ObservationSpec) -> dict[str, torch.Tensor]:
-    """The environment's observation, mode ``robot``, that belongs to bundle vectors (B, n)."""
+    """Return the environment's observation, mode ``robot``, that belongs to bundle vectors (B, n)."""
     centre = vector.new_tensor([value.centre for value in spec.vector])
     scale = vector.new_tensor([value.scale for value in spec.vector])
     raw = vector * scale + centre
@@ -84,7 +84,7 @@ def shown(vector: torch.Tensor, spec: ObservationSpec) -> dict[str, torch.Tensor
 
 
 def require_mode(space: gymnasium.Space[Any], task: str, world: str) -> None:
-    """BundleError unless ``space`` is that of the environments' mode ``robot``."""
+    """Raise BundleError unless ``space`` is that of the environments' mode ``robot``."""
     env = FetchEnvironment(task, world, MODE)
     expected = env.observation_space
     env.close()

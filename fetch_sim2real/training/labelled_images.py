@@ -46,16 +46,16 @@ class PoseImages:
 
     @staticmethod
     def concatenate(parts: Sequence[PoseImages]) -> PoseImages:
-        """All of ``parts``, in order."""
+        """Return all of ``parts``, in order."""
         names = [field.name for field in fields(PoseImages)]
         return PoseImages(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
     def pick(self, index: NDArray[np.intp]) -> PoseImages:
-        """The images at ``index``."""
+        """Return the images at ``index``."""
         return PoseImages(**{field.name: getattr(self, field.name)[index] for field in fields(PoseImages)})
 
     def every(self, nth: int) -> PoseImages:
-        """Every ``nth`` image."""
+        """Return every ``nth`` image."""
         return self.pick(np.arange(0, len(self), nth))
 
 
@@ -84,7 +84,7 @@ class ImageAlbum:
         self._uv.append(self._ideal.project(in_camera))
 
     def images(self) -> PoseImages:
-        """All images so far."""
+        """Return all images so far."""
         rgb, depth, object_m, grip_m = (np.stack(column) for column in zip(*self._rows, strict=True))
         uv = np.stack(self._uv).astype(np.float32)
         return PoseImages(

@@ -112,7 +112,7 @@ def _seeing(request: TrainingRun) -> Setting:
 
 
 def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
-    """The pretrained encoder's weights, and the pictures that it learned from."""
+    """Return the pretrained encoder's weights, and the pictures that it learned from."""
     run = RunDirectory(request.encoder_run)
     counts = {"held": round(request.pictures * HELD_OUT_SHARE), "train": request.pictures}
     task = find_task(request.task)

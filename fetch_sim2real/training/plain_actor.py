@@ -36,12 +36,12 @@ class AffineMap:
 
     @staticmethod
     def identity(size: int) -> AffineMap:
-        """Features that are the vector itself."""
+        """Return the map whose features are the vector itself."""
         return AffineMap(np.eye(size), np.zeros(size))
 
 
 def affine_map(features: Callable[[torch.Tensor], torch.Tensor], size: int) -> AffineMap:
-    """The map that ``features`` (B, m) of float64 vectors (B, size) is; BundleError if it is not affine."""
+    """Return the map that ``features`` (B, m) of float64 vectors (B, size) is; BundleError if it is not affine."""
     with torch.no_grad():
         at_corners = features(torch.cat([torch.zeros(1, size), torch.eye(size)]).double()).numpy()
         offset, matrix = at_corners[0], (at_corners[1:] - at_corners[0]).T
@@ -56,7 +56,7 @@ def affine_map(features: Callable[[torch.Tensor], torch.Tensor], size: int) -> A
 
 
 def plain_actor(layers: Sequence[nn.Module], squash: Squash, observation: ObservationSpec, inputs: AffineMap) -> Actor:
-    """The actor that computes squash(layers(inputs(vector))).
+    """Return the actor that computes squash(layers(inputs(vector))).
 
     ``layers`` alternate as in ``nn.Sequential(Linear, ReLU, Linear)``; BundleError says what does not fit.
     """

@@ -64,7 +64,10 @@ class RunDirectory:
         return self.path / "last.pt"
 
     def encoder(self, channels: str) -> Path:
-        """Of an actor that sees ``channels`` of a picture; the pictures are the same for all."""
+        """Return the path of the encoder of an actor that sees ``channels`` of a picture.
+
+        The pictures are the same for all.
+        """
         return self.path / f"encoder_{channels}.pt"
 
     @property
@@ -94,7 +97,7 @@ class RunDirectory:
         os.replace(partial, path)
 
     def load(self, path: Path) -> dict[str, Any]:
-        """A checkpoint of one's own run; weights only, so a foreign file cannot run code."""
+        """Return a checkpoint of one's own run; weights only, so a foreign file cannot run code."""
         state: dict[str, Any] = torch.load(path, weights_only=True)
         return state
 
@@ -110,7 +113,7 @@ class RunDirectory:
         write_text(json.dumps(asdict(summary), indent=2) + "\n", self.summary)
 
     def append_log(self, row: dict[str, float]) -> None:
-        """One line of progress; the header comes with the first."""
+        """Write one line of progress; the header comes with the first."""
         new = not self.log.exists()
         with self.log.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, fieldnames=list(row))
@@ -119,7 +122,7 @@ class RunDirectory:
             writer.writerow(row)
 
     def read_log(self) -> list[dict[str, float]]:
-        """All lines of progress so far."""
+        """Return all lines of progress so far."""
         if not self.log.exists():
             return []
         with self.log.open(encoding="utf-8") as stream:

@@ -10,7 +10,10 @@ from fetch_sim2real.sim.seeds import draw_training_seed
 
 
 def training_seeds(run_seed: int, stream: str) -> Iterator[int]:
-    """Endless episode seeds for one use (``stream``) within one training run; two streams never follow each other."""
+    """Yield episode seeds without end for one use (``stream``) within one training run.
+
+    Two streams never follow each other.
+    """
     rng = np.random.default_rng([run_seed, *stream.encode()])
     while True:
         yield draw_training_seed(rng)

@@ -58,14 +58,14 @@ class Setting:
         return find_task(self.task)
 
     def build_actor(self, seed: int) -> Actor:
-        """A new actor."""
+        """Return a new actor."""
         torch.manual_seed(seed)
         task = self.definition
         observation = task_observation_spec(task, self.proprioception, self.channels)
         return build_actor(task_actor_spec(task, self.proprioception), observation)
 
     def collector(self) -> MakeCollector:
-        """What a worker builds."""
+        """Return what a worker builds."""
         return partial(_make_collector, self)
 
 

@@ -46,7 +46,7 @@ def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, ru
 
 
 def make_learner(setting: Setting, settings: LearnerSettings, run_seed: int) -> AsymmetricActorCritic:
-    """A new learner for ``setting``."""
+    """Return a new learner for ``setting``."""
     actor = setting.build_actor(run_seed)
     size = layout_of(setting.definition, actor.observation.last_actions).size
     return AsymmetricActorCritic(actor, setting.definition, size, settings, run_seed)
@@ -55,7 +55,7 @@ def make_learner(setting: Setting, settings: LearnerSettings, run_seed: int) -> 
 def measure_best(
     setting: Setting, run: RunDirectory, settings: LearnerSettings, seeds: Sequence[int]
 ) -> Iterator[bool]:
-    """Whether the best actor of ``run`` succeeds, without exploring, in the episode of each seed."""
+    """Yield whether the best actor of ``run`` succeeds, without exploring, in the episode of each seed."""
     collector, policy = setting.collector()()
     learner = make_learner(setting, settings, 0)
     learner.load_state_dict(run.load(run.best)["learner"])

@@ -159,7 +159,7 @@ def fine_tune(
 def learner_from(
     expert_state: dict[str, Any], setting: Setting, stage: StageSettings, seed: int
 ) -> AsymmetricActorCritic:
-    """A learner for pictures with head, spread, critics and temperature of the expert's."""
+    """Return a learner for pictures with head, spread, critics and temperature of the expert's."""
     learner = make_learner(setting, stage.learner, seed)
     learner.load_state_dict(expert_state)
     learner.imitate_first()

@@ -53,7 +53,7 @@ class ProcessWorker:
 
 
 def make_worker(make: MakeCollector, processes: int) -> LocalWorker | ProcessWorker:
-    """A worker with so many processes; 1 is this one, which then collects and learns in turn."""
+    """Return a worker with so many processes; 1 is this one, which then collects and learns in turn."""
     return LocalWorker(make) if processes == 1 else ProcessWorker(make, processes)
 
 

@@ -52,7 +52,7 @@ class Dialogue:
         self._print = terminal.console.print
 
     def run(self) -> bool:
-        """Until the human ends it; False if what was asked for could not be done."""
+        """Serve the human until it ends; False if what was asked for could not be done."""
         self._steps.hold()
         while True:
             if self._world is not None:

@@ -40,7 +40,7 @@ def wait_for_stack(client: StackClient, monitors: TopicMonitors, limit_s: float)
 
 @contextmanager
 def entered(choices: Choices, watch: Callable[[], None], limit_s: float | None) -> Iterator[Steps]:
-    """The steps on the graph of this ROS domain and the chosen namespace.
+    """Yield the steps on the graph of this ROS domain and the chosen namespace.
 
     If something goes wrong inside, the arm is stopped.
 

@@ -46,7 +46,7 @@ class Steps:
         return read_stack_info(self.client.session)
 
     def hold(self) -> None:
-        """From now on the policy waits for ``start``; nothing else has been done yet."""
+        """Let the policy wait for ``start`` from now on; nothing else has been done yet."""
         self.client.demand(graph.POLICY_HOLD)
 
     def cap_speed(self, share: float) -> None:
@@ -91,7 +91,7 @@ class Steps:
         return arrived, reason
 
     def goal(self, goal: Goal) -> tuple[bool, str]:
-        """State the goal: whether the policy accepts it, and the reason."""
+        """State the goal; return whether the policy accepts it, and the reason."""
         answer = self.client.state_goal(goal, self.monitors.now_ns())
         position_m = [float(x) if np.isfinite(x) else str(x) for x in goal.position_m]
         self.log.append(

@@ -55,7 +55,7 @@ class Terminal:
 
     @contextmanager
     def any_key(self) -> Iterator[Callable[[], bool]]:
-        """Inside, the function that is yielded says whether a key was pressed."""
+        """Yield a function that says whether a key was pressed."""
         if not self._is_terminal:
             yield lambda: False
             return

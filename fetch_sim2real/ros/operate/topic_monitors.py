@@ -75,7 +75,7 @@ class JointMonitor:
         self._unaged_ns = sample.stamp_ns
 
     def note_age(self, now_ns: int) -> None:
-        """It is ``now_ns``, and the newest state has just arrived."""
+        """Note that the newest state has arrived at ``now_ns``."""
         if self._unaged_ns is not None:
             self.ages_s.append((now_ns - self._unaged_ns) * 1e-9)
             self._unaged_ns = None

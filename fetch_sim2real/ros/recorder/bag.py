@@ -87,7 +87,10 @@ class Bag:
         self.close()
 
     def summary(self) -> dict[str, Any]:
-        """Statistics so far, for JSON. ``frames_lost``: missing colour or missing depth frames, whichever are more."""
+        """Return the statistics so far, for JSON.
+
+        ``frames_lost``: missing colour or missing depth frames, whichever are more.
+        """
         topics = {name: statistics.summary() for name, statistics in self._statistics.items()}
         cameras = [name for name in (COLOR.name, DEPTH.name) if name in topics]
         return {

@@ -37,7 +37,7 @@ class Run:
         return [value for episode in self.episodes for value in episode.outcome[key]]
 
     def total(self, key: str) -> int:
-        """Sum of a count of the outcomes."""
+        """Return the sum of a count of the outcomes."""
         return sum(int(episode.outcome.get(key, 0)) for episode in self.episodes)
 
     @property

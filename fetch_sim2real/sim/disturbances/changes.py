@@ -348,7 +348,7 @@ class GoalChange:
 
 
 def draw_goal_change(world: World, sample: EpisodeSample, ik: DifferentialIk) -> GoalChange:
-    """When and where to the goal moves: as far as a start is from its goal, and worth going to from the start."""
+    """Draw when and where to the goal moves: as far as a start is from its goal, and worth going to from the start."""
     rng = generator(sample.seed, "move_goal")
     task, part = sample.task, world.episode_of(sample.task)
     low, high = _BEGINS

@@ -49,7 +49,7 @@ class Faults(Record):
     command_latency_ms: Annotated[float, Field(ge=0.0, le=500.0)] = 0.0
 
     def stated(self) -> dict[str, float]:
-        """Those that are not zero."""
+        """Return those that are not zero."""
         return {name: value for name, value in self.model_dump().items() if value}
 
 
@@ -77,12 +77,12 @@ class Conditions(Record):
         return self.model_copy(update={"perturb": (*self.perturb, "move_block")})
 
     def to_text(self) -> str:
-        """JSON, empty for no conditions: what a parameter of the bridge holds."""
+        """Return JSON, empty for no conditions: what a parameter of the bridge holds."""
         return "" if self == NO_CONDITIONS else self.model_dump_json()
 
     @staticmethod
     def from_text(text: str) -> Conditions:
-        """The inverse of ``to_text``; ConditionsError for a text that says something else."""
+        """Invert ``to_text``; ConditionsError for a text that says something else."""
         if not text.strip():
             return NO_CONDITIONS
         try:
@@ -91,7 +91,7 @@ class Conditions(Record):
             raise ConditionsError(f"conditions are not JSON ({error}): {text[:80]!r}") from None
 
     def summary(self) -> str:
-        """For a person, empty for no conditions."""
+        """Return the conditions for a person, empty for none."""
         return ", ".join([*self.perturb, *(f"{name} {value:g}" for name, value in self.faults.stated().items())])
 
 
@@ -99,7 +99,7 @@ NO_CONDITIONS: Final = Conditions()
 
 
 def conditions_of(values: object) -> Conditions:
-    """Checked conditions of plain values. ConditionsError names the field that is wrong."""
+    """Check plain values and return their conditions. ConditionsError names the field that is wrong."""
     try:
         return Conditions.model_validate(values)
     except ValidationError as error:
@@ -111,7 +111,7 @@ def conditions_of(values: object) -> Conditions:
 
 
 def faults_of(texts: Sequence[str]) -> dict[str, float]:
-    """Faults as a command line states them, ``name=size`` each. ConditionsError if one is not of that form."""
+    """Return the faults that a command line states, ``name=size`` each. ConditionsError if one is not of that form."""
     faults: dict[str, float] = {}
     for text in texts:
         name, _, size = text.partition("=")
@@ -125,6 +125,6 @@ def faults_of(texts: Sequence[str]) -> dict[str, float]:
 
 
 def generator(seed: int, use: str) -> np.random.Generator:
-    """The generator of one use (a perturbation or a fault) in the episode of ``seed``."""
+    """Return the generator of one use (a perturbation or a fault) in the episode of ``seed``."""
     key = (*PERTURBATIONS, *FAULTS).index(use)  # type: ignore[arg-type]  # a name that is in neither raises
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_FIRST_KEY + key,)))

@@ -13,7 +13,7 @@ from fetch_sim2real.types import FloatArray
 
 
 def with_faults(sample: EpisodeSample, faults: Faults) -> EpisodeSample:
-    """The episode with the imperfections that stay for all of it."""
+    """Return the episode with the imperfections that stay for all of it."""
     if faults.joint_bias_deg:
         signs = generator(sample.seed, "joint_bias_deg").choice([-1.0, 1.0], len(ARM.joint_names))
         offset = sample.dynamics.joint_offset_rad + np.deg2rad(faults.joint_bias_deg) * signs
@@ -39,7 +39,7 @@ def _displaced(sample: EpisodeSample, faults: Faults) -> CameraSample:
 
 
 def direction(rng: np.random.Generator) -> FloatArray:
-    """A unit vector (3,), every direction equally likely."""
+    """Return a unit vector (3,), every direction equally likely."""
     vector = rng.standard_normal(3)
     unit: FloatArray = vector / np.linalg.norm(vector)
     return unit

@@ -38,7 +38,7 @@ class Appearance:
         self._draw: AppearanceSample | None = None
 
     def apply(self, draw: AppearanceSample, table_height_m: float) -> None:
-        """Everything but textures."""
+        """Write everything but textures into the model."""
         model, self._draw = self._model, draw
         for name, rgb in draw.object_rgb.items():
             model.geom_rgba[model.geom(object_body(name)).id, :3] = rgb

@@ -54,7 +54,8 @@ class RenderThread:
     def request(
         self, qpos: FloatArray, depth_qpos: FloatArray | None, develop: Callable[[Rendering], T]
     ) -> Future[T]:
-        """``develop`` of the picture of the generalised positions ``qpos``, its depth that of ``depth_qpos`` if given.
+        """Ask for ``develop`` of the picture of the generalised positions ``qpos``, its depth that of ``depth_qpos``
+        if given.
 
         The arrays must not be changed afterwards.
         """

@@ -28,7 +28,7 @@ _NONE: Final = ("disable", "disabled", "off", "false", "0")
 
 
 def platforms(environment: Mapping[str, str], system: str = sys.platform) -> tuple[str, ...]:
-    """The platforms to try, best first: the one that ``MUJOCO_GL`` names; without it EGL, which needs no screen.
+    """Return the platforms to try, best first: the one that ``MUJOCO_GL`` names; without it EGL, which needs no screen.
 
     Raises ``SetupError`` if ``MUJOCO_GL`` names none.
     """
@@ -82,7 +82,7 @@ class GlContext:
 
 
 def open_context(width: int, height: int) -> GlContext:
-    """A context for pictures up to this size, current in this thread.
+    """Return a context for pictures up to this size, current in this thread.
 
     Raises ``SetupError`` where no platform can be opened, and in a process forked from one that has opened OpenGL.
     """

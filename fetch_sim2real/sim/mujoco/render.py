@@ -58,19 +58,21 @@ class RgbdRenderer:
     def render(
         self, data: mujoco.MjData, camera: str | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Colour (H, W, 3) uint8 and depth (H, W) float32 [m] along the optical axis of the present state."""
+        """Render colour (H, W, 3) uint8 and depth (H, W) float32 [m] along the optical axis of the present state."""
         self._draw(data, camera)
         mujoco.mjr_readPixels(self._rgb, self._depth, self._viewport, self._context)
         return self._upright_color(), self._upright_depth_m()
 
     def render_color(self, data: mujoco.MjData) -> NDArray[np.uint8]:
-        """Only the colour of ``render``."""
+        """Render only the colour of ``render``."""
         self._draw(data)
         mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._context)
         return self._upright_color()
 
     def render_depth(self, data: mujoco.MjData) -> NDArray[np.float32]:
-        """Only the depth of ``render``, without light, shadows and textures, which are most of a picture's cost."""
+        """Render only the depth of ``render``, without light, shadows and textures, which are most of a picture's
+        cost.
+        """
         self._draw_flat(data)
         mujoco.mjr_readPixels(None, self._depth, self._viewport, self._context)
         return self._upright_depth_m()
@@ -106,7 +108,7 @@ class RgbdRenderer:
         return np.ascontiguousarray(depth_m[::-1])
 
     def render_geoms(self, data: mujoco.MjData) -> NDArray[np.int32]:
-        """Which geom (H, W) each pixel shows in the present state, by its id; -1 for none."""
+        """Render which geom (H, W) each pixel shows in the present state, by its id; -1 for none."""
         self._draw_flat(data)
         mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._context)
         # Each pixel's colour is one more than the place in the scene of what it shows; black is nothing.

@@ -88,7 +88,7 @@ class Corridor:
 def corridors(
     block_xy_m: FloatArray, goal_xy_m: FloatArray, camera_xy_m: FloatArray, clearance_m: float
 ) -> tuple[Corridor, Corridor]:
-    """Ground to keep free: the way from block to goal, and what lies between the block and the camera."""
+    """Return the ground to keep free: the way from block to goal, and what lies between the block and the camera."""
     towards = camera_xy_m - block_xy_m
     in_view = block_xy_m + towards * (_VIEW_LENGTH_M / max(float(np.linalg.norm(towards)), _VIEW_LENGTH_M))
     return Corridor(block_xy_m, goal_xy_m, clearance_m), Corridor(block_xy_m, in_view, _VIEW_CLEARANCE_M)

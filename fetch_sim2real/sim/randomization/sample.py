@@ -31,7 +31,7 @@ class CameraSample:
     vertical_fov_deg: float
 
     def intrinsics(self, width: int, height: int) -> CameraModel:
-        """Of its pictures of ``width`` x ``height``."""
+        """Return the intrinsics of pictures of ``width`` x ``height``."""
         return CameraModel.from_fovy(width, height, float(np.deg2rad(self.vertical_fov_deg)))
 
 
@@ -120,7 +120,7 @@ class EpisodeSample:
 
 
 def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> EpisodeSample:
-    """Everything that ``seed`` decides for ``task`` in ``world``; the same seed always gives the same episode.
+    """Draw everything that ``seed`` decides for ``task`` in ``world``; the same seed always gives the same episode.
 
     Each section has a generator of its own, so that a change in one does not shift the others.
     """
@@ -198,7 +198,7 @@ def _draw_camera(world: World, rng: np.random.Generator) -> CameraSample:
 
 
 def small_rotation(angles_rad: FloatArray) -> FloatArray:
-    """Rotation vector (3,) -> matrix, by Rodrigues' formula."""
+    """Return the matrix (3, 3) of a rotation vector (3,) [rad], by Rodrigues' formula."""
     angle = float(np.linalg.norm(angles_rad))
     if angle < 1e-12:
         return np.eye(3)

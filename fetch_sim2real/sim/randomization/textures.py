@@ -170,7 +170,7 @@ def draw_surface(part: SurfaceConfig, rng: np.random.Generator) -> SurfaceSample
 
 
 def texture_pixels(draw: SurfaceSample) -> NDArray[np.uint8]:
-    """The texture (TEXTURE_SIZE, TEXTURE_SIZE, 3)."""
+    """Return the texture (TEXTURE_SIZE, TEXTURE_SIZE, 3)."""
     if isinstance(draw.texture, Path):
         return _image(draw.texture)
     mix = np.clip(FAMILIES[draw.texture](np.random.default_rng(draw.seed)), 0.0, 1.0)[..., None]

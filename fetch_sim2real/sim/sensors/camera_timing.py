@@ -45,21 +45,26 @@ class FrameTimes:
     least_steps: int = 0
 
     def color_step(self, index: int) -> int:
-        """When the frame's colour is taken."""
+        """Return the physics step at which the frame's colour is taken."""
         return self.first_step + index * PHYSICS_STEPS_PER_PERIOD
 
     def depth_step(self, index: int) -> int:
-        """When its depth is taken. Never before the episode: the first one may be less skewed than the others."""
+        """Return the step at which its depth is taken, never before the episode: the first may be less skewed than
+        the others.
+        """
         return max(self.first_step, self.color_step(index) + self.depth_steps)
 
     def publication_step(self, index: int) -> int:
-        """When it comes, which is not before all of it is taken."""
+        """Return the step at which it comes, which is not before all of it is taken."""
         late_steps = self.latency_steps + self.jitter_steps[index % len(self.jitter_steps)]
         return self.color_step(index) + max(late_steps, self.depth_steps, self.least_steps)
 
 
 def frame_times(sample: EpisodeSample, first_step: int, end_step: int, least_steps: int = 0) -> FrameTimes:
-    """Those of the episode ``sample`` between two physics steps; no frame comes before ``least_steps`` are over."""
+    """Return the times of frames of the episode ``sample`` between two physics steps.
+
+    None comes before ``least_steps`` are over.
+    """
     amplitude, jitter = steps_of(sample.publication_jitter_s), (0,)
     if amplitude > 0:
         frames = (end_step - first_step) // PHYSICS_STEPS_PER_PERIOD + 1
@@ -80,21 +85,21 @@ class FrameFaults:
         self._steps = _late(seed, faults.jitter_ms * 1e-3, times, count) if faults.jitter_ms else None
 
     def is_lost(self, index: int) -> bool:
-        """Whether frame ``index`` never comes."""
+        """Return whether frame ``index`` never comes."""
         return self._lost is not None and index < len(self._lost) and bool(self._lost[index])
 
     def is_repeated(self, index: int) -> bool:
-        """Whether frame ``index`` shows the picture of the one before."""
+        """Return whether frame ``index`` shows the picture of the one before."""
         return self._repeated is not None and index < len(self._repeated) and bool(self._repeated[index])
 
     def next_index(self, index: int) -> int:
-        """The first frame from ``index`` on that comes."""
+        """Return the first frame from ``index`` on that comes."""
         while self.is_lost(index):
             index += 1
         return index
 
     def publication_step(self, index: int) -> int:
-        """When frame ``index`` is published, if it is."""
+        """Return the step at which frame ``index`` is published, if it is."""
         if self._steps is None or index >= len(self._steps):
             return self._times.publication_step(index)
         return int(self._steps[index])
@@ -190,15 +195,15 @@ class CameraTiming:
         self._is_skewed = take_picture is not None and times.depth_steps != 0
 
     def next_publication_step(self) -> int:
-        """When the next frame comes."""
+        """Return the step at which the next frame comes."""
         return self._faults.publication_step(self.next_index)
 
     def stop_before(self, step: int) -> int:
-        """The next instant of depth, or ``step`` if that comes first."""
+        """Return the next instant of depth, or ``step`` if that comes first."""
         return min(step, self._next_depth) if self._is_skewed else step
 
     def is_due(self, step: int) -> bool:
-        """Whether something is taken at ``step``."""
+        """Return whether something is taken at ``step``."""
         return step == self._next_color or (self._is_skewed and step == self._next_depth)
 
     def take(self, step: int, configuration: Callable[[], FloatArray], truth: Truth) -> None:
@@ -222,7 +227,7 @@ class CameraTiming:
             self._next_color = self._times.color_step(self._color_index)
 
     def publish(self) -> Captured:
-        """The next frame, once time has come to ``next_publication_step``."""
+        """Publish the next frame, once time has come to ``next_publication_step``."""
         step, truth = self._in_flight.pop(self.next_index)
         future = self._pictures.pop(self.next_index, None)
         self.published += 1

@@ -63,7 +63,7 @@ class ColorCamera:
         self._sigma = sigma.astype(np.float32) if sigma.max() > 0.0 else None
 
     def rgb(self, rendered: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture (H, W, 3) of what was rendered (H, W, 3)."""
+        """Return the picture (H, W, 3) of what was rendered (H, W, 3)."""
         image: NDArray[Any] = rendered
         if self._blur_px > 0.1:
             image = cv2.GaussianBlur(image, (0, 0), self._blur_px)

@@ -55,7 +55,7 @@ VERTICAL_FOV_DEG: Final = 56.5
 
 
 def depth_sensor_model(width: int, height: int) -> CameraModel:
-    """Its intrinsics for pictures of ``width`` x ``height``."""
+    """Return the sensor's intrinsics for pictures of ``width`` x ``height``."""
     return CameraModel.from_fovy(width, height, float(np.deg2rad(VERTICAL_FOV_DEG)))
 
 
@@ -117,7 +117,9 @@ class DepthCamera:
         self._source = self._source_pixels(camera)
 
     def depth_mm(self, depth_m: NDArray[np.float32], rgb: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """True depth (H, W) [m] and rendered rgb (H, W, 3) -> uint16 [mm], 0 where there is no depth."""
+        """Return measured depth (H, W) uint16 [mm], 0 where there is none, of true depth (H, W) [m] and rendered rgb
+        (H, W, 3).
+        """
         draw = self._draw
         inverse = 1.0 / depth_m
         holes = self._shadows(inverse) if draw.shadow_factor > 0.0 else np.zeros(depth_m.shape, np.bool_)

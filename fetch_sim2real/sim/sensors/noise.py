@@ -32,7 +32,7 @@ class NoiseField:
         self._fixed = rng.standard_normal(self._grid, dtype=np.float32) * np.float32(gain * np.sqrt(fixed_share))
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """A field (H, W)."""
+        """Draw a field (H, W)."""
         grid = rng.standard_normal(self._grid, dtype=np.float32) * self._fresh_gain + self._fixed
         return np.asarray(cv2.resize(grid, self._size, interpolation=cv2.INTER_CUBIC), np.float32)
 
@@ -45,7 +45,8 @@ def _mean_power(cells: int, pixels: int) -> float:
 
 
 def white_noise(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Standard normal numbers of ``shape``, read-only: a place drawn by ``rng`` in a pool that is always the same.
+    """Return standard normal numbers of ``shape``, read-only: a place drawn by ``rng`` in a pool that is always the
+    same.
 
     Drawing every pixel anew would cost more than all else that is done to a picture.
     """

@@ -49,7 +49,8 @@ class SensorModel:
     def capture(
         self, rgb: NDArray[np.uint8], depth_m: NDArray[np.float32], seen_by_depth: NDArray[np.uint8] | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-        """Rendered rgb (H, W, 3) and depth (H, W) [m] -> rgb (H, W, 3) and depth (H, W) uint16 [mm], 0 is no depth.
+        """Return rgb (H, W, 3) and depth (H, W) uint16 [mm], 0 for no depth, of rendered rgb (H, W, 3) and depth (H,
+        W) [m].
 
         ``seen_by_depth`` is the rgb that goes with the depth where that is not the same.
         """
