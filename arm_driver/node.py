@@ -177,6 +177,8 @@ class ArmDriver(StackNode):
     # -- services ------------------------------------------------------------------------------------------------
 
     def _enable(self) -> tuple[bool, str]:
+        # In lockstep no tick need have come since the driver was stopped: a move of that time must not go on.
+        self._slow_moves.watch()
         now_ns = self._clock_source.now_ns()
         self._heed_clocks(now_ns)
         steady_ns = time.monotonic_ns()

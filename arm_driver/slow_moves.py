@@ -101,5 +101,7 @@ def waypoints_of(message: JointTrajectory) -> list[FloatArray]:
     waypoints = [np.array(point.positions, dtype=np.float64) for point in message.points]
     if any(waypoint.shape != (len(ARM.joint_names),) or not np.all(np.isfinite(waypoint)) for waypoint in waypoints):
         given = shortened(repr([waypoint.tolist() for waypoint in waypoints]))
-        raise FetchSim2RealError(f"a move by {given} rad, expected seven finite numbers for each point")
+        raise FetchSim2RealError(
+            f"a move by {given} rad, expected {len(ARM.joint_names)} finite numbers for each point"
+        )
     return waypoints

@@ -26,6 +26,15 @@ SIMULATION_SECTIONS: Final = (
     "name", "description", "episode_s", "robot", "table", "floor", "wall", "links", "distractors", "objects", "tasks",
     "camera", "sensor", "light", "timing", "perturbation",
 )  # fmt: skip
+# The fields of those that held what version 0.1 said of the workcell.
+FORMER_SECTIONS: Final = {
+    "robot": (
+        "servo_stiffness_factor", "joint_damping_factor", "joint_armature_factor", "joint_offset_deg",
+        "encoder_step_deg", "encoder_noise_deg", "velocity_noise_deg_s", "trajectories_start_from", "servo_feedforward",
+    ),
+    "table": ("color_hsv", "families", "images", "contrast", "tile_m"),
+    "camera": ("vertical_fov_deg", "position_error_m", "rotation_error_deg", "fov_error_deg"),
+}  # fmt: skip
 
 
 class TableConfig(Record):
@@ -85,10 +94,18 @@ class _WorkcellFile(Record):
     @model_validator(mode="before")
     @classmethod
     def _without_unknown_sections(cls, content: Any) -> Any:
-        # A misspelt section would leave the arm with the table of the world that the file extends.
+        # A misspelt section or field would leave the arm with the table of the world that the file extends.
         unknown = [shortened(str(name)) for name in content if name not in ("workcell", *SIMULATION_SECTIONS)]
         if unknown:
             raise ValueError(f"sections {unknown} are unknown, available: workcell, {', '.join(SIMULATION_SECTIONS)}")
+        for section, fields in FORMER_SECTIONS.items():
+            given = content.get(section)
+            misspelt = [shortened(str(name)) for name in given if name not in fields] if isinstance(given, dict) else ()
+            if misspelt:
+                raise ValueError(
+                    f"fields {misspelt} of '{section}' are unknown, available: {', '.join(fields)}; table, workspace, "
+                    "torso and camera mount belong to 'workcell'"
+                )
         return content
 
 

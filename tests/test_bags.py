@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from calibration_bundle import GOALS, NOMINAL
-from synthetic_bag import Message, messages, write_mcap, write_sqlite
+from synthetic_bag import STORE, Message, make, messages, write_mcap, write_sqlite
 from test_bundle import make_content, write_bundle
 from test_calibration_in_force import calibration
 from typer.testing import CliRunner
@@ -160,6 +161,23 @@ def test_a_lost_command_costs_only_its_own_comparison(
     result = rerun_result(open_bag(write_sqlite(tmp_path / "bag", without(episode, graph.JOINT_COMMAND, 3))), bundle)
     assert [frame.difference for frame in result.frames] == [0.0] * (FRAMES - 1)
     assert result.left_out == {"frame without a command in the bag": 1}
+
+
+def test_a_slow_move_that_a_policy_of_version_0_1_followed_is_not_compared(
+    tmp_path: Path, bundle: PolicyBundle, episode: list[Message]
+) -> None:
+    topic = dataclasses.replace(graph.MOVE_STATUS, name="/policy/move_status")
+    commands = [message.received_ns for message in episode if message.topic == graph.JOINT_COMMAND]
+
+    def status(before: int, state: str) -> Message:
+        text = make("std_msgs/msg/String", data=json.dumps({"state": state, "reason": ""}))
+        return Message(topic, commands[before] - 1, bytes(STORE.serialize_cdr(text, topic.type)))
+
+    # The move was over before the actor began.
+    recorded = sorted((*episode, status(0, "moving"), status(3, "done")), key=lambda message: message.received_ns)
+    result = rerun_result(open_bag(write_sqlite(tmp_path / "bag", recorded)), bundle)
+    assert result.left_out == {"command of an operator's move": 3}
+    assert len(result.frames) == FRAMES - 3
 
 
 @pytest.mark.parametrize("share", [0.4, 0.8])

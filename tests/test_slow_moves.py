@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 import arm_driver.slow_moves as module
+from arm_driver.node import ArmDriver
 from arm_driver.slow_moves import SlowMoves
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
@@ -88,6 +89,23 @@ def test_a_driver_that_is_not_active_refuses_and_ends(rig: SlowMovesRig) -> None
     assert rig.told[-1] == ("ended", "the driver is not active")
     rig.say()
     assert rig.told[-1][0] == "refused" and "enable it first" in rig.told[-1][1]
+    assert rig.moves.in_place_of(HOLD, AT_REST) is HOLD
+
+
+def test_a_move_of_before_a_stop_does_not_go_on_once_the_driver_is_enabled_again(rig: SlowMovesRig) -> None:
+    """In lockstep the driver may be stopped, reset and enabled without a tick or a command in between."""
+    rig.say()
+    rig.is_active = False
+    driver: Any = SimpleNamespace(
+        _slow_moves=rig.moves,
+        _clock_source=SimpleNamespace(now_ns=lambda: 0),
+        _heed_clocks=lambda now_ns: None,
+        _objection=lambda now_ns: "no joint states",
+        _readings=SimpleNamespace(sample=None),
+    )
+    assert ArmDriver._enable(driver) == (False, "no joint states")
+    rig.is_active = True
+    assert rig.told[-1] == ("ended", "the driver is not active")
     assert rig.moves.in_place_of(HOLD, AT_REST) is HOLD
 
 

@@ -11,7 +11,7 @@ from fetch_sim2real.control.action import target_box_of
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.paths import world_names, worlds_dir
 from fetch_sim2real.sim.world_file import World, load_world
-from fetch_sim2real.workcell import SIMULATION_SECTIONS, load_workcell
+from fetch_sim2real.workcell import FORMER_SECTIONS, SIMULATION_SECTIONS, load_workcell
 
 ALONE = """
 workcell:
@@ -75,6 +75,8 @@ def test_what_an_earlier_layout_says_is_taken(tmp_path: Path) -> None:
     [
         ("workcell: {table: {hieght_m: 0.7}}", "workcell.table.hieght_m"),
         ("workcel: {table: {height_m: 0.7}}", "workcel.*available: workcell"),
+        ("table: {hieght_m: 0.7}", "hieght_m.*of 'table'.*belong to 'workcell'"),
+        ("robot: {workspace: [[0.5, 0.8], [-0.3, 0.3], [0.75, 1.0]]}", "'workspace'.*of 'robot'"),
         ("workcell: {table: {height_m: 9}}", "workcell.table.height_m"),
         ("workcell: {torso_height_m: high}", "workcell.torso_height_m"),
         ("workcell: 3", "workcell"),
@@ -89,3 +91,6 @@ def test_what_makes_no_workcell_is_named(tmp_path: Path, text: str, named: str) 
 
 def test_the_other_sections_are_those_of_a_world() -> None:
     assert {"workcell", *SIMULATION_SECTIONS} == set(World.model_fields)
+    for section, fields in FORMER_SECTIONS.items():
+        record = World.model_fields[section].annotation
+        assert record is not None and fields == tuple(record.model_fields), section

@@ -15,21 +15,28 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.messages.joint_states import JointStateMerger
 from fetch_sim2real.messages.motion import SetpointReport, decode_command, decode_setpoint_report, is_refused
 from fetch_sim2real.messages.poses import decode_goal
+from fetch_sim2real.messages.statuses import decode_move_status
 from fetch_sim2real.types import Goal, JointCommand, JointSample
 
 CAMERA_TOPICS: Final = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH)
 _LIGHT: Final = (
     graph.JOINT_STATES, graph.GOAL, graph.JOINT_COMMAND, graph.SETPOINT, graph.DIAGNOSTICS
 )  # fmt: skip
+# In bags of version 0.1: what became of the slow moves that the policy followed. Since then the driver does.
+_FORMER_MOVE_STATUS: Final = "/policy/move_status"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the policy published for the frame of ``stamp_ns``, received at ``received_ns`` (the recorder's clock)."""
+    """What the policy published for the frame of ``stamp_ns``, received at ``received_ns`` (the recorder's clock).
+
+    ``by_move``: a bag of version 0.1, whose policy followed an operator's slow moves; the command is not the actor's.
+    """
 
     stamp_ns: int
     received_ns: int
     command: JointCommand
+    by_move: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ def read_run(bag: RecordedBag) -> RecordedRun:
     Messages that are no such message are counted in ``malformed``. Raises ``SetupError`` if the bag cannot be read.
     """
     run, merger = RecordedRun(), JointStateMerger()
+    is_moving = False
 
     def on_joints(message: Any, _: int) -> None:
         sample = merger.merge(message)
@@ -83,7 +91,11 @@ def read_run(bag: RecordedBag) -> RecordedRun:
 
     def on_command(message: Any, received_ns: int) -> None:
         command = decode_command(message)
-        run.answers.append(Answer(command.stamp_ns, received_ns, command))
+        run.answers.append(Answer(command.stamp_ns, received_ns, command, is_moving and not command.hold))
+
+    def on_former_move(message: Any, _: int) -> None:
+        nonlocal is_moving
+        is_moving = decode_move_status(message.data).state == "moving"
 
     def on_setpoint(message: Any, received_ns: int) -> None:
         run.replies.append(Reply(decode_setpoint_report(message), received_ns))
@@ -102,13 +114,15 @@ def read_run(bag: RecordedBag) -> RecordedRun:
             strict=True,
         )
     )
+    takers[_FORMER_MOVE_STATUS] = on_former_move
     known = {topic.name: topic for topic in graph.RECORDED}
     run.statistics = {name: statistics_of(topic) for name, topic in known.items()}
-    for raw in bag.messages(known):
-        stamp_ns = stamp_ns_in(raw.data) if known[raw.topic].type in STAMPED_TYPES else None
-        run.statistics[raw.topic].note(stamp_ns)
-        if raw.topic == graph.COLOR.name and stamp_ns is not None:
-            run.frames_ns.setdefault(stamp_ns, raw.received_ns)
+    for raw in bag.messages((*known, _FORMER_MOVE_STATUS)):
+        if topic := known.get(raw.topic):
+            stamp_ns = stamp_ns_in(raw.data) if topic.type in STAMPED_TYPES else None
+            run.statistics[raw.topic].note(stamp_ns)
+            if raw.topic == graph.COLOR.name and stamp_ns is not None:
+                run.frames_ns.setdefault(stamp_ns, raw.received_ns)
         taker = takers.get(raw.topic)
         if taker is not None:
             try:

@@ -183,6 +183,8 @@ class _State:
         if _is_hold(answer):
             self._hold()
             self.left_out["hold"] += 1
+        elif isinstance(answer, Answer) and answer.by_move:
+            self.left_out["command of an operator's move"] += 1
         else:
             self._act(answer, messages, received_ns)
         self._setpoints.sent(answer.stamp_ns)

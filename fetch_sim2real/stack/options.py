@@ -93,8 +93,8 @@ ROSBAG_FILENAME: Final = Option(
 LOCKSTEP: Final = Option(
     "lockstep",
     True,
-    "true: the world waits for the policy: same seed, same episode, on any machine; false: it runs against the wall "
-    "clock. A robot does not wait: false there.",
+    "Whether the world waits for the policy: same seed, same episode, on any machine. Otherwise it runs against the "
+    "wall clock, as a robot does.",
 )
 # Nodes that nobody tells run against the clock.
 NODES_LOCKSTEP: Final = LOCKSTEP.but(default=False)
@@ -196,7 +196,7 @@ COMPRESS: Final = Option("compress", True, "Compress with zstd: a fraction of th
 BAG: Final = Option("bag", "", "Bag to play: a folder, the folder of a run, or one .mcap or .db3 file.")
 RATE: Final = Option("rate", 1.0, "How fast, as a multiple of the recorder's pace.", low=0.01, high=100.0)
 START_S: Final = Option("start_s", 0.0, "Leave out what was recorded before this.", "s", low=0.0, high=1e6)
-LOOP: Final = Option("loop", False, "true: begin again at the end, until Ctrl-C; false: end then.")
+LOOP: Final = Option("loop", False, "Whether to begin again at the end, until Ctrl-C.")
 RENAME: Final = Option(
     "rename", "", "Topics with another name in the bag: /joint_states:=/fetch/joint_states; spaces between."
 )

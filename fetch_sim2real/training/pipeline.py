@@ -79,7 +79,7 @@ def train(request: TrainingRun) -> None:
     if len(task.objects) > 1:
         raise FetchSim2RealError(
             f"the task '{task.name}' has {len(task.objects)} objects, expected one at most: the encoder of pictures "
-            "estimates one position beside the gripper's. Train it on true positions (`state`)"
+            "estimates one position beside the gripper's. Train it on true positions (--stage expert)"
         )
     if task.scripted is None:
         request = replace(
