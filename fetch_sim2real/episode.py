@@ -84,7 +84,7 @@ class ClosedLoop:
         return grip_position(position, self.sim.world.workcell.torso_height_m)
 
     def next_frame(self) -> Captured | None:
-        """Run until the next frame is there; None when the episode is over (``sim.outcome`` tells how)."""
+        """Run until the next frame is there; None when the episode is over (``Simulation.outcome`` tells how)."""
         captured = self.sim.advance_to_next_frame()
         self._notice()
         return captured

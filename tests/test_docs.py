@@ -54,6 +54,31 @@ def test_links_lead_somewhere(name: str) -> None:
             assert part in headings(path), f"{name} links to {target}"
 
 
+def test_files_that_the_pages_name_are_there() -> None:
+    """But for X, which is the reader's own, and what is made by commands."""
+    folders = "fetch_sim2real|policy_node|camera_node|arm_driver|sim_bridge|tests|benchmarks|config|launch|scripts|docs"
+    for page in PAGES:
+        if page.name == "CHANGELOG.md":
+            continue  # tells of what was
+        for path in re.findall(rf"`((?:{folders})/[\w/.]+)`", page.read_text(encoding="utf-8")):
+            assert path.endswith("/X") or (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+def test_modules_that_docstrings_name_are_there() -> None:
+    library = ROOT / "fetch_sim2real"
+    # Floors that once were are to be found, too.
+    floors = {path.name for path in library.iterdir() if path.is_dir()} | {"observation", "robot", "safety"}
+    for file in sorted(library.rglob("*.py")):
+        for dotted in re.findall(r"``([a-z_]+(?:\.[a-z_]+)+)", file.read_text(encoding="utf-8")):
+            first, *rest = dotted.split(".")
+            if first not in floors:
+                continue
+            # What follows a module is a name in it.
+            modules = (library.joinpath(first, *rest), library.joinpath(first, *rest[:-1]).with_suffix(".py"))
+            found = any(path.exists() for path in (modules[0], modules[0].with_suffix(".py"), modules[1]))
+            assert found, f"{file.relative_to(ROOT)} names {dotted}"
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):

@@ -65,7 +65,7 @@ def sensed(index: int, size: tuple[int, int] = (CAMERA.height, CAMERA.width)) ->
 
 
 def commands(bundle: PolicyBundle, script: str) -> list[JointCommand]:
-    """Frame by frame: ``c`` a command, ``-`` a frame answered with a hold, ``x`` a broken one, ``r`` a reset."""
+    """Frame by frame: ``c`` a command, ``-`` a hold, ``x`` a broken frame, ``u`` an unknown action, ``r`` a reset."""
     runtime = CommandRuntime(bundle.manifest, ActorPolicy(bundle), bundle.manifest.action.target_box_m)
     made: list[JointCommand] = []
     frames = 0
@@ -79,6 +79,8 @@ def commands(bundle: PolicyBundle, script: str) -> list[JointCommand]:
             with pytest.raises(ObservationError):
                 runtime.command(sensed(frames, (CAMERA.height, CAMERA.width + 1)))
             runtime.skip()
+        elif letter == "u":
+            runtime.note_unknown_action()
         else:
             runtime.reset()
     return made
@@ -102,6 +104,9 @@ def test_holds_that_are_not_in_a_row_do_not_add_up(bundle: PolicyBundle) -> None
     apart = "-" * (HOLDS_TO_FORGET - 1)
     assert np.array_equal(
         commands(bundle, f"c{apart}c{apart}c")[-1].position, commands(bundle, "ccc")[-1].position
+    )
+    assert np.array_equal(
+        commands(bundle, f"cc{apart}u{apart}c")[-1].position, commands(bundle, "ccc")[-1].position
     )
 
 

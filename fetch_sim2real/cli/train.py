@@ -103,6 +103,7 @@ def train(
         require_folder_place(folder, option)
     require_plotting()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("OpenGL").setLevel(logging.WARNING)  # else it tells which optional part of it is not installed
     # Imported here, so that --help needs no torch.
     import torch
     from rich.progress import track

@@ -1,8 +1,8 @@
 """MuJoCo and mink, imported so that physics runs on machines that cannot render.
 
 MuJoCo loads an OpenGL platform as it is imported, and fails where ``MUJOCO_GL`` names one that does not exist or cannot
-be loaded. Only pictures need it: ``sim.gl`` opens it with the first one and says then what is wrong. So everything that
-uses MuJoCo takes it from here.
+be loaded. Only pictures need it: ``sim.mujoco.gl`` opens it with the first one and says then what is wrong. So
+everything that uses MuJoCo takes it from here.
 """
 
 from __future__ import annotations

@@ -226,6 +226,7 @@ class _State:
 
     def _lost_step(self) -> None:
         """The actor acted then and cannot now."""
+        self._actor.note_unknown_action()
         self._is_known = not self._has_memory
 
     def _hear_driver(self, answer: Answer | Reply) -> None:

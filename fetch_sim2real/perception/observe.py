@@ -1,6 +1,6 @@
 """The observation: one function that training, simulation and robot all call.
 
-An observation is an image (``observation.preprocess``) and a vector. The vector's layout, in this order:
+An observation is an image (``perception.preprocess``) and a vector. The vector's layout, in this order:
 
 ==================  =====  ====================================================================================
 names               size   meaning

@@ -8,7 +8,7 @@ A lens' distortion is judged and corrected within that field of view only: what 
 image nobody sees.
 
 The *storage form* of an image is rgb (S, S, 3) uint8 and depth (S, S) uint16 in mm, 0 where there is no depth: what
-a replay buffer or a recording keeps. ``observation.normalize`` turns it into what the first layer sees.
+a replay buffer or a recording keeps. ``perception.normalize`` turns it into what the first layer sees.
 """
 
 from __future__ import annotations

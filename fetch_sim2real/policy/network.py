@@ -331,7 +331,7 @@ class Head(nn.Module):
 
 
 class Actor(nn.Module):
-    """Encoder and head. Batched throughout; images in storage form, vectors normalized (``observation.observe``)."""
+    """Encoder and head. Batched throughout; images in storage form, vectors normalized (``perception.observe``)."""
 
     auxiliary_centre: torch.Tensor
     auxiliary_scale: torch.Tensor

@@ -195,6 +195,10 @@ class CommandRuntime:
         self._runtime.reset()
         return True
 
+    def note_unknown_action(self) -> None:
+        """Note that a frame was acted on and that how is not known here: it ends a row of holds."""
+        self._holds = 0
+
     def command(self, sensed: Sensed) -> JointCommand:
         """Return the command for one period; ObservationError or CommandError if there is no sound one."""
         action = self._runtime.act([sensed])[0]

@@ -1,6 +1,6 @@
 """An actor of the bundle format from plain layers: what was trained elsewhere becomes data.
 
-Such an actor sees no picture. Its input is the bundle's vector (``observation.observe``), or any affine function of it:
+Such an actor sees no picture. Its input is the bundle's vector (``perception.observe``), or any affine function of it:
 that function and the first layer are one layer, so it is folded into the weights.
 """
 

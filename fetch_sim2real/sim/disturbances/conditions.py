@@ -33,9 +33,9 @@ class Faults(Record):
     ``extra_latency_ms`` and ``jitter_ms`` (uniform from 0, drawn per frame) come on top of the camera's latency, and
     ``command_latency_ms`` on top of the time that a command takes;
     ``drop_share`` of the frames is lost; in ``freeze_share`` of them the camera repeats an old picture under a new
-    stamp, a few frames in a row; ``depth_noise_px`` is disparity noise (``sim.depth_camera``); ``joint_bias_deg`` an
-    error of each arm joint's zero, its sign drawn; ``calibration_mm`` and ``calibration_deg`` a shift and a turn of
-    the true camera in a drawn direction, which the stack is not told.
+    stamp, a few frames in a row; ``depth_noise_px`` is disparity noise (``sim.sensors.depth_camera``);
+    ``joint_bias_deg`` an error of each arm joint's zero, its sign drawn; ``calibration_mm`` and ``calibration_deg`` a
+    shift and a turn of the true camera in a drawn direction, which the stack is not told.
     """
 
     extra_latency_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,6 @@ from numpy.typing import NDArray
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.sim.mujoco.gl import open_context
 from fetch_sim2real.sim.mujoco.scene import BACKDROP_GROUP
-
-# RealSense depth is 16 bit in millimetres.
-_DEPTH_LIMIT_MM: Final = 65535.0
 
 
 class RgbdRenderer:
