@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _WORLDS: Final = Path(__file__).parent / "worlds"
 VARIANTS: Final = {
     "whole": "as it is",
-    "fixed-timing": "no randomization of delays, none that are practised",
+    "fixed-timing": "no randomization of delays, neither the world's nor training's",
     "symmetric-critic": "critics see what the actor sees",
     "no-limits": "trained without limits of velocity and acceleration",
     "no-demonstrator": "HER alone",

@@ -1,10 +1,10 @@
 """Success against wall clock and steps: sb3-contrib's TQC with HER on ``FetchSim2Real/Push-v0``, beside our learner.
 
-``zoo``: the settings that rl-baselines3-zoo has for FetchPush. ``same``: TQC with what our learner has: relations of
+``zoo``: the settings that rl-baselines3-zoo has for FetchPush. ``same``: TQC with what our learner has: differences of
 positions as inputs, networks of the same size with layer normalization, batch, discount, update ratio, share of
-hindsight and tolerance of the reward. Neither has our demonstrator, our weights of episodes, our random actions and our
-cost of changing the action. Both see the full state, and are evaluated as ours is: the deterministic actor on the same
-held-out episodes, wall clock including evaluations.
+hindsight and tolerance of the reward. Neither imitates our scripted baseline, nor has our
+weights of episodes, our random actions and our cost of changing the action. Both see the full state, and are evaluated
+as ours is: the deterministic actor on the same held-out episodes, wall clock including evaluations.
 
     python -m benchmarks.her_baselines --who zoo --minutes 60 --seed 0 --output runs/zoo.csv
     python -m benchmarks.her_baselines --who same --minutes 60 --seed 0 --output runs/same.csv

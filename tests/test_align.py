@@ -80,7 +80,7 @@ def test_an_offset_is_recovered_from_depth_without_noise(seed: int, block_known:
 
 @pytest.mark.parametrize(("world", "most_m", "most_deg"), [("nominal", 0.002, 0.15), ("randomized", 0.015, 0.8)])
 def test_an_offset_is_recovered_from_a_depth_cameras_picture(world: str, most_m: float, most_deg: float) -> None:
-    """``randomized`` also has other looks, clutter, joints with zero errors and depth beside the colour."""
+    """``randomized`` also has another appearance, clutter, joints with zero errors and depth beside the colour."""
     sim = Simulation(load_world(world, worlds_dir()), find_task("push"), (CAMERA.width, CAMERA.height))
     try:
         for seed in (3, 4):

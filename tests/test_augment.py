@@ -1,4 +1,4 @@
-"""Changed pictures: other looks, the same labels."""
+"""Changed pictures: another appearance, the same labels."""
 
 from __future__ import annotations
 

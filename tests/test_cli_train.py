@@ -62,7 +62,7 @@ def test_the_expert_alone_is_measured_and_summed_up(asked: dict[str, Any], tmp_p
     assert max(asked["seeds"]) < 1_000_000_000, "evaluation seeds, which training never draws"
 
 
-def test_without_the_demonstrator_nothing_is_imitated(asked: dict[str, Any], tmp_path: Path) -> None:
+def test_without_the_scripted_baseline_nothing_is_imitated(asked: dict[str, Any], tmp_path: Path) -> None:
     result = run("push", "--stage", "expert", "--no-demonstrator", "--run", tmp_path, "--episodes", 0)
     assert result.exit_code == 0, result.output
     assert asked["stage"].learner.imitation == 0.0

@@ -181,6 +181,58 @@ def test_launch_files_and_their_arguments_in_the_pages_exist() -> None:
                 assert not known[name].choices or value in known[name].choices, f"{page}: {word}"
 
 
+def is_file_of_ours(path: str) -> bool:
+    """Paths are written from the clone's root, or from the library's folder; ``*`` stands for any name."""
+    return any(any(base.glob(path.rstrip("/"))) for base in (ROOT, ROOT / "fetch_sim2real"))
+
+
+def is_name_of_ours(name: str) -> bool:
+    """A module, or something in one, from the root or from the library; ``timing.PHYSICS_STEP_S`` is one."""
+    parts = name.split(".")
+    for root in ((), ("fetch_sim2real",)):
+        for count in range(len(parts), 0, -1):
+            place = ROOT.joinpath(*root, *parts[:count])
+            if place.with_suffix(".py").is_file() or (place / "__init__.py").is_file():
+                found = importlib.import_module(".".join((*root, *parts[:count])))
+                for part in parts[count:]:
+                    if not hasattr(found, part):
+                        return False
+                    found = getattr(found, part)
+                return True
+    return False
+
+
+LIBRARY = {path.stem for path in (ROOT / "fetch_sim2real").iterdir() if path.is_dir() or path.suffix == ".py"}
+FOLDERS = {"fetch_sim2real", "benchmarks", "tests", "launch", "config", "policies", "scripts", *NODES}
+# What is written like a path of ours, and stands for one that does not exist.
+PLACEHOLDERS = frozenset({"fetch_sim2real/sim/X"})
+FILE_ENDINGS = ("yaml", "json", "py", "md", "db3", "png")
+
+
+def mentioned(text: str) -> Iterator[str]:
+    """Paths and dotted names of ours in a page's code spans."""
+    for span in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        yield from re.findall(r"(?<![\w./~<:-])[A-Za-z_][\w.-]*(?:/[\w.*-]+)+", span)
+        yield from (name for name in re.findall(r"(?<![\w./-])[a-z_]\w*(?:\.\w+)+(?![\w/])", span))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "CHANGELOG.md"])
+def test_files_and_modules_in_the_pages_exist(name: str) -> None:
+    for mention in mentioned((ROOT / name).read_text(encoding="utf-8")):
+        first = re.split(r"[/.]", mention)[0]
+        if "/" in mention:
+            ours = first in FOLDERS or first in LIBRARY
+            assert not ours or mention in PLACEHOLDERS or is_file_of_ours(mention), f"{name}: {mention}"
+        elif mention.rpartition(".")[2] not in FILE_ENDINGS and (first in LIBRARY or first in FOLDERS):
+            assert is_name_of_ours(mention), f"{name}: {mention}"
+
+
+def test_missing_files_and_modules_are_found() -> None:
+    assert not is_file_of_ours("fetch_sim2real/robot") and not is_name_of_ours("training.no_such_module")
+    assert not is_name_of_ours("fetch_sim2real.policy.network.NoSuchName")
+    assert list(mentioned("see `fetch_sim2real/a.py` and `training.b`")) == ["fetch_sim2real/a.py", "training.b"]
+
+
 def test_yaml_blocks_are_yaml() -> None:
     for page in PAGES:
         for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):

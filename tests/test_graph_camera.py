@@ -17,6 +17,7 @@ from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.options import SimGraphOptions
+from fetch_sim2real.tasks.registry import find_task
 
 pytestmark = [pytest.mark.ros, pytest.mark.gl]
 
@@ -28,7 +29,7 @@ def test_the_block_is_where_the_images_show_it(tmp_path: Path) -> None:
     options = SimGraphOptions(policy=str(tmp_path / "bundle"), lockstep=True, episode_s=0.3)
     nominal = load_world("nominal", worlds_dir())
     camera_T_base = Pose.looking_at(nominal.workcell.camera.position_m, nominal.workcell.camera.look_at_m).inverse()
-    half_diagonal_m = nominal.block.half_size_m.middle * np.sqrt(3)
+    half_diagonal_m = find_task("reach_block").objects["block"].half_size_m.middle * np.sqrt(3)
     topics = (graph.COLOR, graph.DEPTH, graph.COLOR_INFO, graph.SIM_BLOCK_POSE)
     with simulated_graph(options, tmp_path / "log", *topics) as simulated:
         for seed in range(3):

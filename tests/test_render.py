@@ -30,7 +30,7 @@ def dressed() -> Iterator[tuple[Simulation, RgbdRenderer]]:
 
 
 def _place(sim: Simulation, renderer: RgbdRenderer, seed: int) -> mujoco.MjData:
-    """An episode's looks, with the arm anywhere."""
+    """An episode's appearance, with the arm anywhere."""
     sim.reset(seed)
     renderer.upload_textures(mujoco_of(sim).paint_textures())
     data = mujoco.MjData(mujoco_of(sim).model)

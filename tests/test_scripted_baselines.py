@@ -48,7 +48,7 @@ def test_a_block_that_its_fingers_hide_is_not_let_go(seen_below_m: float) -> Non
     action = pick_and_place(held)[0]
     assert action[3] == -1.0 and action[1] == 1.0
     at_goal = pick_and_place(held._replace(goal_m=grip_m))[0]
-    # 2 cm by the rule's gain, in units of an action's 2 cm.
+    # 2 cm by the baseline's gain, in units of an action's 2 cm.
     assert at_goal[3] == -1.0 and 0.0 <= at_goal[2] <= 0.12 + 1e-6
     # Fingers that have closed on nothing open again.
     elsewhere_m = grip_m + torch.tensor([[0.2, 0.0, 0.0]])

@@ -61,7 +61,7 @@ def _learner(seed: int = 0) -> AsymmetricActorCritic:
 
 
 @pytest.mark.parametrize("task", [name for name in built_in_names() if find_task(name).scripted is not None])
-def test_demonstrators_solve_their_tasks_on_true_positions(task: str) -> None:
+def test_scripted_baselines_solve_their_tasks_on_true_positions(task: str) -> None:
     collector, _ = Setting(task, "nominal", True, NO_ERRORS).collector()()
     requests = [RolloutRequest(FIRST_SEED + i, "scripted") for i in range(6)]
     assert np.mean([collector.collect(request).success for request in requests]) >= 0.8

@@ -18,7 +18,7 @@ from fetch_sim2real.types import FloatArray
 
 # Between the first and the last of several frames nothing may move by more than this.
 MAX_MOTION_RAD: Final = 0.01
-# Two looks are of different poses of the arm if a joint differs by more than this.
+# Two snapshots are of different poses of the arm if a joint differs by more than this.
 NEXT_POSE_RAD: Final = 0.15
 
 

@@ -35,7 +35,7 @@ of an episode, in runs/<date>-<time>. If a process fails, it is named with the e
 Examples:
   fetch-sim2real sim                                      ten episodes, as fast as they can be computed
   fetch-sim2real sim --episodes 100 --no-record           measure a success rate
-  fetch-sim2real sim --world randomized --seed 500        other looks, camera poses, latencies
+  fetch-sim2real sim --world randomized --seed 500        varied appearance, camera poses, latencies
   fetch-sim2real sim --move-block                         the block is put elsewhere on the way
   fetch-sim2real sim --blank-image                        control experiment: does the policy look at all?
   fetch-sim2real sim --realtime --duration 60             latencies and rate against the wall clock

@@ -96,7 +96,7 @@ def train(
     if demonstrator and not has_baseline:
         raise SetupError(f"the task '{task}' has no scripted baseline to imitate: leave --demonstrator out")
     if stage == ALL and demonstrator is False:
-        raise SetupError("--no-demonstrator goes with --stage expert alone: the other stages ask the demonstrator, too")
+        raise SetupError("--no-demonstrator goes with --stage expert alone: the other stages ask the baseline, too")
     imitates = has_baseline if demonstrator is None else demonstrator
     encoder_run, output = encoder_run or run / "encoder", output or run / "policy"
     for folder, option in ((run, "--run"), (encoder_run, "--encoder-run"), (output, "--output")):

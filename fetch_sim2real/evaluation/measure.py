@@ -49,7 +49,7 @@ class Case:
 
     Some controls replace what the actor sees or does, and must fail: black pictures without depth, the pictures of the
     episode before, no motion at all. The others are baselines: the actor looks once, or each second
-    (``evaluation.open_loop``), or the task's scripted demonstrator acts on the positions that the actor's encoder sees.
+    (``evaluation.open_loop``), or the task's scripted baseline acts on the positions that the encoder estimates.
     """
 
     world: World

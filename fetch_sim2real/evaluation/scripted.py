@@ -1,4 +1,4 @@
-"""A baseline without learned behaviour: the actor's encoder says where things are, the scripted baseline acts."""
+"""A baseline without learned behaviour: the actor's encoder estimates where objects are, the scripted baseline acts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scripted baselines: simple closed-loop rules on positions, for a batch of states.
+"""Scripted baselines: simple closed-loop controllers on positions, for a batch of states.
 
 They are told what the actor is told (estimated positions) and are functions of one moment's positions, so they work for
 hindsight goals. Torch is imported where one is called: tasks are needed where there is no learning, too.

@@ -2,9 +2,9 @@
 
 Departures from Haarnoja et al. 2018 (soft actor-critic) and Pinto et al. 2017 (asymmetric actor-critic): layer
 normalization in the critics, targets clipped to the range that rewards of -1 and 0 allow (Andrychowicz et al. 2017),
-a cost on changing the action from one period to the next, an encoder that is trained beforehand, and a demonstrator
-whose action on what the actor sees is imitated beside the critics' gradient, everywhere: where critics alone decided
-whether to imitate (Nair et al. 2018's Q-filter), they were too sure of themselves.
+a cost on changing the action from one period to the next, an encoder that is trained beforehand, and imitation
+of a scripted baseline, asked about what the actor sees, beside the critics' gradient. It is imitated everywhere:
+critics that decide whether to imitate (the Q-filter of Nair et al. 2018) overestimated the actor's own action.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class LearnerSettings:
     initial_alpha: float = 0.01
     # Weight on the mean squared change between successive actions.
     smoothness: float = 0.02
-    # Weight on the mean squared distance to the demonstrator's action; 0: none.
+    # Weight on the mean squared distance to the scripted baseline's action; 0: none.
     imitation: float = 5.0
     # So many updates at first only imitate, while the critics learn what that is worth.
     imitation_only_updates: int = 8_000

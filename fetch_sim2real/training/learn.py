@@ -32,7 +32,7 @@ class LoopSettings:
     """Counts are in environment steps unless said otherwise."""
 
     steps: int = EXPERT_STEPS
-    # Before learning starts: by the demonstrator where there is imitation, else at random.
+    # Before learning starts: by the scripted baseline where there is imitation, else at random.
     warm_up_steps: int = 5_000
     # Before an interrupted run learns on: its episodes are not stored, and a few would be learned by heart.
     refill_steps: int = 2_000

@@ -29,7 +29,7 @@ class Summary:
 
     ``success_rate`` is of ``episodes`` on evaluation seeds, none of which training draws; ``ci95`` its 95 % interval.
     ``env_steps`` and ``updates`` are those of actor-critic learning. ``minutes`` are of the wall clock; unknown where
-    stages were finished by an earlier call. ``demonstrator``: whether a scripted demonstrator was asked.
+    stages were finished by an earlier call. ``demonstrator``: whether the task's scripted baseline was asked.
     """
 
     task: str

@@ -1,6 +1,6 @@
 """Unplanned changes in the middle of an episode: what is drawn for each, and what it does to the simulated world.
 
-Each begins at a random time in the first half of the episode. Some move things, some are only seen.
+Each begins at a random time in the first half of the episode. Some move objects, some are only seen.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def _add_textures(spec: mujoco.MjSpec) -> None:
 
 
 def _add_what_is_only_seen(spec: mujoco.MjSpec) -> None:
-    """Lights, the wall, and things that nothing collides with; episodes place them, or hide them by their alpha."""
+    """Lights, the wall, and distractors, which nothing collides with; episodes place them, or hide them by alpha."""
     for name in LIGHTS:
         spec.worldbody.add_light(
             name=name, type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=[0.6, 0, 3], dir=[0, 0, -1], castshadow=False

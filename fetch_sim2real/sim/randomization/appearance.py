@@ -1,4 +1,4 @@
-"""How an episode looks: surfaces, colours, light, and what else lies on the table."""
+"""Appearance of an episode: surfaces, colours, light, and what else lies on the table."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _VIEW_CLEARANCE_M: Final = 0.04
 
 
 class DistractorsConfig(Record):
-    """``count`` things with half sizes ``half_size_m``, in ``x_m`` x ``y_m``, off the block and its way.
+    """``count`` distractors with half sizes ``half_size_m``, in ``x_m`` x ``y_m``, off the block and its way.
 
     Their hue is at least ``hue_gap_deg`` outside the block's range: that is how the block is told from them.
     """

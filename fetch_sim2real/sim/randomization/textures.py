@@ -116,7 +116,7 @@ FAMILIES: Final[Mapping[str, Callable[[np.random.Generator], _Mix]]] = {
 
 
 class SurfaceConfig(Record):
-    """How a surface looks: one of ``families`` or of the PNG files in ``images``, each as likely as another.
+    """Appearance of a surface: one of ``families`` or of the PNG files in ``images``, each as likely as another.
 
     A pattern mixes two colours from ``color_hsv``, the second brought to the first by 1 - ``contrast``. ``tile_m`` is
     the size on the surface after which it repeats.
