@@ -54,16 +54,6 @@ def test_links_lead_somewhere(name: str) -> None:
             assert part in headings(path), f"{name} links to {target}"
 
 
-def test_files_that_the_pages_name_are_there() -> None:
-    """But for X, which is the reader's own, and what is made by commands."""
-    folders = "fetch_sim2real|policy_node|camera_node|arm_driver|sim_bridge|tests|benchmarks|config|launch|scripts|docs"
-    for page in PAGES:
-        if page.name == "CHANGELOG.md":
-            continue  # tells of what was
-        for path in re.findall(rf"`((?:{folders})/[\w/.]+)`", page.read_text(encoding="utf-8")):
-            assert path.endswith("/X") or (ROOT / path).exists(), f"{page.name} names {path}"
-
-
 def test_modules_that_docstrings_name_are_there() -> None:
     library = ROOT / "fetch_sim2real"
     # Floors that once were are to be found, too.

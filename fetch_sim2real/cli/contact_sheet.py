@@ -16,10 +16,10 @@ from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
 from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
+from fetch_sim2real.stack.options import DEFAULT_CAMERA_SIZE
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
 
-CAMERA_SIZE: Final = (424, 240)
 # Colours of depth run from blue at the nearer to red at the farther.
 _NEAR_M, _FAR_M = 0.6, 1.8
 _TILE_HEIGHT_PX: Final = 168
@@ -43,7 +43,7 @@ def contact_sheet(
 
 
 def _tiles(world: World, task: Task, image: ImageSpec, seeds: list[int] | range, name: str) -> list[NDArray[np.uint8]]:
-    sim = Simulation(world, task, CAMERA_SIZE)
+    sim = Simulation(world, task, DEFAULT_CAMERA_SIZE)
     try:
         return [_tile(sim, image, seed, name) for seed in seeds]
     finally:

@@ -31,6 +31,7 @@ from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.randomization.sample import draw_episode
 from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.stack.options import DEFAULT_CAMERA_SIZE
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.types import FloatArray, RgbdFrame
@@ -40,7 +41,6 @@ Control = Literal[
 ]
 CONTROLS: Final[tuple[Control, ...]] = get_args(Control)
 _LOOKS: Final[dict[Control, LookRate]] = {"look-once": "once", "look-each-second": "each-second"}
-_CAMERA_SIZE: Final = (424, 240)
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,19 @@ def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int], environments
     what holds then. The pictures of the episode before need one environment.
     """
     settings = ActionSettings.of_bundle(bundle.manifest)
-    task, size = find_task(bundle.manifest.task), None if case.control == "do-nothing" else _CAMERA_SIZE
+    task, size = find_task(bundle.manifest.task), None if case.control == "do-nothing" else DEFAULT_CAMERA_SIZE
     is_foreign = case.control == "foreign-pictures"
     count = 1 if is_foreign else environments
     runner = EpisodeRunner([ClosedLoop(Simulation(case.world, task, size), settings) for _ in range(count)])
     agent = _agent(bundle, case.control, count)
     conditions = case.conditions.and_moved_block() if case.move_block else case.conditions
-    if is_foreign:
-        runner.run(agent, [EpisodeStart(seeds[0] - 1, conditions)])
-    for first in range(0, len(seeds), count):
-        yield from runner.run(agent, [EpisodeStart(seed, conditions) for seed in seeds[first : first + count]])
-    runner.close()
+    try:
+        if is_foreign:
+            runner.run(agent, [EpisodeStart(seeds[0] - 1, conditions)])
+        for first in range(0, len(seeds), count):
+            yield from runner.run(agent, [EpisodeStart(seed, conditions) for seed in seeds[first : first + count]])
+    finally:
+        runner.close()
 
 
 def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:

@@ -18,11 +18,10 @@ from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.policy.runtime import PolicyRuntime
 from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.stack.options import DEFAULT_CAMERA_SIZE
 from fetch_sim2real.tasks.base import GRIPPER
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.types import RgbdFrame
-
-CAMERA_SIZE = (424, 240)
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def resimulate(case: Case, task_name: str, seed: int, keep_every: int) -> Resimu
     """Run one episode of ``case``, keeping every ``keep_every``-th frame."""
     bundle = load_bundle(find_policy(case.policy))
     world, task = load_world(case.world, worlds_dir()), find_task(task_name)
-    loop = ClosedLoop(Simulation(world, task, CAMERA_SIZE), ActionSettings.of_bundle(bundle.manifest))
+    loop = ClosedLoop(Simulation(world, task, DEFAULT_CAMERA_SIZE), ActionSettings.of_bundle(bundle.manifest))
     runner, runtime = EpisodeRunner([loop]), PolicyRuntime.of_bundle(bundle, policy_at(bundle, case.look))
     agent = PolicyAgent(runtime, RgbdFrame.blanked) if case.blank_image else PolicyAgent(runtime)
     moments: list[Moment] = []

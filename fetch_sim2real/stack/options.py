@@ -21,6 +21,7 @@ from fetch_sim2real.tasks.registry import task_names
 
 CAMERA_SIZES: Final = {"424x240@30": (424, 240), "640x480@30": (640, 480)}  # width, height [pixels]
 CAMERAS: Final = tuple(CAMERA_SIZES)
+DEFAULT_CAMERA_SIZE: Final = CAMERA_SIZES[CAMERAS[0]]
 # Where a graph's RGB-D pairs come from: sim_bridge's renders as they are; the same renders through the RealSense SDK's
 # software device; a camera on this machine; or a node that is none of this project's, such as realsense2_camera.
 CAMERA_SIM: Final = "sim"
