@@ -1,4 +1,4 @@
-"""Whether those are still there who let the arm move. Knows nothing of ROS.
+"""Attendance: whether those who enabled the arm are still there. Knows nothing of ROS.
 
 Time is the steady clock's, whatever clock the robot has: people are not simulated.
 """

@@ -1,4 +1,4 @@
-"""What a way to the robot has to do, and what it may."""
+"""The protocol of a back end: what a way to the robot has to do, and what it may."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a back end is given of the driver."""
+"""The driver interface: what a back end is given of the driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connection to rosbridge_server: kept up, watched, and taken for dead when nothing comes although it is open."""
+"""The connection to rosbridge_server: kept up, watched, and closed when nothing comes although it is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pairs are new, whole and of one moment, and the stamp that ROS gets.
+"""Which pairs are new, complete and of one moment, and the stamp that ROS gets.
 
 Pairs that are not are counted and go no further. The stamp is the middle of the exposure. Where the SDK says when that
 was by the host's clock, its word is taken and only checked. Where there is nothing but the device's own clock, the

@@ -112,7 +112,7 @@ class SensorStream:
             with sdk_errors("waiting for frames"):
                 found, frames = self._syncer.try_wait_for_frames(round(left_s * 1e3))
                 if found:
-                    newest = self._whole(frames.as_frameset()) or newest
+                    newest = self._complete_pair(frames.as_frameset()) or newest
                     continue
             if newest is not None:
                 with sdk_errors("aligning depth"):
@@ -133,7 +133,7 @@ class SensorStream:
                 except RuntimeError:
                     continue
 
-    def _whole(self, frames: Any) -> Any | None:
+    def _complete_pair(self, frames: Any) -> Any | None:
         """``frames`` if colour and depth are among them: the syncer gives up on a partner that does not come."""
         there = {
             name for name, frame in (("color", frames.get_color_frame()), ("depth", frames.get_depth_frame())) if frame

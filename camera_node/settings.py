@@ -1,4 +1,4 @@
-"""The camera's parameters, named and written as realsense2_camera's, and what they amount to."""
+"""The camera's parameters, named and written as realsense2_camera's, and what follows from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which calibration the policy node goes by: files and lenses that are refused, what it tells, what is made of it."""
+"""Which calibration the policy node uses: files and lenses that are refused, what it tells, what is made of it."""
 
 from __future__ import annotations
 

@@ -57,11 +57,11 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_modules_that_docstrings_name_are_there() -> None:
     library = ROOT / "fetch_sim2real"
     # Floors that once were are to be found, too.
-    floors = {path.name for path in library.iterdir() if path.is_dir()} | {"observation", "robot", "safety"}
+    layers = {path.name for path in library.iterdir() if path.is_dir()} | {"observation", "robot", "safety"}
     for file in sorted(library.rglob("*.py")):
         for dotted in re.findall(r"``([a-z_]+(?:\.[a-z_]+)+)", file.read_text(encoding="utf-8")):
             first, *rest = dotted.split(".")
-            if first not in floors:
+            if first not in layers:
                 continue
             # What follows a module is a name in it.
             modules = (library.joinpath(first, *rest), library.joinpath(first, *rest[:-1]).with_suffix(".py"))

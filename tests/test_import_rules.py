@@ -1,4 +1,4 @@
-"""Which way imports go: down the floors of the library; nodes do not know each other; help needs nothing heavy."""
+"""Which way imports go: down the layers of the library; nodes do not know each other; help needs nothing heavy."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 LIBRARY: Final = ROOT / "fetch_sim2real"
 NODES: Final = ("policy_node", "camera_node", "arm_driver", "sim_bridge")
 
-# The floors of the library, lowest first: each imports only those below it, and itself.
-FLOORS: Final = (
+# The layers of the library, lowest first: each imports only those below it, and itself.
+LAYERS: Final = (
     ("errors", "types", "timing", "paths", "common", "graph", "rosbridge"),
     ("arm",),
     ("workcell",),
@@ -45,7 +45,7 @@ FLOORS: Final = (
 # Lines of a short file, and how many of them may have one importer alone.
 SHORT: Final = 90
 MOST_SHORT: Final = 5
-RANK: Final = {name: rank for rank, floor in enumerate(FLOORS) for name in floor}
+RANK: Final = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Imports every module of the library but ``ros`` with ROS out of reach. Commands may need ROS when they run.
 IMPORT_LIBRARY = """
 import importlib, pkgutil, sys
@@ -108,11 +108,11 @@ def test_every_module_has_its_floor() -> None:
 def test_imports_go_down() -> None:
     upward = set()
     for source in sources("fetch_sim2real"):
-        floor = source.relative_to(LIBRARY).with_suffix("").parts[0]
+        layer = source.relative_to(LIBRARY).with_suffix("").parts[0]
         for module in mentioned_modules(source):
             package, _, rest = module.partition(".")
             imported = rest.partition(".")[0]
-            if package == "fetch_sim2real" and RANK.get(imported, -1) > RANK.get(floor, len(RANK)):
+            if package == "fetch_sim2real" and RANK.get(imported, -1) > RANK.get(layer, len(RANK)):
                 upward.add((source.relative_to(LIBRARY).as_posix(), imported))
     assert not upward
 
@@ -230,8 +230,8 @@ def test_the_fetch_is_chosen_in_one_place() -> None:
     assert choosing == ["arm/default.py"]
 
 
-@pytest.mark.parametrize("floor", ["arm", "control", "messages"])
-def test_the_number_of_a_fetchs_joints_stands_in_arm_fetch_alone(floor: str) -> None:
-    for source in sources(f"fetch_sim2real/{floor}"):
+@pytest.mark.parametrize("layer", ["arm", "control", "messages"])
+def test_the_number_of_a_fetchs_joints_stands_in_arm_fetch_alone(layer: str) -> None:
+    for source in sources(f"fetch_sim2real/{layer}"):
         if not source.is_relative_to(LIBRARY / "arm" / "fetch"):
             assert not re.search(r"(?<![\w.])7(?![\w.])", source.read_text(encoding="utf-8")), source

@@ -103,7 +103,7 @@ def test_exactly_the_bags_messages_come_in_order_and_at_its_pace(
     stand.run()
     assert [(message.topic, message.data) for _, message in stand.out] == of_played(episode)
     begin_ns = episode[0].received_ns
-    # The picture after the activation is let wait, the rest keeps its time.
+    # The picture after the activation is delayed, the rest keeps its time.
     kept = [(at_s, m) for at_s, m in stand.out if stamp_ns_in(m.data) != START_NS]
     late_s = [at_s - 100.0 - (m.received_ns - begin_ns) * 1e-9 for at_s, m in kept]
     assert max(late_s) < 0.06 and min(late_s) >= -1e-6

@@ -39,7 +39,7 @@ from fetch_sim2real.training.state_stage import StageSettings, make_learner, mea
 from fetch_sim2real.training.vision_stage import DaggerSettings, DistilSettings, distil, run_dagger
 from fetch_sim2real.training.worker import ProcessWorker
 
-SEEING = Setting("push", "nominal", True, None)
+VISION = Setting("push", "nominal", True, None)
 BLIND = Setting("push", "nominal", True, NO_ERRORS)
 FIRST_SEED = 2_000_000_000
 
@@ -80,7 +80,7 @@ def test_pictures_repeat_and_are_labelled_where_things_appear() -> None:
 
 def test_the_encoder_learns_where_things_are() -> None:
     images = scattered_pictures(find_task("reach_block"), "nominal", 64, 0, "overfit")
-    actor = SEEING.build_actor(0)
+    actor = VISION.build_actor(0)
     before = pretrain_encoder(actor, images, images, PretrainSettings(epochs=1, batch=64, learning_rate=1e-9), 0)
     after = pretrain_encoder(actor, images, images, PretrainSettings(epochs=40, batch=32), 0)
     assert after.object_median_m < 0.6 * before.object_median_m

@@ -1,1 +1,1 @@
-"""The Fetch arm: names, limits, model, kinematics."""
+"""The arm: its description as data, kinematics, collision checks, MuJoCo model."""

@@ -21,7 +21,7 @@ from fetch_sim2real.common.small_arrays import any_true
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.types import FloatArray
 
-# Farther than this from a box around the whole upper body, its parts are not looked at one by one.
+# Farther than this from a box around the whole upper body, its parts are not checked one by one.
 _HULL_MARGIN_M: Final = 0.01
 _PIECE: Final = 128  # configurations
 

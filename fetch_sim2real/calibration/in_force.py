@@ -1,4 +1,4 @@
-"""The calibration that the policy node goes by, or else where the camera was in training.
+"""The calibration that the policy node uses, or else where the camera was in training.
 
 It is checked against the camera that runs, and told to whoever asks.
 """

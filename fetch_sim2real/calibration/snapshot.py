@@ -1,4 +1,4 @@
-"""One look at the cell: picture, depth, intrinsics and joints of the same moment, with everything at rest."""
+"""One snapshot of the workcell: picture, depth, intrinsics and joints of the same moment, with everything at rest."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _PICTURE: Final = Path("alignment.png")
 _HELP: Final = """Draw what the policy expects to see over the live picture, and measure how far the camera is off.
 
 Robot, table and block are rendered from the camera's pose in the policy bundle, at the measured joints, and compared
-with the measured depth. Without files or a bag, a running graph is looked at. The arm must rest, within the picture.
+with the measured depth. Without files or a bag, a running graph is used. The arm must rest, within the picture.
 Several poses of the arm, which share one camera, are taken together: --poses, or files given again.
 The exit status is 0 if the camera is inside the trained range, 1 if it is outside or the picture does not tell.
 

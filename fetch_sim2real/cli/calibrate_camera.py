@@ -47,7 +47,7 @@ _HELP: Final = """Find the camera's pose in base_link from pictures of a ChArUco
 
 The board lies on the table at a measured place (--on-table), or the gripper holds it and shows it from many sides. In
 a folder, pictures are *.png; with the board in the gripper each needs the joints beside it (view.png, view.yaml).
-Without pictures or a bag, a running graph is looked at (only for a board on the table).
+Without pictures or a bag, a running graph is used (only for a board on the table).
 
 \b
 Examples:

@@ -64,7 +64,7 @@ def measure(
     done = {}
     if output is not None and output.exists():
         done = {line["seed"]: bool(line["success"]) for line in measured(output)}
-        write_text(_whole(output), output)
+        write_text(_complete_lines(output), output)
     seeds = range(seed, seed + episodes)
     left = [each for each in seeds if each not in done]
     conditions = conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])})
@@ -91,7 +91,7 @@ def measured(path: Path) -> list[dict[str, Any]]:
     Raises ``SetupError`` for anything else.
     """
     try:
-        lines: list[dict[str, Any]] = [json.loads(line) for line in _whole(path).splitlines()]
+        lines: list[dict[str, Any]] = [json.loads(line) for line in _complete_lines(path).splitlines()]
         for line in lines:
             int(line["seed"]), bool(line["success"])
     except (ValueError, LookupError, TypeError) as error:
@@ -99,7 +99,7 @@ def measured(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _whole(path: Path) -> str:
+def _complete_lines(path: Path) -> str:
     """The text up to its last line's end."""
     text = path.read_text(encoding="utf-8")
     return text[: text.rfind("\n") + 1]

@@ -89,7 +89,7 @@ def _run(options: PlaybackOptions, console: Console) -> str:
     from fetch_sim2real.ros.session import RosSession
     from fetch_sim2real.stack.launcher import launch
 
-    # The player may end; how, is looked at here.
+    # The player may end; its exit status is judged here.
     processes = [replace(p, required=p.node_name != graph.BAG_PLAYER) for p in playback_graph(options)]
     with (
         tempfile.TemporaryDirectory(prefix="fetch_sim2real_") as logs,

@@ -1,1 +1,1 @@
-"""What every floor uses: files, terminals, stamps, arrays, child processes."""
+"""What every layer uses: files, terminals, stamps, arrays, child processes."""

@@ -229,7 +229,7 @@ def encode_setpoint_report(report: SetpointReport, sent: SentCounts, arm: ArmSpe
 
 
 def decode_setpoint_report(message: Any, arm: ArmSpec = ARM) -> SetpointReport:
-    """Return the report; ObservationError if its setpoint is not one of the arm. The counts are not looked at."""
+    """Return the report; ObservationError if its setpoint is not one of the arm. The counts are not checked."""
     return SetpointReport(decode_stamp(message.header.stamp), str(message.header.frame_id), _setpoint(message, arm))
 
 

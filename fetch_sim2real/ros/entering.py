@@ -16,7 +16,7 @@ from fetch_sim2real.stack.ros_environment import require_ros_environment
 
 
 def enter_ros(arguments: Sequence[str], context: Context | None = None) -> None:
-    """Initialize rclpy with ``arguments``; signals stay the program's own affair.
+    """Initialize rclpy with ``arguments``; signals are left to the program.
 
     Raises ``SetupError`` where the environment or the machine does not let it.
     """

@@ -29,7 +29,7 @@ def local_node_name(name: str, namespace: str) -> str | None:
 
 
 def place_of(namespace: str) -> str:
-    """Return the place that is looked at, in words."""
+    """Return the namespace in use, in words."""
     domain = f"ROS domain {os.environ.get(DOMAIN_VARIABLE) or '0'}"
     return f"namespace {namespace} of {domain}" if namespace else domain
 

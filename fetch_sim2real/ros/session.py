@@ -21,7 +21,7 @@ _SLICE_S = 0.05
 
 
 class RosSession:
-    """Enters ROS with one node. Signals stay the program's own affair.
+    """Enters ROS with one node. Signals are left to the program.
 
     ``watch`` is called several times a second in every wait; what it raises ends the wait.
     """

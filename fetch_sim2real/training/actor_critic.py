@@ -24,7 +24,7 @@ from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.training.episode import TruthLayout
 from fetch_sim2real.training.estimated_state import estimated_state
 from fetch_sim2real.training.replay import Batch
-from fetch_sim2real.training.specs import SEEN_GRIP, seen_layout, seen_name
+from fetch_sim2real.training.specs import ESTIMATED_GRIP, estimate_layout, estimate_name
 
 _UNIT_M = 0.1
 
@@ -245,19 +245,19 @@ class AsymmetricActorCritic:
 
     def _context(self, batch: Batch) -> torch.Tensor:
         if self.settings.critic_sees == "observation":
-            return self._seen_context(batch.bottleneck, batch.vector, batch.goal)
+            return self._estimated_context(batch.bottleneck, batch.vector, batch.goal)
         return self.critic.context(batch.state, batch.truth, batch.goal)
 
     def _next_context(self, batch: Batch) -> torch.Tensor:
         if self.settings.critic_sees == "observation":
-            return self._seen_context(batch.next_bottleneck, batch.next_vector, batch.goal)
+            return self._estimated_context(batch.next_bottleneck, batch.next_vector, batch.goal)
         return self.critic.context(batch.next_state, batch.next_truth, batch.goal)
 
-    def _seen_context(self, bottleneck: torch.Tensor, vector: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
+    def _estimated_context(self, bottleneck: torch.Tensor, vector: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
         """What a critic without the simulator's state judges by: the actor's inputs."""
         seen = self.policy.actor.auxiliary(bottleneck)
-        layout, names = seen_layout(self._task), [seen_name(self._task, name) for name in self._task.bodies]
-        positions = torch.cat([layout.part(seen, name) for name in (SEEN_GRIP, *names)], dim=-1)
+        layout, names = estimate_layout(self._task), [estimate_name(self._task, name) for name in self._task.bodies]
+        positions = torch.cat([layout.part(seen, name) for name in (ESTIMATED_GRIP, *names)], dim=-1)
         return self.critic.context(torch.cat([bottleneck, vector], dim=-1), positions, goal)
 
     def _value(self, context: torch.Tensor, action: torch.Tensor) -> torch.Tensor:

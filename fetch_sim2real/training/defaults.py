@@ -1,4 +1,4 @@
-"""How much of everything by default: here, without torch, so that ``--help`` can say it at once."""
+"""Defaults of training: here, without torch, so that ``--help`` can say it at once."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.training.labelled_images import PoseImages
-from fetch_sim2real.training.specs import SEEN_GRIP, SEEN_OBJECT, seen_columns
+from fetch_sim2real.training.specs import ESTIMATED_GRIP, ESTIMATED_OBJECT, estimate_columns
 from fetch_sim2real.types import FloatArray
 
 
@@ -147,8 +147,8 @@ def _attention_loss(actor: Actor, features: torch.Tensor, images: PoseImages, in
 def pose_error(actor: Actor, images: PoseImages) -> PoseError:
     """Return how far [m] the encoder's positions are from the true ones."""
     predicted = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy()
-    of_object = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_OBJECT)] - images.object_m, axis=1)
-    of_grip = np.linalg.norm(predicted[:, seen_columns(actor.spec, SEEN_GRIP)] - images.grip_m, axis=1)
+    of_object = np.linalg.norm(predicted[:, estimate_columns(actor.spec, ESTIMATED_OBJECT)] - images.object_m, axis=1)
+    of_grip = np.linalg.norm(predicted[:, estimate_columns(actor.spec, ESTIMATED_GRIP)] - images.grip_m, axis=1)
     return PoseError(float(np.median(of_object)), float(np.percentile(of_object, 95)), float(np.median(of_grip)))
 
 

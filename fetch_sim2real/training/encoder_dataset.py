@@ -85,7 +85,7 @@ def pictures_of_episodes(
 ) -> PoseImages:
     """Collect at least ``count`` pictures of the episodes asked for.
 
-    How many each gives is the collector's world's affair.
+    How many each gives depends on the collector's world.
     """
     album = ImageAlbum(collector.loop.sim, IMAGE)
     collector.watch = album.add

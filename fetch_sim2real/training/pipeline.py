@@ -32,7 +32,7 @@ from fetch_sim2real.training.vision_stage import DaggerSettings, fine_tune, lear
 _log = logging.getLogger(__name__)
 
 HELD_OUT_SHARE: Final = 0.05
-# What the encoder sees in its own world is better than what it will see in others.
+# The encoder's estimates are better in its own world than they will be in others.
 _ADDED: Final = EstimationErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, frame_m=0.0)
 
 
@@ -85,27 +85,27 @@ def train(request: TrainingRun) -> None:
         request = replace(
             request, expert=without_imitation(request.expert), tuning=without_imitation(request.tuning)
         )
-    seeing = _seeing(request)
+    vision = _vision_setting(request)
     expert_run = RunDirectory(request.run / "expert")
     if not expert_run.finished.exists():
-        train_with_her(replace(seeing, errors=EstimationErrors()), expert_run, request.expert, request.seed)
+        train_with_her(replace(vision, errors=EstimationErrors()), expert_run, request.expert, request.seed)
         expert_run.finished.touch()
     expert = expert_run.load(expert_run.best)["learner"]
     encoder, images = fit_encoder(request)
     distilled = RunDirectory(request.run / "dagger")
     if not distilled.best.exists():
-        _distil(request, seeing, expert, encoder, images, distilled)
+        _distil(request, vision, expert, encoder, images, distilled)
     if request.tuning.loop.steps == 0:
-        export(request, seeing, distilled)
+        export(request, vision, distilled)
         return
     tuned = RunDirectory(request.run / "tuned")
     start = distilled.load(distilled.best)["learner"]
-    learner = learner_from(start, seeing, request.tuning, request.seed)
-    fine_tune(learner, seeing, (), tuned, request.tuning, request.seed)
-    export(request, seeing, tuned)
+    learner = learner_from(start, vision, request.tuning, request.seed)
+    fine_tune(learner, vision, (), tuned, request.tuning, request.seed)
+    export(request, vision, tuned)
 
 
-def _seeing(request: TrainingRun) -> Setting:
+def _vision_setting(request: TrainingRun) -> Setting:
     return Setting(
         request.task, request.world, request.proprioception, None, channels=request.channels, added_errors=_ADDED
     )
@@ -119,7 +119,7 @@ def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
     held_out, images = take_pictures(run, task, request.world, request.seed, counts, request.processes)
     encoder = run.encoder(request.channels)
     if not encoder.exists():
-        actor = _seeing(request).build_actor(request.seed)
+        actor = _vision_setting(request).build_actor(request.seed)
         error = pretrain_encoder(actor, images, held_out, request.pretrain, request.seed)
         _log.info("encoder on held-out pictures: %s", error)
         run.save(encoder, actor.encoder.state_dict())
@@ -128,14 +128,14 @@ def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
 
 def _distil(
     request: TrainingRun,
-    seeing: Setting,
+    vision: Setting,
     expert: dict[str, Any],
     encoder: dict[str, Any],
     images: PoseImages,
     run: RunDirectory,
 ) -> None:
-    collector, policy = seeing.collector()()
-    learner = make_learner(seeing, request.tuning.learner, request.seed)
+    collector, policy = vision.collector()()
+    learner = make_learner(vision, request.tuning.learner, request.seed)
     learner.load_state_dict(expert)
     policy.load_state_dict(learner.policy.state_dict())
     actor: Actor = collector.actor
@@ -147,13 +147,13 @@ def _distil(
     run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
 
 
-def export(request: TrainingRun, seeing: Setting, run: RunDirectory) -> None:
+def export(request: TrainingRun, vision: Setting, run: RunDirectory) -> None:
     """Write the bundle of the best actor in ``run``."""
     stored = run.load(run.best)
-    learner = make_learner(seeing, request.tuning.learner, request.seed)
+    learner = make_learner(vision, request.tuning.learner, request.seed)
     learner.load_state_dict(stored["learner"])
     world = load_world(request.world, worlds_dir())
-    loop = make_loop(world, seeing.definition, 1)
+    loop = make_loop(world, vision.definition, 1)
     with torch.no_grad():
         export_bundle(
             request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"]),

@@ -13,24 +13,24 @@ from fetch_sim2real.policy.network import ActorSpec, RelativeFeature, default_ac
 from fetch_sim2real.tasks.base import GRIPPER, Task
 
 # The bottleneck is where objects and gripper are seen: positions in base_link, learned from pictures.
-# One encoder serves all tasks with one object, whatever it is called.
-SEEN_OBJECT, SEEN_GRIP = "seen_object", "seen_grip"
+# One encoder serves all tasks with one object, whatever it is called. The names are those of bundle files.
+ESTIMATED_OBJECT, ESTIMATED_GRIP = "seen_object", "seen_grip"
 _OBJECT_CENTRE_M, _GRIP_CENTRE_M = (0.63, 0.0, 0.745), (0.63, 0.0, 0.82)
-_SEEN_SCALE_M: Final = 0.1
+_ESTIMATE_SCALE_M: Final = 0.1
 _Difference = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def seen_name(task: Task, name: str) -> str:
+def estimate_name(task: Task, name: str) -> str:
     """Return what the estimated position of the body ``name`` is called in actors for ``task``."""
-    return SEEN_OBJECT if len(task.bodies) == 1 else f"seen_{name}"
+    return ESTIMATED_OBJECT if len(task.bodies) == 1 else f"seen_{name}"
 
 
-def seen_layout(task: Task) -> Layout:
+def estimate_layout(task: Task) -> Layout:
     """Return where the estimated positions stand in the bottleneck of an actor for ``task``: objects, then gripper."""
-    return Layout({seen_name(task, name): 3 for name in task.bodies} | {SEEN_GRIP: 3})
+    return Layout({estimate_name(task, name): 3 for name in task.bodies} | {ESTIMATED_GRIP: 3})
 
 
-def seen_columns(spec: ActorSpec, stem: str) -> slice:
+def estimate_columns(spec: ActorSpec, stem: str) -> slice:
     """Return where the estimated position called ``stem`` stands in the auxiliary outputs of an actor."""
     first = [value.name for value in spec.auxiliary].index(f"{stem}_x")
     return slice(first, first + 3)
@@ -44,8 +44,8 @@ def task_observation_spec(task: Task, proprioception: bool, channels: Channels =
 
 def task_actor_spec(task: Task, proprioception: bool) -> ActorSpec:
     """Return the architecture, with the differences of positions that decide the task."""
-    grips = ("grip", "commanded", SEEN_GRIP) if proprioception else (SEEN_GRIP,)
-    objects = {name: seen_name(task, name) for name in task.objects}
+    grips = ("grip", "commanded", ESTIMATED_GRIP) if proprioception else (ESTIMATED_GRIP,)
+    objects = {name: estimate_name(task, name) for name in task.objects}
     to_objects: list[_Difference] = [((seen,), (grip,)) for seen in objects.values() for grip in grips]
     wanted = ("goal",) if task.goal_frame == BASE_FRAME else ("goal", objects[task.goal_frame])
     if task.target == GRIPPER and task.goal_frame != BASE_FRAME:
@@ -64,7 +64,7 @@ def task_actor_spec(task: Task, proprioception: bool) -> ActorSpec:
 
 def _auxiliary(task: Task) -> tuple[ScaledValue, ...]:
     return tuple(
-        ScaledValue(name=f"{stem}_{axis}", centre=centre, scale=_SEEN_SCALE_M)
-        for stem in seen_layout(task).names
-        for axis, centre in zip("xyz", _GRIP_CENTRE_M if stem == SEEN_GRIP else _OBJECT_CENTRE_M, strict=True)
+        ScaledValue(name=f"{stem}_{axis}", centre=centre, scale=_ESTIMATE_SCALE_M)
+        for stem in estimate_layout(task).names
+        for axis, centre in zip("xyz", _GRIP_CENTRE_M if stem == ESTIMATED_GRIP else _OBJECT_CENTRE_M, strict=True)
     )

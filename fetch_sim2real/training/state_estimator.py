@@ -68,7 +68,7 @@ def perfect_bottleneck(actor: Actor, captured: Captured, errors_m: FloatArray | 
     return actor.normalize_auxiliary(torch.from_numpy(seen.astype(np.float32))[None])
 
 
-def _seen_objects(actor: Actor) -> int:
+def _object_count(actor: Actor) -> int:
     """Return how many objects' positions the actor's bottleneck holds, beside its gripper's."""
     return len(actor.spec.auxiliary) // 3 - 1
 
@@ -81,7 +81,7 @@ class EncoderEstimator:
         self._errors: _Errors | None = None
 
     def start(self, rng: np.random.Generator) -> None:
-        self._errors = None if self._added == NO_ERRORS else _Errors(self._added, rng, _seen_objects(self._actor))
+        self._errors = None if self._added == NO_ERRORS else _Errors(self._added, rng, _object_count(self._actor))
 
     def estimate(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         assert captured.frame is not None, "the world was made without a camera"
@@ -104,7 +104,7 @@ class TrueStateEstimator:
         self._actor, self._sizes = actor, errors
 
     def start(self, rng: np.random.Generator) -> None:
-        self._errors = _Errors(self._sizes, rng, _seen_objects(self._actor))
+        self._errors = _Errors(self._sizes, rng, _object_count(self._actor))
 
     def estimate(self, captured: Captured, sim: Simulation) -> torch.Tensor:
         return perfect_bottleneck(self._actor, captured, self._errors.next_m())

@@ -1,4 +1,4 @@
-"""First stage: HER with an actor that sees true positions, as old and as wrong as a camera makes them.
+"""First stage: HER with an actor that observes true positions with a camera's delay and errors.
 
 Its head takes what the encoder will give, so it is where the actor on pictures starts from.
 """

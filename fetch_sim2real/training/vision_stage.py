@@ -1,4 +1,4 @@
-"""Last stages: the expert's skill goes to an actor that looks at pictures, which then learns on from its own episodes.
+"""Last stages: the expert is distilled into an actor that takes pictures, which is then fine-tuned on its own episodes.
 
 The actor starts with the encoder from pretraining and the expert's head. *DAgger*: episodes of the actor itself, from
 whose pictures the encoder is refitted and on which the head is fitted to the expert's actions, over and over.
@@ -111,7 +111,7 @@ def run_dagger(
         pretrain_encoder(actor, mixed, new, settings.refit, run_seed + number)
         _log.info("the encoder on the actor's own pictures: before %s, after %s", before, pose_error(actor, new))
         old = PoseImages.concatenate([old, new])
-        episodes = _seen_anew(actor, episodes, pictures)
+        episodes = _encoded_again(actor, episodes, pictures)
         distil(actor, expert, episodes, settings.distil, run_seed + number)
     return episodes
 
@@ -129,7 +129,7 @@ def _collect(
     return episodes, album.images()
 
 
-def _seen_anew(actor: Actor, episodes: Sequence[Episode], pictures: PoseImages) -> list[Episode]:
+def _encoded_again(actor: Actor, episodes: Sequence[Episode], pictures: PoseImages) -> list[Episode]:
     """The episodes with the bottlenecks that the encoder gives now; ``pictures`` are all their frames in order."""
     bottleneck = encode_all(actor, pictures)
     ends = np.cumsum([len(episode.vector) for episode in episodes])

@@ -1,4 +1,4 @@
-"""The view's ears in the graph: topics of the contract into a ``LiveState``. It publishes nothing."""
+"""The view's subscriptions: topics of the contract into a ``LiveState``. It publishes nothing."""
 
 from __future__ import annotations
 

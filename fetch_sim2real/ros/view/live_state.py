@@ -85,7 +85,7 @@ class LiveState:
             self._camera = camera
 
     def on_camera_pose(self, base_T_camera: Pose | None, note: str) -> None:
-        """Take in where the policy takes the camera to be; ``note`` says whence, or why it is not known."""
+        """Take in where the policy takes the camera to be; ``note`` says from which source, or why it is not known."""
         with self._lock:
             self._base_T_camera, self._pose_note = base_T_camera, note
 

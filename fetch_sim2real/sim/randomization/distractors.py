@@ -1,4 +1,4 @@
-"""Things on the table that have nothing to do with the task. They are seen and cannot be touched."""
+"""Distractors: objects on the table that have nothing to do with the task. They are visible and cannot be touched."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The camera in time: when frames are taken and come, which are lost or late, and handing them out.
 
-Colour is taken once in a control period, depth a little earlier or later; both are the engine's affair only once the
+Colour is taken once in a control period, depth a little earlier or later; both are rendered by the engine only when the
 picture is asked for.
 """
 
