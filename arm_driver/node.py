@@ -282,6 +282,7 @@ class ArmDriver(StackNode):
         self._watch(now_ns)
         validated = validated_command(message, self._commands.get_publisher_count(), self._profile)
         if isinstance(validated, Refusal):
+            self._slow_moves.on_refusal(validated)
             decision = self._filter.refuse(now_ns, validated)
         else:
             command = self._slow_moves.in_place_of(validated, self._commanded)

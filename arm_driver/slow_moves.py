@@ -17,6 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.validation import shortened
+from fetch_sim2real.control.checks import Refusal
 from fetch_sim2real.control.homing import SlowMoveFollower
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.messages.statuses import MoveStatus, encode_status
@@ -61,6 +62,10 @@ class SlowMoves:
             self._follower = None
             self._tell("done", "")
         return step or command
+
+    def on_refusal(self, refusal: Refusal) -> None:
+        """End the move: a command that cannot be taken for what it is makes the arm brake."""
+        self._end(f"a command was refused: {refusal.detail}")
 
     def watch(self) -> None:
         """End the move if the driver follows commands no more."""

@@ -18,6 +18,7 @@ from arm_driver.node import ArmDriver
 from arm_driver.slow_moves import SlowMoves
 from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.control.checks import Refusal
 from fetch_sim2real.control.homing import SLOW_SPEED_RAD_S
 from fetch_sim2real.types import JointCommand, JointSetpoint
 
@@ -129,3 +130,10 @@ def test_another_move_replaces_the_first(rig: SlowMovesRig) -> None:
     rig.say()
     rig.say()
     assert rig.told == [("moving", ""), ("ended", "replaced by another move"), ("moving", "")]
+
+
+def test_a_command_that_is_refused_for_what_it_is_ends_the_move(rig: SlowMovesRig) -> None:
+    rig.say()
+    rig.moves.on_refusal(Refusal("second_commander", "two publishers of /joint_command"))
+    assert rig.told[-1] == ("ended", "a command was refused: two publishers of /joint_command")
+    assert rig.moves.in_place_of(HOLD, AT_REST) is HOLD
