@@ -16,7 +16,7 @@ from fetch_sim2real.common.outputs import require_folder_place
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.tasks.registry import find_task, task_names
 from fetch_sim2real.training.curve import require_plotting
-from fetch_sim2real.training.defaults import EXPERT_STEPS, PICTURES, PROCESSES, TUNING_STEPS
+from fetch_sim2real.training.defaults import EXPERT_STEPS, PICTURES, PROCESSES, RELAY_STEPS, TUNING_STEPS
 
 if TYPE_CHECKING:
     from fetch_sim2real.training.pipeline import TrainingRun
@@ -56,12 +56,17 @@ def train(
     seed: Annotated[int, typer.Option(help="Everything random in training follows from it.")] = 0,
     world: Annotated[str, typer.Option(help="World to train in: a name, or a path ending in .yaml.")] = "randomized",
     expert_steps: Annotated[
-        int, typer.Option(min=1, help="Environment steps of the expert, 30 a second of simulated time.")
-    ] = EXPERT_STEPS,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Environment steps of the expert, 30 a second of simulated time.",
+            show_default=f"{EXPERT_STEPS}; without a demonstrator {RELAY_STEPS}",
+        ),
+    ] = None,
     demonstrator: Annotated[
         bool | None,
         typer.Option(
-            help="With --stage expert: imitate the task's scripted baseline, or learn by HER alone.",
+            help="With --stage expert: imitate the task's scripted baseline, or learn by relay HER alone.",
             show_default="imitate where the task has one",
         ),
     ] = None,
@@ -134,15 +139,19 @@ def train(
     )
     learner = LearnerSettings(critic_sees=critic_sees)  # type: ignore[arg-type]  # checked above
     expert, tuning = request.expert, request.tuning
-    expert = replace(expert, learner=learner, loop=replace(expert.loop, steps=expert_steps), processes=processes)
+    loop = replace(expert.loop, steps=expert_steps or EXPERT_STEPS)
+    expert = replace(expert, learner=learner, loop=loop, processes=processes)
     tuning = replace(tuning, learner=learner, loop=replace(tuning.loop, steps=tuning_steps), processes=processes)
     seeds, directory = range(_FIRST_SEED, _FIRST_SEED + episodes), RunDirectory(run)
     began_here = not any(run.iterdir())
     minutes: float | None
-    if stage == EXPERT:
+    if stage == EXPERT and not imitates and find_task(task).moves_object:
+        outcomes = _relay_expert(task, world, directory, expert_steps or RELAY_STEPS, seed, seeds)
+        parts, minutes = [directory], directory.spent().wall_s / 60.0
+    elif stage == EXPERT:
         imitation = learner.imitation if imitates else 0.0
-        alone = replace(expert, learner=replace(learner, imitation=imitation))
         # The world's own latencies: nothing comes after this stage that would have to cope with more.
+        alone = replace(expert, learner=replace(learner, imitation=imitation))
         alone = replace(alone, loop=replace(alone.loop, latency_randomization=NO_ADDED_LATENCY))
         outcomes = _expert(task, world, directory, alone, seed, seeds)
         parts, minutes = [directory], directory.spent().wall_s / 60.0
@@ -186,6 +195,18 @@ def _expert(
     best = train_with_her(setting, directory, settings, seed)
     typer.echo(f"best success on held-out training seeds: {best:.2f}")
     return measure_best(setting, directory, settings.learner, seeds)
+
+
+def _relay_expert(
+    task: str, world: str, directory: RunDirectory, steps: int, seed: int, seeds: Sequence[int]
+) -> Iterator[bool]:
+    """Train without a demonstrator; then whether the best actor succeeds, seed by seed."""
+    from fetch_sim2real.training.relay_stage import measure_best, relay_run, train_with_relay
+
+    asked = relay_run(task, world, seed, steps)
+    best = train_with_relay(asked, directory)
+    typer.echo(f"best success on held-out training seeds: {best:.2f}")
+    return measure_best(asked, directory, seeds)
 
 
 def _measured(request: TrainingRun, seeds: Sequence[int]) -> Iterator[bool]:

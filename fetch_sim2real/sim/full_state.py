@@ -15,7 +15,8 @@ from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray, JointSetpoint
 
 _CENTRE_M: Final = np.array([0.63, 0.0, 0.80])
-_POSITION_UNIT_M, _DELAY_UNIT_S = 0.2, 0.1
+POSITION_UNIT_M: Final = 0.2
+_DELAY_UNIT_S: Final = 0.1
 _OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
 
 
@@ -66,12 +67,12 @@ def full_state(sim: Simulation, setpoint: JointSetpoint, last_actions: FloatArra
     measured, sample = sim.measured(), sim.episode
     # Written in place: joining a dozen small arrays takes longer than all of this.
     state = np.empty(layout.size)
-    state[layout["grip"]] = (sim.grip_position_m - _CENTRE_M) / _POSITION_UNIT_M
+    state[layout["grip"]] = (sim.grip_position_m - _CENTRE_M) / POSITION_UNIT_M
     for name in sim.task.bodies:
         now, physics = sim.engine.object_state(name), sample.objects[name].physics
-        state[layout[f"{name}.position"]] = (now.position_m - _CENTRE_M) / _POSITION_UNIT_M
+        state[layout[f"{name}.position"]] = (now.position_m - _CENTRE_M) / POSITION_UNIT_M
         state[layout[f"{name}.rotation"]] = now.rotation[:2].reshape(-1)
-        state[layout[f"{name}.velocity"]] = sim.engine.object_velocity(name) / _POSITION_UNIT_M
+        state[layout[f"{name}.velocity"]] = sim.engine.object_velocity(name) / POSITION_UNIT_M
         state[layout[f"{name}.nature"]] = (
             physics.half_extents_m[0] / _OBJECT_SIZE_M, physics.mass_kg / _OBJECT_MASS_KG, physics.friction
         )  # fmt: skip

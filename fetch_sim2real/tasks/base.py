@@ -156,6 +156,11 @@ class Task:
         return self.objects or _PARKED
 
     @property
+    def moves_object(self) -> bool:
+        """Whether an object is wanted at goals in base_link."""
+        return self.target in self.objects and self.goal_frame == BASE_FRAME
+
+    @property
     def main_object(self) -> str | None:
         """The object that the task is about: the target, the one that goals are offsets from, or the first."""
         for name in (self.target, self.goal_frame, *self.objects):

@@ -6,5 +6,6 @@ from typing import Final
 
 PICTURES: Final = 48_000  # for the encoder
 EXPERT_STEPS: Final = 40_000  # environment steps on true positions
+RELAY_STEPS: Final = 300_000  # control periods of an expert without a demonstrator
 TUNING_STEPS: Final = 25_000  # environment steps on pictures
 PROCESSES: Final = 2  # that take pictures and collect episodes

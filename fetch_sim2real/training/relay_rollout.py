@@ -1,0 +1,176 @@
+"""Collecting episodes of decisions for relay HER, in several environments at once and in a process of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fetch_sim2real.episode import Arrival, EpisodeRunner, EpisodeStart, make_loop
+from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.perception.observe import ACTION_SIZE, ActionHistory
+from fetch_sim2real.sim.full_state import full_state
+from fetch_sim2real.sim.world_file import load_world
+from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.relay_her import (
+    DecisionEpisode,
+    Explorer,
+    Float32,
+    RelaySettings,
+    SkillActor,
+    act_deterministically,
+)
+
+LAST_ACTIONS: Final = 3
+# Of the random behaviour: a direction that is kept for a while explores further than white noise.
+_NEW_DIRECTION_SHARE: Final = 0.2
+
+Behaviour = Literal["random", "exploring", "deterministic"]
+Weights = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Episodes to collect, one seed for each environment; an action is held for ``periods`` control periods."""
+
+    seeds: tuple[int, ...]
+    behaviour: Behaviour
+    periods: int
+
+
+@dataclass(frozen=True)
+class _Now:
+    """What is true in N environments: full state (N, p), gripper, main object and goal (N, 3) [m] in base_link."""
+
+    state: Float32
+    grip_m: Float32
+    object_m: Float32
+    goal_m: Float32
+
+
+@dataclass
+class _Record:
+    """One episode as it comes in."""
+
+    state: list[Float32] = field(default_factory=list)
+    grip_m: list[Float32] = field(default_factory=list)
+    object_m: list[Float32] = field(default_factory=list)
+    goal_m: list[Float32] = field(default_factory=list)
+    action: list[Float32] = field(default_factory=list)
+
+    def add(self, now: _Now, index: int, action: NDArray[np.float64]) -> None:
+        self.state.append(now.state[index])
+        self.grip_m.append(now.grip_m[index])
+        self.object_m.append(now.object_m[index])
+        self.goal_m.append(now.goal_m[index])
+        self.action.append(action.astype(np.float32))
+
+
+class DecisionCollector:
+    """Runs episodes in which a decision is held for some control periods. Same request and weights: same episodes."""
+
+    def __init__(self, task: str, world: str, environments: int, settings: RelaySettings, state_size: int) -> None:
+        loaded = load_world(world, worlds_dir())
+        self._runner = EpisodeRunner([make_loop(loaded, find_task(task), 0) for _ in range(environments)])
+        self._settings = settings
+        self._actor = SkillActor(state_size, settings)
+
+    def collect(self, weights: Weights, request: Request) -> list[DecisionEpisode]:
+        """Run the episode of each seed, all environments together."""
+        self._actor.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+        runner, count = self._runner, len(request.seeds)
+        rng = np.random.default_rng([request.seeds[0], 7])
+        explorer = Explorer(self._actor, self._settings, rng, count)
+        held = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE))
+        arrivals = runner.begin([EpisodeStart(seed) for seed in request.seeds])
+        histories = [ActionHistory(LAST_ACTIONS) for _ in request.seeds]
+        records = [_Record() for _ in request.seeds]
+        while arrivals:
+            rows = [arrival.environment for arrival in arrivals]
+            now = _now(arrivals, histories)
+            if request.behaviour == "random":
+                anew = rng.random((count, 1)) < _NEW_DIRECTION_SHARE
+                held = np.where(anew, rng.uniform(-1.0, 1.0, held.shape), held)
+                decisions = held[rows]
+            elif request.behaviour == "exploring":
+                decisions = explorer.decide(now.state, now.grip_m, now.object_m, now.goal_m, rows)
+            else:
+                decisions = act_deterministically(self._actor, now.state, now.object_m, now.goal_m)
+            for index, row in enumerate(rows):
+                records[row].add(now, index, decisions[index])
+            of_row = dict(zip(rows, decisions, strict=True))
+            for _ in range(request.periods):
+                for arrival in arrivals:
+                    histories[arrival.environment].push(of_row[arrival.environment])
+                actions = np.array([of_row[arrival.environment] for arrival in arrivals])
+                arrivals = runner.step(arrivals, actions)
+                if not arrivals:
+                    break
+        return [self._episode(row, seed, records[row]) for row, seed in enumerate(request.seeds)]
+
+    def _episode(self, row: int, seed: int, record: _Record) -> DecisionEpisode:
+        return DecisionEpisode(
+            seed=seed,
+            state=np.array(record.state),
+            grip_m=np.array(record.grip_m),
+            object_m=np.array(record.object_m),
+            goal_m=np.array(record.goal_m),
+            # The last decision has no state after it.
+            action=np.array(record.action[:-1]),
+            success=self._runner.loops[row].sim.outcome().success,
+        )
+
+    def close(self) -> None:
+        """Free the environments."""
+        self._runner.close()
+
+
+def _now(arrivals: Sequence[Arrival], histories: Sequence[ActionHistory]) -> _Now:
+    states, grips, objects, goals = [], [], [], []
+    for arrival in arrivals:
+        sim = arrival.loop.sim
+        states.append(full_state(sim, arrival.loop.setpoint, histories[arrival.environment].recent()))
+        grips.append(sim.grip_position_m)
+        objects.append(sim.engine.object_state(sim.task.main_body).position_m)
+        goals.append(sim.goal_m)
+    columns = (np.array(values, np.float32) for values in (states, grips, objects, goals))
+    return _Now(*columns)
+
+
+class CollectorProcess:
+    """A collector in a process of its own, so that collecting and learning each have a core.
+
+    Requests are answered in their order, with the weights that each came with: results do not depend on which of the
+    two processes is the faster one.
+    """
+
+    def __init__(self, task: str, world: str, environments: int, settings: RelaySettings, state_size: int) -> None:
+        arguments = (task, world, environments, settings, state_size)
+        # Not a fork: torch's threads do not survive one.
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _start, arguments)
+
+    def submit(self, weights: Weights, request: Request) -> Future[list[DecisionEpisode]]:
+        """Ask for episodes."""
+        return self._pool.submit(_collect, weights, request)
+
+    def close(self) -> None:
+        """End the process."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+_PROCESS: dict[str, DecisionCollector] = {}
+
+
+def _start(*arguments: Any) -> None:
+    torch.set_num_threads(1)
+    _PROCESS["collector"] = DecisionCollector(*arguments)
+
+
+def _collect(weights: Weights, request: Request) -> list[DecisionEpisode]:
+    return _PROCESS["collector"].collect(weights, request)

@@ -1,0 +1,201 @@
+"""The expert without a demonstrator: relay HER from nothing to an actor on the full state, in a run's folder."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fetch_sim2real.common.layout import Layout
+from fetch_sim2real.common.outputs import Attempts
+from fetch_sim2real.errors import SetupError
+from fetch_sim2real.graph import BASE_FRAME
+from fetch_sim2real.sim.full_state import POSITION_UNIT_M, layout_of
+from fetch_sim2real.tasks.base import Task
+from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.curve import plot_learning_curve
+from fetch_sim2real.training.defaults import RELAY_STEPS
+from fetch_sim2real.training.relay_her import DecisionEpisode, RelayLearner, RelayReplay, RelaySettings
+from fetch_sim2real.training.relay_rollout import LAST_ACTIONS, CollectorProcess, Request, Weights
+from fetch_sim2real.training.run_directory import RunDirectory
+from fetch_sim2real.training.seeds import training_seeds
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RelayRun:
+    """What is learned, where, and for how long. ``steps`` are control periods, all environments together."""
+
+    task: str
+    world: str
+    seed: int
+    steps: int = RELAY_STEPS
+    environments: int = 16
+    evaluation_episodes: int = 48
+    evaluate_every: int = 60_000
+    learning: RelaySettings = field(default_factory=RelaySettings)
+
+
+def relay_run(task: str, world: str, seed: int, steps: int) -> RelayRun:
+    """Return a run of ``steps`` control periods; a short one has fewer environments and judgements."""
+    environments = min(RelayRun.environments, max(1, steps // 240))
+    # What is to be gripped has to be between the fingers before it is the object's turn.
+    distance_m = 0.03 if find_task(task).controls_gripper else RelaySettings.relay_distance_m
+    learning = RelaySettings(relay_distance_m=distance_m)
+    return RelayRun(task, world, seed, steps, environments, 3 * environments, learning=learning)
+
+
+def require_relay(task: Task) -> None:
+    """Raise SetupError for a task that the relay has nothing to hand over in."""
+    if not task.moves_object:
+        raise SetupError(
+            f"the task '{task.name}' has '{task.target}' at goals in '{task.goal_frame}'; learning without a "
+            f"demonstrator wants an object at goals in {BASE_FRAME}"
+        )
+
+
+def train_with_relay(asked: RelayRun, run: RunDirectory) -> float:
+    """Train until done; return the best success on held-out training seeds, whose learner is in ``run.best``.
+
+    An interrupted run goes on from ``run.last``. Episodes are not stored: the actor as it then is collects new ones.
+    """
+    task = find_task(asked.task)
+    require_relay(task)
+    layout = layout_of(task, LAST_ACTIONS)
+    collector = CollectorProcess(asked.task, asked.world, asked.environments, asked.learning, layout.size)
+    try:
+        return _Training(asked, run, task, layout, collector).train()
+    finally:
+        collector.close()
+
+
+def measure_best(asked: RelayRun, run: RunDirectory, seeds: Sequence[int]) -> Iterator[bool]:
+    """Yield whether the best actor of ``run``, asked in every control period, succeeds in each seed's episode."""
+    layout = layout_of(find_task(asked.task), LAST_ACTIONS)
+    learner = RelayLearner(layout.size, asked.learning, asked.seed)
+    learner.load_state_dict(run.load(run.best)["learner"])
+    weights, rest = _weights(learner), iter(seeds)
+    collector = CollectorProcess(asked.task, asked.world, asked.environments, asked.learning, layout.size)
+    try:
+        while some := tuple(islice(rest, asked.environments)):
+            for episode in collector.submit(weights, Request(some, "deterministic", 1)).result():
+                yield episode.success
+    finally:
+        collector.close()
+
+
+def _weights(learner: RelayLearner) -> Weights:
+    return {name: value.detach().cpu().numpy().copy() for name, value in learner.actor.state_dict().items()}
+
+
+class _Training:
+    _COLUMNS: Final = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+
+    def __init__(
+        self, asked: RelayRun, run: RunDirectory, task: Task, layout: Layout, collector: CollectorProcess
+    ) -> None:
+        self._asked, self._run, self._collector = asked, run, collector
+        places = [layout["grip"], *(layout[f"{name}.position"] for name in task.bodies)]
+        planar = [slice(place.start, place.start + 2) for place in places]
+        self._learner = RelayLearner(layout.size, asked.learning, asked.seed)
+        self._replay = RelayReplay(asked.learning, planar, POSITION_UNIT_M)
+        self._rng = np.random.default_rng([asked.seed, 3])
+        self._seeds = training_seeds(asked.seed, "rollouts")
+        self._held_out = list(islice(training_seeds(asked.seed, "held-out"), asked.evaluation_episodes))
+        self._steps, self._evaluated_at, self._wall_s = 0, -1, 0.0
+        self._bests: list[float] = []
+        self._recent: deque[bool] = deque(maxlen=48)
+        self._moved: deque[bool] = deque(maxlen=48)
+
+    def train(self) -> float:
+        asked, periods = self._asked, self._asked.learning.periods_per_decision
+        self._go_on()
+        started = time.monotonic() - self._wall_s
+        next_evaluation = self._steps + asked.evaluate_every
+        with Progress(*self._COLUMNS) as progress:
+            bar = progress.add_task("training", total=asked.steps)
+            pending = self._ask()
+            while self._steps < asked.steps:
+                episodes = pending.result()
+                # Asked for before learning from these: the other process collects meanwhile. Weights are one round old.
+                pending = self._ask()
+                for episode in episodes:
+                    self._moved.append(self._replay.add(episode))
+                    self._recent.append(episode.success)
+                decisions = sum(len(episode) for episode in episodes)
+                self._steps += decisions * periods
+                for _ in range(round(decisions * asked.learning.updates_per_decision)):
+                    self._learner.update(self._replay.sample(asked.learning.batch, self._rng))
+                self._wall_s = time.monotonic() - started
+                if self._steps >= next_evaluation:
+                    next_evaluation += asked.evaluate_every
+                    self._evaluate()
+                best = max(self._bests, default=float("nan"))
+                text = f"exploring {np.mean(self._recent):.2f} moved {np.mean(self._moved):.2f} best {best:.2f}"
+                progress.update(bar, completed=self._steps, description=text)
+            pending.cancel()
+        if self._steps != self._evaluated_at:
+            self._evaluate()
+        return max(self._bests)
+
+    def _ask(self) -> Future[list[DecisionEpisode]]:
+        behaviour = "exploring" if self._learner.updates else "random"
+        seeds = tuple(islice(self._seeds, self._asked.environments))
+        request = Request(seeds, behaviour, self._asked.learning.periods_per_decision)  # type: ignore[arg-type]
+        return self._collector.submit(_weights(self._learner), request)
+
+    def _evaluate(self) -> None:
+        weights, width = _weights(self._learner), self._asked.environments
+        groups = [tuple(self._held_out[i : i + width]) for i in range(0, len(self._held_out), width)]
+        answers = [self._collector.submit(weights, Request(group, "deterministic", 1)) for group in groups]
+        success = float(np.mean([episode.success for answer in answers for episode in answer.result()]))
+        row = {
+            "steps": float(self._steps), "wall_s": self._wall_s, "exploring_success": float(np.mean(self._recent)),
+            "evaluated_success": success, "moved": float(np.mean(self._moved)),
+            "alpha": float(self._learner.log_alpha.detach().exp()), "updates": float(self._learner.updates),
+        }  # fmt: skip
+        state = {"learner": self._learner.state_dict(), "steps": self._steps}
+        if success >= max(self._bests, default=-1.0):
+            self._run.save(self._run.best, state | {"success": success})
+        self._bests.append(success)
+        self._evaluated_at = self._steps
+        self._run.save(self._run.last, state | {"bests": self._bests, "wall_s": self._wall_s, "run": self._identity()})
+        # After what was learned, which no full disk and no picture may cost.
+        attempts = Attempts(_log.warning)
+        attempts.make(f"a line of {self._run.log}", partial(self._run.append_log, row), asked=False)
+        attempts.make(f"the picture {self._run.curve}", self._plot, asked=False)
+        _log.info("steps %d, %.0f s: success %.2f", self._steps, self._wall_s, success)
+
+    def _plot(self) -> None:
+        plot_learning_curve(self._run.read_log(), self._run.curve, self._run.path.name)
+
+    def _identity(self) -> dict[str, Any]:
+        return {"task": self._asked.task, "world": self._asked.world, "seed": self._asked.seed}
+
+    def _go_on(self) -> None:
+        if not self._run.last.exists():
+            return
+        stored = self._run.load(self._run.last)
+        found = stored.get("run", {"method": "with a demonstrator"})
+        if found != self._identity():
+            raise SetupError(f"{self._run.last} is of a run {found}, asked for {self._identity()}: take another --run")
+        self._learner.load_state_dict(stored["learner"])
+        self._steps = self._evaluated_at = int(stored["steps"])
+        self._wall_s = float(stored["wall_s"])
+        self._bests = [float(value) for value in stored["bests"]]
+        # Other episodes than before: what was learned from is not stored.
+        self._seeds = training_seeds(self._steps, "rollouts-resumed")
+        _log.info("going on at step %d", self._steps)
