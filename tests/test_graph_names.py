@@ -14,6 +14,7 @@ from rclpy.node import Node
 from arm_driver.settings import TABLE
 from benchmarks.rig.graph_harness import START_LIMIT_S, running
 from fetch_sim2real import graph
+from fetch_sim2real.ros.parameters import help_of
 from fetch_sim2real.ros.topics import local_name
 from fetch_sim2real.stack.processes import NodeProcess
 
@@ -49,7 +50,7 @@ def test_a_driver_with_another_name_in_a_namespace_with_a_remap(tmp_path: Path) 
         future = client.call_async(DescribeParameters.Request(names=[parameter.name for parameter in TABLE]))
         session.wait_until(future.done, 10.0, lambda: "descriptions")
         for parameter, shown in zip(TABLE, future.result().descriptors, strict=True):
-            assert shown.description == parameter.help() and parameter.description in shown.description
+            assert shown.description == help_of(parameter) and parameter.description in shown.description
             assert shown.read_only is not parameter.changeable
             ranges = [(r.from_value, r.to_value) for r in (*shown.floating_point_range, *shown.integer_range)]
             assert ranges == ([] if parameter.low is None else [(parameter.low, parameter.high)])
