@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fetch_sim2real.cli.main import app
+from fetch_sim2real.training.defaults import RELAY_STEPS
 from fetch_sim2real.training.run_directory import RunDirectory, Spent
 
 pytest.importorskip("matplotlib")
@@ -40,6 +41,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         taken.update(seeds=seeds)
         return (seed % 4 != 0 for seed in seeds)
 
+    def train_with_relay(run: Any, directory: RunDirectory) -> float:
+        taken.update(relay=run)
+        directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
+        return 0.5
+
+    monkeypatch.setattr("fetch_sim2real.training.relay_stage.train_with_relay", train_with_relay)
     monkeypatch.setattr("fetch_sim2real.training.state_stage.train_with_her", train_with_her)
     monkeypatch.setattr("fetch_sim2real.training.state_stage.measure_best", measure_best)
     monkeypatch.setattr("fetch_sim2real.training.pipeline.train", train)
@@ -63,13 +70,27 @@ def test_the_expert_alone_is_measured_and_summed_up(asked: dict[str, Any], tmp_p
 
 
 def test_without_the_scripted_baseline_nothing_is_imitated(asked: dict[str, Any], tmp_path: Path) -> None:
-    result = run("push", "--stage", "expert", "--no-demonstrator", "--run", tmp_path, "--episodes", 0)
+    result = run("reach_block", "--stage", "expert", "--no-demonstrator", "--run", tmp_path, "--episodes", 0)
     assert result.exit_code == 0, result.output
     assert asked["stage"].learner.imitation == 0.0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["demonstrator"], summary["success_rate"], summary["ci95"]) == (False, None, None)
     refused = run("push", "--no-demonstrator", "--run", tmp_path)
     assert refused.exit_code == 1 and "--stage expert" in refused.output
+
+
+def test_tasks_that_move_an_object_are_learned_by_relay_where_nothing_is_imitated(
+    asked: dict[str, Any], tmp_path: Path
+) -> None:
+    for task, words in (("push", ["--no-demonstrator"]), ("slide", []), ("pick_and_place", ["--no-demonstrator"])):
+        folder = tmp_path / task
+        result = run(task, "--stage", "expert", *words, "--run", folder, "--episodes", 0, "--seed", 2)
+        assert result.exit_code == 0, result.output
+        assert (asked["relay"].task, asked["relay"].seed, asked["relay"].steps) == (task, 2, RELAY_STEPS)
+        summary = json.loads((folder / "summary.json").read_text())
+        assert (summary["demonstrator"], summary["env_steps"], summary["updates"]) == (False, 700, 500)
+    assert asked["relay"].learning.relay_distance_m == 0.03, "what is gripped has to be between the fingers"
+    assert "stage" not in asked
 
 
 def test_the_bundle_comes_into_the_runs_folder(asked: dict[str, Any], tmp_path: Path) -> None:
