@@ -13,6 +13,7 @@ from fetch_sim2real.cli import checks
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.stack import ros_environment
 from fetch_sim2real.stack.launcher import launch
+from fetch_sim2real.stack.processes import node_package
 from fetch_sim2real.stack.ros_environment import (
     judge_log_folder,
     judge_middleware,
@@ -169,7 +170,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
 )
 def test_a_node_says_it_in_one_line(node: str, name: str, value: str) -> None:
     pytest.importorskip("rclpy")
-    ended = run([f"{node}.main"], **{name: value})
+    ended = run([f"{node_package(node)}.main"], **{name: value})
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
     assert value in line
