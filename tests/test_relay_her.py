@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fetch_sim2real.errors import SetupError
+from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.perception.observe import ACTION_SIZE
+from fetch_sim2real.tasks.base import GOAL, Skill
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.relay_her import (
-    GRIPPER,
-    OBJECT,
+    Batch,
     DecisionEpisode,
     Explorer,
     RelayLearner,
@@ -22,55 +23,110 @@ from fetch_sim2real.training.relay_her import (
     SkillActor,
     way_to,
 )
-from fetch_sim2real.training.relay_stage import RelayRun, measure_best, require_relay, train_with_relay
+from fetch_sim2real.training.relay_stage import RelayRun, measure_best, train_with_relay
 from fetch_sim2real.training.run_directory import RunDirectory
 
 STATE_SIZE = 6
 PLANAR = (slice(0, 2), slice(3, 5))
 UNIT_M = 0.2
 SMALL = RelaySettings(hidden=32, layers=2, batch=64)
+SKILLS = (Skill("gripper", "gripper", "thing", hand_over_m=0.06), Skill("thing", "thing", GOAL))
+REACH, BRING = 0, 1
+
+
+def relay_episode(
+    seed: int, state: np.ndarray, grip: np.ndarray, thing: np.ndarray, goal: np.ndarray, action: np.ndarray
+) -> DecisionEpisode:
+    achieved, asked = np.stack([grip, thing], axis=1), np.stack([thing, goal], axis=1)
+    columns = (column.astype(np.float32) for column in (state, achieved, asked))
+    return DecisionEpisode(seed, *columns, np.ones(achieved.shape[:2], bool), action.astype(np.float32), False)
 
 
 def episode(seed: int, steps: int = 6, *, moves: bool = True) -> DecisionEpisode:
     rng = np.random.default_rng(seed)
-    grip = np.cumsum(rng.normal(0.0, 0.05, (steps + 1, 3)), axis=0).astype(np.float32)
-    thing = np.cumsum(rng.normal(0.0, 0.05, (steps + 1, 3)), axis=0).astype(np.float32)
+    grip, thing = (np.cumsum(rng.normal(0.0, 0.05, (steps + 1, 3)), axis=0) for _ in range(2))
     if not moves:
         thing[:] = thing[0]
-    state = np.concatenate([grip, thing], axis=1) / UNIT_M
-    goal = np.tile(rng.normal(0.0, 0.2, 3), (steps + 1, 1)).astype(np.float32)
-    action = rng.uniform(-1.0, 1.0, (steps, ACTION_SIZE)).astype(np.float32)
-    return DecisionEpisode(seed, state.astype(np.float32), grip, thing, goal, action, False)
+    goal = np.tile(rng.normal(0.0, 0.2, 3), (steps + 1, 1))
+    action = rng.uniform(-1.0, 1.0, (steps, ACTION_SIZE))
+    return relay_episode(seed, np.concatenate([grip, thing], axis=1) / UNIT_M, grip, thing, goal, action)
 
 
-def test_goals_in_hindsight_are_what_was_reached_later_and_true_goals_are_what_each_mode_is_for() -> None:
+def steps_of(batch: Batch, one: DecisionEpisode) -> np.ndarray:
+    """Which transition of the episode each row is."""
+    return (batch.action.numpy()[:, None] == one.action[None]).all(-1).argmax(1)
+
+
+def test_goals_in_hindsight_are_what_was_reached_later_and_true_goals_are_what_each_skill_is_for() -> None:
     settings = RelaySettings(shift_share=0.0)
-    replay, one = RelayReplay(settings, PLANAR, UNIT_M), episode(0)
+    replay, one = RelayReplay(SKILLS, settings, PLANAR, UNIT_M), episode(0)
     replay.add(one)
     batch = replay.sample(4_000, np.random.default_rng(1))
-    step = (batch.action.numpy()[:, None] == one.action[None]).all(-1).argmax(1)
-    mode = batch.way[:, 3:].argmax(1).numpy()
-    achieved = np.where(mode[:, None] == OBJECT, one.object_m[step], one.grip_m[step])
-    goal = achieved + 0.1 * batch.way[:, :3].numpy()
-    later = np.stack([one.grip_m, one.object_m])[mode]
+    step, skill = steps_of(batch, one), batch.way[:, 3:].argmax(1).numpy()
+    goal = one.achieved_m[step, skill] + 0.1 * batch.way[:, :3].numpy()
+    goal_after = one.achieved_m[step + 1, skill] + 0.1 * batch.next_way[:, :3].numpy()
+    assert goal == pytest.approx(goal_after, abs=1e-6)
+    later = one.achieved_m[:, skill].swapaxes(0, 1)
     distance = np.linalg.norm(later - goal[:, None], axis=-1)
     is_later = (distance < 1e-5) & (np.arange(len(one) + 1)[None] > step[:, None])
-    asked = np.where(mode[:, None] == OBJECT, one.goal_m[0], one.object_m[step + 1])
-    is_asked = np.linalg.norm(asked - goal, axis=1) < 1e-5
+    is_asked = np.linalg.norm(one.asked_m[step + 1, skill] - goal, axis=1) < 1e-5
     assert (is_later.any(1) | is_asked).all()
     assert 0.75 < is_later.any(1).mean() < 0.85
-    assert 0.25 < (mode == GRIPPER).mean() < 0.35
-    reached = np.linalg.norm(later[np.arange(len(step)), step + 1] - goal, axis=1) <= settings.tolerance_m
+    assert 0.25 < (skill == REACH).mean() < 0.35
+    reached = np.linalg.norm(one.achieved_m[step + 1, skill] - goal, axis=1) <= settings.tolerance_m
     assert (batch.reward.numpy() == np.where(reached, 0.0, -1.0)).all()
     assert 0.1 < reached.mean() < 0.9
 
 
+def test_a_goal_in_hindsight_moves_as_the_asked_one_does() -> None:
+    skills = (SKILLS[0], replace(SKILLS[1], follows=True))
+    replay, one = RelayReplay(skills, RelaySettings(shift_share=0.0, hindsight_share=1.0), PLANAR, UNIT_M), episode(0)
+    one.asked_m[:, BRING] = np.random.default_rng(1).normal(0.0, 0.2, (len(one) + 1, 3))
+    replay.add(one)
+    batch = replay.sample(2_000, np.random.default_rng(2))
+    step, brings = steps_of(batch, one), batch.way[:, 3 + BRING].numpy() == 1.0
+    assert 0.65 < brings.mean() < 0.75
+    ways = np.stack([batch.way[:, :3], batch.next_way[:, :3]], axis=1)
+    goals = one.achieved_m[:, BRING][step[:, None] + [0, 1]] + 0.1 * ways
+    # Along the asked goal's path, so that the place at a later state is reached there.
+    offset = goals - one.asked_m[:, BRING][step[:, None] + [0, 1]]
+    at_later = (one.achieved_m - one.asked_m)[:, BRING]
+    is_later = np.linalg.norm(at_later - offset[:, :1], axis=-1) < 1e-5
+    assert (is_later & (np.arange(len(one) + 1) > step[:, None])).any(1)[brings].all()
+    assert offset[brings, 0] == pytest.approx(offset[brings, 1], abs=1e-5)
+
+
+def test_where_it_is_not_allowed_nothing_counts_as_brought() -> None:
+    replay, one = RelayReplay(SKILLS, RelaySettings(shift_share=0.0), PLANAR, UNIT_M), episode(0)
+    one.allowed[3, BRING] = False
+    replay.add(one)
+    batch = replay.sample(2_000, np.random.default_rng(2))
+    step, skill = steps_of(batch, one), batch.way[:, 3:].argmax(1).numpy()
+    reached = batch.reward.numpy() == 0.0
+    assert not reached[(step == 2) & (skill == BRING)].any()
+    assert reached[(step == 2) & (skill == REACH)].any() and reached[(step == 3) & (skill == BRING)].any()
+
+
+def test_a_chain_of_one_skill_is_all_of_a_batch_and_earlier_ones_of_a_longer_chain_share_theirs() -> None:
+    one = episode(0)
+    for skills, shares in ((SKILLS[1:], [1.0]), (SKILLS[:1] * 2 + SKILLS[1:], [0.15, 0.15, 0.7])):
+        replay = RelayReplay(skills, RelaySettings(), PLANAR, UNIT_M)
+        pick = [REACH] * (len(skills) - 1) + [BRING]
+        replay.add(
+            replace(
+                one, achieved_m=one.achieved_m[:, pick], asked_m=one.asked_m[:, pick], allowed=one.allowed[:, pick]
+            )
+        )
+        way = replay.sample(4_000, np.random.default_rng(3)).way.numpy()
+        assert way[:, 3:].mean(0) == pytest.approx(shares, abs=0.03)
+
+
 def test_a_shift_moves_positions_in_the_plane_alone() -> None:
-    replay = RelayReplay(RelaySettings(shift_share=1.0), PLANAR, UNIT_M)
+    replay = RelayReplay(SKILLS, RelaySettings(shift_share=1.0), PLANAR, UNIT_M)
     one = episode(0)
     replay.add(one)
     batch = replay.sample(100, np.random.default_rng(2))
-    step = (batch.action.numpy()[:, None] == one.action[None]).all(-1).argmax(1)
+    step = steps_of(batch, one)
     moved = (batch.state.numpy() - one.state[step]) * UNIT_M
     assert np.abs(moved[:, [2, 5]]).max() == 0.0
     assert np.abs(moved[:, :2] - moved[:, 3:5]).max() < 1e-6
@@ -79,7 +135,7 @@ def test_a_shift_moves_positions_in_the_plane_alone() -> None:
 
 
 def test_episodes_in_which_nothing_moved_are_drawn_less_often() -> None:
-    replay = RelayReplay(RelaySettings(shift_share=0.0), PLANAR, UNIT_M)
+    replay = RelayReplay(SKILLS, RelaySettings(shift_share=0.0), PLANAR, UNIT_M)
     moving, still = episode(0), episode(1, moves=False)
     assert replay.add(moving) and not replay.add(still)
     drawn = replay.sample(6_000, np.random.default_rng(3)).action.numpy()
@@ -88,62 +144,61 @@ def test_episodes_in_which_nothing_moved_are_drawn_less_often() -> None:
 
 
 class _Telling(SkillActor):
-    """Acts by its mode: 0.5 in every coordinate for the gripper, -0.5 for the object."""
+    """Acts by its mode: 0.5 in every coordinate for the first skill, -0.5 for all others."""
 
     def forward(
         self, state: torch.Tensor, way: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        action = (way[:, 3 + GRIPPER] - 0.5)[:, None].expand(-1, ACTION_SIZE)
+        action = (way[:, 3 + REACH] - 0.5)[:, None].expand(-1, ACTION_SIZE)
         return action, torch.zeros(len(state)), action
 
 
-def test_away_from_the_object_half_of_the_decisions_are_the_gripper_modes() -> None:
+def test_half_of_the_decisions_are_the_first_skills_that_has_not_handed_over() -> None:
     count = 4_000
-    explorer = Explorer(_Telling(STATE_SIZE, SMALL), SMALL, np.random.default_rng(4), count)
-    state, zero = np.zeros((count, STATE_SIZE), np.float32), np.zeros((count, 3), np.float32)
+    explorer = Explorer(_Telling(STATE_SIZE, 2, SMALL), SKILLS, SMALL, np.random.default_rng(4), count)
+    state, achieved = np.zeros((count, STATE_SIZE), np.float32), np.zeros((count, 2, 3), np.float32)
     for away_m, share in ((0.2, 0.5), (0.01, 0.0)):
-        thing = zero + np.array([away_m, 0.0, 0.0], np.float32)
-        chosen = explorer.decide(state, zero, thing, zero, range(count))
-        by_gripper, by_object = (chosen == 0.5).all(1).mean(), (chosen == -0.5).all(1).mean()
-        assert by_gripper == pytest.approx(share, abs=0.03)
-        # A fifth of the object's decisions is random.
-        assert by_object == pytest.approx(0.8 * (1.0 - share), abs=0.03)
+        asked = achieved.copy()
+        asked[:, REACH, 0], asked[:, BRING, 0] = away_m, 0.5
+        chosen = explorer.decide(state, achieved, asked, range(count))
+        by_first, by_last = (chosen == 0.5).all(1).mean(), (chosen == -0.5).all(1).mean()
+        assert by_first == pytest.approx(share, abs=0.03)
+        # A fifth of the last skill's decisions is random.
+        assert by_last == pytest.approx(0.8 * (1.0 - share), abs=0.03)
 
 
 def toy_episodes(actor: SkillActor, rng: np.random.Generator, count: int) -> list[DecisionEpisode]:
     """A point for a gripper, and an object that sticks to it within 4 cm while the fingers are closed."""
     grip, thing, goal = (rng.uniform(-0.2, 0.2, (count, 3)).astype(np.float32) for _ in range(3))
-    explorer = Explorer(actor, SMALL, rng, count)
+    explorer = Explorer(actor, SKILLS, SMALL, rng, count)
     columns: list[list[np.ndarray]] = [[], [], [], []]
     for _ in range(21):
         state = np.concatenate([grip, thing], axis=1) / UNIT_M
-        action = explorer.decide(state, grip, thing, goal, range(count))
+        achieved, asked = np.stack([grip, thing], axis=1), np.stack([thing, goal], axis=1)
+        action = explorer.decide(state, achieved, asked, range(count))
         for column, value in zip(columns, (state, grip, thing, action), strict=True):
             column.append(value.astype(np.float32))
         held = (np.linalg.norm(grip - thing, axis=1) < 0.04) & (action[:, 3] < 0.0)
         motion = (0.05 * action[:, :3]).astype(np.float32)
         grip, thing = grip + motion, thing + motion * held[:, None]
     states, grips, things, actions = (np.stack(column, axis=1) for column in columns)
+    goals = np.repeat(goal[:, None], 21, axis=1)
     return [
-        DecisionEpisode(
-            row, states[row], grips[row], things[row], np.tile(goal[row], (21, 1)), actions[row, :-1],
-            bool(np.linalg.norm(things[row, -1] - goal[row]) < 0.05),
-        )
-        for row in range(count)
-    ]  # fmt: skip
+        relay_episode(row, states[row], grips[row], things[row], goals[row], actions[row, :-1]) for row in range(count)
+    ]
 
 
 def test_within_seconds_the_gripper_learns_to_reach_from_binary_rewards_alone() -> None:
-    learner = RelayLearner(STATE_SIZE, SMALL, seed=0)
-    replay, rng = RelayReplay(SMALL, PLANAR, UNIT_M), np.random.default_rng(5)
+    learner = RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=0)
+    replay, rng = RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M), np.random.default_rng(5)
 
     def reached() -> float:
         trial = np.random.default_rng(6)
         grip, thing, goal = (trial.uniform(-0.2, 0.2, (100, 3)).astype(np.float32) for _ in range(3))
         for _ in range(20):
-            state, mode = np.concatenate([grip, thing], axis=1) / UNIT_M, np.full(100, GRIPPER)
+            state, skill = np.concatenate([grip, thing], axis=1) / UNIT_M, np.full(100, REACH)
             with torch.inference_mode():
-                told = [torch.from_numpy(array.astype(np.float32)) for array in (state, way_to(goal, grip, mode))]
+                told = [torch.from_numpy(array.astype(np.float32)) for array in (state, way_to(goal, grip, skill, 2))]
                 _, _, action = learner.actor(*told, torch.zeros(100, ACTION_SIZE))
             grip = grip + 0.05 * action.numpy()[:, :3]
         return float(np.mean(np.linalg.norm(grip - goal, axis=1) < 0.05))
@@ -160,15 +215,15 @@ def test_within_seconds_the_gripper_learns_to_reach_from_binary_rewards_alone() 
 
 
 def test_an_interrupted_learner_goes_on_as_if_nothing_had_been() -> None:
-    replay = RelayReplay(SMALL, PLANAR, UNIT_M)
+    replay = RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M)
     replay.add(episode(0))
-    whole, first = RelayLearner(STATE_SIZE, SMALL, seed=1), RelayLearner(STATE_SIZE, SMALL, seed=1)
+    whole, first = (RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=1) for _ in range(2))
     batches = [replay.sample(64, np.random.default_rng(i)) for i in range(6)]
     for batch in batches:
         whole.update(batch)
     for batch in batches[:3]:
         first.update(batch)
-    second = RelayLearner(STATE_SIZE, SMALL, seed=2)
+    second = RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=2)
     second.load_state_dict(first.state_dict())
     for batch in batches[3:]:
         second.update(batch)
@@ -177,14 +232,33 @@ def test_an_interrupted_learner_goes_on_as_if_nothing_had_been() -> None:
 
 
 def test_the_way_is_in_units_of_a_decimetre_with_the_mode_beside_it() -> None:
-    way = way_to(np.array([[0.3, 0.0, 0.1]], np.float32), np.array([[0.1, 0.0, 0.0]], np.float32), np.array([OBJECT]))
-    assert way[0] == pytest.approx([2.0, 0.0, 1.0, 0.0, 1.0])
+    way = way_to(np.array([[0.3, 0.0, 0.1]]), np.array([[0.1, 0.0, 0.0]]), np.array([1]), 3)
+    assert way[0] == pytest.approx([2.0, 0.0, 1.0, 0.0, 1.0, 0.0])
 
 
-def test_tasks_of_the_gripper_have_nothing_to_hand_over() -> None:
-    require_relay(find_task("slide"))
-    with pytest.raises(SetupError, match="'reach_block' has 'gripper' at goals in 'block'"):
-        require_relay(find_task("reach_block"))
+def test_every_task_has_a_chain_of_skills() -> None:
+    chains = {name: find_task(name).skills for name in ("push", "pick_and_place", "reach", "reach_block")}
+    assert chains["push"][0] == Skill("gripper", "gripper", "block", hand_over_m=0.06)
+    assert chains["pick_and_place"][0].hand_over_m == 0.03, "what is gripped has to be between the fingers"
+    assert chains["pick_and_place"][1] == Skill("block", "block", GOAL)
+    assert chains["reach"] == (Skill("gripper", "gripper", GOAL),)
+    assert chains["reach_block"] == (Skill("gripper", "gripper", GOAL, follows=True),)
+
+
+def test_positions_of_skills_are_in_base_link_whatever_frame_goals_are_in() -> None:
+    grip, block, goal = np.array([[0.6, 0.0, 0.9]]), np.array([[0.7, 0.1, 0.7]]), np.array([[0.0, 0.05, 0.1]])
+    task = find_task("reach_block")
+    assert task.skills_achieved_m(grip, {"block": block}) == pytest.approx(grip[:, None])
+    assert task.skills_asked_m(goal, {"block": block}) == pytest.approx((block + goal)[:, None])
+    task = find_task("push")
+    assert task.skills_achieved_m(grip, {"block": block}) == pytest.approx(np.stack([grip, block], axis=1))
+    assert task.skills_asked_m(goal, {"block": block}) == pytest.approx(np.stack([block, goal], axis=1))
+    assert task.skills_allowed(grip, {"block": block}, np.zeros(1)).all()
+
+
+def test_a_chain_names_what_there_is() -> None:
+    with pytest.raises(FetchSim2RealError, match="skill 'put': mover is 'brick', expected gripper, block"):
+        replace(find_task("push"), chain=(Skill("put", "brick", GOAL),))
 
 
 @pytest.mark.slow

@@ -145,14 +145,12 @@ def train(
     seeds, directory = range(_FIRST_SEED, _FIRST_SEED + episodes), RunDirectory(run)
     began_here = not any(run.iterdir())
     minutes: float | None
-    if stage == EXPERT and not imitates and find_task(task).moves_object:
+    if stage == EXPERT and not imitates:
         outcomes = _relay_expert(task, world, directory, expert_steps or RELAY_STEPS, seed, seeds)
         parts, minutes = [directory], directory.spent().wall_s / 60.0
     elif stage == EXPERT:
-        imitation = learner.imitation if imitates else 0.0
         # The world's own latencies: nothing comes after this stage that would have to cope with more.
-        alone = replace(expert, learner=replace(learner, imitation=imitation))
-        alone = replace(alone, loop=replace(alone.loop, latency_randomization=NO_ADDED_LATENCY))
+        alone = replace(expert, loop=replace(expert.loop, latency_randomization=NO_ADDED_LATENCY))
         outcomes = _expert(task, world, directory, alone, seed, seeds)
         parts, minutes = [directory], directory.spent().wall_s / 60.0
     else:

@@ -21,7 +21,7 @@ _OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
 
 
 @cache
-def full_state_layout(objects: tuple[str, ...], last_actions: int) -> Layout:
+def full_state_layout(objects: tuple[str, ...], last_actions: int, goal_moves: bool = False) -> Layout:
     """Return what stands where in ``full_state``: ``objects`` are the names of a task's bodies.
 
     A part of an object called block is named ``block.position``.
@@ -39,6 +39,7 @@ def full_state_layout(objects: tuple[str, ...], last_actions: int) -> Layout:
     last_actions      the last actions, newest first
     latency           of camera and of commands, in units of 0.1 s
     <object>.nature    half size in units of 0.025 m, mass in units of 0.1 kg, friction
+    goal_velocity     of goals that move, in units of 0.2 m/s; where none does there is no such part
     ================  ==========================================================================================
     """
     joints = len(ARM.joint_names)
@@ -50,12 +51,13 @@ def full_state_layout(objects: tuple[str, ...], last_actions: int) -> Layout:
         | {"fingers": 1, "arm": joints, "arm_velocity": joints, "tracking": joints, "command_velocity": joints}
         | {"last_actions": last_actions * ACTION_SIZE, "latency": 2}
         | {f"{name}.nature": 3 for name in objects}
+        | ({"goal_velocity": 3} if goal_moves else {})
     )
 
 
 def layout_of(task: Task, last_actions: int) -> Layout:
     """Return what stands where in the full state of ``task`` with so many last actions."""
-    return full_state_layout(tuple(task.bodies), last_actions)
+    return full_state_layout(tuple(task.bodies), last_actions, task.goal_moves)
 
 
 def full_state(sim: Simulation, setpoint: JointSetpoint, last_actions: FloatArray) -> FloatArray:
@@ -83,4 +85,6 @@ def full_state(sim: Simulation, setpoint: JointSetpoint, last_actions: FloatArra
     state[layout["command_velocity"]] = setpoint.velocity
     state[layout["last_actions"]] = last_actions.reshape(-1)
     state[layout["latency"]] = sample.camera_latency_s / _DELAY_UNIT_S, sample.command_latency_s / _DELAY_UNIT_S
+    if sim.task.goal_moves:
+        state[layout["goal_velocity"]] = sim.goal_velocity_m_s / POSITION_UNIT_M
     return state

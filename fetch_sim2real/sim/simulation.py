@@ -244,6 +244,11 @@ class Simulation:
         """The goal in force (3,), in the task's goal frame: the episode's, until it changes."""
         return self._goal_m
 
+    @property
+    def goal_velocity_m_s(self) -> FloatArray:
+        """The goal's velocity (3,) [m/s] in the task's goal frame: goals stand still here."""
+        return np.zeros(3)
+
     def distance_m(self) -> float:
         """Return how far [m] what is to be at the goal is from there."""
         return float(np.linalg.norm(self.achieved_goal_m - self._goal_m))

@@ -18,9 +18,13 @@ from fetch_sim2real.common.schema import Record
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.graph import BASE_FRAME
 from fetch_sim2real.tasks.scripted_baseline import ScriptedBaseline
-from fetch_sim2real.types import FloatArray
+from fetch_sim2real.types import BoolArray, FloatArray
 
 GRIPPER: Final = "gripper"
+GOAL: Final = "goal"
+# A skill hands over to the next one at this distance [m]: pushing begins beside an object, gripping around it.
+_BESIDE_M: Final = 0.06
+_AROUND_M: Final = 0.03
 
 
 class SupportsArithmetic(Protocol):
@@ -112,13 +116,30 @@ _PARKED: Final[Mapping[str, ObjectConfig]] = {"block": RED_BLOCK}
 
 
 @dataclass(frozen=True)
+class Skill:
+    """A link in the chain by which a task is learned: ``mover`` is to be brought to ``to``.
+
+    ``mover`` is "gripper" or an object's name, ``to`` an object's name or "goal". While episodes are collected, a skill
+    takes part of the decisions until its mover is within ``hand_over_m`` of where it is to be; the last skill of a
+    chain is the task itself and hands over to none. With ``follows`` a goal in hindsight moves as the asked one does.
+    """
+
+    name: str
+    mover: str
+    to: str
+    hand_over_m: float = 0.0
+    follows: bool = False
+
+
+@dataclass(frozen=True)
 class Task:
     """One goal-conditioned task.
 
     ``target`` is what has to be at the goal: "gripper", or the name of an object. ``goal_frame`` is the frame of goals:
     base_link, or the name of an object from which they are offsets along the axes of base_link. ``objects`` are on the
     table, by name. ``controls_gripper`` is whether the action opens the fingers (else they stay closed). A world file
-    may state other values for ``episode`` and ``objects``. ``scripted`` is a baseline on estimated positions.
+    may state other values for ``episode`` and ``objects``. ``scripted`` is a baseline on estimated positions. ``chain``
+    is by which skills it is learned without a demonstrator, where ``skills`` does not give the right ones by itself.
 
     Another way to draw or to judge goals is a subclass that overrides a method.
 
@@ -135,6 +156,7 @@ class Task:
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
     scripted: ScriptedBaseline | None = None
+    chain: tuple[Skill, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.objects):
@@ -149,6 +171,13 @@ class Task:
             raise FetchSim2RealError(f"task '{self.name}': an object is called '{GRIPPER}', expected another name")
         if self.target == self.goal_frame:
             raise FetchSim2RealError(f"task '{self.name}': goals of '{self.target}' are offsets from itself")
+        for skill in self.chain:
+            for what, value, others in (("mover", skill.mover, GRIPPER), ("to", skill.to, GOAL)):
+                if value not in (others, *self.objects):
+                    raise FetchSim2RealError(
+                        f"task '{self.name}', skill '{skill.name}': {what} is '{value}', expected "
+                        f"{', '.join((others, *self.objects))}"
+                    )
 
     @property
     def bodies(self) -> Mapping[str, ObjectConfig]:
@@ -156,9 +185,23 @@ class Task:
         return self.objects or _PARKED
 
     @property
-    def moves_object(self) -> bool:
-        """Whether an object is wanted at goals in base_link."""
-        return self.target in self.objects and self.goal_frame == BASE_FRAME
+    def goal_moves(self) -> bool:
+        """Whether goals move of themselves; the full state then holds their velocity."""
+        return False
+
+    @property
+    def skills(self) -> tuple[Skill, ...]:
+        """The chain by which the task is learned, the task itself last.
+
+        Where no chain is given: the gripper goes to the object that is wanted at the goal, then that to the goal; or
+        the gripper to the goal.
+        """
+        if self.chain:
+            return self.chain
+        last = Skill(self.target, self.target, GOAL, follows=self.goal_moves or self.goal_frame != BASE_FRAME)
+        if self.target == GRIPPER:
+            return (last,)
+        return Skill(GRIPPER, GRIPPER, self.target, _AROUND_M if self.controls_gripper else _BESIDE_M), last
 
     @property
     def main_object(self) -> str | None:
@@ -184,6 +227,25 @@ class Task:
     def goal_in_base(self, goal_m: Position, objects_m: Mapping[str, Position]) -> Position:
         """Return where the target is wanted (..., 3) in base_link, of a goal (..., 3) in the task's frame."""
         return goal_m if self.goal_frame == BASE_FRAME else objects_m[self.goal_frame] + goal_m
+
+    def skills_achieved_m(self, grip_m: FloatArray, objects_m: Mapping[str, FloatArray]) -> FloatArray:
+        """Return where each skill's mover is (N, M, 3) [m] in base_link, of gripper and objects (N, 3)."""
+        places = {GRIPPER: grip_m, **objects_m}
+        return np.stack([places[skill.mover] for skill in self.skills], axis=1)
+
+    def skills_asked_m(self, goal_m: FloatArray, objects_m: Mapping[str, FloatArray]) -> FloatArray:
+        """Return where each skill's mover is to be (N, M, 3) [m] in base_link, of goals (N, 3) in the task's frame."""
+        places = {GOAL: self.goal_in_base(goal_m, objects_m), **objects_m}
+        return np.stack([places[skill.to] for skill in self.skills], axis=1)
+
+    def skills_allowed(
+        self, grip_m: FloatArray, objects_m: Mapping[str, FloatArray], finger_m: FloatArray
+    ) -> BoolArray:
+        """Return whether each skill's mover, where it is to be, counts as brought there (N, M).
+
+        Here it always does. ``finger_m`` (N,) is how far each finger is open.
+        """
+        return np.ones((len(grip_m), len(self.skills)), bool)
 
     def draw_objects(self, episode: EpisodeConfig, rng: np.random.Generator) -> dict[str, FloatArray]:
         """Return where on the table (2,) [m] each body's centre is put, of its start or of a place that it is moved to.

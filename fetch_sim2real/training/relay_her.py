@@ -1,10 +1,11 @@
 """Relay HER: hindsight on binary rewards alone, without a demonstrator, a demonstration or a shaped reward.
 
-Read from top to bottom, this is the algorithm. One network learns two skills from every episode, told apart by a mode
-input: mode *gripper* brings the gripper to a point, mode *object* brings the object to the goal. Both learn by
-hindsight (Andrychowicz et al. 2017, https://arxiv.org/abs/1707.01495) with soft actor-critic (Haarnoja et al. 2018,
-https://arxiv.org/abs/1812.05905). While it collects, the learned gripper mode takes part of the decisions as long as
-the gripper is away from the object, with the object's place as its goal; so the object mode begins where there is
+Read from top to bottom, this is the algorithm. A task is a chain of skills (``tasks.base.Skill``): each brings
+something to a place, earlier ones prepare later ones, the last one is the task itself. To push a block, the gripper is
+brought to the block, then the block to the goal. One network learns all skills from every episode, told apart by a mode
+input. All learn by hindsight (Andrychowicz et al. 2017, https://arxiv.org/abs/1707.01495) with soft actor-critic
+(Haarnoja et al. 2018, https://arxiv.org/abs/1812.05905). While it collects, the first skill that has not brought its
+mover where it is to be takes part of the decisions, as far as it is learned by then; so later ones begin where there is
 something to learn (the idea: RHER, Luo et al. 2022, https://arxiv.org/abs/2208.00843). Reaching is learned within
 minutes, and from then on most episodes move the object, which random actions hardly ever do.
 
@@ -12,12 +13,14 @@ Departures from these papers, all of which matter:
 
 - A decision lasts several control periods while learning. The horizon is a third, exploration coherent. Afterwards the
   actor is asked in every period.
-- The state is the simulator's full state. Hindsight needs to know where gripper, object and goal are, nothing else.
+- The state is the simulator's full state. Hindsight needs to know what each skill achieved and was asked, nothing else.
+- The distance at which a skill hands over, 3 to 6 cm, is part of the method: a task or its chain states it.
 - Exploration: squashed Gaussian noise correlated over decisions, and a share of uniformly random decisions.
+- Goals that move: in hindsight they move as the asked goal did, from where they make the achieved place right.
 - Layer normalization; targets clipped to what rewards of -1 and 0 allow; the actor is updated every second time; the
   temperature has a floor.
 - Where gripper, object and goal are in the plane does not matter much: in half of a batch all are shifted together.
-- Episodes in which the object stayed where it was are drawn less often: hindsight has nothing to teach there.
+- Episodes in which nothing was brought anywhere are drawn less often: hindsight has nothing to teach the task there.
 - Rewards are told by a tighter tolerance than success.
 """
 
@@ -35,10 +38,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fetch_sim2real.perception.observe import ACTION_SIZE
+from fetch_sim2real.tasks.base import Skill
+from fetch_sim2real.types import BoolArray
 
 Float32 = NDArray[np.float32]
-GRIPPER, OBJECT = 0, 1
-"""The modes: which of gripper and object is to be at the goal."""
 _UNIT_M: Final = 0.1  # of the way to the goal, beside the state
 
 
@@ -48,8 +51,7 @@ class RelaySettings:
 
     # A decision lasts so many control periods while learning.
     periods_per_decision: int = 3
-    # Exploration, and the relay: farther than this from the object [m], this share of decisions is the gripper mode's.
-    relay_distance_m: float = 0.06
+    # Exploration, and the relay: this share of decisions is the earlier skill's as long as that has not handed over.
     relay_share: float = 0.5
     random_share: float = 0.2
     noise_correlation: float = 0.5
@@ -66,8 +68,8 @@ class RelaySettings:
     actor_every: int = 2
     highest_target: float = 0.5
     updates_per_decision: float = 0.2
-    # Hindsight.
-    gripper_mode_share: float = 0.3
+    # Hindsight. Earlier skills have this share of a batch together.
+    earlier_skills_share: float = 0.3
     hindsight_share: float = 0.8
     tolerance_m: float = 0.03
     still_weight: float = 0.2
@@ -81,14 +83,14 @@ class RelaySettings:
 
 @dataclass(frozen=True)
 class DecisionEpisode:
-    """One episode of T decisions: state (T+1, p), true gripper and object position (T+1, 3) [m] in base_link, the goal
-    in force (T+1, 3) [m], action (T, 4), and whether it ended in success."""
+    """One episode of T decisions of M skills: state (T+1, p), where each skill's mover was and was to be (T+1, M, 3)
+    [m] in base_link, whether that counts there as brought (T+1, M), action (T, 4), and whether it ended in success."""
 
     seed: int
     state: Float32
-    grip_m: Float32
-    object_m: Float32
-    goal_m: Float32
+    achieved_m: Float32
+    asked_m: Float32
+    allowed: BoolArray
     action: Float32
     success: bool
 
@@ -97,8 +99,8 @@ class DecisionEpisode:
 
 
 class Batch(NamedTuple):
-    """Transitions with (relabelled) goals. ``way`` (B, 5) is what the networks are told beside the state: the way to
-    the goal (3) and the mode (2)."""
+    """Transitions with (relabelled) goals. ``way`` (B, 3 + M) is what the networks are told beside the state: the way
+    to the goal (3) and the mode, which is one of M skills."""
 
     state: torch.Tensor
     way: torch.Tensor
@@ -108,11 +110,12 @@ class Batch(NamedTuple):
     reward: torch.Tensor
 
 
-def way_to(goal_m: Float32, achieved_m: Float32, mode: NDArray[np.int_]) -> Float32:
-    """Return what the networks are told of goal and mode (B, 5): goals and achieved positions (B, 3) [m]."""
-    flags = np.zeros((len(mode), 2), np.float32)
-    flags[np.arange(len(mode)), mode] = 1.0
-    return np.concatenate([(goal_m - achieved_m) / _UNIT_M, flags], axis=1).astype(np.float32)
+def way_to(goal_m: Float32, achieved_m: Float32, skill: NDArray[np.int_], skills: int) -> Float32:
+    """Return what the networks are told of goal and mode (B, 3 + M): goals and achieved positions (B, 3) [m]."""
+    way = np.zeros((len(skill), 3 + skills), np.float32)
+    way[:, :3] = (goal_m - achieved_m) / _UNIT_M
+    way[np.arange(len(skill)), 3 + skill] = 1.0
+    return way
 
 
 class RelayReplay:
@@ -120,30 +123,34 @@ class RelayReplay:
 
     _MOVED_M: Final = 0.01
 
-    def __init__(self, settings: RelaySettings, planar: Sequence[slice], planar_unit_m: float) -> None:
+    def __init__(
+        self, skills: Sequence[Skill], settings: RelaySettings, planar: Sequence[slice], planar_unit_m: float
+    ) -> None:
         """``planar`` says where in the state positions' x and y stand, in units of ``planar_unit_m``."""
         self._settings = settings
+        self._follows = np.array([skill.follows for skill in skills])
         self._planar, self._planar_unit_m = planar, planar_unit_m
-        self._arrays: dict[str, Float32] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
         self._lengths = np.zeros(settings.capacity, np.int64)
         self._weights = np.zeros(settings.capacity)
         self._next = 0
         self.episodes = 0
 
     def add(self, episode: DecisionEpisode) -> bool:
-        """Store an episode, over the oldest once full. Return whether its object moved."""
+        """Store an episode, over the oldest once full. Return whether what the last skill moves has moved."""
         columns = {
-            "state": episode.state, "grip": episode.grip_m, "object": episode.object_m, "goal": episode.goal_m,
-            "action": np.concatenate([episode.action, episode.action[-1:]]),
+            "state": episode.state, "achieved": episode.achieved_m, "asked": episode.asked_m,
+            "allowed": episode.allowed, "action": np.concatenate([episode.action, episode.action[-1:]]),
         }  # fmt: skip
         if not self._arrays:
             longest = len(episode.state) + 8
             for name, value in columns.items():
-                self._arrays[name] = np.zeros((self._settings.capacity, longest, value.shape[1]), np.float32)
+                self._arrays[name] = np.zeros((self._settings.capacity, longest, *value.shape[1:]), value.dtype)
         row = self._next
         for name, value in columns.items():
             self._arrays[name][row, : len(value)] = value
-        moved = float(np.linalg.norm(episode.object_m - episode.object_m[0], axis=1).max()) > self._MOVED_M
+        moved_m = np.linalg.norm(episode.achieved_m[:, -1] - episode.achieved_m[0, -1], axis=1)
+        moved = float(moved_m.max()) > self._MOVED_M
         self._lengths[row] = len(episode)
         self._weights[row] = len(episode) * (1.0 if moved else self._settings.still_weight)
         self._next = (row + 1) % self._settings.capacity
@@ -154,33 +161,35 @@ class RelayReplay:
         """Return ``size`` transitions.
 
         An example of the index arithmetic: an episode of T = 4 decisions has 5 states 0..4. Transition t = 1 goes from
-        state 1 to state 2. Its goal in hindsight is what was achieved at a state drawn from 2..4.
+        state 1 to state 2. Its goal in hindsight is what was achieved at a state drawn from 2..4. Say that is 3, and
+        the asked goal moves by 1 cm a decision: 1 cm short of what was achieved at 3 is the goal at 2.
         """
-        settings = self._settings
+        settings, pick, skills = self._settings, self._arrays, len(self._follows)
         bounds = np.cumsum(self._weights[: self.episodes])
         row = np.searchsorted(bounds, rng.random(size) * bounds[-1], side="right").clip(max=self.episodes - 1)
         length = self._lengths[row]
         step = (rng.random(size) * length).astype(int)
         later = step + 1 + (rng.random(size) * (length - step)).astype(int)
-        mode = np.where(rng.random(size) < settings.gripper_mode_share, GRIPPER, OBJECT)
-        hindsight = rng.random(size) < settings.hindsight_share
-        pick = self._arrays
-        is_object = (mode == OBJECT)[:, None]
-
-        def achieved(at: NDArray[np.int_]) -> Float32:
-            return np.where(is_object, pick["object"][row, at], pick["grip"][row, at])
-
-        # What each mode is really asked for: the object at the goal, the gripper at the object.
-        asked = np.where(is_object, pick["goal"][row, step + 1], pick["object"][row, step + 1])
-        goal = np.where(hindsight[:, None], achieved(later), asked)
-        reached = np.linalg.norm(achieved(step + 1) - goal, axis=1) <= settings.tolerance_m
-        state, next_state = pick["state"][row, step].copy(), pick["state"][row, step + 1].copy()
+        earlier = rng.random(size) < settings.earlier_skills_share
+        skill = np.where(earlier & (skills > 1), rng.integers(0, max(1, skills - 1), size), skills - 1)
+        hindsight = (rng.random(size) < settings.hindsight_share)[:, None]
+        achieved, achieved_after = pick["achieved"][row, step, skill], pick["achieved"][row, step + 1, skill]
+        asked_after = pick["asked"][row, step + 1, skill]
+        # How the asked goal moves, before and after step + 1.
+        follows = self._follows[skill][:, None]
+        moves = follows * (asked_after - pick["asked"][row, step, skill])
+        will_move = follows * (pick["asked"][row, later, skill] - asked_after)
+        goal_after = np.where(hindsight, pick["achieved"][row, later, skill] - will_move, asked_after)
+        reached = np.linalg.norm(achieved_after - goal_after, axis=1) <= settings.tolerance_m
+        reached &= pick["allowed"][row, step + 1, skill]
+        state, next_state = pick["state"][row, step], pick["state"][row, step + 1]
         shift = rng.uniform(-1.0, 1.0, (size, 2)) * settings.shift_m * (rng.random((size, 1)) < settings.shift_share)
         for place in self._planar:
             state[:, place] += shift / self._planar_unit_m
             next_state[:, place] += shift / self._planar_unit_m
         arrays = (
-            state, way_to(goal, achieved(step), mode), next_state, way_to(goal, achieved(step + 1), mode),
+            state, way_to(goal_after - moves, achieved, skill, skills),
+            next_state, way_to(goal_after, achieved_after, skill, skills),
             pick["action"][row, step], np.where(reached, 0.0, -1.0).astype(np.float32),
         )  # fmt: skip
         return Batch(*(torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays))
@@ -190,11 +199,12 @@ class RelayReplay:
 
 
 class SkillActor(nn.Module):
-    """Squashed Gaussian over actions (B, 4), given state (B, p) and the way to the goal with the mode (B, 5)."""
+    """Squashed Gaussian over actions (B, 4), given state (B, p) and the way to the goal with the mode (B, 3 + M)."""
 
-    def __init__(self, state_size: int, settings: RelaySettings) -> None:
+    def __init__(self, state_size: int, skills: int, settings: RelaySettings) -> None:
         super().__init__()
-        width = state_size + 5
+        self.skills = skills
+        width = state_size + 3 + skills
         parts: list[nn.Module] = []
         for _ in range(settings.layers):
             parts += [nn.Linear(width, settings.hidden), nn.LayerNorm(settings.hidden), nn.ReLU()]
@@ -236,9 +246,9 @@ class _TwinLayer(nn.Module):
 class TwinCritic(nn.Module):
     """Two values (2, B) of state, way and action."""
 
-    def __init__(self, state_size: int, settings: RelaySettings) -> None:
+    def __init__(self, state_size: int, skills: int, settings: RelaySettings) -> None:
         super().__init__()
-        width = state_size + 5 + ACTION_SIZE
+        width = state_size + 3 + skills + ACTION_SIZE
         parts: list[nn.Module] = []
         for _ in range(settings.layers):
             parts.append(_TwinLayer(width, settings.hidden))
@@ -255,13 +265,13 @@ class TwinCritic(nn.Module):
 
 
 class RelayLearner:
-    """Soft actor-critic on both modes at once."""
+    """Soft actor-critic on all skills at once."""
 
-    def __init__(self, state_size: int, settings: RelaySettings, seed: int, device: str = "cpu") -> None:
+    def __init__(self, state_size: int, skills: int, settings: RelaySettings, seed: int, device: str = "cpu") -> None:
         torch.manual_seed(seed)
         self.settings, self.device = settings, torch.device(device)
-        self.actor = SkillActor(state_size, settings).to(self.device)
-        self.critic = TwinCritic(state_size, settings).to(self.device)
+        self.actor = SkillActor(state_size, skills, settings).to(self.device)
+        self.critic = TwinCritic(state_size, skills, settings).to(self.device)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.log_alpha = torch.tensor(math.log(settings.initial_alpha), device=self.device, requires_grad=True)
         self._generator = torch.Generator().manual_seed(seed)
@@ -332,38 +342,50 @@ class RelayLearner:
 class Explorer:
     """Chooses the decisions of N environments while collecting: relay, correlated noise, random decisions."""
 
-    def __init__(self, actor: SkillActor, settings: RelaySettings, rng: np.random.Generator, count: int) -> None:
+    def __init__(
+        self, actor: SkillActor, skills: Sequence[Skill], settings: RelaySettings, rng: np.random.Generator, count: int
+    ) -> None:
         self._actor, self._settings, self._rng = actor, settings, rng
+        self._hand_over_m = np.array([skill.hand_over_m for skill in skills])
         self._noise = rng.standard_normal((count, ACTION_SIZE))
 
     def decide(
-        self, state: Float32, grip_m: Float32, object_m: Float32, goal_m: Float32, rows: Sequence[int]
+        self, state: Float32, achieved_m: Float32, asked_m: Float32, rows: Sequence[int]
     ) -> NDArray[np.float64]:
-        """Return actions (N, 4) for states (N, p) and positions (N, 3) [m] of the environments ``rows``."""
+        """Return actions (N, 4) for states (N, p) and skills' positions (N, M, 3) [m] of the environments ``rows``."""
         settings, rng, count = self._settings, self._rng, len(state)
         rho = settings.noise_correlation
         self._noise = rho * self._noise + math.sqrt(1.0 - rho**2) * rng.standard_normal(self._noise.shape)
-        away = np.linalg.norm(grip_m - object_m, axis=1) > settings.relay_distance_m
-        gripper_takes = away & (rng.random(count) < settings.relay_share)
-        mode = np.where(gripper_takes, GRIPPER, OBJECT)
-        at_random = ~gripper_takes & (rng.random(count) < settings.random_share)
+        away = np.linalg.norm(achieved_m - asked_m, axis=2) > self._hand_over_m
+        away[:, -1] = True  # the last skill hands over to none
+        first, last = away.argmax(1), len(self._hand_over_m) - 1
+        skill = np.where(rng.random(count) < settings.relay_share, first, last)
+        at_random = (skill == last) & (rng.random(count) < settings.random_share)
         random_action = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE))
-        achieved = np.where(gripper_takes[:, None], grip_m, object_m)
-        goal = np.where(gripper_takes[:, None], object_m, goal_m)
-        action = _query(self._actor, state, way_to(goal, achieved, mode), self._noise[list(rows)])
+        action = _query(self._actor, state, achieved_m, asked_m, skill, self._noise[list(rows)])
         return np.where(at_random[:, None], random_action, action)
 
 
-def act_deterministically(actor: SkillActor, state: Float32, object_m: Float32, goal_m: Float32) -> NDArray[np.float64]:
-    """Return the object mode's actions (N, 4) without noise."""
-    mode = np.full(len(state), OBJECT)
-    return _query(actor, state, way_to(goal_m, object_m, mode), None)
+def act_deterministically(
+    actor: SkillActor, state: Float32, achieved_m: Float32, asked_m: Float32
+) -> NDArray[np.float64]:
+    """Return the last skill's actions (N, 4) without noise, for states (N, p) and positions (N, M, 3) [m]."""
+    return _query(actor, state, achieved_m, asked_m, np.full(len(state), actor.skills - 1), None)
 
 
-def _query(actor: SkillActor, state: Float32, way: Float32, noise: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    shape = (len(state), ACTION_SIZE)
+def _query(
+    actor: SkillActor,
+    state: Float32,
+    achieved_m: Float32,
+    asked_m: Float32,
+    skill: NDArray[np.int_],
+    noise: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Return actions (N, 4) by ``skill`` (N,), with noise (N, 4) or without."""
+    every = np.arange(len(state))
+    way = way_to(asked_m[every, skill], achieved_m[every, skill], skill, actor.skills)
     with torch.inference_mode():
-        told = torch.zeros(shape) if noise is None else torch.from_numpy(noise.astype(np.float32))
+        told = torch.from_numpy(np.zeros((len(state), ACTION_SIZE)) if noise is None else noise).float()
         sampled, _, mean = actor(torch.from_numpy(state), torch.from_numpy(way), told)
     chosen: NDArray[np.float64] = (mean if noise is None else sampled).numpy().astype(np.float64)
     return chosen

@@ -26,6 +26,7 @@ from fetch_sim2real.training.relay_her import (
     SkillActor,
     act_deterministically,
 )
+from fetch_sim2real.types import BoolArray
 
 LAST_ACTIONS: Final = 3
 # Of the random behaviour: a direction that is kept for a while explores further than white noise.
@@ -46,12 +47,12 @@ class Request:
 
 @dataclass(frozen=True)
 class _Now:
-    """What is true in N environments: full state (N, p), gripper, main object and goal (N, 3) [m] in base_link."""
+    """What is true in N environments: full state (N, p), and of M skills what ``DecisionEpisode`` says."""
 
     state: Float32
-    grip_m: Float32
-    object_m: Float32
-    goal_m: Float32
+    achieved_m: Float32
+    asked_m: Float32
+    allowed: BoolArray
 
 
 @dataclass
@@ -59,16 +60,16 @@ class _Record:
     """One episode as it comes in."""
 
     state: list[Float32] = field(default_factory=list)
-    grip_m: list[Float32] = field(default_factory=list)
-    object_m: list[Float32] = field(default_factory=list)
-    goal_m: list[Float32] = field(default_factory=list)
+    achieved_m: list[Float32] = field(default_factory=list)
+    asked_m: list[Float32] = field(default_factory=list)
+    allowed: list[BoolArray] = field(default_factory=list)
     action: list[Float32] = field(default_factory=list)
 
     def add(self, now: _Now, index: int, action: NDArray[np.float64]) -> None:
         self.state.append(now.state[index])
-        self.grip_m.append(now.grip_m[index])
-        self.object_m.append(now.object_m[index])
-        self.goal_m.append(now.goal_m[index])
+        self.achieved_m.append(now.achieved_m[index])
+        self.asked_m.append(now.asked_m[index])
+        self.allowed.append(now.allowed[index])
         self.action.append(action.astype(np.float32))
 
 
@@ -76,17 +77,17 @@ class DecisionCollector:
     """Runs episodes in which a decision is held for some control periods. Same request and weights: same episodes."""
 
     def __init__(self, task: str, world: str, environments: int, settings: RelaySettings, state_size: int) -> None:
-        loaded = load_world(world, worlds_dir())
-        self._runner = EpisodeRunner([make_loop(loaded, find_task(task), 0) for _ in range(environments)])
-        self._settings = settings
-        self._actor = SkillActor(state_size, settings)
+        loaded, found = load_world(world, worlds_dir()), find_task(task)
+        self._runner = EpisodeRunner([make_loop(loaded, found, 0) for _ in range(environments)])
+        self._settings, self._skills = settings, found.skills
+        self._actor = SkillActor(state_size, len(found.skills), settings)
 
     def collect(self, weights: Weights, request: Request) -> list[DecisionEpisode]:
         """Run the episode of each seed, all environments together."""
         self._actor.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         runner, count = self._runner, len(request.seeds)
         rng = np.random.default_rng([request.seeds[0], 7])
-        explorer = Explorer(self._actor, self._settings, rng, count)
+        explorer = Explorer(self._actor, self._skills, self._settings, rng, count)
         held = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE))
         arrivals = runner.begin([EpisodeStart(seed) for seed in request.seeds])
         histories = [ActionHistory(LAST_ACTIONS) for _ in request.seeds]
@@ -99,9 +100,9 @@ class DecisionCollector:
                 held = np.where(anew, rng.uniform(-1.0, 1.0, held.shape), held)
                 decisions = held[rows]
             elif request.behaviour == "exploring":
-                decisions = explorer.decide(now.state, now.grip_m, now.object_m, now.goal_m, rows)
+                decisions = explorer.decide(now.state, now.achieved_m, now.asked_m, rows)
             else:
-                decisions = act_deterministically(self._actor, now.state, now.object_m, now.goal_m)
+                decisions = act_deterministically(self._actor, now.state, now.achieved_m, now.asked_m)
             for index, row in enumerate(rows):
                 records[row].add(now, index, decisions[index])
             of_row = dict(zip(rows, decisions, strict=True))
@@ -118,9 +119,9 @@ class DecisionCollector:
         return DecisionEpisode(
             seed=seed,
             state=np.array(record.state),
-            grip_m=np.array(record.grip_m),
-            object_m=np.array(record.object_m),
-            goal_m=np.array(record.goal_m),
+            achieved_m=np.array(record.achieved_m),
+            asked_m=np.array(record.asked_m),
+            allowed=np.array(record.allowed),
             # The last decision has no state after it.
             action=np.array(record.action[:-1]),
             success=self._runner.loops[row].sim.outcome().success,
@@ -132,15 +133,22 @@ class DecisionCollector:
 
 
 def _now(arrivals: Sequence[Arrival], histories: Sequence[ActionHistory]) -> _Now:
-    states, grips, objects, goals = [], [], [], []
-    for arrival in arrivals:
-        sim = arrival.loop.sim
-        states.append(full_state(sim, arrival.loop.setpoint, histories[arrival.environment].recent()))
-        grips.append(sim.grip_position_m)
-        objects.append(sim.engine.object_state(sim.task.main_body).position_m)
-        goals.append(sim.goal_m)
-    columns = (np.array(values, np.float32) for values in (states, grips, objects, goals))
-    return _Now(*columns)
+    sims, task = [arrival.loop.sim for arrival in arrivals], arrivals[0].loop.sim.task
+    states = [
+        full_state(arrival.loop.sim, arrival.loop.setpoint, histories[arrival.environment].recent())
+        for arrival in arrivals
+    ]
+    grip_m = np.array([sim.grip_position_m for sim in sims])
+    objects_m = {
+        name: np.array([sim.engine.object_state(name).position_m for sim in sims]) for name in task.bodies
+    }  # fmt: skip
+    finger_m = np.array([sim.measured().finger_position_m for sim in sims])
+    return _Now(
+        np.array(states, np.float32),
+        task.skills_achieved_m(grip_m, objects_m).astype(np.float32),
+        task.skills_asked_m(np.array([sim.goal_m for sim in sims]), objects_m).astype(np.float32),
+        task.skills_allowed(grip_m, objects_m, finger_m),
+    )
 
 
 class CollectorProcess:

@@ -18,7 +18,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from fetch_sim2real.common.layout import Layout
 from fetch_sim2real.common.outputs import Attempts
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.graph import BASE_FRAME
 from fetch_sim2real.sim.full_state import POSITION_UNIT_M, layout_of
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
@@ -49,19 +48,7 @@ class RelayRun:
 def relay_run(task: str, world: str, seed: int, steps: int) -> RelayRun:
     """Return a run of ``steps`` control periods; a short one has fewer environments and judgements."""
     environments = min(RelayRun.environments, max(1, steps // 240))
-    # What is to be gripped has to be between the fingers before it is the object's turn.
-    distance_m = 0.03 if find_task(task).controls_gripper else RelaySettings.relay_distance_m
-    learning = RelaySettings(relay_distance_m=distance_m)
-    return RelayRun(task, world, seed, steps, environments, 3 * environments, learning=learning)
-
-
-def require_relay(task: Task) -> None:
-    """Raise SetupError for a task that the relay has nothing to hand over in."""
-    if not task.moves_object:
-        raise SetupError(
-            f"the task '{task.name}' has '{task.target}' at goals in '{task.goal_frame}'; learning without a "
-            f"demonstrator wants an object at goals in {BASE_FRAME}"
-        )
+    return RelayRun(task, world, seed, steps, environments, 3 * environments)
 
 
 def train_with_relay(asked: RelayRun, run: RunDirectory) -> float:
@@ -70,7 +57,6 @@ def train_with_relay(asked: RelayRun, run: RunDirectory) -> float:
     An interrupted run goes on from ``run.last``. Episodes are not stored: the actor as it then is collects new ones.
     """
     task = find_task(asked.task)
-    require_relay(task)
     layout = layout_of(task, LAST_ACTIONS)
     collector = CollectorProcess(asked.task, asked.world, asked.environments, asked.learning, layout.size)
     try:
@@ -81,8 +67,9 @@ def train_with_relay(asked: RelayRun, run: RunDirectory) -> float:
 
 def measure_best(asked: RelayRun, run: RunDirectory, seeds: Sequence[int]) -> Iterator[bool]:
     """Yield whether the best actor of ``run``, asked in every control period, succeeds in each seed's episode."""
-    layout = layout_of(find_task(asked.task), LAST_ACTIONS)
-    learner = RelayLearner(layout.size, asked.learning, asked.seed)
+    task = find_task(asked.task)
+    layout = layout_of(task, LAST_ACTIONS)
+    learner = RelayLearner(layout.size, len(task.skills), asked.learning, asked.seed)
     learner.load_state_dict(run.load(run.best)["learner"])
     weights, rest = _weights(learner), iter(seeds)
     collector = CollectorProcess(asked.task, asked.world, asked.environments, asked.learning, layout.size)
@@ -110,8 +97,8 @@ class _Training:
         self._asked, self._run, self._collector = asked, run, collector
         places = [layout["grip"], *(layout[f"{name}.position"] for name in task.bodies)]
         planar = [slice(place.start, place.start + 2) for place in places]
-        self._learner = RelayLearner(layout.size, asked.learning, asked.seed)
-        self._replay = RelayReplay(asked.learning, planar, POSITION_UNIT_M)
+        self._learner = RelayLearner(layout.size, len(task.skills), asked.learning, asked.seed)
+        self._replay = RelayReplay(task.skills, asked.learning, planar, POSITION_UNIT_M)
         self._rng = np.random.default_rng([asked.seed, 3])
         self._seeds = training_seeds(asked.seed, "rollouts")
         self._held_out = list(islice(training_seeds(asked.seed, "held-out"), asked.evaluation_episodes))
