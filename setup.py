@@ -97,6 +97,7 @@ EXTRAS = {
     "test": [
         "pytest>=8,<9",  # launch_testing, part of an apt ROS, breaks pytest 9
         "pytest-timeout>=2.3,<3",
+        "pytest-xdist>=3.6,<4",
         "pytest-rerunfailures>=14,<17",
         "hypothesis>=6.100,<7",
         "psutil>=5.9,<8",
