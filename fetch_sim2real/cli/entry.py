@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _FILE_WIDTH: Final = 120  # characters in a line where there is no terminal to say
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="auto|ADDRESS",
+        show_default="processes on this machine",
+        help="Run episodes on a Ray cluster: the one at HOST:PORT; or auto: what RAY_ADDRESS names, else this "
+        "machine's, else one that is started for this command alone. Results are the same, also when workers die on "
+        "the way. Needs the extra 'ray'; docs/cluster.md.",
+    ),
+]
+"""The option --ray, for ``common.workers.Workplace``."""
 
 
 def require_utf8(arguments: Sequence[str]) -> None:

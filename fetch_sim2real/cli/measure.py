@@ -1,4 +1,4 @@
-"""``fetch-sim2real measure``: a policy's success in one process, without ROS."""
+"""``fetch-sim2real measure``: a policy's success without ROS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from fetch_sim2real.cli.entry import RayAddress
 from fetch_sim2real.common.outputs import require_file_place, write_text
 from fetch_sim2real.errors import SetupError
 
@@ -18,6 +19,7 @@ _FIRST_SEED: Final = 10_000
 
 @app.command()
 def measure(
+    context: typer.Context,
     policy: Annotated[str, typer.Argument(help="Name of a shipped policy, or folder of a bundle.")],
     world: Annotated[str, typer.Option(help="World: a name, or a path ending in .yaml.")] = "randomized",
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 500,
@@ -38,17 +40,25 @@ def measure(
         list[str] | None,
         typer.Option(help="A fault and its size, for example extra_latency_ms=60; docs/evaluation.md lists them."),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that run episodes.", show_default="1; with --ray one for each CPU of the cluster"
+        ),
+    ] = None,
+    ray: RayAddress = None,
     output: Annotated[
         Path | None, typer.Option(help="One JSON line per episode goes here; those that are there are not run again.")
     ] = None,
 ) -> None:
-    """Measure a bundle's success in one process, without ROS; the graph in lockstep gives the same episodes."""
+    """Measure a bundle's success without ROS; the graph in lockstep gives the same episodes."""
     if output is not None:
         require_file_place(output, "--output")
     # One thread, as the policy's node: more round differently.
     import torch
     from rich.progress import track
 
+    from fetch_sim2real.common.workers import Workplace
     from fetch_sim2real.evaluation.measure import CONTROLS, Case, goals_in_air
     from fetch_sim2real.evaluation.measure import measure as outcomes_of
     from fetch_sim2real.evaluation.statistics import wilson_interval
@@ -61,6 +71,11 @@ def measure(
     torch.set_num_threads(1)
     if control not in CONTROLS:
         raise SetupError(f"control is '{control}', expected one of {', '.join(CONTROLS)}")
+    if control == "foreign-pictures" and (ray is not None or (processes or 1) > 1):
+        raise SetupError(
+            "the control 'foreign-pictures' shows each episode the pictures of the one before, expected one process: "
+            "leave --processes and --ray out"
+        )
     done = {}
     if output is not None and output.exists():
         done = {line["seed"]: bool(line["success"]) for line in measured(output)}
@@ -71,7 +86,10 @@ def measure(
     case = Case(load_world(world, worlds_dir()), control, move_block, conditions)  # type: ignore[arg-type]  # checked
     bundle = load_bundle(find_policy(policy))
     if left:
-        for outcome in track(outcomes_of(bundle, case, left), description=f"{policy} in {world}", total=len(left)):
+        workplace = Workplace(processes, ray)
+        context.with_resource(workplace.connected())
+        outcomes = outcomes_of(bundle, case, left, workplace=workplace)
+        for outcome in track(outcomes, description=f"{policy} in {world}", total=len(left)):
             done[outcome.seed] = outcome.success
             if output is not None:
                 with output.open("a", encoding="utf-8") as stream:

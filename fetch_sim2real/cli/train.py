@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fetch_sim2real.cli.entry import typed_command
+from fetch_sim2real.cli.entry import RayAddress, typed_command
 from fetch_sim2real.common.outputs import require_folder_place
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.tasks.registry import find_task, task_names
@@ -19,6 +19,7 @@ from fetch_sim2real.training.curve import require_plotting
 from fetch_sim2real.training.defaults import EXPERT_STEPS, PICTURES, PROCESSES, RELAY_STEPS, TUNING_STEPS
 
 if TYPE_CHECKING:
+    from fetch_sim2real.common.workers import Workplace
     from fetch_sim2real.training.pipeline import TrainingRun
     from fetch_sim2real.training.run_directory import RunDirectory
     from fetch_sim2real.training.state_stage import StageSettings
@@ -41,11 +42,13 @@ Examples:
   fetch-sim2real train push --run runs/push
   fetch-sim2real train push --stage expert --seed 3 --run runs/push_expert_3
   fetch-sim2real sim --policy runs/push/policy
+  fetch-sim2real train slide --stage expert --run runs/slide --ray 10.0.0.1:6379 --in-flight 8
 """
 
 
 @app.command(help=_HELP)
 def train(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(help=f"What to learn: {', '.join(task_names())}.")],
     run: Annotated[
         Path, typer.Option(help="The run's folder: checkpoints, progress.csv, learning_curve.png, summary.json.")
@@ -71,8 +74,22 @@ def train(
         ),
     ] = None,
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes that take pictures and collect episodes; 1: all in one, on one core.")
-    ] = PROCESSES,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that take pictures and collect episodes; 1: all in one, on one core.",
+            show_default=f"{PROCESSES}; with --ray a worker for each CPU of the cluster",
+        ),
+    ] = None,
+    ray: RayAddress = None,
+    in_flight: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Without a demonstrator: requests of 16 episodes that are asked for ahead of learning. At least as "
+            "many as there are workers, else some idle; the same number gives the same run on any of them.",
+        ),
+    ] = 1,
     episodes: Annotated[
         int, typer.Option(min=0, help="Episodes to measure the result on, by seeds that training never uses; 0: none.")
     ] = 200,
@@ -113,6 +130,7 @@ def train(
     import torch
     from rich.progress import track
 
+    from fetch_sim2real.common.workers import Workplace
     from fetch_sim2real.evaluation.statistics import wilson_interval
     from fetch_sim2real.perception.preprocess import CHANNELS
     from fetch_sim2real.training.actor_critic import CRITICS_SEE, LearnerSettings
@@ -135,18 +153,20 @@ def train(
         command=typed_command("train"),
         channels=channels,  # type: ignore[arg-type]  # checked above
         pictures=pictures,
-        processes=processes,
+        processes=processes or PROCESSES,
     )
     learner = LearnerSettings(critic_sees=critic_sees)  # type: ignore[arg-type]  # checked above
     expert, tuning = request.expert, request.tuning
     loop = replace(expert.loop, steps=expert_steps or EXPERT_STEPS)
-    expert = replace(expert, learner=learner, loop=loop, processes=processes)
-    tuning = replace(tuning, learner=learner, loop=replace(tuning.loop, steps=tuning_steps), processes=processes)
+    workplace = Workplace(processes if processes or ray else PROCESSES, ray)
+    context.with_resource(workplace.connected())
+    expert = replace(expert, learner=learner, loop=loop, workplace=workplace)
+    tuning = replace(tuning, learner=learner, loop=replace(tuning.loop, steps=tuning_steps), workplace=workplace)
     seeds, directory = range(_FIRST_SEED, _FIRST_SEED + episodes), RunDirectory(run)
     began_here = not any(run.iterdir())
     minutes: float | None
     if stage == EXPERT and not imitates:
-        outcomes = _relay_expert(task, world, directory, expert_steps or RELAY_STEPS, seed, seeds)
+        outcomes = _relay_expert(task, world, directory, expert_steps or RELAY_STEPS, seed, seeds, in_flight, workplace)
         parts, minutes = [directory], directory.spent().wall_s / 60.0
     elif stage == EXPERT:
         # The world's own latencies: nothing comes after this stage that would have to cope with more.
@@ -155,7 +175,7 @@ def train(
         parts, minutes = [directory], directory.spent().wall_s / 60.0
     else:
         train_all(replace(request, expert=expert, tuning=tuning))
-        outcomes = _measured(request, seeds)
+        outcomes = _measured(request, seeds, workplace)
         parts = [RunDirectory(run / name) for name in ("expert", "tuned") if (run / name).exists()]
         minutes = (time.monotonic() - started_s) / 60.0 if began_here else None
     successes = sum(track(outcomes, description="unseen seeds", total=episodes)) if episodes else None
@@ -192,22 +212,29 @@ def _expert(
     setting = Setting(task, world, True, NO_ERRORS)
     best = train_with_her(setting, directory, settings, seed)
     typer.echo(f"best success on held-out training seeds: {best:.2f}")
-    return measure_best(setting, directory, settings.learner, seeds)
+    return measure_best(setting, directory, settings.learner, seeds, settings.workplace)
 
 
 def _relay_expert(
-    task: str, world: str, directory: RunDirectory, steps: int, seed: int, seeds: Sequence[int]
+    task: str,
+    world: str,
+    directory: RunDirectory,
+    steps: int,
+    seed: int,
+    seeds: Sequence[int],
+    in_flight: int,
+    workplace: Workplace,
 ) -> Iterator[bool]:
     """Train without a demonstrator; then whether the best actor succeeds, seed by seed."""
     from fetch_sim2real.training.relay_stage import measure_best, relay_run, train_with_relay
 
-    asked = relay_run(task, world, seed, steps)
-    best = train_with_relay(asked, directory)
+    asked = relay_run(task, world, seed, steps, in_flight)
+    best = train_with_relay(asked, directory, workplace)
     typer.echo(f"best success on held-out training seeds: {best:.2f}")
-    return measure_best(asked, directory, seeds)
+    return measure_best(asked, directory, seeds, workplace)
 
 
-def _measured(request: TrainingRun, seeds: Sequence[int]) -> Iterator[bool]:
+def _measured(request: TrainingRun, seeds: Sequence[int], workplace: Workplace) -> Iterator[bool]:
     """Whether the finished bundle succeeds, seed by seed."""
     from fetch_sim2real.evaluation.measure import Case, measure
     from fetch_sim2real.paths import worlds_dir
@@ -215,7 +242,7 @@ def _measured(request: TrainingRun, seeds: Sequence[int]) -> Iterator[bool]:
     from fetch_sim2real.sim.world_file import load_world
 
     case = Case(load_world(request.world, worlds_dir()))
-    for outcome in measure(load_bundle(request.output), case, seeds):
+    for outcome in measure(load_bundle(request.output), case, seeds, workplace=workplace):
         yield outcome.success
 
 

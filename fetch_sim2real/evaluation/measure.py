@@ -1,4 +1,4 @@
-"""Success of a bundle over many seeds in one process, without ROS: same episodes as through the graph in lockstep.
+"""Success of a bundle over many seeds without ROS: same episodes as through the graph in lockstep.
 
 For rows of a table that would take hours through the graph. A test compares the two paths command by command.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, get_args
 
 from fetch_sim2real.arm.ik import DifferentialIk
+from fetch_sim2real.common.workers import HERE, Workplace, in_order
 from fetch_sim2real.episode import (
     ActionSettings,
     Agent,
@@ -58,26 +61,45 @@ class Case:
     conditions: Conditions = NO_CONDITIONS
 
 
-def measure(bundle: PolicyBundle, case: Case, seeds: Sequence[int], environments: int = 1) -> Iterator[Outcome]:
+class Measurer:
+    """Answers seeds with the outcomes of their episodes. See ``common.workers.Worker``."""
+
+    def __init__(self, bundle: PolicyBundle, case: Case, environments: int) -> None:
+        settings = ActionSettings.of_bundle(bundle.manifest)
+        task, size = find_task(bundle.manifest.task), None if case.control == "do-nothing" else DEFAULT_CAMERA_SIZE
+        self._runner = EpisodeRunner(
+            [ClosedLoop(Simulation(case.world, task, size), settings) for _ in range(environments)]
+        )
+        self._agent = _agent(bundle, case.control, environments)
+        self._conditions = case.conditions.and_moved_block() if case.move_block else case.conditions
+
+    def answer(self, shared: None, request: Sequence[int]) -> tuple[Outcome, ...]:
+        """Run the episode of each seed, all environments together."""
+        return self._runner.run(self._agent, [EpisodeStart(seed, self._conditions) for seed in request])
+
+    def close(self) -> None:
+        """Free the environments."""
+        self._runner.close()
+
+
+def measure(
+    bundle: PolicyBundle, case: Case, seeds: Sequence[int], environments: int = 1, workplace: Workplace = HERE
+) -> Iterator[Outcome]:
     """Yield the outcome of each seed's episode, in their order.
 
     With several ``environments`` so many run together and the actor sees them as one batch: see ``EpisodeRunner`` for
-    what holds then. The pictures of the episode before need one environment.
+    what holds then. The pictures of the episode before need one environment, and episodes after each other in this
+    process.
     """
-    settings = ActionSettings.of_bundle(bundle.manifest)
-    task, size = find_task(bundle.manifest.task), None if case.control == "do-nothing" else DEFAULT_CAMERA_SIZE
     is_foreign = case.control == "foreign-pictures"
-    count = 1 if is_foreign else environments
-    runner = EpisodeRunner([ClosedLoop(Simulation(case.world, task, size), settings) for _ in range(count)])
-    agent = _agent(bundle, case.control, count)
-    conditions = case.conditions.and_moved_block() if case.move_block else case.conditions
-    try:
-        if is_foreign:
-            runner.run(agent, [EpisodeStart(seeds[0] - 1, conditions)])
-        for first in range(0, len(seeds), count):
-            yield from runner.run(agent, [EpisodeStart(seed, conditions) for seed in seeds[first : first + count]])
-    finally:
-        runner.close()
+    count, where = (1, HERE) if is_foreign else (environments, workplace)
+    groups = [tuple(seeds[first : first + count]) for first in range(0, len(seeds), count)]
+    if is_foreign:
+        groups.insert(0, (seeds[0] - 1,))
+    with closing(where.pool(partial(Measurer, bundle, case, count))) as pool:
+        for number, outcomes in enumerate(in_order(pool, None, groups)):
+            if number > 0 or not is_foreign:
+                yield from outcomes
 
 
 def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,18 +12,18 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fetch_sim2real.common.outputs import Attempts
+from fetch_sim2real.common.workers import Pending, Pool, in_order
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
 from fetch_sim2real.training.curve import plot_learning_curve
 from fetch_sim2real.training.defaults import EXPERT_STEPS
 from fetch_sim2real.training.episode import Episode
 from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
 from fetch_sim2real.training.replay import HindsightReplay
-from fetch_sim2real.training.rollout import Behaviour, RolloutRequest
+from fetch_sim2real.training.rollout import Behaviour, RolloutRequest, Weights, weights_of
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.seeds import training_seeds
-from fetch_sim2real.training.worker import LocalWorker, ProcessWorker, Weights
 
-Worker = LocalWorker | ProcessWorker
+RolloutPool = Pool[Weights, RolloutRequest, Episode]
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,13 @@ class TrainingLoop:
         self,
         learner: AsymmetricActorCritic,
         replay: HindsightReplay,
-        worker: Worker,
+        pool: RolloutPool,
         run: RunDirectory,
         settings: LoopSettings,
         run_seed: int,
         warm_up: Behaviour,
     ) -> None:
-        self._learner, self._replay, self._worker, self._run = learner, replay, worker, run
+        self._learner, self._replay, self._pool, self._run = learner, replay, pool, run
         self._settings = settings
         self._warm_up = warm_up
         self._rng = np.random.default_rng([run_seed, 3])
@@ -119,25 +118,20 @@ class TrainingLoop:
                 best = max(self._bests, default=float("nan"))
                 text = f"success {float(np.mean(self._recent)):.2f} best {best:.2f} {rate:.0f} steps/s"
                 progress.update(bar, completed=self._steps, description=text)
-            pending.cancel()
         if self._steps != self._evaluated_at:
             self._evaluate(metrics)
         return max(self._bests, default=float("nan"))
 
-    def _ask(self, warming_up: bool) -> Future[Episode]:
+    def _ask(self, warming_up: bool) -> Pending[Episode]:
         settings = self._settings
         behaviour: Behaviour = self._warm_up if warming_up and not self._bests else "exploring"
         conditions = settings.latency_randomization.draw(self._rng)
         request = RolloutRequest(next(self._seeds), behaviour, conditions, settings.random_share)
-        return self._worker.submit(self._weights(), request)
-
-    def _weights(self) -> Weights:
-        return {name: value.detach() for name, value in self._learner.policy.state_dict().items()}
+        return self._pool.submit(weights_of(self._learner.policy), request)
 
     def _evaluate(self, metrics: dict[str, float]) -> None:
-        weights = self._weights()
-        futures = [self._worker.submit(weights, request) for request in self._held_out]
-        success = float(np.mean([future.result().success for future in futures]))
+        episodes = in_order(self._pool, weights_of(self._learner.policy), self._held_out)
+        success = float(np.mean([episode.success for episode in episodes]))
         row = {"steps": float(self._steps), "wall_s": self._wall_s,
                "exploring_success": float(np.mean(self._recent)), "evaluated_success": success}  # fmt: skip
         learner = self._learner.state_dict()

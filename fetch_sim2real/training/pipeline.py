@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +15,9 @@ from fetch_sim2real.episode import make_loop
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
-from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.actor_critic import StochasticActor
 from fetch_sim2real.training.defaults import PICTURES, TUNING_STEPS
 from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
 from fetch_sim2real.training.encoder_dataset import take_pictures
@@ -27,7 +29,13 @@ from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.setup import Setting
 from fetch_sim2real.training.state_estimator import EstimationErrors
 from fetch_sim2real.training.state_stage import StageSettings, make_learner, train_with_her, without_imitation
-from fetch_sim2real.training.vision_stage import DaggerSettings, fine_tune, learner_from, run_dagger
+from fetch_sim2real.training.vision_stage import (
+    DaggerSettings,
+    FilmedRolloutWorker,
+    fine_tune,
+    learner_from,
+    run_dagger,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -134,15 +142,13 @@ def _distil(
     images: PoseImages,
     run: RunDirectory,
 ) -> None:
-    collector, policy = vision.collector()()
+    policy = StochasticActor(vision.build_actor(0)).eval()
     learner = make_learner(vision, request.tuning.learner, request.seed)
     learner.load_state_dict(expert)
     policy.load_state_dict(learner.policy.state_dict())
-    actor: Actor = collector.actor
-    actor.encoder.load_state_dict(encoder)
-    teacher = learner.policy.actor
-    run_dagger(actor, teacher, collector, images, request.dagger, request.seed)
-    collector.loop.sim.close()
+    policy.actor.encoder.load_state_dict(encoder)
+    with closing(request.tuning.workplace.pool(partial(FilmedRolloutWorker, vision.collector()))) as pool:
+        run_dagger(policy, learner.policy.actor, pool, images, request.dagger, request.seed)
     learner.policy.load_state_dict(policy.state_dict())
     run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
 

@@ -1,12 +1,10 @@
-"""Collecting episodes of decisions for relay HER, in several environments at once and in a process of their own."""
+"""Collecting episodes of decisions for relay HER, in several environments at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -74,7 +72,10 @@ class _Record:
 
 
 class DecisionCollector:
-    """Runs episodes in which a decision is held for some control periods. Same request and weights: same episodes."""
+    """Runs episodes in which a decision is held for some control periods. Same request and weights: same episodes.
+
+    See ``common.workers.Worker``.
+    """
 
     def __init__(self, task: str, world: str, environments: int, settings: RelaySettings, state_size: int) -> None:
         loaded, found = load_world(world, worlds_dir()), find_task(task)
@@ -82,7 +83,7 @@ class DecisionCollector:
         self._settings, self._skills = settings, found.skills
         self._actor = SkillActor(state_size, len(found.skills), settings)
 
-    def collect(self, weights: Weights, request: Request) -> list[DecisionEpisode]:
+    def answer(self, weights: Weights, request: Request) -> list[DecisionEpisode]:
         """Run the episode of each seed, all environments together."""
         self._actor.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         runner, count = self._runner, len(request.seeds)
@@ -149,36 +150,3 @@ def _now(arrivals: Sequence[Arrival], histories: Sequence[ActionHistory]) -> _No
         task.skills_asked_m(np.array([sim.goal_m for sim in sims]), objects_m).astype(np.float32),
         task.skills_allowed(grip_m, objects_m, finger_m),
     )
-
-
-class CollectorProcess:
-    """A collector in a process of its own, so that collecting and learning each have a core.
-
-    Requests are answered in their order, with the weights that each came with: results do not depend on which of the
-    two processes is the faster one.
-    """
-
-    def __init__(self, task: str, world: str, environments: int, settings: RelaySettings, state_size: int) -> None:
-        arguments = (task, world, environments, settings, state_size)
-        # Not a fork: torch's threads do not survive one.
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _start, arguments)
-
-    def submit(self, weights: Weights, request: Request) -> Future[list[DecisionEpisode]]:
-        """Ask for episodes."""
-        return self._pool.submit(_collect, weights, request)
-
-    def close(self) -> None:
-        """End the process."""
-        self._pool.shutdown(cancel_futures=True)
-
-
-_PROCESS: dict[str, DecisionCollector] = {}
-
-
-def _start(*arguments: Any) -> None:
-    torch.set_num_threads(1)
-    _PROCESS["collector"] = DecisionCollector(*arguments)
-
-
-def _collect(weights: Weights, request: Request) -> list[DecisionEpisode]:
-    return _PROCESS["collector"].collect(weights, request)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fetch_sim2real.common.layout import Layout
 from fetch_sim2real.common.outputs import Attempts
+from fetch_sim2real.common.workers import HERE, Pending, Pool, Workplace, in_order
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.sim.full_state import POSITION_UNIT_M, layout_of
 from fetch_sim2real.tasks.base import Task
@@ -24,11 +25,12 @@ from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.curve import plot_learning_curve
 from fetch_sim2real.training.defaults import RELAY_STEPS
 from fetch_sim2real.training.relay_her import DecisionEpisode, RelayLearner, RelayReplay, RelaySettings
-from fetch_sim2real.training.relay_rollout import LAST_ACTIONS, CollectorProcess, Request, Weights
+from fetch_sim2real.training.relay_rollout import LAST_ACTIONS, DecisionCollector, Request, Weights
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.seeds import training_seeds
 
 _log = logging.getLogger(__name__)
+_Pool = Pool[Weights, Request, list[DecisionEpisode]]
 
 
 @dataclass(frozen=True)
@@ -40,45 +42,52 @@ class RelayRun:
     seed: int
     steps: int = RELAY_STEPS
     environments: int = 16
+    # Requests of as many episodes that are asked for ahead of learning: the actor that collects is as many rounds old.
+    in_flight: int = 1
     evaluation_episodes: int = 48
     evaluate_every: int = 60_000
     learning: RelaySettings = field(default_factory=RelaySettings)
 
 
-def relay_run(task: str, world: str, seed: int, steps: int) -> RelayRun:
+def relay_run(task: str, world: str, seed: int, steps: int, in_flight: int = 1) -> RelayRun:
     """Return a run of ``steps`` control periods; a short one has fewer environments and judgements."""
     environments = min(RelayRun.environments, max(1, steps // 240))
-    return RelayRun(task, world, seed, steps, environments, 3 * environments)
+    return RelayRun(task, world, seed, steps, environments, in_flight, 3 * environments)
 
 
-def train_with_relay(asked: RelayRun, run: RunDirectory) -> float:
+def train_with_relay(asked: RelayRun, run: RunDirectory, workplace: Workplace = HERE) -> float:
     """Train until done; return the best success on held-out training seeds, whose learner is in ``run.best``.
 
     An interrupted run goes on from ``run.last``. Episodes are not stored: the actor as it then is collects new ones.
     """
     task = find_task(asked.task)
     layout = layout_of(task, LAST_ACTIONS)
-    collector = CollectorProcess(asked.task, asked.world, asked.environments, asked.learning, layout.size)
-    try:
-        return _Training(asked, run, task, layout, collector).train()
-    finally:
-        collector.close()
+    with closing(_pool(asked, layout, workplace)) as pool:
+        return _Training(asked, run, task, layout, pool).train()
 
 
-def measure_best(asked: RelayRun, run: RunDirectory, seeds: Sequence[int]) -> Iterator[bool]:
+def measure_best(
+    asked: RelayRun, run: RunDirectory, seeds: Sequence[int], workplace: Workplace = HERE
+) -> Iterator[bool]:
     """Yield whether the best actor of ``run``, asked in every control period, succeeds in each seed's episode."""
     task = find_task(asked.task)
     layout = layout_of(task, LAST_ACTIONS)
     learner = RelayLearner(layout.size, len(task.skills), asked.learning, asked.seed)
     learner.load_state_dict(run.load(run.best)["learner"])
-    weights, rest = _weights(learner), iter(seeds)
-    collector = CollectorProcess(asked.task, asked.world, asked.environments, asked.learning, layout.size)
-    try:
-        while some := tuple(islice(rest, asked.environments)):
-            for episode in collector.submit(weights, Request(some, "deterministic", 1)).result():
-                yield episode.success
-    finally:
-        collector.close()
+    with closing(_pool(asked, layout, workplace)) as pool:
+        for episodes in in_order(pool, _weights(learner), _judging(seeds, asked.environments)):
+            yield from (episode.success for episode in episodes)
+
+
+def _judging(seeds: Sequence[int], environments: int) -> list[Request]:
+    """Requests for the episodes of ``seeds`` without exploring, decided in every control period."""
+    groups = [tuple(seeds[first : first + environments]) for first in range(0, len(seeds), environments)]
+    return [Request(group, "deterministic", 1) for group in groups]
+
+
+def _pool(asked: RelayRun, layout: Layout, workplace: Workplace) -> _Pool:
+    arguments = (asked.task, asked.world, asked.environments, asked.learning, layout.size)
+    return workplace.pool(partial(DecisionCollector, *arguments), beside=True)
 
 
 def _weights(learner: RelayLearner) -> Weights:
@@ -92,9 +101,9 @@ class _Training:
     )  # fmt: skip
 
     def __init__(
-        self, asked: RelayRun, run: RunDirectory, task: Task, layout: Layout, collector: CollectorProcess
+        self, asked: RelayRun, run: RunDirectory, task: Task, layout: Layout, pool: _Pool
     ) -> None:
-        self._asked, self._run, self._collector = asked, run, collector
+        self._asked, self._run, self._pool = asked, run, pool
         places = [layout["grip"], *(layout[f"{name}.position"] for name in task.bodies)]
         planar = [slice(place.start, place.start + 2) for place in places]
         self._learner = RelayLearner(layout.size, len(task.skills), asked.learning, asked.seed)
@@ -114,11 +123,11 @@ class _Training:
         next_evaluation = self._steps + asked.evaluate_every
         with Progress(*self._COLUMNS) as progress:
             bar = progress.add_task("training", total=asked.steps)
-            pending = self._ask()
+            pending = deque(self._ask() for _ in range(asked.in_flight))
             while self._steps < asked.steps:
-                episodes = pending.result()
-                # Asked for before learning from these: the other process collects meanwhile. Weights are one round old.
-                pending = self._ask()
+                episodes = pending.popleft().result()
+                # Asked for before learning from these: others collect meanwhile.
+                pending.append(self._ask())
                 for episode in episodes:
                     self._moved.append(self._replay.add(episode))
                     self._recent.append(episode.success)
@@ -133,22 +142,19 @@ class _Training:
                 best = max(self._bests, default=float("nan"))
                 text = f"exploring {np.mean(self._recent):.2f} moved {np.mean(self._moved):.2f} best {best:.2f}"
                 progress.update(bar, completed=self._steps, description=text)
-            pending.cancel()
         if self._steps != self._evaluated_at:
             self._evaluate()
         return max(self._bests)
 
-    def _ask(self) -> Future[list[DecisionEpisode]]:
+    def _ask(self) -> Pending[list[DecisionEpisode]]:
         behaviour = "exploring" if self._learner.updates else "random"
         seeds = tuple(islice(self._seeds, self._asked.environments))
         request = Request(seeds, behaviour, self._asked.learning.periods_per_decision)  # type: ignore[arg-type]
-        return self._collector.submit(_weights(self._learner), request)
+        return self._pool.submit(_weights(self._learner), request)
 
     def _evaluate(self) -> None:
-        weights, width = _weights(self._learner), self._asked.environments
-        groups = [tuple(self._held_out[i : i + width]) for i in range(0, len(self._held_out), width)]
-        answers = [self._collector.submit(weights, Request(group, "deterministic", 1)) for group in groups]
-        success = float(np.mean([episode.success for answer in answers for episode in answer.result()]))
+        answers = in_order(self._pool, _weights(self._learner), _judging(self._held_out, self._asked.environments))
+        success = float(np.mean([episode.success for episodes in answers for episode in episodes]))
         row = {
             "steps": float(self._steps), "wall_s": self._wall_s, "exploring_success": float(np.mean(self._recent)),
             "evaluated_success": success, "moved": float(np.mean(self._moved)),

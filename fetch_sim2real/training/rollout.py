@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fetch_sim2real.episode import Arrival, ClosedLoop, EpisodeRunner, EpisodeStart, PolicyAgent
 from fetch_sim2real.errors import FetchSim2RealError
@@ -24,6 +25,7 @@ from fetch_sim2real.training.state_estimator import StateEstimator, perfect_bott
 from fetch_sim2real.types import FloatArray
 
 Behaviour = Literal["random", "exploring", "deterministic", "scripted"]
+Weights = dict[str, NDArray[np.float32]]
 Sampler = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], Sampled]
 """``StochasticActor.sample``."""
 
@@ -145,6 +147,31 @@ class Collector:
         goal, now = (torch.from_numpy(values.astype(np.float32))[None] for values in (goal_m, truth))
         told, finger_m = torch.from_numpy(vector)[None], self._truth.finger_m(now)
         return self._task.scripted(estimated_state(self._task, self.actor, bottleneck, told, goal, finger_m))
+
+
+MakeCollector = Callable[[], tuple[Collector, torch.nn.Module]]
+"""Builds, in the process where it is called, a collector and the module that holds all weights it acts with."""
+
+
+def weights_of(module: torch.nn.Module) -> Weights:
+    """Return the weights as arrays, which follow the module until a pool has taken them."""
+    return {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
+
+
+class RolloutWorker:
+    """Answers requests with episodes, acted with the weights that they come with. See ``common.workers.Worker``."""
+
+    def __init__(self, make: MakeCollector) -> None:
+        self._collector, self._module = make()
+
+    def answer(self, weights: Weights, request: RolloutRequest) -> Episode:
+        """Collect the episode."""
+        self._module.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+        return self._collector.collect(request)
+
+    def close(self) -> None:
+        """Free the environment."""
+        self._collector.loop.sim.close()
 
 
 def observations_of_episode(loop: ClosedLoop, actor: Actor, seed: int, count: int) -> list[Observation]:

@@ -18,7 +18,7 @@ from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.actor_critic import StochasticActor
-from fetch_sim2real.training.rollout import Collector
+from fetch_sim2real.training.rollout import Collector, MakeCollector
 from fetch_sim2real.training.specs import task_actor_spec, task_observation_spec
 from fetch_sim2real.training.state_estimator import (
     NO_ERRORS,
@@ -27,7 +27,6 @@ from fetch_sim2real.training.state_estimator import (
     StateEstimator,
     TrueStateEstimator,
 )
-from fetch_sim2real.training.worker import MakeCollector
 
 # Factor on the limits of a robot without limits: more than any action asks for.
 _UNLIMITED: Final = 100.0

@@ -6,16 +6,18 @@ Its head takes what the encoder will give, so it is where the actor on pictures 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from fetch_sim2real.common.workers import HERE, Workplace, in_order
 from fetch_sim2real.sim.full_state import layout_of
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_sim2real.training.learn import LoopSettings, TrainingLoop
 from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings
-from fetch_sim2real.training.rollout import Behaviour, RolloutRequest
+from fetch_sim2real.training.rollout import Behaviour, RolloutRequest, RolloutWorker, weights_of
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.setup import Setting
-from fetch_sim2real.training.worker import make_worker
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class StageSettings:
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     replay: ReplaySettings = field(default_factory=ReplaySettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
-    processes: int = 1
+    workplace: Workplace = HERE
 
 
 def without_imitation(stage: StageSettings) -> StageSettings:
@@ -37,12 +39,12 @@ def train_with_her(setting: Setting, run: RunDirectory, stage: StageSettings, ru
     """Train until done; returns the best success on held-out training seeds, whose learner is in ``run.best``."""
     learner = make_learner(setting, stage.learner, run_seed)
     replay = HindsightReplay(setting.definition, stage.replay)
-    worker = make_worker(setting.collector(), stage.processes)
+    pool = stage.workplace.pool(partial(RolloutWorker, setting.collector()))
     try:
         warm_up: Behaviour = "scripted" if stage.learner.imitation > 0.0 else "random"
-        return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, warm_up).train()
+        return TrainingLoop(learner, replay, pool, run, stage.loop, run_seed, warm_up).train()
     finally:
-        worker.close()
+        pool.close()
 
 
 def make_learner(setting: Setting, settings: LearnerSettings, run_seed: int) -> AsymmetricActorCritic:
@@ -53,13 +55,16 @@ def make_learner(setting: Setting, settings: LearnerSettings, run_seed: int) -> 
 
 
 def measure_best(
-    setting: Setting, run: RunDirectory, settings: LearnerSettings, seeds: Sequence[int]
+    setting: Setting,
+    run: RunDirectory,
+    settings: LearnerSettings,
+    seeds: Sequence[int],
+    workplace: Workplace = HERE,
 ) -> Iterator[bool]:
     """Yield whether the best actor of ``run`` succeeds, without exploring, in the episode of each seed."""
-    collector, policy = setting.collector()()
     learner = make_learner(setting, settings, 0)
     learner.load_state_dict(run.load(run.best)["learner"])
-    policy.load_state_dict(learner.policy.state_dict())
-    for seed in seeds:
-        yield collector.collect(RolloutRequest(seed, "deterministic")).success
-    collector.loop.sim.close()
+    requests = [RolloutRequest(seed, "deterministic") for seed in seeds]
+    with closing(workplace.pool(partial(RolloutWorker, setting.collector()))) as pool:
+        for episode in in_order(pool, weights_of(learner.policy), requests):
+            yield episode.success

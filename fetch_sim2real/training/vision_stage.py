@@ -12,26 +12,27 @@ import copy
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from fetch_sim2real.common.workers import Pool, in_order
 from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.policy.network import Actor
-from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
+from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, StochasticActor
 from fetch_sim2real.training.encoder import PretrainSettings, encode_all, pose_error, pretrain_encoder
 from fetch_sim2real.training.episode import Episode
 from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
 from fetch_sim2real.training.latency_randomization import LatencyRandomization
 from fetch_sim2real.training.learn import TrainingLoop
 from fetch_sim2real.training.replay import HindsightReplay
-from fetch_sim2real.training.rollout import Collector, RolloutRequest
+from fetch_sim2real.training.rollout import MakeCollector, RolloutRequest, RolloutWorker, Weights, weights_of
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.seeds import training_seeds
 from fetch_sim2real.training.setup import Setting
 from fetch_sim2real.training.state_stage import StageSettings, make_learner
-from fetch_sim2real.training.worker import make_worker
 
 _log = logging.getLogger(__name__)
 
@@ -89,19 +90,45 @@ class DaggerSettings:
     latency_randomization: LatencyRandomization = field(default_factory=lambda: LatencyRandomization(moved_share=0.2))
 
 
+class FilmedRolloutWorker:
+    """Answers requests with episodes and with the labelled pictures of all their frames; see ``RolloutWorker``."""
+
+    def __init__(self, make: MakeCollector) -> None:
+        self._collector, module = make()
+        self._worker = RolloutWorker(lambda: (self._collector, module))
+
+    def answer(self, weights: Weights, request: RolloutRequest) -> tuple[Episode, PoseImages]:
+        """Collect the episode."""
+        album = ImageAlbum(self._collector.loop.sim, IMAGE)
+        self._collector.watch = album.add
+        return self._worker.answer(weights, request), album.images()
+
+    def close(self) -> None:
+        """Free the environment."""
+        self._worker.close()
+
+
+FilmingPool = Pool[Weights, RolloutRequest, tuple[Episode, PoseImages]]
+
+
 def run_dagger(
-    actor: Actor, expert: Actor, collector: Collector, old: PoseImages, settings: DaggerSettings, run_seed: int
+    policy: StochasticActor,
+    expert: Actor,
+    pool: FilmingPool,
+    old: PoseImages,
+    settings: DaggerSettings,
+    run_seed: int,
 ) -> list[Episode]:
-    """Improve ``actor`` in place, which ``collector`` acts with; returns the episodes of the last round.
+    """Improve ``policy``'s actor in place, which ``pool`` acts with; returns the episodes of the last round.
 
     An episode's bottlenecks are from before its round's refit of the encoder; they are computed anew for the head.
     """
     rng = np.random.default_rng([run_seed, 5])
     seeds = training_seeds(run_seed, "dagger")
     episodes: list[Episode] = []
+    actor = policy.actor
     for number in range(settings.rounds):
-        album = ImageAlbum(collector.loop.sim, IMAGE)
-        episodes, pictures = _collect(collector, album, settings, seeds, rng)
+        episodes, pictures = _collect(pool, weights_of(policy), settings, seeds, rng)
         success = float(np.mean([episode.success for episode in episodes]))
         _log.info("DAgger round %d: %.2f of %d episodes succeed", number + 1, success, len(episodes))
         new = pictures.every(settings.keep_every)
@@ -117,16 +144,14 @@ def run_dagger(
 
 
 def _collect(
-    collector: Collector, album: ImageAlbum, settings: DaggerSettings, seeds: Iterator[int], rng: np.random.Generator
+    pool: FilmingPool, weights: Weights, settings: DaggerSettings, seeds: Iterator[int], rng: np.random.Generator
 ) -> tuple[list[Episode], PoseImages]:
-    collector.watch = album.add
-    episodes = []
-    for _ in range(settings.episodes):
-        conditions = settings.latency_randomization.draw(rng)
-        request = RolloutRequest(next(seeds), "exploring", conditions, settings.random_share)
-        episodes.append(collector.collect(request))
-    collector.watch = None
-    return episodes, album.images()
+    requests = [
+        RolloutRequest(next(seeds), "exploring", settings.latency_randomization.draw(rng), settings.random_share)
+        for _ in range(settings.episodes)
+    ]
+    episodes, pictures = zip(*in_order(pool, weights, requests), strict=True)
+    return list(episodes), PoseImages.concatenate(pictures)
 
 
 def _encoded_again(actor: Actor, episodes: Sequence[Episode], pictures: PoseImages) -> list[Episode]:
@@ -149,11 +174,11 @@ def fine_tune(
     replay = HindsightReplay(setting.definition, stage.replay)
     for episode in first:
         replay.add(episode)
-    worker = make_worker(setting.collector(), stage.processes)
+    pool = stage.workplace.pool(partial(RolloutWorker, setting.collector()))
     try:
-        return TrainingLoop(learner, replay, worker, run, stage.loop, run_seed, "exploring").train()
+        return TrainingLoop(learner, replay, pool, run, stage.loop, run_seed, "exploring").train()
     finally:
-        worker.close()
+        pool.close()
 
 
 def learner_from(
