@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from fetch_sim2real.common.workers import LocalProcesses, OwnProcess
 from fetch_sim2real.episode import make_loop
 from fetch_sim2real.evaluation.measure import Case, goals_in_air, measure
 from fetch_sim2real.paths import worlds_dir
@@ -25,7 +28,7 @@ from fetch_sim2real.training.export import export_bundle
 from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
 from fetch_sim2real.training.learn import LoopSettings
 from fetch_sim2real.training.replay import HindsightReplay, ReplaySettings
-from fetch_sim2real.training.rollout import Collector, RolloutRequest
+from fetch_sim2real.training.rollout import Collector, RolloutRequest, RolloutWorker, weights_of
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.setup import Setting
 from fetch_sim2real.training.state_estimator import (
@@ -36,8 +39,13 @@ from fetch_sim2real.training.state_estimator import (
     perfect_bottleneck,
 )
 from fetch_sim2real.training.state_stage import StageSettings, make_learner, measure_best, train_with_her
-from fetch_sim2real.training.vision_stage import DaggerSettings, DistilSettings, distil, run_dagger
-from fetch_sim2real.training.worker import ProcessWorker
+from fetch_sim2real.training.vision_stage import (
+    DaggerSettings,
+    DistilSettings,
+    FilmedRolloutWorker,
+    distil,
+    run_dagger,
+)
 
 VISION = Setting("push", "nominal", True, None)
 BLIND = Setting("push", "nominal", True, NO_ERRORS)
@@ -143,15 +151,11 @@ def test_estimation_errors_last_or_not(errors: EstimationErrors, kept: bool) -> 
 
 def test_a_worker_process_collects_the_same_episode() -> None:
     learner, request = _learner(), RolloutRequest(FIRST_SEED, "deterministic")
-    weights = {name: value.detach() for name, value in learner.policy.state_dict().items()}
-    collector, policy = BLIND.collector()()
-    policy.load_state_dict(weights)
-    worker = ProcessWorker(BLIND.collector())
-    try:
-        elsewhere = worker.submit(weights, request).result(timeout=120)
-    finally:
-        worker.close()
-    np.testing.assert_array_equal(collector.collect(request).action, elsewhere.action)
+    make = partial(RolloutWorker, BLIND.collector())
+    with closing(OwnProcess(make)) as here, closing(LocalProcesses(make, 1)) as pool:
+        elsewhere = pool.submit(weights_of(learner.policy), request)
+        own = here.submit(weights_of(learner.policy), request).result()
+        np.testing.assert_array_equal(own.action, elsewhere.result(timeout=120).action)
 
 
 def test_a_run_learns_stops_and_goes_on(
@@ -249,12 +253,17 @@ def test_an_interrupted_learner_goes_on_exactly(world: World, tmp_path: Path) ->
 
 def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(world: World, tmp_path: Path) -> None:
     student, expert = _learner(1), _learner(2)
-    collector = _collector(world, student, sees=True)
     images = scattered_pictures(find_task("reach_block"), "nominal", 24, 0, "old")
     settings = DaggerSettings(
         rounds=1, episodes=2, refit=PretrainSettings(epochs=1, batch=8), distil=DistilSettings(epochs=1)
     )
-    episodes = run_dagger(student.policy.actor, expert.policy.actor, collector, images, settings, 0)
+
+    def make() -> tuple[Collector, torch.nn.Module]:
+        acting = _learner()
+        return _collector(world, acting, sees=True), acting.policy
+
+    with closing(OwnProcess(partial(FilmedRolloutWorker, make))) as pool:
+        episodes = run_dagger(student.policy, expert.policy.actor, pool, images, settings, 0)
     errors = [
         distil(student.policy.actor, expert.policy.actor, episodes, DistilSettings(epochs=epochs), 0)
         for epochs in (1, 60)
@@ -265,7 +274,8 @@ def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(worl
     size = layout_of(find_task("push"), actor.observation.last_actions).size
     assert size == student.critic.layers[0].weight.shape[1] - 9 - 4
     latency_randomization = LatencyRandomization(camera_late_ms=80.0, command_late_ms=30.0)
-    export_bundle(tmp_path / "bundle", actor, world, collector.loop, 0, "test", 60, latency_randomization)
+    loop = make_loop(world, find_task("push"), 1)
+    export_bundle(tmp_path / "bundle", actor, world, loop, 0, "test", 60, latency_randomization)
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.manifest.task == "push" and bundle.manifest.goal.frame == "base_link"
     latency, timing = bundle.manifest.latency, world.timing

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -167,9 +168,6 @@ class Answering:
         # The pool's owner ends its workers; an interrupt from the keyboard comes to all of them.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        import torch
-
-        torch.set_num_threads(1)
         self._make = make
         self._worker: Worker[Any, Any, Any] | None = None
         self._content = b""
@@ -178,7 +176,10 @@ class Answering:
     def answer(self, content: bytes, request: Any) -> Any:
         """Return the worker's answer; the first request builds the worker, so that its errors are this request's."""
         if self._worker is None:
-            self._worker = pickle.loads(self._make)()
+            make = pickle.loads(self._make)
+            if (torch := sys.modules.get("torch")) is not None:
+                torch.set_num_threads(1)  # each worker has a core
+            self._worker = make()
         if content != self._content:
             self._content, self._shared = content, pickle.loads(content)
         return self._worker.answer(self._shared, request)
