@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fetch_sim2real.cli.main import app
+from fetch_sim2real.common.workers import Workplace
 from fetch_sim2real.training.defaults import RELAY_STEPS
 from fetch_sim2real.training.run_directory import RunDirectory, Spent
 
@@ -37,11 +38,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
             directory = RunDirectory(request.run / name)
             directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
 
-    def measure_best(setting: Any, directory: RunDirectory, settings: Any, seeds: range) -> Iterator[bool]:
+    def measure_best(
+        setting: Any, directory: RunDirectory, settings: Any, seeds: range, workplace: Workplace
+    ) -> Iterator[bool]:
         taken.update(seeds=seeds)
         return (seed % 4 != 0 for seed in seeds)
 
-    def train_with_relay(run: Any, directory: RunDirectory) -> float:
+    def train_with_relay(run: Any, directory: RunDirectory, workplace: Workplace) -> float:
         taken.update(relay=run)
         directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
         return 0.5
