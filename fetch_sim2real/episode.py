@@ -19,7 +19,7 @@ from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
 from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, LimitProfile, limit_profile
 from fetch_sim2real.control.action import ACTION_SCALE_M, action_to_command, common_box, target_box_of
-from fetch_sim2real.control.filter import Decision, SafetyFilter
+from fetch_sim2real.control.filter import Decision, SafetyFilter, decide_together
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.policy.manifest import Manifest
@@ -30,7 +30,7 @@ from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
-from fetch_sim2real.types import FloatArray, JointSample, JointSetpoint, RgbdFrame
+from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
 # Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
 TRAINING_CAMERA_SIZE: Final = (168, 168)
@@ -110,8 +110,12 @@ class ClosedLoop:
 
     def act(self, action: FloatArray, captured: Captured) -> Decision:
         """Act (4,) on ``captured``, as policy node and driver do together."""
+        return act_together([self], [action], [captured])[0]
+
+    def _command(self, action: FloatArray, captured: Captured) -> JointCommand:
+        """What the policy node makes of the action (4,)."""
         settings = self._settings
-        command = action_to_command(
+        return action_to_command(
             action,
             self.setpoint,
             self._ik,
@@ -120,9 +124,6 @@ class ClosedLoop:
             self._target_box_m,
             captured.stamp_ns,
         )
-        decision = self._filter.on_command(self.sim.now_ns, command)
-        self._obey(decision)
-        return decision
 
     def _obey(self, decision: Decision) -> None:
         self._setpoint: JointSetpoint = decision.setpoint
@@ -130,6 +131,17 @@ class ClosedLoop:
             self.sim.send_arm(decision.trajectory)
         if decision.finger_position_m is not None:
             self.sim.send_fingers(decision.finger_position_m)
+
+
+def act_together(
+    loops: Sequence[ClosedLoop], actions: Sequence[FloatArray] | FloatArray, captured: Sequence[Captured]
+) -> list[Decision]:
+    """Act (4,) on a frame in each environment: each decides as it would alone, but they are worked out together."""
+    commands = [loop._command(action, frame) for loop, action, frame in zip(loops, actions, captured, strict=True)]
+    decisions = decide_together([loop._filter for loop in loops], [loop.sim.now_ns for loop in loops], commands)
+    for loop, decision in zip(loops, decisions, strict=True):
+        loop._obey(decision)
+    return decisions
 
 
 def make_loop(world: World, task: Task, picture_every: int, profile: LimitProfile | None = None) -> ClosedLoop:
@@ -254,9 +266,11 @@ class EpisodeRunner:
         self, arrivals: Sequence[Arrival], actions: FloatArray, watch: Watch | None = None
     ) -> list[Arrival]:
         """Act (N, 4) on the N frames; return the next ones, which are fewer once episodes are over."""
-        for arrival, action in zip(arrivals, actions, strict=True):
-            decision = arrival.loop.act(action, arrival.captured)
-            if watch is not None:
+        decisions = act_together(
+            [arrival.loop for arrival in arrivals], actions, [arrival.captured for arrival in arrivals]
+        )
+        if watch is not None:
+            for arrival, action, decision in zip(arrivals, actions, decisions, strict=True):
                 watch(Step(arrival, action, decision))
         return self._arrivals([arrival.environment for arrival in arrivals])
 

@@ -263,13 +263,16 @@ def test_a_limited_row_does_not_depend_on_the_others() -> None:
     position = ARM.home_rad + rng.uniform(-0.2, 0.2, (40, 7))
     position = position[limiter.model.clearance(position).least >= REQUIRED_CLEARANCE_M]
     velocity, wanted = np.zeros_like(position), rng.uniform(-3.0, 3.0, position.shape) * PROFILE.velocity
+    on_path, scale = rng.random(len(position)) < 0.5, rng.uniform(0.2, 1.0, len(position))
     compared = 0
     for _ in range(8):
-        together = limiter.limit(position, velocity, wanted)
+        together = limiter.limit(position, velocity, wanted, on_path=on_path, speed_scale=scale)
         for row in np.flatnonzero(together.rules >= Rule.POSITION):
-            alone = limiter.limit(position[row], velocity[row], wanted[row])
-            np.testing.assert_array_equal(alone.velocity, together.velocity[row])
-            np.testing.assert_array_equal(alone.position, together.position[row])
+            alone = limiter.limit(
+                position[row], velocity[row], wanted[row], on_path=on_path[row], speed_scale=scale[row]
+            )
+            for one, same in zip(vars(alone).values(), vars(together.row(row)).values(), strict=True):
+                np.testing.assert_array_equal(one, same)
             compared += 1
         position, velocity = together.position, together.velocity
     assert compared > 30

@@ -13,9 +13,12 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.types import FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LimitProfile:
-    """Limits of the commanded motion, each (n,): positions [rad], velocity [rad/s], acceleration [rad/s^2]."""
+    """Limits of the commanded motion, each (n,): positions [rad], velocity [rad/s], acceleration [rad/s^2].
+
+    A profile is only equal to itself, as its arrays cannot be compared at a glance.
+    """
 
     name: str
     position_lower: FloatArray

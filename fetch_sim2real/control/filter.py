@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from fetch_sim2real.arm.collision import CollisionModel, Scene
+from fetch_sim2real.arm.collision import Scene
 from fetch_sim2real.arm.limits import LimitProfile
 from fetch_sim2real.common.small_arrays import all_finite, any_true
 from fetch_sim2real.control.checks import (
@@ -24,7 +25,7 @@ from fetch_sim2real.control.checks import (
     stamp_refusal,
     wanted_velocity,
 )
-from fetch_sim2real.control.limiter import MotionLimiter, Rule
+from fetch_sim2real.control.limiter import LimitResult, MotionLimiter, Rule, limiter_of
 from fetch_sim2real.control.states import Event, State, StateMachine, TransitionError
 from fetch_sim2real.control.trajectory import (
     RunningTrajectory,
@@ -55,6 +56,21 @@ class Decision:
     finger_position_m: float | None = None
     rules: Rule = Rule.NONE
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class WantedMotion:
+    """A command that was judged good, before any limit: velocity ``wanted`` (n,) [rad/s] from the ``reference`` state.
+
+    ``on_path`` and ``speed_scale`` as in ``MotionLimiter.limit``; ``finger_position_m`` as in ``Decision``.
+    """
+
+    now_ns: int
+    reference: JointSetpoint
+    wanted: FloatArray
+    on_path: bool
+    speed_scale: float
+    finger_position_m: float | None
 
 
 # What runs comes to rest by itself. Something else is sent only to be at rest by more than this sooner: each goal that
@@ -115,7 +131,8 @@ class SafetyFilter:
         self.settings = settings or FilterSettings.of_arm(scene.arm)
         self._arm = scene.arm
         self._profile = profile
-        self.limiter = MotionLimiter(profile.scaled(self.settings.speed_scale), CollisionModel(scene))
+        self._scene = scene
+        self.limiter = limiter_of(profile, scene, self.settings.speed_scale)
         self._tracking_error_rad = np.array(self.settings.tracking_error_rad)
         # Half a period of grace: commands are never exactly on time.
         periods = self.settings.send_periods
@@ -162,7 +179,7 @@ class SafetyFilter:
                 f"speed scale is {self.settings.speed_scale:g} and the arm is active, so it can only be lowered: "
                 "disable it first"
             )
-        self.limiter = MotionLimiter(self._profile.scaled(speed_scale), self.limiter.model)
+        self.limiter = limiter_of(self._profile, self._scene, speed_scale)
         self.settings = replace(self.settings, speed_scale=speed_scale)
 
     def activate(self, now_ns: int, measured: JointSample) -> Decision:
@@ -258,6 +275,10 @@ class SafetyFilter:
 
     def on_command(self, now_ns: int, command: JointCommand) -> Decision:
         """Judge and limit ``command``; the decision says what to send and what the commanded state becomes."""
+        return decide_together([self], [now_ns], [command])[0]
+
+    def judge(self, now_ns: int, command: JointCommand) -> Decision | WantedMotion:
+        """Return what ``command`` wants, to be limited and then followed (``follow``); a decision if it ends here."""
         lapse = self._supervise(now_ns)
         if lapse:
             return self._refuse(now_ns, lapse)
@@ -286,24 +307,18 @@ class SafetyFilter:
         finger_position_m = self._fingers.take_due(now_ns)
         if now_ns - self._running.sent_ns < self._least_gap_ns:
             return Decision(PACED, self._running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m)
-        return self._follow(now_ns, reference, wanted, finger_position_m)
+        on_path = self._running.brakes_on_path(now_ns)
+        return WantedMotion(now_ns, reference, wanted, on_path, self._soft_start_scale(now_ns), finger_position_m)
 
     def refuse(self, now_ns: int, refusal: Refusal) -> Decision:
         """Refuse a command for what only the caller can see, as a message that is none: counted, and the arm brakes."""
         return self._refuse(now_ns, self._supervise(now_ns) or refusal)
 
-    def _follow(
-        self, now_ns: int, reference: JointSetpoint, wanted: FloatArray, finger_position_m: float | None
-    ) -> Decision:
+    def follow(self, motion: WantedMotion, result: LimitResult) -> Decision:
+        """Follow what the limiter left of the motion that ``judge`` returned just now."""
         running = self._running
         assert running is not None
-        result = self.limiter.limit(
-            reference.position,
-            reference.velocity,
-            wanted,
-            on_path=running.brakes_on_path(now_ns),
-            speed_scale=self._soft_start_scale(now_ns),
-        )
+        now_ns, reference, finger_position_m = motion.now_ns, motion.reference, motion.finger_position_m
         rules = Rule(int(result.rules))
         outcome = LIMITED if rules else COMMAND
         if not result.viable or not (any_true(reference.velocity) or any_true(result.velocity)):
@@ -312,7 +327,7 @@ class SafetyFilter:
         if result.braking:
             return replace(self._brake(now_ns, outcome, ""), finger_position_m=finger_position_m, rules=rules)
         setpoint = JointSetpoint(result.position, result.velocity)
-        steps = self._carried_on(now_ns, setpoint, wanted)
+        steps = self._carried_on(now_ns, setpoint, motion.wanted)
         return Decision(outcome, setpoint, self._send(now_ns, reference, steps), finger_position_m, rules)
 
     def _carried_on(self, now_ns: int, setpoint: JointSetpoint, wanted: FloatArray) -> tuple[JointSetpoint, ...]:
@@ -398,3 +413,35 @@ class SafetyFilter:
 
     def _start(self, running: RunningTrajectory) -> None:
         self._before, self._running = self._running, running
+
+
+_UNDECIDED: Final = Decision("", NO_SETPOINT)
+
+
+def decide_together(
+    filters: Sequence[SafetyFilter], now_ns: Sequence[int], commands: Sequence[JointCommand]
+) -> list[Decision]:
+    """Return what each filter makes of its command at its time: each what it would decide alone.
+
+    The same limiter's arms are limited in one call, which costs little more than that of a single arm.
+    """
+    decisions: list[Decision] = []
+    alike: dict[MotionLimiter, list[tuple[int, WantedMotion]]] = {}
+    for index, (each, now, command) in enumerate(zip(filters, now_ns, commands, strict=True)):
+        judged = each.judge(now, command)
+        if isinstance(judged, WantedMotion):
+            alike.setdefault(each.limiter, []).append((index, judged))
+            judged = _UNDECIDED
+        decisions.append(judged)
+    for limiter, asked in alike.items():
+        motions = [motion for _, motion in asked]
+        result = limiter.limit(
+            np.array([motion.reference.position for motion in motions]),
+            np.array([motion.reference.velocity for motion in motions]),
+            np.array([motion.wanted for motion in motions]),
+            on_path=np.array([motion.on_path for motion in motions]),
+            speed_scale=np.array([motion.speed_scale for motion in motions]),
+        )
+        for row, (index, motion) in enumerate(asked):
+            decisions[index] = filters[index].follow(motion, result.row(row))
+    return decisions

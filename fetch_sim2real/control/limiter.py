@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.arm.collision import CollisionModel
+from fetch_sim2real.arm.collision import CollisionModel, Scene
 from fetch_sim2real.arm.limits import LimitProfile
 from fetch_sim2real.common.small_arrays import any_true
 from fetch_sim2real.control.path_samples import (
@@ -80,6 +81,12 @@ class LimitResult:
     viable: NDArray[np.bool_]
     braking: NDArray[np.bool_]
 
+    def row(self, index: int) -> LimitResult:
+        """Return that of one row, of results with rows."""
+        return LimitResult(
+            self.position[index], self.velocity[index], self.rules[index], self.viable[index], self.braking[index]
+        )
+
 
 class MotionLimiter:
     """Limits of one profile in one scene. Immutable."""
@@ -100,19 +107,20 @@ class MotionLimiter:
         wanted_velocity: FloatArray,
         *,
         on_path: bool | NDArray[np.bool_] = True,
-        speed_scale: float = 1.0,
+        speed_scale: float | FloatArray = 1.0,
     ) -> LimitResult:
         """Return the setpoint one control period after the reference state (position, velocity), each (..., n).
 
         A wanted velocity that is within all limits comes back bit for bit. ``on_path`` (...,) says that braking from
-        the reference state stays on a path checked before (see ``LimitResult.viable``). ``speed_scale`` in (0, 1]
-        multiplies the velocity limit.
+        the reference state stays on a path checked before (see ``LimitResult.viable``). ``speed_scale`` (...,) in
+        (0, 1] multiplies the velocity limit. Every row comes out as it would alone, whatever else is in the batch.
         """
         shape = position.shape
         if not shape == velocity.shape == wanted_velocity.shape:
             shape = np.broadcast_shapes(shape, velocity.shape, wanted_velocity.shape)
         position, velocity = _rows(position, shape), _rows(velocity, shape)
-        target, wanted, rules = self._within_rates(velocity, _rows(wanted_velocity, shape), speed_scale)
+        fastest = self.profile.velocity * np.asarray(speed_scale).reshape(-1, 1)
+        target, wanted, rules = self._within_rates(velocity, _rows(wanted_velocity, shape), fastest)
 
         violations = self._violations(position, velocity, wanted, COAST_S)
         rules |= violations
@@ -125,7 +133,7 @@ class MotionLimiter:
                 (position[blocked], velocity[blocked]),
                 target[blocked],
                 wanted[blocked],
-                self.profile.velocity * speed_scale,
+                np.broadcast_to(fastest, wanted.shape)[blocked],
                 trusted,
             )
         return _result(position, velocity, wanted, (rules, viable, braking), shape)
@@ -144,10 +152,10 @@ class MotionLimiter:
         return _result(position, velocity, braked, (rules, viable, braking), shape)
 
     def _within_rates(
-        self, velocity: FloatArray, wanted: FloatArray, speed_scale: float
+        self, velocity: FloatArray, wanted: FloatArray, fastest: FloatArray
     ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
         """``wanted`` cut to the velocity limit, then to that of acceleration too, by one factor each, and the flags."""
-        excess = np.maximum.reduce(np.abs(wanted) / (self.profile.velocity * speed_scale), axis=-1)
+        excess = np.maximum.reduce(np.abs(wanted) / fastest, axis=-1)
         too_fast = excess > 1.0 + ROUNDING
         if any_true(too_fast):
             wanted = wanted / np.where(too_fast, excess, 1.0)[:, None]
@@ -176,12 +184,17 @@ class MotionLimiter:
         if left.size:
             position, velocity = (values[left] for values in reference)
             found[left] = self._sliding.velocity(
-                (position, velocity), target[left], wanted[left], fastest, found[left]
+                (position, velocity), target[left], wanted[left], fastest[left], found[left]
             )
             failed = np.flatnonzero(self._violations(position, velocity, found[left], COAST_S))
             left, position, velocity = left[failed], position[failed], velocity[failed]
-        if left.size:
-            found[left], viable[left], braking[left] = self._cut_back(position, velocity, found[left], on_path[left])
+        # Apart, because those on a checked path have one alternative less, and alternatives are sampled alike.
+        for kind in (on_path[left], ~on_path[left]):
+            rows = left[kind]
+            if rows.size:
+                found[rows], viable[rows], braking[rows] = self._cut_back(
+                    position[kind], velocity[kind], found[rows], on_path[rows]
+                )
         return found, viable, braking
 
     def _cut_back(
@@ -249,6 +262,16 @@ class MotionLimiter:
         """Where (B,) any of the positions (B, k, n) is outside the limits."""
         inside = (positions >= self._lower) & (positions <= self._upper)
         return np.asarray(~np.logical_and.reduce(inside, axis=(1, 2)))
+
+
+@lru_cache(maxsize=16)
+def limiter_of(profile: LimitProfile, scene: Scene, speed_scale: float = 1.0) -> MotionLimiter:
+    """Return the limiter of a profile, slowed down to ``speed_scale`` of its velocities, in a scene.
+
+    The same one for the same arguments: arms that share it can be asked about together, and making one takes longer
+    than a control period.
+    """
+    return MotionLimiter(profile.scaled(speed_scale), CollisionModel(scene))
 
 
 def _rows(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:

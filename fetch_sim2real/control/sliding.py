@@ -96,7 +96,7 @@ class Sliding:
     ) -> FloatArray:
         """Return velocity (B, n) one control period after the ``reference`` states: position and velocity, (B, n) each.
 
-        ``target`` (B, n) is what is wanted within the velocity limits ``fastest`` (n,), ``wanted`` (B, n) that within
+        ``target`` (B, n) is what is wanted within the velocity limits ``fastest`` (B, n), ``wanted`` (B, n) that within
         the acceleration limits too. What was ``proposed`` (B, n) and did not pass makes for a better proposal.
         """
         velocity = reference[1]
