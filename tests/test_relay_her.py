@@ -13,6 +13,7 @@ from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.tasks.base import GOAL, Skill
 from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.dense import Dense
 from fetch_sim2real.training.relay_her import (
     Batch,
     DecisionEpisode,
@@ -21,6 +22,7 @@ from fetch_sim2real.training.relay_her import (
     RelayReplay,
     RelaySettings,
     SkillActor,
+    TwinCritic,
     way_to,
 )
 from fetch_sim2real.training.relay_stage import RelayRun, measure_best, train_with_relay
@@ -212,6 +214,90 @@ def test_within_seconds_the_gripper_learns_to_reach_from_binary_rewards_alone() 
     assert before < 0.2
     after = reached()
     assert after > 0.8, after
+
+
+class _ByAutograd:
+    """The same learner in torch's own layers, losses and optimizers."""
+
+    def __init__(self, learner: RelayLearner) -> None:
+        self.settings, self.generator = learner.settings, torch.Generator()
+        self.generator.set_state(learner._generator.get_state())
+        self.actor = _plain(learner.actor.body)
+        self.critics, self.targets = (twins(learner.critic) for _ in range(2))
+        self.log_alpha = learner.log_alpha.clone().requires_grad_(True)
+        rate = self.settings.learning_rate
+        critics = [parameter for critic in self.critics for parameter in critic.parameters()]
+        self.critic_optimizer = torch.optim.Adam(critics, rate)
+        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), rate)
+        self.alpha_optimizer = torch.optim.Adam([self.log_alpha], rate)
+
+    def act(self, *told: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, log_std = self.actor(torch.cat(told, -1)).chunk(2, -1)
+        normal = torch.distributions.Normal(mean, (-1.5 + 3.5 * log_std.tanh()).exp())
+        raw = mean + normal.stddev * torch.randn(mean.shape, generator=self.generator)
+        log_prob = normal.log_prob(raw) - torch.log(1.0 - raw.tanh().square() + 1e-12)
+        return raw.tanh(), log_prob.sum(-1)
+
+    def update(self, batch: Batch, *, actor: bool) -> None:
+        settings, alpha = self.settings, self.log_alpha.exp().detach()
+        with torch.no_grad():
+            action, log_prob = self.act(batch.next_state, batch.next_way)
+            after = torch.cat([batch.next_state, batch.next_way, action], -1)
+            value = torch.cat([target(after) for target in self.targets], 1).amin(1) - alpha * log_prob
+            wanted = (batch.reward + settings.gamma * value).clamp(-1.0 / (1.0 - settings.gamma), 0.5)
+        told = torch.cat([batch.state, batch.way], -1)
+        inputs = torch.cat([told, batch.action], -1)
+        self.critic_optimizer.zero_grad()
+        sum((critic(inputs)[:, 0] - wanted).square().mean() for critic in self.critics).backward()
+        self.critic_optimizer.step()
+        if actor:
+            action, log_prob = self.act(told)
+            value = torch.cat([critic(torch.cat([told, action], -1)) for critic in self.critics], 1).amin(1)
+            self.actor_optimizer.zero_grad()
+            (alpha * log_prob - value).mean().backward()
+            self.actor_optimizer.step()
+            self.alpha_optimizer.zero_grad()
+            (-self.log_alpha * (log_prob.detach().mean() + settings.target_entropy)).backward()
+            self.alpha_optimizer.step()
+        with torch.no_grad():
+            for target, critic in zip(self.targets, self.critics, strict=True):
+                for slow, fast in zip(target.parameters(), critic.parameters(), strict=True):
+                    slow.lerp_(fast, settings.tau)
+
+
+def _plain(dense: Dense) -> torch.nn.Sequential:
+    parts: list[torch.nn.Module] = []
+    for layer in [*dense.hidden, dense.last]:
+        linear = torch.nn.Linear(*layer.weight.shape)
+        linear.weight.data, linear.bias.data = layer.weight.t().clone(), layer.bias.clone()
+        parts.append(linear)
+        if layer is not dense.last:
+            norm = torch.nn.LayerNorm(len(layer.bias))
+            norm.weight.data, norm.bias.data = layer.scale.clone(), layer.shift.clone()
+            parts += [norm, torch.nn.ReLU()]
+    return torch.nn.Sequential(*parts)
+
+
+def twins(critic: TwinCritic) -> list[torch.nn.Sequential]:
+    return [_plain(critic.first), _plain(critic.second)]
+
+
+def test_an_update_is_what_automatic_differentiation_makes_of_the_losses() -> None:
+    replay = RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M)
+    replay.add(episode(0))
+    learner = RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=0)
+    reference = _ByAutograd(learner)
+    initial = reference.actor[0].weight.clone()
+    for count in range(5):
+        batch = replay.sample(64, np.random.default_rng(count))
+        learner.update(batch)
+        reference.update(batch, actor=count % SMALL.actor_every == 0)
+    networks = [_plain(learner.actor.body), *twins(learner.critic), *twins(learner.target)]
+    for ours, theirs in zip(networks, [reference.actor, *reference.critics, *reference.targets], strict=True):
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert (one - other).abs().max() < 1e-5
+    assert learner.log_alpha.item() == pytest.approx(reference.log_alpha.item(), abs=1e-6)
+    assert (reference.actor[0].weight - initial).abs().max() > 1e-3, "and something was learned"
 
 
 def test_an_interrupted_learner_goes_on_as_if_nothing_had_been() -> None:

@@ -39,6 +39,7 @@ from torch import nn
 
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.tasks.base import Skill
+from fetch_sim2real.training.dense import Dense, gradient_of, in_one_piece
 from fetch_sim2real.types import BoolArray
 
 Float32 = NDArray[np.float32]
@@ -204,61 +205,49 @@ class SkillActor(nn.Module):
     def __init__(self, state_size: int, skills: int, settings: RelaySettings) -> None:
         super().__init__()
         self.skills = skills
-        width = state_size + 3 + skills
-        parts: list[nn.Module] = []
-        for _ in range(settings.layers):
-            parts += [nn.Linear(width, settings.hidden), nn.LayerNorm(settings.hidden), nn.ReLU()]
-            width = settings.hidden
-        self.body = nn.Sequential(*parts, nn.Linear(width, 2 * ACTION_SIZE))
+        self.body = Dense(state_size + 3 + skills, settings.hidden, settings.layers, 2 * ACTION_SIZE)
 
     def forward(
         self, state: torch.Tensor, way: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the action for ``noise`` (B, 4), its log probability (B,), and the deterministic action."""
-        mean, log_std = self.body(torch.cat([state, way], -1)).chunk(2, -1)
+        return self.squashed(self.body(torch.cat([state, way], -1)), noise)
+
+    @staticmethod
+    def squashed(outputs: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return what ``forward`` does, of the body's outputs (B, 8)."""
+        mean, log_std = outputs.chunk(2, -1)
         log_std = -1.5 + 3.5 * torch.tanh(log_std)  # -5 to 2
         raw = mean + log_std.exp() * noise
-        action = torch.tanh(raw)
         log_prob = -0.5 * noise.square() - log_std - 0.5 * math.log(2.0 * math.pi)
         squashing = 2.0 * (math.log(2.0) - raw - nn.functional.softplus(-2.0 * raw))
-        return action, (log_prob - squashing).sum(-1), torch.tanh(mean)
-
-
-class _TwinLayer(nn.Module):
-    """Two linear layers side by side, normalized: (2, B, in) -> (2, B, out) in one operation."""
-
-    def __init__(self, inputs: int, outputs: int, *, last: bool = False) -> None:
-        super().__init__()
-        bound = 1.0 / math.sqrt(inputs)
-        self.weight = nn.Parameter(torch.empty(2, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(2, 1, outputs).uniform_(-bound, bound))
-        self.last = last
-        if not last:
-            self.scale, self.shift = nn.Parameter(torch.ones(2, 1, outputs)), nn.Parameter(torch.zeros(2, 1, outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.baddbmm(self.bias, x, self.weight)
-        if self.last:
-            return x
-        return torch.addcmul(self.shift, nn.functional.layer_norm(x, x.shape[-1:]), self.scale).relu()
+        return torch.tanh(raw), (log_prob - squashing).sum(-1), torch.tanh(mean)
 
 
 class TwinCritic(nn.Module):
-    """Two values (2, B) of state, way and action."""
+    """Two values (2, B) of state, way and action in one row (B, p + 3 + M + 4)."""
 
     def __init__(self, state_size: int, skills: int, settings: RelaySettings) -> None:
         super().__init__()
         width = state_size + 3 + skills + ACTION_SIZE
-        parts: list[nn.Module] = []
-        for _ in range(settings.layers):
-            parts.append(_TwinLayer(width, settings.hidden))
-            width = settings.hidden
-        self.layers = nn.Sequential(*parts, _TwinLayer(width, 1, last=True))
+        self.first, self.second = (Dense(width, settings.hidden, settings.layers, 1) for _ in range(2))
 
-    def forward(self, state: torch.Tensor, way: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        inputs = torch.cat([state, way, action], -1)
-        values: torch.Tensor = self.layers(inputs.expand(2, *inputs.shape)).squeeze(-1)
-        return values
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the values (2, B)."""
+        return torch.stack([twin.taped(inputs)[0].squeeze(1) for twin in (self.first, self.second)])
+
+    def learn(self, inputs: torch.Tensor, target: torch.Tensor) -> None:
+        """Write the gradients of the mean squared distance to values (B,), both twins' added up."""
+        for twin in (self.first, self.second):
+            values, tape = twin.taped(inputs)
+            twin.learn(tape, (values - target[:, None]) * (2.0 / len(target)))
+
+    def action_gradient(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the gradient (B, 4) of the smaller value by the action."""
+        (value, tape), (other, other_tape) = self.first.taped(inputs), self.second.taped(inputs)
+        smaller, columns = (value < other).float(), slice(-ACTION_SIZE, None)
+        gradient = self.first.input_gradient(tape, smaller, columns)
+        return gradient + self.second.input_gradient(other_tape, 1.0 - smaller, columns)
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------
@@ -272,48 +261,48 @@ class RelayLearner:
         self.settings, self.device = settings, torch.device(device)
         self.actor = SkillActor(state_size, skills, settings).to(self.device)
         self.critic = TwinCritic(state_size, skills, settings).to(self.device)
-        self.target = copy.deepcopy(self.critic).requires_grad_(False)
-        self.log_alpha = torch.tensor(math.log(settings.initial_alpha), device=self.device, requires_grad=True)
+        self.target = copy.deepcopy(self.critic)
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(settings.initial_alpha), device=self.device), False)
+        self._critic, self._target = in_one_piece(self.critic.parameters()), in_one_piece(self.target.parameters())
+        actor = in_one_piece([*self.actor.parameters(), self.log_alpha])
         self._generator = torch.Generator().manual_seed(seed)
-        rate = settings.learning_rate
+        # One tensor each; temperature with the actor.
         self._optimizers = {
-            "actor": torch.optim.Adam(self.actor.parameters(), rate, fused=True),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, fused=True),
-            "alpha": torch.optim.Adam([self.log_alpha], rate),
+            name: torch.optim.Adam([whole], settings.learning_rate, fused=True)
+            for name, whole in (("actor", actor), ("critic", self._critic))
         }
         self.updates = 0
 
+    @torch.no_grad()
     def update(self, batch: Batch) -> None:
         """Take one gradient step of the critics and, every so often, of actor and temperature."""
-        settings = self.settings
+        settings, size = self.settings, len(batch.reward)
         batch = Batch(*(part.to(self.device) for part in batch))
-        alpha = self.log_alpha.exp().clamp(min=settings.least_alpha).detach()
-        with torch.no_grad():
-            action, log_prob, _ = self.actor(batch.next_state, batch.next_way, self._noise(len(batch.reward)))
-            value = self.target(batch.next_state, batch.next_way, action).amin(0) - alpha * log_prob
-            target = batch.reward + settings.gamma * value
-            target = target.clamp(-1.0 / (1.0 - settings.gamma), settings.highest_target)
-        values = self.critic(batch.state, batch.way, batch.action)
-        self._step("critic", (values - target).square().mean(1).sum())
+        alpha = self.log_alpha.exp().clamp(min=settings.least_alpha)
+        action, log_prob, _ = self.actor(batch.next_state, batch.next_way, self._noise(size))
+        value = self.target(torch.cat([batch.next_state, batch.next_way, action], -1)).amin(0) - alpha * log_prob
+        target = batch.reward + settings.gamma * value
+        target = target.clamp(-1.0 / (1.0 - settings.gamma), settings.highest_target)
+        self.critic.learn(torch.cat([batch.state, batch.way, batch.action], -1), target)
+        self._optimizers["critic"].step()
         if self.updates % settings.actor_every == 0:
-            action, log_prob, _ = self.actor(batch.state, batch.way, self._noise(len(batch.reward)))
-            self.critic.requires_grad_(False)
-            value = self.critic(batch.state, batch.way, action).amin(0)
-            self.critic.requires_grad_(True)
-            self._step("actor", (alpha * log_prob - value).mean())
-            self._step("alpha", -self.log_alpha * (log_prob.detach().mean() + settings.target_entropy))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.target.parameters()), list(self.critic.parameters()), settings.tau)
+            told = torch.cat([batch.state, batch.way], -1)
+            outputs, tape = self.actor.body.taped(told)
+            with torch.enable_grad():  # of the squashed Gaussian alone: a few numbers a row
+                outputs.requires_grad_(True)
+                action, log_prob, _ = self.actor.squashed(outputs, self._noise(size))
+            # Less of alpha * log_prob - value, on average.
+            by_action = -self.critic.action_gradient(torch.cat([told, action.detach()], -1)) / size
+            by_log_prob = alpha.expand(size) / size
+            (gradient,) = torch.autograd.grad((action, log_prob), outputs, (by_action, by_log_prob))
+            self.actor.body.learn(tape, gradient)
+            gradient_of(self.log_alpha).copy_(-(log_prob.mean() + settings.target_entropy))
+            self._optimizers["actor"].step()
+        self._target.lerp_(self._critic, settings.tau)
         self.updates += 1
 
     def _noise(self, size: int) -> torch.Tensor:
         return torch.randn((size, ACTION_SIZE), generator=self._generator).to(self.device)
-
-    def _step(self, name: str, loss: torch.Tensor) -> None:
-        optimizer = self._optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on: weights, optimizers, generator, count."""
