@@ -117,9 +117,9 @@ def test_sections_of_an_earlier_layout_are_objects(tmp_path: Path) -> None:
 
 
 def test_names_of_tasks_are_those_of_their_files() -> None:
-    assert built_in_names() == ("pick_and_place", "push", "reach", "reach_block", "slide")
+    assert built_in_names() == ("intercept", "pick_and_place", "push", "reach", "reach_block", "slide", "track")
     assert [find_task(name).name for name in built_in_names()] == list(built_in_names())
-    with pytest.raises(FetchSim2RealError, match=r"'pusch' is unknown, available: pick_and_place, .*mean 'push'\?"):
+    with pytest.raises(FetchSim2RealError, match=r"'pusch' is unknown, available: intercept, .*mean 'push'\?"):
         find_task("pusch")
 
 

@@ -184,6 +184,13 @@ class Engine(Protocol):
         """Give an object a velocity (6,), as ``object_velocity`` states it."""
         ...
 
+    def apply_force(self, name: str, force_n: FloatArray, point_m: FloatArray) -> None:
+        """Pull an object with a force (3,) [N] at a point (3,) of it, until the next call or the next episode.
+
+        The point is in base_link and is meant as it is now: force and torque stay as they are while the object moves.
+        """
+        ...
+
     def push_link(self, link: str, force_n: FloatArray) -> None:
         """Push a link of the robot with a force (3,) [N] at its centre of mass, until the next call."""
         ...

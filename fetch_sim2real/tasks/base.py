@@ -17,6 +17,7 @@ from fetch_sim2real.common.ranges import ColorHsv, Range, Varies, Vector3, draw3
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.graph import BASE_FRAME
+from fetch_sim2real.tasks.carrying import CarrierConfig
 from fetch_sim2real.tasks.scripted_baseline import ScriptedBaseline
 from fetch_sim2real.types import BoolArray, FloatArray
 
@@ -77,7 +78,8 @@ class EpisodeConfig(Record):
 
     The gripper starts in ``start_grip_m``, each object in ``object_x_m`` x ``object_y_m``, both in base_link; goals are
     drawn in ``goal_m``, in the task's goal frame. An episode is a success if what has to be at the goal was within
-    ``tolerance_m`` of it for the last half second.
+    ``tolerance_m`` of it for the last half second; with ``rms_s``, if the root mean square of its distance over the
+    last so many seconds is within.
     """
 
     episode_s: Annotated[float, Field(gt=0.0, le=3600.0)] = 6.0
@@ -89,6 +91,7 @@ class EpisodeConfig(Record):
     air_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     air_z_m: Range = fixed(0.0)
     tolerance_m: Annotated[float, Field(gt=0.0)] = 0.05
+    rms_s: Annotated[float, Field(gt=0.0)] | None = None
     # A start closer than this to the goal is not drawn.
     min_start_distance_m: float = 0.10
     # The gripper starts at least so far from every object, sideways.
@@ -137,9 +140,10 @@ class Task:
 
     ``target`` is what has to be at the goal: "gripper", or the name of an object. ``goal_frame`` is the frame of goals:
     base_link, or the name of an object from which they are offsets along the axes of base_link. ``objects`` are on the
-    table, by name. ``controls_gripper`` is whether the action opens the fingers (else they stay closed). A world file
-    may state other values for ``episode`` and ``objects``. ``scripted`` is a baseline on estimated positions. ``chain``
-    is by which skills it is learned without a demonstrator, where ``skills`` does not give the right ones by itself.
+    table, by name; those in ``carried`` are carried along on it. ``controls_gripper`` is whether the action opens the
+    fingers (else they stay closed). A world file may state other values for ``episode`` and ``objects``. ``scripted``
+    is a baseline on estimated positions. ``chain`` is by which skills it is learned without a demonstrator, where
+    ``skills`` does not give the right ones by itself.
 
     Another way to draw or to judge goals is a subclass that overrides a method.
 
@@ -153,6 +157,7 @@ class Task:
     goal_frame: str = BASE_FRAME
     controls_gripper: bool = False
     objects: Mapping[str, ObjectConfig] = field(default_factory=dict, hash=False)
+    carried: Mapping[str, CarrierConfig] = field(default_factory=dict, hash=False)
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
     scripted: ScriptedBaseline | None = None
@@ -171,6 +176,10 @@ class Task:
             raise FetchSim2RealError(f"task '{self.name}': an object is called '{GRIPPER}', expected another name")
         if self.target == self.goal_frame:
             raise FetchSim2RealError(f"task '{self.name}': goals of '{self.target}' are offsets from itself")
+        if unknown := sorted(set(self.carried) - set(self.objects)):
+            raise FetchSim2RealError(
+                f"task '{self.name}': carried are {', '.join(unknown)}, expected {', '.join(self.objects) or 'nothing'}"
+            )
         for skill in self.chain:
             for what, value, others in (("mover", skill.mover, GRIPPER), ("to", skill.to, GOAL)):
                 if value not in (others, *self.objects):

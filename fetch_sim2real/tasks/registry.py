@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # A package that declares an entry point of this group adds a task of that name (docs/tasks.md).
 ENTRY_POINTS: Final = "fetch_sim2real.tasks"
-_NOT_TASKS: Final = ("base", "registry", "scripted_baseline")
+_NOT_TASKS: Final = ("base", "carrying", "registry", "scripted_baseline")
 
 
 @cache

@@ -35,6 +35,8 @@ class _ObjectViews:
         qpos, dof = int(joint.qposadr[0]), int(joint.dofadr[0])
         # Position and quaternion (7,), linear and angular velocity (6,).
         self.qpos, self.qvel = data.qpos[qpos : qpos + 7], data.qvel[dof : dof + 6]
+        # Force at the centre of mass, which is a homogeneous body's middle, and torque.
+        self.wrench = data.xfrc_applied[body]
         self.xpos, self.xquat, self.xmat = data.xpos[body], data.xquat[body], data.xmat[body].reshape(3, 3)
 
 
@@ -175,6 +177,12 @@ class MujocoEngine:
     def set_object_velocity(self, name: str, velocity: FloatArray) -> None:
         """See Engine."""
         self._objects[name].qvel[:] = velocity
+
+    def apply_force(self, name: str, force_n: FloatArray, point_m: FloatArray) -> None:
+        """See Engine."""
+        self._locate()
+        views = self._objects[name]
+        views.wrench[:3], views.wrench[3:] = force_n, np.cross(point_m - views.xpos, force_n)
 
     def push_link(self, link: str, force_n: FloatArray) -> None:
         """See Engine."""

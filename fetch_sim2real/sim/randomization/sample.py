@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from fetch_sim2real.sim.randomization.start import draw_move, draw_start
 from fetch_sim2real.sim.sensors.rgbd import SensorSample, draw_sensor
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import ObjectConfig, Task
+from fetch_sim2real.tasks.carrying import Carrier
 from fetch_sim2real.types import FloatArray
 
 
@@ -84,7 +86,8 @@ class EncoderSample:
 
 @dataclass(frozen=True)
 class EpisodeSample:
-    """One episode: starts, goal, the true world, delays, and when and where the object would be moved.
+    """One episode: starts, goal, the true world, delays, when and where the object would be moved, and what carries
+    objects along, by name.
 
     ``goal_m`` (3,) is in the task's goal frame. ``jitter_seed`` decides how much each frame is off by, up to
     ``publication_jitter_s``.
@@ -107,6 +110,7 @@ class EpisodeSample:
     encoders: EncoderSample
     move_at_s: float
     move_to_xy_m: FloatArray
+    carriers: Mapping[str, Carrier]
 
     @property
     def main_object(self) -> ObjectSample:
@@ -124,8 +128,8 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
 
     Each section has a generator of its own, so that a change in one does not shift the others.
     """
-    geometry, appearance, sensor, camera, dynamics, timing, distractors, shape, encoders, instants, further = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(11)
+    geometry, appearance, sensor, camera, dynamics, timing, distractors, shape, encoders, instants, further, way = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(12)
     )
     configs, main = world.objects_of(task), task.main_body
     others = {name: config for name, config in configs.items() if name != main}
@@ -139,11 +143,18 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
     move_at = world.perturbation.move_block_at_s.draw(timing)
     move_to_xy = draw_move(world, task, geometry, ik, start)
     moved_m = {**start.objects_m, main: np.array([*move_to_xy, start.objects_m[main][2]])}
+    episode_s = world.episode_of(task).episode_s
+    carriers = {
+        name: config.draw(start.objects_m[name][:2], episode_s, way) for name, config in task.carried.items()
+    }
     keep_clear = [
         corridor
         for objects_m in (start.objects_m, moved_m)
         for corridor in ground_to_keep_clear(world, task, objects_m, start.goal_m)
     ]
+    for carrier in carriers.values():
+        line, clearance_m = carrier.ground_m(), world.distractors.clearance_m
+        keep_clear += [Corridor(one, other, clearance_m) for one, other in pairwise(line)]
     hues_deg = [configs[main].color_hsv[0], *(config.color_hsv[0] for config in others.values())]
     on_table = draw_distractors(world.distractors, hues_deg, keep_clear, distractors)
     # Last: starts and goals are the same whatever the shape.
@@ -185,6 +196,7 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
         encoders=_draw_encoders(world, encoders),
         move_at_s=move_at,
         move_to_xy_m=move_to_xy,
+        carriers=carriers,
     )
 
 
