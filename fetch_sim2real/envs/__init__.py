@@ -20,5 +20,8 @@ def environment_id(task: str) -> str:
 
 for _task in task_names():
     gymnasium.register(
-        environment_id(_task), entry_point="fetch_sim2real.envs.environment:FetchEnvironment", kwargs={"task": _task}
+        environment_id(_task),
+        entry_point="fetch_sim2real.envs.environment:FetchEnvironment",
+        vector_entry_point="fetch_sim2real.envs.vector:FetchVectorEnvironment",
+        kwargs={"task": _task},
     )

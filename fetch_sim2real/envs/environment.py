@@ -26,6 +26,7 @@ from fetch_sim2real.sim.seeds import draw_training_seed
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
+from fetch_sim2real.types import FloatArray
 
 Goals = NDArray[np.float32]
 REWARD_TYPES: Final = ("sparse", "dense")
@@ -68,14 +69,14 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
                 "'rgbd' or 'asymmetric', or the task 'reach'"
             )
         loaded = load_world(world, worlds_dir())
-        self._loop = make_loop(loaded, find_task(task), picture_every=int(self._mode in PICTURE_MODES))
-        self._runner = EpisodeRunner([self._loop])
-        self.tolerance_m = self._loop.sim.episode_config.tolerance_m
+        self.loop = make_loop(loaded, find_task(task), picture_every=int(self._mode in PICTURE_MODES))
+        self._runner, self._row = EpisodeRunner([self.loop]), 0
+        self.tolerance_m = self.loop.sim.episode_config.tolerance_m
         self.reward_tolerance_m = self.tolerance_m if reward_tolerance_m is None else reward_tolerance_m
-        self.observation_space = observation_space(self._mode, self._loop.sim.task)
+        self.observation_space = observation_space(self._mode, self.loop.sim.task)
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self._history = ActionHistory(LAST_ACTIONS)
-        self._arrivals: list[Arrival] = []
+        self._arrival: Arrival | None = None
         self._view: GoalView | None = None
 
     def reset(
@@ -88,13 +89,14 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         super().reset(seed=seed)
         start = EpisodeStart(draw_training_seed(self.np_random) if seed is None else seed)
         self._history.reset()
-        self._arrivals = self._runner.begin([start])
-        if not self._arrivals:
+        begun = self._runner.begin([start], [self._row])
+        if not begun:
             raise FetchSim2RealError(
-                f"the episode of {self._loop.sim.episode_config.episode_s} s ends before the camera's first frame has "
-                f"come ({self._loop.sim.episode.camera_latency_s:.3f} s); make the task's episode_s longer"
+                f"the episode of {self.loop.sim.episode_config.episode_s} s ends before the camera's first frame has "
+                f"come ({self.loop.sim.episode.camera_latency_s:.3f} s); make the task's episode_s longer"
             )
-        observation, info = self._observe(self._arrivals[0])
+        self._arrival = begun[0]
+        observation, info = self._observe(begun[0])
         return observation, info | {"seed": start.seed}
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -103,18 +105,37 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         ``info["is_success"]`` is whether the goal is reached now; when the episode is cut off, whether it was held for
         the whole last half second, which is what success means for this project's results.
         """
-        if not self._arrivals:
+        came = self._runner.step([self.arrival()], self.choose(action)[None])
+        return self.arrive(came[0] if came else None)
+
+    # -- the parts of a step, for those who step several environments together ----------------------------------
+
+    def join(self, runner: EpisodeRunner, row: int) -> None:
+        """Be environment ``row`` of a runner that was made of several environments' loops."""
+        self._runner, self._row = runner, row
+
+    def arrival(self) -> Arrival:
+        """Return the frame that the next action is for; FetchSim2RealError where no episode is under way."""
+        if self._arrival is None:
             raise FetchSim2RealError("step needs an episode that is not over: call reset first")
+        return self._arrival
+
+    def choose(self, action: NDArray[np.float32]) -> FloatArray:
+        """Take note of an action (4,) and return it as the loop takes it."""
         chosen = np.minimum(np.maximum(np.asarray(action, np.float64), -1.0), 1.0)
         self._history.push(chosen)
-        self._arrivals = self._runner.step(self._arrivals, chosen[None])
-        if self._arrivals:
-            observation, info = self._observe(self._arrivals[0])
+        return chosen
+
+    def arrive(self, arrival: Arrival | None) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Return what ``step`` does, now that the next frame has come; None: the episode is over."""
+        self._arrival = arrival
+        if arrival is not None:
+            observation, info = self._observe(arrival)
         else:
-            success = self._loop.sim.outcome().success
-            observation, info = self._observe(self._runner.after_end(0))
+            success = self.loop.sim.outcome().success
+            observation, info = self._observe(self._runner.after_end(self._row))
             info["is_success"] = success
-        return observation, self._reward(observation, info), False, not self._arrivals, info
+        return observation, self._reward(observation, info), False, arrival is None, info
 
     def _reward(self, observation: Observation, info: dict[str, Any]) -> float:
         distance_m = info["distance_m"]
@@ -141,7 +162,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         if self.render_mode is None:
             return None
         if self._view is None:
-            self._view = GoalView(self._loop.sim)
+            self._view = GoalView(self.loop.sim)
         return self._view.draw()
 
     def close(self) -> None:
@@ -149,10 +170,10 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         if self._view is not None:
             self._view.close()
             self._view = None
-        self._runner.close()
+        self.loop.sim.close()
 
     def _observe(self, arrival: Arrival) -> tuple[Observation, dict[str, Any]]:
-        achieved = self._loop.sim.achieved_goal_m
+        achieved = self.loop.sim.achieved_goal_m
         observation = make_observation(self._mode, arrival, self._history.recent(), achieved)
         info: dict[str, Any] = {}
         if self._mode == "rgbd":
