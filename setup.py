@@ -89,7 +89,7 @@ EXTRAS = {
         "ros-jazzy-rosgraph-msgs==2.0.3",
         "ros-jazzy-lifecycle-msgs==2.0.3",
     ],
-    "train": ["matplotlib>=3.8,<4"],
+    "train": ["matplotlib>=3.8,<4", "tensorboardX>=2.6.2,<3"],
     "baselines": ["sb3-contrib>=2.7,<3"],
     "realsense": [REALSENSE],
     "rosbridge": ROSBRIDGE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fetch_sim2real.cli.main import app
+from fetch_sim2real.common.stop_request import StopRequestedError
 from fetch_sim2real.common.workers import Workplace
-from fetch_sim2real.training.defaults import RELAY_STEPS
+from fetch_sim2real.paths import shared_dir
+from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.defaults import PROCESSES, RELAY_STEPS
+from fetch_sim2real.training.relay_config import RelayConfig
 from fetch_sim2real.training.run_directory import RunDirectory, Spent
 
 pytest.importorskip("matplotlib")
@@ -27,63 +32,109 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """What training was asked for, instead of the training: a checkpoint is there afterwards."""
     taken: dict[str, Any] = {}
 
-    def train_with_her(setting: Any, directory: RunDirectory, settings: Any, seed: int) -> float:
-        taken.update(setting=setting, stage=settings, seed=seed)
-        directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
-        return 0.5
-
     def train(request: Any) -> None:
         taken.update(request=request)
         for name in ("expert", "tuned"):
             directory = RunDirectory(request.run / name)
             directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
 
-    def measure_best(
-        setting: Any, directory: RunDirectory, settings: Any, seeds: range, workplace: Workplace
-    ) -> Iterator[bool]:
+    def measure_best(run: Any, directory: RunDirectory, seeds: range, workplace: Workplace) -> Iterator[bool]:
         taken.update(seeds=seeds)
         return (seed % 4 != 0 for seed in seeds)
 
-    def train_with_relay(run: Any, directory: RunDirectory, workplace: Workplace) -> float:
-        taken.update(relay=run)
-        directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
+    def train_with_relay(run: Any, directory: RunDirectory, workplace: Workplace, say: Any) -> float:
+        taken.update(relay=run, workplace=workplace)
+        learner = {"updates": 500}
+        state = {"steps": 720, "decisions": 240, "learner": learner, "wall_s": 90.0, "cpu_s": 120.0}
+        directory.save(directory.last, state)
+        if run.config.until == 2.0:
+            raise StopRequestedError(signal.SIGINT)
         return 0.5
 
     monkeypatch.setattr("fetch_sim2real.training.relay_stage.train_with_relay", train_with_relay)
-    monkeypatch.setattr("fetch_sim2real.training.state_stage.train_with_her", train_with_her)
-    monkeypatch.setattr("fetch_sim2real.training.state_stage.measure_best", measure_best)
+    monkeypatch.setattr("fetch_sim2real.training.relay_stage.measure_best", measure_best)
     monkeypatch.setattr("fetch_sim2real.training.pipeline.train", train)
     yield taken
 
 
+EXPERT = ("--stage", "expert", "--episodes", 0, "--run")
+
+
 def test_the_expert_alone_is_measured_and_summed_up(asked: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    result = run("push", "--stage", "expert", "--seed", 3, "--run", folder, "--episodes", 8, "--expert-steps", 700)
+    words = ("--seed", 3, "--run", folder, "--episodes", 8, "--expert-steps", 700, "--set", "hidden=32")
+    result = run("push", "--stage", "expert", *words)
     assert result.exit_code == 0, result.output
     summary = json.loads((folder / "summary.json").read_text())
     low, high = summary.pop("ci95")
     assert low < 0.75 < high
     assert summary.pop("command").startswith("fetch-sim2real train")
+    version = summary.pop("version")
     assert summary == {
-        "task": "push", "stage": "expert", "world": "randomized", "seed": 3, "demonstrator": True, "env_steps": 700,
-        "updates": 500, "minutes": 1.5, "episodes": 8, "success_rate": 0.75,
+        "task": "push", "stage": "expert", "world": "randomized", "seed": 3, "demonstrator": False, "env_steps": 720,
+        "decisions": 240, "updates": 500, "minutes": 1.5, "cpu_minutes": 2.0, "episodes": 8, "success_rate": 0.75,
+        "settings": {"hidden": 32, "steps": 700},
     }  # fmt: skip
-    assert asked["seed"] == 3 and asked["stage"].loop.steps == 700 and asked["stage"].learner.imitation > 0.0
+    assert (asked["relay"].seed, asked["relay"].config.steps, asked["relay"].config.hidden) == (3, 700, 32)
     assert max(asked["seeds"]) < 1_000_000_000, "evaluation seeds, which training never draws"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["settings"]["hidden"] == 32 and record["settings"]["batch"] == RelayConfig.batch
+    assert record["libraries"]["mujoco"] and record["version"] == version and record["machine"]["cores"]
 
 
-def test_where_nothing_is_imitated_tasks_are_learned_by_relay(asked: dict[str, Any], tmp_path: Path) -> None:
-    for task, words in (("push", ["--no-demonstrator"]), ("slide", []), ("reach_block", ["--no-demonstrator"])):
-        folder = tmp_path / task
-        result = run(task, "--stage", "expert", *words, "--run", folder, "--episodes", 0, "--seed", 2)
+def test_every_task_is_learned_by_relay_for_as_long_as_it_says(asked: dict[str, Any], tmp_path: Path) -> None:
+    for task in ("push", "reach_block"):
+        result = run(task, *EXPERT, tmp_path / task, "--seed", 2)
         assert result.exit_code == 0, result.output
-        assert (asked["relay"].task, asked["relay"].seed, asked["relay"].steps) == (task, 2, RELAY_STEPS)
-        summary = json.loads((folder / "summary.json").read_text())
-        assert (summary["demonstrator"], summary["env_steps"], summary["updates"]) == (False, 700, 500)
-        assert (summary["success_rate"], summary["ci95"]) == (None, None)
-    assert "stage" not in asked
-    refused = run("push", "--no-demonstrator", "--run", tmp_path)
-    assert refused.exit_code == 1 and "--stage expert" in refused.output
+        assert (asked["relay"].task, asked["relay"].seed, asked["workplace"].processes) == (task, 2, PROCESSES)
+        assert asked["relay"].config.steps == (find_task(task).learning.relay_steps or RELAY_STEPS)
+        summary = json.loads((tmp_path / task / "summary.json").read_text())
+        assert (summary["demonstrator"], summary["success_rate"], summary["ci95"]) == (False, None, None)
+
+
+def test_a_stopped_run_says_how_to_go_on_and_goes_on_as_what_it_is(asked: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    stopped = run("push", *EXPERT, folder, "--until", 2.0)
+    assert stopped.exit_code == 128 + signal.SIGINT
+    assert f"stopped after 720 of {RELAY_STEPS} steps" in stopped.output and "fetch-sim2real train" in stopped.output
+    for words, named in (
+        (("--set", "gamma=0.9"), f"gamma {RelayConfig.gamma}, asked for 0.9"),
+        (("--seed", 1), "seed 0, asked for 1"),
+        (("--world", "nominal"), "world randomized, asked for nominal"),
+    ):
+        refused = run("push", *EXPERT, folder, *words)
+        assert refused.exit_code == 1 and named in refused.output and "another --run" in refused.output
+    longer = run("push", *EXPERT, folder, "--expert-steps", 2 * RELAY_STEPS)
+    assert longer.exit_code == 0 and asked["relay"].config.steps == 2 * RELAY_STEPS
+    assert len(json.loads((folder / "run.json").read_text())["calls"]) == 2
+
+
+def test_the_policies_that_come_with_the_project_are_not_written_to_by_accident(
+    asked: dict[str, Any], tmp_path: Path
+) -> None:
+    shipped = shared_dir("policies") / "push"
+    before = sorted(shipped.iterdir())
+    refused = run("push", "--output", shipped, "--run", tmp_path / "run")
+    assert refused.exit_code == 1 and f"--output {shipped}" in refused.output
+    assert "--overwrite-shipped" in refused.output and not (tmp_path / "run").exists()
+    told = run("push", "--output", shipped, "--run", tmp_path / "run", "--episodes", 0, "--overwrite-shipped")
+    assert told.exit_code == 0 and asked["request"].output == shipped, told.output
+    assert sorted(shipped.iterdir()) == before, "the training is not a real one here"
+
+
+def test_no_process_that_collects_is_idle(asked: dict[str, Any], tmp_path: Path) -> None:
+    for processes, words, in_flight in ((1, (), 1), (2, (), 1), (4, (), 3), (4, ("--in-flight", 2), 2)):
+        folder = tmp_path / f"{processes}_{in_flight}"
+        assert run("push", *EXPERT, folder, "--processes", processes, *words).exit_code == 0
+        assert asked["relay"].config.in_flight == in_flight and asked["workplace"] == Workplace(processes)
+    refused = run("push", *EXPERT, folder)
+    assert refused.exit_code == 1 and "in_flight 2, asked for 1" in refused.output
+
+
+def test_settings_are_those_of_the_expert(tmp_path: Path) -> None:
+    for words in (("--until", 0.9), ("--set", "hidden=8"), ("--config", "my.yaml")):
+        refused = run("push", "--run", tmp_path / "run", *words)
+        assert refused.exit_code == 1 and f"{words[0]} goes with --stage expert" in refused.output
 
 
 def test_the_bundle_comes_into_the_runs_folder(asked: dict[str, Any], tmp_path: Path) -> None:
@@ -94,7 +145,7 @@ def test_the_bundle_comes_into_the_runs_folder(asked: dict[str, Any], tmp_path: 
     assert request.tuning.loop.steps == 9
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["env_steps"], summary["updates"]) == (1400, 1000) and summary["minutes"] is not None
-    run("push", "--run", tmp_path / "run", "--episodes", 0)
+    run("push", "--run", tmp_path / "run", "--episodes", 0, "--tuning-steps", 9)
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["minutes"] is None, "stages were there before"
 
 
@@ -104,4 +155,4 @@ def test_an_unknown_stage_gives_the_list(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_not_begun_has_taken_nothing(tmp_path: Path) -> None:
-    assert RunDirectory(tmp_path).spent() == Spent(0, 0, 0.0)
+    assert RunDirectory(tmp_path).spent() == Spent(0, 0, 0, 0.0, 0.0)

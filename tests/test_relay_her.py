@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fetch_sim2real.errors import FetchSim2RealError, SetupError
+from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.tasks.base import GOAL, Skill
 from fetch_sim2real.tasks.registry import find_task
@@ -25,8 +24,6 @@ from fetch_sim2real.training.relay_her import (
     TwinCritic,
     way_to,
 )
-from fetch_sim2real.training.relay_stage import RelayRun, measure_best, train_with_relay
-from fetch_sim2real.training.run_directory import RunDirectory
 
 STATE_SIZE = 6
 PLANAR = (slice(0, 2), slice(3, 5))
@@ -345,20 +342,3 @@ def test_positions_of_skills_are_in_base_link_whatever_frame_goals_are_in() -> N
 def test_a_chain_names_what_there_is() -> None:
     with pytest.raises(FetchSim2RealError, match="skill 'put': mover is 'brick', expected gripper, block"):
         replace(find_task("push"), chain=(Skill("put", "brick", GOAL),))
-
-
-@pytest.mark.slow
-def test_a_run_is_the_same_again_and_is_gone_on_with_only_as_what_it_is(tmp_path: Path) -> None:
-    def asked(seed: int, steps: int) -> RelayRun:
-        learning = RelaySettings(hidden=16, layers=1, batch=32, updates_per_decision=0.1)
-        return RelayRun("slide", "nominal", seed, steps, environments=1, evaluation_episodes=1, learning=learning)
-
-    runs = [RunDirectory(tmp_path / name) for name in ("one", "again")]
-    for run in runs:
-        train_with_relay(asked(0, 480), run)
-    states = [run.load(run.last)["learner"]["actor"] for run in runs]
-    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    assert runs[0].read_log()[-1]["updates"] > 0
-    assert len(list(measure_best(asked(0, 480), runs[0], [10_000, 10_001]))) == 2
-    with pytest.raises(SetupError, match="take another --run"):
-        train_with_relay(asked(1, 1_200), runs[0])

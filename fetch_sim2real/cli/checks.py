@@ -87,6 +87,21 @@ def check_packages() -> list[Check]:
     return [own, *map(_check_requirement, core)]
 
 
+def library_versions() -> dict[str, str]:
+    """Return the installed version of each package that this one always needs; nothing where it is not installed."""
+    try:
+        requirements = map(Requirement, importlib.metadata.requires(DISTRIBUTION) or [])
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    versions = {}
+    for name in sorted(each.name for each in requirements if each.marker is None):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "unknown"
+    return versions
+
+
 def _check_requirement(requirement: Requirement) -> Check:
     module = _MODULES.get(requirement.name.lower(), requirement.name.replace("-", "_"))
     try:

@@ -12,7 +12,7 @@ import torch
 import typer
 from torch import nn
 
-from fetch_sim2real.common.outputs import require_folder_place
+from fetch_sim2real.common.outputs import require_folder_place, require_own_place
 from fetch_sim2real.envs.environment import FetchEnvironment
 from fetch_sim2real.errors import BundleError, SetupError
 from fetch_sim2real.policy.network import Squash
@@ -38,8 +38,8 @@ A .zip of Stable-Baselines3 holds pickled code, which runs when it is read: impo
 
 \b
 Example:
-  fetch-sim2real import-policy my_reach.zip --algorithm SAC --output policies/my_reach
-  fetch-sim2real sim --policy policies/my_reach --world randomized
+  fetch-sim2real import-policy my_reach.zip --algorithm SAC --output runs/my_reach
+  fetch-sim2real sim --policy runs/my_reach --world randomized
 """
 
 
@@ -51,11 +51,16 @@ def main(
     task: Annotated[str, typer.Option(help="Task that it was trained for.")] = "reach",
     world: Annotated[str, typer.Option(help="World that it was trained in: a name, or a YAML file.")] = "randomized",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training, for the record.")] = 0,
+    overwrite_shipped: Annotated[
+        bool, typer.Option("--overwrite-shipped", help="Let --output be among the policies that come with the project.")
+    ] = False,
 ) -> None:
     if algorithm not in ALGORITHMS:
         raise SetupError(f"algorithm is '{algorithm}', available: {', '.join(ALGORITHMS)}")
     if not model.is_file():
         raise SetupError(f"there is no file {model}: name the one that model.save() wrote")
+    if not overwrite_shipped:
+        require_own_place(output, "--output", "--overwrite-shipped")
     require_folder_place(output, "--output")
     trained = load_trained(model, algorithm, task, world)
     command = f"import-policy {model.name} --algorithm {algorithm} --task {task} --world {world} --seed {seed}"

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from fetch_sim2real import __version__
 from fetch_sim2real.cli.entry import RayAddress, typed_command
-from fetch_sim2real.common.outputs import require_folder_place
+from fetch_sim2real.common.outputs import require_folder_place, require_own_place
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.tasks.registry import find_task, task_names
 from fetch_sim2real.training.curve import require_plotting
-from fetch_sim2real.training.defaults import EXPERT_STEPS, PICTURES, PROCESSES, RELAY_STEPS, TUNING_STEPS
+from fetch_sim2real.training.defaults import ENOUGH, EXPERT_STEPS, PICTURES, PROCESSES, RELAY_STEPS, TUNING_STEPS
 
 if TYPE_CHECKING:
     from fetch_sim2real.common.workers import Workplace
     from fetch_sim2real.training.pipeline import TrainingRun
-    from fetch_sim2real.training.run_directory import RunDirectory
-    from fetch_sim2real.training.state_stage import StageSettings
+    from fetch_sim2real.training.run_directory import RunDirectory, Spent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -31,18 +33,28 @@ EXPERT: Final = "expert"
 _STAGES: Final = (ALL, EXPERT)
 # Evaluation seeds: training draws from a billion on.
 _FIRST_SEED: Final = 10_000
-_HELP: Final = """Train an actor: expert with HER, encoder, DAgger, fine-tuning on pictures, policy bundle.
+_DEFAULTS_OF_ALL: Final[Mapping[str, Any]] = {
+    "expert_steps": EXPERT_STEPS, "pictures": PICTURES, "tuning_steps": TUNING_STEPS,
+    "proprioception": True, "channels": "rgbd", "critic_sees": "state",
+}  # fmt: skip
+_HELP: Final = """Train an actor: from nothing to a policy bundle, or the expert alone.
 
-The run's folder keeps what is done: an interrupted run goes on when the command is given again. At the end the result
-is measured on seeds that training never uses, and summary.json says what came out. Expert alone: an actor on true
-positions, without pictures and without bundle.
+--stage expert learns on true positions from binary rewards alone, by relay HER: no pictures, no demonstrator, no
+bundle. --stage all (the default) makes a bundle: an expert that imitates the task's scripted baseline where it has one,
+encoder, DAgger, fine-tuning on pictures.
+
+A run says what will take how long, and stops at Ctrl-C with a checkpoint: the same command goes on. At the end the
+result is measured on seeds that training never uses; summary.json says what came out, run.json what was asked for.
 
 \b
 Examples:
-  fetch-sim2real train push --run runs/push
-  fetch-sim2real train push --stage expert --seed 3 --run runs/push_expert_3
-  fetch-sim2real sim --policy runs/push/policy
+  fetch-sim2real train push --stage expert --run runs/push_expert
+  fetch-sim2real train push --stage expert --seed 3 --expert-steps 600000 --until 1.1 --run runs/push_long
+  fetch-sim2real train slide --stage expert --config my.yaml --set hidden=512 --run runs/slide_wide
   fetch-sim2real train slide --stage expert --run runs/slide --ray 10.0.0.1:6379 --in-flight 8
+  fetch-sim2real train push --run runs/push
+  fetch-sim2real sim --policy runs/push/policy
+  tensorboard --logdir runs
 """
 
 
@@ -51,7 +63,8 @@ def train(
     context: typer.Context,
     task: Annotated[str, typer.Argument(help=f"What to learn: {', '.join(task_names())}.")],
     run: Annotated[
-        Path, typer.Option(help="The run's folder: checkpoints, progress.csv, learning_curve.png, summary.json.")
+        Path,
+        typer.Option(help="The run's folder: run.json, checkpoints, curves (CSV, TensorBoard, PNG), summary.json."),
     ],
     stage: Annotated[
         str, typer.Option(help="all; or expert: on exact true positions, with the world's own latencies.")
@@ -62,34 +75,44 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Environment steps of the expert, 30 a second of simulated time.",
-            show_default=f"{EXPERT_STEPS}; without a demonstrator {RELAY_STEPS}",
+            help="Environment steps of the expert, 30 a second of simulated time. A longer one goes on with a run.",
+            show_default=f"{RELAY_STEPS}, or what the task says; with --stage all {EXPERT_STEPS}",
         ),
     ] = None,
-    demonstrator: Annotated[
-        bool | None,
+    until: Annotated[
+        float | None,
         typer.Option(
-            help="With --stage expert: imitate the task's scripted baseline, or learn by relay HER alone.",
-            show_default="imitate where the task has one",
+            help="With --stage expert: end before that at this success in two judgements in a row, on training seeds "
+            "that are held out (not those that the result is measured on); above 1: never.",
+            show_default=f"{ENOUGH}",
         ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="With --stage expert: a YAML file of settings, one 'name: value' a line (docs/training.md)."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="With --stage expert: one setting; may be given again."),
     ] = None,
     processes: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Processes that take pictures and collect episodes; 1: all in one, on one core.",
+            help="Processes. With --stage expert 1 collects and learns in turn; of N, 1 learns and N-1 collect.",
             show_default=f"{PROCESSES}; with --ray a worker for each CPU of the cluster",
         ),
     ] = None,
     ray: RayAddress = None,
     in_flight: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
-            help="Without a demonstrator: requests of 16 episodes that are asked for ahead of learning. At least as "
-            "many as there are workers, else some idle; the same number gives the same run on any of them.",
+            help="With --stage expert: requests of 16 episodes that are asked for ahead of learning. With fewer than "
+            "collect some are idle; the same number gives the same run on any of them.",
+            show_default="as many as --processes collect",
         ),
-    ] = 1,
+    ] = None,
     episodes: Annotated[
         int, typer.Option(min=0, help="Episodes to measure the result on, by seeds that training never uses; 0: none.")
     ] = 200,
@@ -100,6 +123,9 @@ def train(
     output: Annotated[
         Path | None, typer.Option(help="Where the finished policy bundle goes.", show_default="<run>/policy")
     ] = None,
+    overwrite_shipped: Annotated[
+        bool, typer.Option("--overwrite-shipped", help="Let --output be among the policies that come with the project.")
+    ] = False,
     pictures: Annotated[int, typer.Option(help="Labelled pictures for the encoder.")] = PICTURES,
     tuning_steps: Annotated[
         int, typer.Option(min=0, help="Environment steps of fine-tuning on pictures; 0: the actor as DAgger leaves it.")
@@ -112,34 +138,39 @@ def train(
         str, typer.Option(help="state: the simulator's; observation: what the actor sees, for comparison.")
     ] = "state",
 ) -> None:
-    started_s = time.monotonic()
+    began_s, command = time.monotonic(), typed_command("train")
     _require_choice("stage", stage, _STAGES)
-    has_baseline = find_task(task).scripted is not None
-    if demonstrator and not has_baseline:
-        raise SetupError(f"the task '{task}' has no scripted baseline to imitate: leave --demonstrator out")
-    if stage == ALL and demonstrator is False:
-        raise SetupError("--no-demonstrator goes with --stage expert alone: the other stages ask the baseline, too")
-    imitates = has_baseline if demonstrator is None else demonstrator
+    find_task(task)
+    chosen = {"--until": until, "--config": config, "--set": settings, "--in-flight": in_flight}
+    for option, value in chosen.items():
+        if value and stage != EXPERT:
+            raise SetupError(f"{option} goes with --stage expert, and the stage is '{stage}'")
     encoder_run, output = encoder_run or run / "encoder", output or run / "policy"
     for folder, option in ((run, "--run"), (encoder_run, "--encoder-run"), (output, "--output")):
+        if not overwrite_shipped:
+            require_own_place(folder, option, "--overwrite-shipped")
         require_folder_place(folder, option)
     require_plotting()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("OpenGL").setLevel(logging.WARNING)  # else it tells which optional part of it is not installed
-    # Imported here, so that --help needs no torch.
+    # Imported here and below, so that --help needs no torch.
     import torch
-    from rich.progress import track
 
     from fetch_sim2real.common.workers import Workplace
-    from fetch_sim2real.evaluation.statistics import wilson_interval
-    from fetch_sim2real.perception.preprocess import CHANNELS
-    from fetch_sim2real.training.actor_critic import CRITICS_SEE, LearnerSettings
-    from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY
-    from fetch_sim2real.training.pipeline import TrainingRun
-    from fetch_sim2real.training.pipeline import train as train_all
-    from fetch_sim2real.training.run_directory import RunDirectory, Summary
 
     torch.set_num_threads(1)  # rollouts have the other core
+    call = _Call(task, stage, world, seed, run, range(_FIRST_SEED, _FIRST_SEED + episodes), command)
+    workplace = Workplace(processes if processes or ray else PROCESSES, ray)
+    context.with_resource(workplace.connected())
+    if stage == EXPERT:
+        given = (("steps", expert_steps), ("until", until), ("in_flight", in_flight))
+        options = {name: value for name, value in given if value is not None}
+        _train_expert(call, config, settings or [], options, workplace)
+        return
+    from fetch_sim2real.perception.preprocess import CHANNELS
+    from fetch_sim2real.training.actor_critic import CRITICS_SEE, LearnerSettings
+    from fetch_sim2real.training.pipeline import TrainingRun
+
     _require_choice("channels", channels, CHANNELS)
     _require_choice("critic-sees", critic_sees, CRITICS_SEE)
     request = TrainingRun(
@@ -150,88 +181,150 @@ def train(
         seed=seed,
         world=world,
         proprioception=proprioception,
-        command=typed_command("train"),
+        command=command,
         channels=channels,  # type: ignore[arg-type]  # checked above
         pictures=pictures,
         processes=processes or PROCESSES,
     )
     learner = LearnerSettings(critic_sees=critic_sees)  # type: ignore[arg-type]  # checked above
     expert, tuning = request.expert, request.tuning
-    loop = replace(expert.loop, steps=expert_steps or EXPERT_STEPS)
-    workplace = Workplace(processes if processes or ray else PROCESSES, ray)
-    context.with_resource(workplace.connected())
-    expert = replace(expert, learner=learner, loop=loop, workplace=workplace)
-    tuning = replace(tuning, learner=learner, loop=replace(tuning.loop, steps=tuning_steps), workplace=workplace)
-    seeds, directory = range(_FIRST_SEED, _FIRST_SEED + episodes), RunDirectory(run)
-    began_here = not any(run.iterdir())
-    minutes: float | None
-    if stage == EXPERT and not imitates:
-        outcomes = _relay_expert(task, world, directory, expert_steps or RELAY_STEPS, seed, seeds, in_flight, workplace)
-        parts, minutes = [directory], directory.spent().wall_s / 60.0
-    elif stage == EXPERT:
-        # The world's own latencies: nothing comes after this stage that would have to cope with more.
-        alone = replace(expert, loop=replace(expert.loop, latency_randomization=NO_ADDED_LATENCY))
-        outcomes = _expert(task, world, directory, alone, seed, seeds)
-        parts, minutes = [directory], directory.spent().wall_s / 60.0
-    else:
-        train_all(replace(request, expert=expert, tuning=tuning))
-        outcomes = _measured(request, seeds, workplace)
-        parts = [RunDirectory(run / name) for name in ("expert", "tuned") if (run / name).exists()]
-        minutes = (time.monotonic() - started_s) / 60.0 if began_here else None
-    successes = sum(track(outcomes, description="unseen seeds", total=episodes)) if episodes else None
-    ci95 = None if successes is None else wilson_interval(successes, episodes)
-    spent = [part.spent() for part in parts]
-    summary = Summary(
-        task=task,
-        stage=stage,
-        world=world,
-        seed=seed,
-        demonstrator=imitates,
-        env_steps=sum(each.env_steps for each in spent),
-        updates=sum(each.updates for each in spent),
-        minutes=minutes,
-        episodes=episodes,
-        success_rate=None if successes is None else successes / episodes,
-        ci95=ci95,
-        command=request.command,
-    )
-    directory.write_summary(summary)
-    if ci95 is not None:
-        typer.echo(f"unseen seeds: {successes} of {episodes} succeed ({ci95[0]:.3f} to {ci95[1]:.3f})")
-    typer.echo(f"summary: {directory.summary}")
+    expert = replace(expert, loop=replace(expert.loop, steps=expert_steps or EXPERT_STEPS))
+    tuning = replace(tuning, loop=replace(tuning.loop, steps=tuning_steps))
+    expert, tuning = (replace(part, learner=learner, workplace=workplace) for part in (expert, tuning))
+    stated = {
+        "expert_steps": expert_steps or EXPERT_STEPS, "pictures": pictures, "tuning_steps": tuning_steps,
+        "proprioception": proprioception, "channels": channels, "critic_sees": critic_sees,
+    }  # fmt: skip
+    _train_all(call, replace(request, expert=expert, tuning=tuning), stated, workplace, began_s)
 
 
-def _expert(
-    task: str, world: str, directory: RunDirectory, settings: StageSettings, seed: int, seeds: Sequence[int]
-) -> Iterator[bool]:
-    """Train on exact true positions; then whether the best actor succeeds, seed by seed."""
-    from fetch_sim2real.training.setup import Setting
-    from fetch_sim2real.training.state_estimator import NO_ERRORS
-    from fetch_sim2real.training.state_stage import measure_best, train_with_her
+@dataclass(frozen=True)
+class _Call:
+    """What was asked for, whatever the stage; ``seeds`` are those of the episodes that the result is measured on."""
 
-    setting = Setting(task, world, True, NO_ERRORS)
-    best = train_with_her(setting, directory, settings, seed)
-    typer.echo(f"best success on held-out training seeds: {best:.2f}")
-    return measure_best(setting, directory, settings.learner, seeds, settings.workplace)
+    task: str
+    stage: str
+    world: str
+    seed: int
+    run: Path
+    seeds: Sequence[int]
+    command: str
+
+    def begin(self, settings: Mapping[str, Any], free: Collection[str]) -> RunDirectory:
+        """Write what is asked for into the run's folder, unless that is of a run with other settings."""
+        from fetch_sim2real.cli.checks import library_versions
+        from fetch_sim2real.training.run_directory import RunDirectory, RunRecord
+
+        directory = RunDirectory(self.run)
+        asked = {"task": self.task, "world": self.world, "seed": self.seed} | dict(settings)
+        machine = {"system": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()}
+        record = RunRecord(self.stage, asked, self.command, _version(), library_versions(), machine)
+        directory.begin(record, free)
+        return directory
+
+    def sum_up(
+        self,
+        directory: RunDirectory,
+        spent: Sequence[Spent],
+        minutes: float | None,
+        cpu_minutes: float | None,
+        demonstrator: bool,
+        settings: dict[str, Any],
+        outcomes: Iterator[bool],
+    ) -> None:
+        """Measure the result, write and print what came out."""
+        from rich.progress import track
+
+        from fetch_sim2real.evaluation.statistics import wilson_interval
+        from fetch_sim2real.training.run_directory import Summary
+
+        episodes = len(self.seeds)
+        try:
+            successes = sum(track(outcomes, description="unseen seeds", total=episodes)) if episodes else None
+        except KeyboardInterrupt:
+            typer.echo("the training is done, its result is not measured yet; the same command measures it:")
+            typer.echo(f"  {self.command}")
+            raise
+        ci95 = None if successes is None else wilson_interval(successes, episodes)
+        summary = Summary(
+            task=self.task,
+            stage=self.stage,
+            world=self.world,
+            seed=self.seed,
+            demonstrator=demonstrator,
+            env_steps=sum(each.env_steps for each in spent),
+            decisions=sum(each.decisions for each in spent),
+            updates=sum(each.updates for each in spent),
+            minutes=minutes,
+            cpu_minutes=cpu_minutes,
+            episodes=episodes,
+            success_rate=None if successes is None else successes / episodes,
+            ci95=ci95,
+            command=self.command,
+            settings=settings,
+            version=_version(),
+        )
+        directory.write_summary(summary)
+        if ci95 is not None:
+            typer.echo(f"unseen seeds: {successes} of {episodes} succeed ({ci95[0]:.3f} to {ci95[1]:.3f})")
+        typer.echo(f"summary: {directory.summary}")
 
 
-def _relay_expert(
-    task: str,
-    world: str,
-    directory: RunDirectory,
-    steps: int,
-    seed: int,
-    seeds: Sequence[int],
-    in_flight: int,
-    workplace: Workplace,
-) -> Iterator[bool]:
-    """Train without a demonstrator; then whether the best actor succeeds, seed by seed."""
-    from fetch_sim2real.training.relay_stage import measure_best, relay_run, train_with_relay
+def _train_expert(
+    call: _Call, config: Path | None, assignments: Sequence[str], options: Mapping[str, Any], workplace: Workplace
+) -> None:
+    """Train by relay HER, and measure the best actor."""
+    from fetch_sim2real.common.stop_request import StopRequestedError
+    from fetch_sim2real.training.relay_config import BUDGET, changed_settings, read_settings, relay_config
+    from fetch_sim2real.training.relay_stage import RelayRun, collecting, measure_best, train_with_relay
 
-    asked = relay_run(task, world, seed, steps, in_flight)
-    best = train_with_relay(asked, directory, workplace)
-    typer.echo(f"best success on held-out training seeds: {best:.2f}")
-    return measure_best(asked, directory, seeds, workplace)
+    steps = find_task(call.task).learning.relay_steps or RELAY_STEPS
+    # What nobody states: the task's own budget, and no process idle.
+    usual = {"steps": steps, "in_flight": max(1, collecting(workplace))}
+    chosen = relay_config(usual | read_settings(config, assignments) | dict(options))
+    asked = RelayRun(call.task, call.world, call.seed, chosen)
+    stated = asked.identity() | asdict(chosen) | asdict(workplace)
+    directory = call.begin(stated, (*BUDGET, *asdict(workplace)))
+    typer.echo(f"{call.task}: the first episodes will show how fast this machine is; Ctrl-C stops and saves")
+    try:
+        best = train_with_relay(asked, directory, workplace, typer.echo)
+    except StopRequestedError as stopped:
+        steps = directory.spent().env_steps
+        typer.echo(f"stopped after {steps} of {chosen.steps} steps, saved in {directory.last}; this goes on:")
+        typer.echo(f"  {call.command}")
+        raise typer.Exit(128 + stopped.signal_number) from None
+    spent = directory.spent()
+    minutes, cpu_minutes = (None if each is None else each / 60.0 for each in (spent.wall_s, spent.cpu_s))
+    typer.echo(f"best success on held-out training seeds: {best:.2f}; {spent.env_steps} steps in {minutes:.1f} minutes")
+    outcomes = measure_best(asked, directory, call.seeds, workplace)
+    call.sum_up(directory, [spent], minutes, cpu_minutes, False, changed_settings(chosen), outcomes)
+
+
+def _train_all(
+    call: _Call, request: TrainingRun, stated: Mapping[str, Any], workplace: Workplace, began_s: float
+) -> None:
+    """Train all stages, and measure the bundle."""
+    from fetch_sim2real.training.pipeline import train as train_all
+    from fetch_sim2real.training.run_directory import RunDirectory
+
+    began_here = not call.run.exists() or not any(call.run.iterdir())
+    directory = call.begin({**stated, **asdict(workplace)}, ("expert_steps", "tuning_steps", *asdict(workplace)))
+    train_all(request)
+    spent = [RunDirectory(call.run / name).spent() for name in ("expert", "tuned") if (call.run / name).exists()]
+    minutes, cpu_minutes = None, None
+    if began_here:
+        # Of this process and of those that it has ended.
+        minutes, cpu_minutes = (time.monotonic() - began_s) / 60.0, sum(os.times()[:4]) / 60.0
+    changed = {name: value for name, value in stated.items() if value != _DEFAULTS_OF_ALL[name]}
+    imitates = find_task(call.task).scripted is not None
+    outcomes = _measured(request, call.seeds, workplace)
+    call.sum_up(directory, spent, minutes, cpu_minutes, imitates, changed, outcomes)
+
+
+def _version() -> dict[str, str]:
+    from fetch_sim2real.evaluation.provenance import git_revision
+
+    return {"fetch_sim2real": __version__, "commit": git_revision(), "python": platform.python_version()}
 
 
 def _measured(request: TrainingRun, seeds: Sequence[int], workplace: Workplace) -> Iterator[bool]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.paths import expanded
+from fetch_sim2real.paths import expanded, shared_dir
 
 
 def print_in_any_encoding() -> None:
@@ -54,6 +54,22 @@ def require_folder_place(path: Path, option: str) -> None:
         _try_in(expanded(path))
     except OSError as error:
         raise _cannot_be_written(path, option, error) from None
+
+
+def require_own_place(path: Path, option: str, flag: str) -> None:
+    """Raise ``SetupError`` for a folder among the policies that come with the project.
+
+    ``flag`` lets a user write there all the same.
+    """
+    try:
+        shipped = shared_dir("policies").resolve()
+    except SetupError:
+        return  # this copy has none
+    if expanded(path).resolve().is_relative_to(shipped):
+        raise SetupError(
+            f"{option} {path} is among the policies that come with the project, in {shipped}: choose another folder, "
+            f"or say {flag} to replace what is there"
+        )
 
 
 def require_suffix(path: Path, suffixes: tuple[str, ...], option: str) -> None:

@@ -14,6 +14,7 @@ import platform
 import tempfile
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import TimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -131,10 +132,13 @@ class _Pending(Generic[AnswerT]):
     def __init__(self, pool: RayPool[Any, Any, AnswerT], asked: _Asked) -> None:
         self._pool, self._asked = pool, asked
 
-    def result(self) -> AnswerT:
+    def result(self, timeout: float | None = None) -> AnswerT:
         """See ``workers.Pending``."""
         while not self._asked.is_done:
-            self._pool.wait()
+            if timeout is None:
+                self._pool.wait()
+            elif not self._pool._look(timeout) and not self._asked.is_done:
+                raise TimeoutError
         if self._asked.error is not None:
             raise self._asked.error
         return cast(AnswerT, self._asked.answer)

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Vector3 = tuple[float, float, float]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class Record(BaseModel):

@@ -7,6 +7,7 @@ pools do when a worker dies: its requests cost their time once more, and none is
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import sys
@@ -19,6 +20,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from fetch_sim2real.errors import FetchSim2RealError
@@ -59,8 +61,11 @@ MakeWorker = Callable[[], Worker[SharedT, RequestT, AnswerT]]
 class Pending(Protocol[AnswerC]):
     """An answer that is on its way."""
 
-    def result(self) -> AnswerC:
-        """Wait for the answer and return it, or raise what the worker raised."""
+    def result(self, timeout: float | None = None) -> AnswerC:
+        """Wait for the answer and return it, or raise what the worker raised.
+
+        After ``timeout`` [s] without it ``concurrent.futures.TimeoutError`` is raised, and it can be waited for again.
+        """
         ...
 
 
@@ -218,11 +223,15 @@ class LocalProcesses(Generic[SharedT, RequestT, AnswerT]):
         """See Pool."""
         with self._replacing:
             self._closed = True
+        # Nobody waits for what they are at: an episode may take many seconds.
+        self._lifeline.close()
         self._executor.shutdown(cancel_futures=True)
 
     def _start(self) -> ProcessPoolExecutor:
         # Not a fork: OpenGL and torch's threads do not survive one.
-        return ProcessPoolExecutor(self._processes, get_context("spawn"), _start, (self._make,))
+        context = get_context("spawn")
+        line, self._lifeline = context.Pipe(duplex=False)
+        return ProcessPoolExecutor(self._processes, context, _start, (self._make, line))
 
     def _ask(self, asked: _Asked[AnswerT], executor: ProcessPoolExecutor) -> None:
         future = executor.submit(_answer, asked.content, asked.request)
@@ -264,8 +273,16 @@ def worker_died(request: object) -> WorkerDiedError:
 _PROCESS: dict[str, Answering] = {}
 
 
-def _start(make: bytes) -> None:
+def _start(make: bytes, line: Connection) -> None:
+    threading.Thread(target=_end_with, args=(line,), daemon=True).start()
     _PROCESS["worker"] = Answering(make)
+
+
+def _end_with(line: Connection) -> None:
+    """End this process when the pool's owner closes the other end of ``line``, or is no longer there, if it was killed
+    for example."""
+    wait([line])
+    os._exit(0)
 
 
 def _answer(content: bytes, request: Any) -> Any:

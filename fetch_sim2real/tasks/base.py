@@ -101,15 +101,17 @@ class EpisodeConfig(Record):
 
 
 class LearningConfig(Record):
-    """How learning scales a task's positions [m].
+    """What learning has to know of a task: scales of positions [m], and how much there is to learn.
 
     The actor is given (goal - ``goal_centre_m``) / ``goal_scale_m``, and differences of positions divided by
-    ``difference_scale_m``. Without a centre it is the middle of the goals.
+    ``difference_scale_m``. Without a centre it is the middle of the goals. ``relay_steps`` is for how many control
+    periods its expert learns at most, where the usual number does not suit it.
     """
 
     goal_centre_m: tuple[float, float, float] | None = None
     goal_scale_m: tuple[float, float, float] = (0.1, 0.1, 0.1)
     difference_scale_m: Annotated[float, Field(gt=0.0)] = 0.05
+    relay_steps: Annotated[int, Field(ge=1)] | None = None
 
 
 RED_BLOCK: Final = ObjectConfig()

@@ -163,7 +163,7 @@ class AsymmetricActorCritic:
         if settings.imitation > 0.0 and task.scripted is None:
             raise FetchSim2RealError(
                 f"the task '{task.name}' has no scripted baseline to imitate, and imitation is {settings.imitation:g}, "
-                "expected 0 (--no-demonstrator)"
+                "expected 0"
             )
         if actor.spec.memory is not None:
             raise SetupError(

@@ -6,15 +6,13 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fetch_sim2real.common.outputs import Attempts
 from fetch_sim2real.common.workers import Pending, Pool, in_order
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
-from fetch_sim2real.training.curve import plot_learning_curve
+from fetch_sim2real.training.curve import LearningCurve
 from fetch_sim2real.training.defaults import EXPERT_STEPS
 from fetch_sim2real.training.episode import Episode
 from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
@@ -79,6 +77,7 @@ class TrainingLoop:
             RolloutRequest(next(held_out), "deterministic", settings.latency_randomization.draw(rng))
             for _ in range(settings.evaluation_episodes)
         ]
+        self._curve = LearningCurve(run)
         self._steps, self._evaluated_at, self._wall_s = 0, -1, 0.0
         self._bests: list[float] = []
         self._recent: deque[bool] = deque(maxlen=40)
@@ -115,11 +114,12 @@ class TrainingLoop:
                     if len(self._bests) > 1 and min(self._bests[-2:]) >= settings.enough:
                         break
                 rate = self._steps / max(self._wall_s, 1e-9)
-                best = max(self._bests, default=float("nan"))
-                text = f"success {float(np.mean(self._recent)):.2f} best {best:.2f} {rate:.0f} steps/s"
+                best = f"best {max(self._bests):.2f} " if self._bests else ""
+                text = f"exploring {float(np.mean(self._recent)):.2f} {best}{rate:.0f} steps/s"
                 progress.update(bar, completed=self._steps, description=text)
         if self._steps != self._evaluated_at:
             self._evaluate(metrics)
+        self._curve.close()
         return max(self._bests, default=float("nan"))
 
     def _ask(self, warming_up: bool) -> Pending[Episode]:
@@ -141,15 +141,9 @@ class TrainingLoop:
         self._evaluated_at = self._steps
         state = {"learner": learner, "steps": self._steps, "bests": self._bests, "wall_s": self._wall_s}
         self._run.save(self._run.last, state)
-        # After what was learned, which no full disk and no picture may cost.
-        attempts = Attempts(_log.warning)
-        log_row = row | {key: metrics.get(key, float("nan")) for key in _METRICS}
-        attempts.make(f"a line of {self._run.log}", partial(self._run.append_log, log_row), asked=False)
-        attempts.make(f"the picture {self._run.curve}", self._plot, asked=False)
-        _log.info("steps %d, %.0f s: success %.2f, %s", self._steps, self._wall_s, success, metrics)
-
-    def _plot(self) -> None:
-        plot_learning_curve(self._run.read_log(), self._run.curve, self._run.path.name)
+        self._curve.add(row | {key: metrics.get(key, float("nan")) for key in _METRICS})
+        learned = "".join(f", {name} {metrics[name]:.3g}" for name in _METRICS if name in metrics)
+        _log.info("steps %d, %.0f s: success %.2f%s", self._steps, self._wall_s, success, learned)
 
     def _go_on(self) -> None:
         if not self._run.last.exists():

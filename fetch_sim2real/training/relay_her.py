@@ -30,13 +30,15 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
+from fetch_sim2real.common.schema import Count, PositiveFloat, Share
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.tasks.base import Skill
 from fetch_sim2real.training.dense import Dense, gradient_of, in_one_piece
@@ -48,35 +50,38 @@ _UNIT_M: Final = 0.1  # of the way to the goal, beside the state
 
 @dataclass(frozen=True)
 class RelaySettings:
-    """Everything that shapes learning. Discount, noise and shares are per decision."""
+    """Everything that shapes learning. Discount, noise and shares are per decision.
+
+    What is possible is said beside each, for whoever reads settings (``training.relay_config``).
+    """
 
     # A decision lasts so many control periods while learning.
-    periods_per_decision: int = 3
+    periods_per_decision: Count = 3
     # Exploration, and the relay: this share of decisions is the earlier skill's as long as that has not handed over.
-    relay_share: float = 0.5
-    random_share: float = 0.2
-    noise_correlation: float = 0.5
+    relay_share: Share = 0.5
+    random_share: Share = 0.2
+    noise_correlation: Share = 0.5
     # Soft actor-critic.
-    hidden: int = 256
-    layers: int = 3
-    batch: int = 256
-    learning_rate: float = 6e-4
-    gamma: float = 0.965
-    tau: float = 0.01
-    initial_alpha: float = 0.1
-    least_alpha: float = 1e-3
+    hidden: Count = 256
+    layers: Count = 3
+    batch: Count = 256
+    learning_rate: PositiveFloat = 6e-4
+    gamma: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.965
+    tau: Share = 0.01
+    initial_alpha: PositiveFloat = 0.1
+    least_alpha: PositiveFloat = 1e-3
     target_entropy: float = -4.0
-    actor_every: int = 2
+    actor_every: Count = 2
     highest_target: float = 0.5
-    updates_per_decision: float = 0.2
+    updates_per_decision: PositiveFloat = 0.2
     # Hindsight. Earlier skills have this share of a batch together.
-    earlier_skills_share: float = 0.3
-    hindsight_share: float = 0.8
-    tolerance_m: float = 0.03
-    still_weight: float = 0.2
-    shift_share: float = 0.5
-    shift_m: float = 0.1
-    capacity: int = 4_000
+    earlier_skills_share: Share = 0.3
+    hindsight_share: Share = 0.8
+    tolerance_m: PositiveFloat = 0.03
+    still_weight: PositiveFloat = 0.2
+    shift_share: Share = 0.5
+    shift_m: Annotated[float, Field(ge=0.0)] = 0.1
+    capacity: Count = 4_000
 
 
 # -- episodes in memory, and hindsight ---------------------------------------------------------------------------------

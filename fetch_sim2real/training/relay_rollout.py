@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -44,6 +46,17 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Collected:
+    """The episodes asked for, and what they took in the process where they were collected: ``cpu_s`` since the answer
+    before, with all that led to the first one."""
+
+    episodes: list[DecisionEpisode]
+    wall_s: float
+    cpu_s: float
+    process: int
+
+
+@dataclass(frozen=True)
 class _Now:
     """What is true in N environments: full state (N, p), and of M skills what ``DecisionEpisode`` says."""
 
@@ -83,8 +96,16 @@ class DecisionCollector:
         self._settings, self._skills = settings, found.skills
         self._actor = SkillActor(state_size, len(found.skills), settings)
 
-    def answer(self, weights: Weights, request: Request) -> list[DecisionEpisode]:
+        self._told_cpu_s = 0.0
+
+    def answer(self, weights: Weights, request: Request) -> Collected:
         """Run the episode of each seed, all environments together."""
+        began_s, told_s = time.monotonic(), self._told_cpu_s
+        episodes = self._collect(weights, request)
+        self._told_cpu_s = time.process_time()
+        return Collected(episodes, time.monotonic() - began_s, self._told_cpu_s - told_s, os.getpid())
+
+    def _collect(self, weights: Weights, request: Request) -> list[DecisionEpisode]:
         self._actor.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         runner, count = self._runner, len(request.seeds)
         rng = np.random.default_rng([request.seeds[0], 7])

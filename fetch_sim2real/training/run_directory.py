@@ -1,26 +1,34 @@
-"""A training run's folder: checkpoint, log, curve, summary. Everything needed to go on after an interruption."""
+"""A training run's folder: what was asked, checkpoints, curves, summary. It has all that a run goes on with."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fetch_sim2real.common.outputs import write_text
+from fetch_sim2real.errors import SetupError
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a stage has taken so far, interrupted calls included; ``updates`` are of its learner."""
+    """What a stage has taken so far, interrupted calls included; ``updates`` are of its learner.
+
+    ``cpu_s`` is the CPU time of all its processes; None where a stage does not count it.
+    """
 
     env_steps: int
+    decisions: int
     updates: int
     wall_s: float
+    cpu_s: float | None
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,10 @@ class Summary:
     """What came out of a run, for programs that compare runs. None: not known.
 
     ``success_rate`` is of ``episodes`` on evaluation seeds, none of which training draws; ``ci95`` its 95 % interval.
-    ``env_steps`` and ``updates`` are those of actor-critic learning. ``minutes`` are of the wall clock; unknown where
+    ``env_steps``, ``decisions`` and ``updates`` are those of actor-critic learning: a decision may last several steps.
+    ``minutes`` are of the wall clock, ``cpu_minutes`` the CPU time of all processes of the training; unknown where
     stages were finished by an earlier call. ``demonstrator``: whether the task's scripted baseline was asked.
+    ``settings`` are those that are not the defaults.
     """
 
     task: str
@@ -38,12 +48,46 @@ class Summary:
     seed: int
     demonstrator: bool
     env_steps: int
+    decisions: int
     updates: int
     minutes: float | None
+    cpu_minutes: float | None
     episodes: int
     success_rate: float | None
     ci95: tuple[float, float] | None
     command: str
+    settings: dict[str, Any]
+    version: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What was asked for, with all settings, and the code, libraries and machine that it was asked of."""
+
+    stage: str
+    settings: dict[str, Any]
+    command: str
+    version: dict[str, str]
+    libraries: dict[str, str]
+    machine: dict[str, Any]
+
+
+def require_same_run(
+    stored: Mapping[str, Any], asked: Mapping[str, Any], place: Path, free: Collection[str] = ()
+) -> None:
+    """Raise SetupError if a run that ``place`` keeps is asked to go on as another one, with each field that differs.
+
+    ``free`` names fields that may.
+    """
+    names = [name for name in (*stored, *(name for name in asked if name not in stored)) if name not in free]
+    missing = "nothing"
+    differing = [name for name in names if stored.get(name, missing) != asked.get(name, missing)]
+    if differing:
+        parts = (f"{name} {stored.get(name, missing)}, asked for {asked.get(name, missing)}" for name in differing)
+        raise SetupError(
+            f"{place} is of a run with {'; '.join(parts)}. Ask for what it has to go on with it, or begin anew with "
+            "another --run"
+        )
 
 
 @dataclass(frozen=True)
@@ -84,6 +128,15 @@ class RunDirectory:
         return self.path / "learning_curve.png"
 
     @property
+    def events(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "events"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
+
+    @property
     def summary(self) -> Path:
         return self.path / "summary.json"
 
@@ -93,7 +146,10 @@ class RunDirectory:
     def save(self, path: Path, state: dict[str, Any]) -> None:
         """Write so that an interruption leaves the old file or the new one, never half of one."""
         partial = path.with_suffix(".partial")
-        torch.save(state, partial)
+        with partial.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(partial, path)
 
     def load(self, path: Path) -> dict[str, Any]:
@@ -104,9 +160,25 @@ class RunDirectory:
     def spent(self) -> Spent:
         """Return what the last checkpoint had taken; nothing without one."""
         if not self.last.exists():
-            return Spent(0, 0, 0.0)
+            return Spent(0, 0, 0, 0.0, 0.0)
         stored = self.load(self.last)
-        return Spent(int(stored["steps"]), int(stored["learner"]["updates"]), float(stored["wall_s"]))
+        steps, updates = int(stored["steps"]), int(stored["learner"]["updates"])
+        return Spent(steps, int(stored.get("decisions", steps)), updates, float(stored["wall_s"]), stored.get("cpu_s"))
+
+    def begin(self, record: RunRecord, free: Collection[str]) -> None:
+        """Write ``run.json``: what is asked for now, and the calls so far.
+
+        Raises SetupError if the folder is of a run with other settings, except for those called ``free``.
+        """
+        known = json.loads(self.record.read_text(encoding="utf-8")) if self.record.exists() else {}
+        content = json.loads(json.dumps(asdict(record)))
+        if known:
+            stored, asked = ({"stage": each["stage"]} | each["settings"] for each in (known, content))
+            require_same_run(stored, asked, self.record, free)
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        call = {"began": now, "command": record.command, "version": record.version}
+        content["calls"] = [*known.get("calls", []), call]
+        write_text(json.dumps(content, indent=2) + "\n", self.record)
 
     def write_summary(self, summary: Summary) -> None:
         """Write ``summary`` as JSON."""
