@@ -81,10 +81,12 @@ class Noise:
 
 
 @pytest.fixture
-def collect(monkeypatch: pytest.MonkeyPatch) -> Callable[[Noise], Noise]:
+def collect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Noise]:
     """Let what is given collect for runs."""
 
-    def use(noise: Noise) -> Noise:
+    def use(noise: Noise, *, draws: bool = False) -> Noise:
+        if not draws:  # which takes most of the time
+            monkeypatch.setattr("fetch_sim2real.training.curve.plot_learning_curve", lambda *arguments: None)
         monkeypatch.setattr("fetch_sim2real.training.relay_stage._pool", lambda asked, workplace: noise)
         return noise
 
@@ -96,14 +98,14 @@ def asked(**settings: Any) -> RelayRun:
 
 
 def test_a_run_says_how_long_it_takes_and_keeps_its_curves(collect: Any, tmp_path: Path) -> None:
-    collect(Noise())
+    collect(Noise(), draws=True)
     run, said = RunDirectory(tmp_path), list[str]()
-    assert train_with_relay(asked(), run, TWO, said.append) == 0.0
+    assert train_with_relay(asked(evaluate_every=360), run, TWO, said.append) == 0.0
     assert re.match(r"about \d+ seconds .* 180 decisions at 40/s, 18 updates at \d+/s at the same time", said[0])
     rows = run.read_log()
-    assert [row["steps"] for row in rows] == [120, 240, 360, 480, 600]
+    assert [row["steps"] for row in rows] == [360, 600]
     assert rows[-1]["decisions"] == 200 and rows[-1]["updates"] == run.spent().updates == 20
-    assert run.spent().decisions == 200 and run.spent().cpu_s is not None and run.spent().cpu_s > 5.0
+    assert run.spent().decisions == 200 and run.spent().cpu_s is not None and run.spent().cpu_s > 3.0
     assert run.curve.stat().st_size > 10_000
     pytest.importorskip("tensorboardX")
     assert any(b"evaluated_success" in file.read_bytes() for file in run.events.iterdir())
@@ -201,12 +203,12 @@ def test_the_example_file_of_the_page_is_a_valid_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_is_the_same_again_in_one_process_and_in_two(tmp_path: Path) -> None:
-    config = replace(SMALL, environments=1, evaluation_episodes=1, evaluate_every=6_000, steps=360)
+    config = replace(SMALL, environments=1, evaluation_episodes=1, evaluate_every=6_000, steps=240)
     runs = {processes: RunDirectory(tmp_path / str(processes)) for processes in (1, 2)}
     for processes, run in runs.items():
-        train_with_relay(RelayRun("slide", "nominal", 0, config), run, Workplace(processes))
+        train_with_relay(RelayRun("reach", "nominal", 0, config), run, Workplace(processes))
     states = [run.load(run.last)["learner"]["actor"] for run in runs.values()]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert all(run.spent().updates > 0 for run in runs.values())
-    outcomes = list(measure_best(RelayRun("slide", "nominal", 0, config), runs[1], [10_000, 10_001]))
-    assert len(outcomes) == 2
+    outcomes = list(measure_best(RelayRun("reach", "nominal", 0, config), runs[1], [10_000]))
+    assert len(outcomes) == 1
