@@ -34,11 +34,11 @@ from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.training.export import export_bundle
 from fetch_sim2real.training.setup import Setting
 
-env = gymnasium.make("FetchSim2Real/Stack-v0")
+env = gymnasium.make("FetchSim2Real/CubeOnSlab-v0")
 seen, _ = env.reset(seed=3)
 assert env.observation_space.contains(seen)
 assert env.observation_space.contains(env.step(env.action_space.sample())[0])
-setting = Setting("stack", "nominal", True, None)
+setting = Setting("cube_on_slab", "nominal", True, None)
 world = load_world("nominal", worlds_dir())
 loop = make_loop(world, setting.definition, 1)
 with torch.no_grad():
@@ -46,7 +46,7 @@ with torch.no_grad():
 """
 
 
-def install(folder: Path, name: str, value: str, package: str = "stack-task") -> None:
+def install(folder: Path, name: str, value: str, package: str = "slab-task") -> None:
     """Leave behind what pip does of a package that declares the task ``name``."""
     information = folder / f"{package}-0.1.0.dist-info"
     information.mkdir()
@@ -67,11 +67,11 @@ def installed(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stack(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+def cube_on_slab(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     """Return the page's task."""
     monkeypatch.syspath_prepend(installed)
-    monkeypatch.delitem(sys.modules, "stack_task", raising=False)
-    return find_task("stack")
+    monkeypatch.delitem(sys.modules, "cube_on_slab_task", raising=False)
+    return find_task("cube_on_slab")
 
 
 def fetch_sim2real(installed: Path, *arguments: object) -> str:
@@ -86,15 +86,15 @@ def fetch_sim2real(installed: Path, *arguments: object) -> str:
 
 
 @pytest.mark.parametrize("world", ["nominal", "randomized", "wide", "gap"])
-def test_both_objects_are_drawn_placed_and_told_by_name(stack: Task, world: str) -> None:
-    sim = Simulation(load_world(world, worlds_dir()), stack, None)
+def test_both_objects_are_drawn_placed_and_told_by_name(cube_on_slab: Task, world: str) -> None:
+    sim = Simulation(load_world(world, worlds_dir()), cube_on_slab, None)
     seen = set()
     for seed in range(6):
         sample = sim.reset(seed, Conditions(perturb=("move_block", "shove")))
         for name, each in sample.objects.items():
             np.testing.assert_allclose(sim.engine.object_state(name).position_m, each.position_m, atol=2e-3)
         gap_m = np.linalg.norm(sample.objects["cube"].position_m[:2] - sample.objects["slab"].position_m[:2])
-        assert gap_m >= stack.episode.min_object_distance_m
+        assert gap_m >= cube_on_slab.episode.min_object_distance_m
         for _ in range(10):
             sim.advance_to_next_frame()
         truth = sim.truth()
@@ -106,8 +106,8 @@ def test_both_objects_are_drawn_placed_and_told_by_name(stack: Task, world: str)
     assert len(seen) == 6, "episodes differ"
 
 
-def test_an_object_rests_on_the_other(stack: Task) -> None:
-    sim = Simulation(load_world("nominal", worlds_dir()), stack, None)
+def test_an_object_rests_on_the_other(cube_on_slab: Task) -> None:
+    sim = Simulation(load_world("nominal", worlds_dir()), cube_on_slab, None)
     sample = sim.reset(0)
     place_m = sample.objects["slab"].position_m + sample.goal_m
     sim.engine.place_object("cube", place_m, 0.0)
@@ -117,8 +117,8 @@ def test_an_object_rests_on_the_other(stack: Task) -> None:
     assert sim.outcome().success is False, "its time is not over"
 
 
-def test_each_object_has_its_own_parts_of_the_full_state(stack: Task) -> None:
-    one, two = layout_of(find_task("push"), 3), layout_of(stack, 3)
+def test_each_object_has_its_own_parts_of_the_full_state(cube_on_slab: Task) -> None:
+    one, two = layout_of(find_task("push"), 3), layout_of(cube_on_slab, 3)
     assert two.size == one.size + 3 + 6 + 6 + 3
     assert {"cube.position", "slab.position", "cube.nature", "slab.nature"} <= set(two.names)
     covered = np.concatenate([np.arange(two.size)[two[name]] for name in two.names])
@@ -136,7 +136,7 @@ def test_environment_training_measuring_and_export(installed: Path) -> None:
     assert "0 of 1 succeed" in said
     pytest.importorskip("matplotlib")
     fetch_sim2real(
-        installed, *cli, "train", "stack", "--stage", "expert", "--run", installed / "run", "--expert-steps", 60,
+        installed, *cli, "train", "cube_on_slab", "--stage", "expert", "--run", installed / "run", "--expert-steps", 60,
         "--episodes", 0, "--processes", 1, "--world", "nominal",
     )  # fmt: skip
     assert (installed / "run" / "summary.json").exists()
@@ -171,11 +171,11 @@ def test_two_tasks_of_one_name_are_refused(installed: Path, tmp_path: Path, monk
     monkeypatch.syspath_prepend(installed)
     other = tmp_path / "other"
     other.mkdir()
-    install(other, "stack", "other_task:TASK", "other-task")
+    install(other, "cube_on_slab", "other_task:TASK", "other-task")
     install(tmp_path, "push", "mine:TASK", "mine")
     monkeypatch.syspath_prepend(other)
-    with pytest.raises(SetupError, match=r"several packages have a task 'stack': .*other-task"):
-        find_task("stack")
+    with pytest.raises(SetupError, match=r"several packages have a task 'cube_on_slab': .*other-task"):
+        find_task("cube_on_slab")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SetupError, match=r"several packages have a task 'push': mine \(mine:TASK\), fetch_sim2real"):
         find_task("push")

@@ -19,6 +19,7 @@ from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.base import RED_BLOCK, Task, fixed, uniform
 from fetch_sim2real.tasks.registry import built_in_names, find_task
+from fetch_sim2real.types import BoolArray, FloatArray
 
 
 @pytest.mark.parametrize("name", built_in_names())
@@ -34,7 +35,7 @@ def test_starts_repeat_are_unsolved_and_goals_lie_in_their_box(name: str) -> Non
         in_air = part.air_share > 0.0 and part.air_z_m.low <= draw.goal_m[2] <= part.air_z_m.high
         assert in_air or part.goal_m[2].low <= draw.goal_m[2] <= part.goal_m[2].high
         np.testing.assert_array_equal(draw.goal_m, sim.reset(seed).goal_m)
-        seen.add(tuple(draw.goal_m))
+        seen.add((*draw.goal_m, *draw.main_object.position_m))
     assert len(seen) == 12
 
 
@@ -86,7 +87,9 @@ def test_unknown_tasks_are_named(tmp_path: Path) -> None:
     with pytest.raises(WorldFileError):
         load_world(str(path), worlds_dir())
     path.write_text("extends: nominal\nname: odd\nobjects: {blok: {}}\n")
-    with pytest.raises(WorldFileError, match=r"'objects'.*\['blok'\] are in no task, available: block, puck"):
+    with pytest.raises(
+        WorldFileError, match=r"'objects'.*\['blok'\] are in no task, available: block, blue_block, puck"
+    ):
         load_world(str(path), worlds_dir())
 
 
@@ -117,7 +120,16 @@ def test_sections_of_an_earlier_layout_are_objects(tmp_path: Path) -> None:
 
 
 def test_names_of_tasks_are_those_of_their_files() -> None:
-    assert built_in_names() == ("intercept", "pick_and_place", "push", "reach", "reach_block", "slide", "track")
+    assert built_in_names() == (
+        "intercept",
+        "pick_and_place",
+        "push",
+        "reach",
+        "reach_block",
+        "slide",
+        "stack",
+        "track",
+    )
     assert [find_task(name).name for name in built_in_names()] == list(built_in_names())
     with pytest.raises(FetchSim2RealError, match=r"'pusch' is unknown, available: intercept, .*mean 'push'\?"):
         find_task("pusch")
@@ -146,3 +158,26 @@ def test_names_are_found_without_loading_a_task() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.split() == []
+
+
+def test_a_stacked_block_counts_once_it_is_let_go() -> None:
+    world, stack = load_world("randomized", worlds_dir()).with_episode_s(1.0), find_task("stack")
+    block_m, blue_m = np.array([[0.6, 0.1, 0.79]] * 4), np.array([[0.6, 0.1, 0.74]] * 4)
+    grip_m = block_m + np.array([[0.0, 0.0, z] for z in (0.0, 0.0, 0.05, 0.07)])
+    allowed = stack.skills_allowed(
+        grip_m, {"block": block_m, "blue_block": blue_m}, np.array([0.05, 0.028, 0.039, 0.0])
+    )
+    np.testing.assert_array_equal(allowed, [[True, True, last] for last in (True, False, False, True)])
+    for held in (False, True):
+        sim = Simulation(world, _Held(**vars(stack)) if held else stack, None)
+        for seed in range(2):
+            sample = sim.reset(seed)
+            sim.engine.place_object("block", sample.objects["blue_block"].position_m + sample.goal_m, 0.3)
+            sim.advance_to(sim.step + 480)
+            assert sim.distance_m() < 0.01, "it stays on the other one"
+            assert sim.outcome().success == (not held)
+
+
+class _Held(Task):
+    def skills_allowed(self, grip_m: FloatArray, *_: Any) -> BoolArray:
+        return np.zeros((len(grip_m), len(self.skills)), bool)

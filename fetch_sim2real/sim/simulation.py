@@ -111,6 +111,7 @@ class Simulation:
         self._end_step = self._first_step + anew + steps_of(self.episode_config.episode_s)
         self._hold_step = self._end_step - steps_of(self.episode_config.rms_s or HOLD_S)
         self._squares_m2: list[float] = []
+        self._is_allowed = True
         self._start_arm(sample)
         self._start_camera(sample, conditions)
         self._carry()
@@ -327,6 +328,13 @@ class Simulation:
             distance_m = self.distance_m()
             self._hold_distance_m = max(self._hold_distance_m, distance_m)
             self._squares_m2.append(distance_m**2)
+            self._is_allowed &= self._allows()
+
+    def _allows(self) -> bool:
+        """Return whether what is at the goal counts as brought there."""
+        grip_m, finger_m = self.grip_position_m[None], np.array([self.measured().finger_position_m])
+        objects_m = {name: place_m[None] for name, place_m in self.objects_m.items()}
+        return bool(self.task.skills_allowed(grip_m, objects_m, finger_m)[0, -1])
 
     def _carry(self) -> None:
         """Pull what is carried along towards its carrier's velocity, until the next joint state.
@@ -356,7 +364,7 @@ class Simulation:
         judged_m = self._hold_distance_m if rms_m is None else rms_m
         return Outcome(
             seed=self.episode.seed,
-            success=self.done and judged_m <= self.episode_config.tolerance_m,
+            success=self.done and self._is_allowed and judged_m <= self.episode_config.tolerance_m,
             final_distance_m=self.distance_m(),
             steps=self._camera.published,
             rms_m=rms_m,

@@ -254,7 +254,8 @@ class Task:
     ) -> BoolArray:
         """Return whether each skill's mover, where it is to be, counts as brought there (N, M).
 
-        Here it always does. ``finger_m`` (N,) is how far each finger is open.
+        Here it always does. ``finger_m`` (N,) is how far each finger is open. An episode is a success only if the last
+        skill's mover counted for the last half second.
         """
         return np.ones((len(grip_m), len(self.skills)), bool)
 
