@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.tasks.base import GOAL, Skill
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.dense import Dense
+from fetch_sim2real.training.exploration import ExplorationName, Novelty, correlated_noise, pink_noise
 from fetch_sim2real.training.relay_her import (
     Batch,
     DecisionEpisode,
@@ -164,6 +166,60 @@ def test_half_of_the_decisions_are_the_first_skills_that_has_not_handed_over() -
         assert by_first == pytest.approx(share, abs=0.03)
         # A fifth of the last skill's decisions is random.
         assert by_last == pytest.approx(0.8 * (1.0 - share), abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["none", "pink", "rnd"])
+def test_without_the_relay_all_decisions_are_the_last_skills(name: ExplorationName) -> None:
+    settings, count = replace(SMALL, exploration=name, random_share=0.0), 100
+    explorer = Explorer(_Telling(STATE_SIZE, 2, SMALL), SKILLS, settings, np.random.default_rng(4), count)
+    state, achieved = np.zeros((count, STATE_SIZE), np.float32), np.zeros((count, 2, 3), np.float32)
+    assert (explorer.decide(state, achieved, achieved + 0.2, range(count)) == -0.5).all()
+
+
+def test_pink_noise_is_as_strong_as_white_and_has_as_much_power_in_every_octave() -> None:
+    series = np.stack(list(islice(pink_noise(np.random.default_rng(0), 500), 128)))
+    assert series.std() == pytest.approx(1.0, abs=0.05)
+    power = (np.abs(np.fft.rfft(series, axis=0)) ** 2).mean((1, 2))
+    low, high = power[2:4].sum(), power[32:64].sum()
+    assert low == pytest.approx(high, rel=0.25)
+    white = np.stack(list(islice(correlated_noise(np.random.default_rng(0), 500, 0.0), 128)))
+    assert abs((white[1:] * white[:-1]).mean()) < 0.02 < (series[1:] * series[:-1]).mean()
+
+
+def test_what_was_often_seen_is_not_novel_whatever_it_is_shifted_by() -> None:
+    torch.manual_seed(0)
+    novelty, rng = Novelty((slice(0, 3), slice(3, 6)), 3e-3), torch.Generator().manual_seed(0)
+
+    def seen(*, far: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+        state, shift = 0.3 * torch.randn(64, STATE_SIZE, generator=rng), torch.randn(64, 2, generator=rng)
+        state[:, 5] += far  # a lifted thing
+        state[:, 0:2] += shift
+        state[:, 3:5] += shift
+        return state, shift
+
+    with torch.no_grad():
+        first = novelty.learn(*seen()).mean()
+        for _ in range(80):
+            usual = novelty.learn(*seen()).mean()
+        unusual = novelty.learn(*seen(far=2.0)).mean()
+    assert usual < 0.3 * first and unusual > 3.0 * usual
+
+
+def test_novelty_is_a_reward_of_the_last_skill_alone_and_of_learning_alone() -> None:
+    settings = replace(SMALL, exploration="rnd", novelty_weight=0.5)
+    replay = RelayReplay(SKILLS, settings, PLANAR, UNIT_M)
+    replay.add(episode(0))
+    batch = replay.sample(64, np.random.default_rng(1))
+    assert set(batch.reward.tolist()) == {-1.0, 0.0}
+    learner = RelayLearner(STATE_SIZE, 2, settings, seed=0, places=(slice(0, 3), slice(3, 6)))
+    with torch.no_grad():
+        added = learner._reward(batch) - batch.reward
+    brings = batch.way[:, 3 + BRING] == 1.0
+    assert (added[brings] > 0.0).all() and (added[~brings] == 0.0).all()
+    again = RelayLearner(STATE_SIZE, 2, settings, seed=1, places=(slice(0, 3), slice(3, 6)))
+    again.load_state_dict(learner.state_dict())
+    with torch.no_grad():
+        assert torch.equal(again._reward(batch), learner._reward(batch))
 
 
 def toy_episodes(actor: SkillActor, rng: np.random.Generator, count: int) -> list[DecisionEpisode]:

@@ -42,6 +42,7 @@ from fetch_sim2real.common.schema import Count, PositiveFloat, Share
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.tasks.base import Skill
 from fetch_sim2real.training.dense import Dense, gradient_of, in_one_piece
+from fetch_sim2real.training.exploration import EXPLORATIONS, ExplorationName, Novelty
 from fetch_sim2real.types import BoolArray
 
 Float32 = NDArray[np.float32]
@@ -57,7 +58,10 @@ class RelaySettings:
 
     # A decision lasts so many control periods while learning.
     periods_per_decision: Count = 3
-    # Exploration, and the relay: this share of decisions is the earlier skill's as long as that has not handed over.
+    # How decisions are explored by: the relay, or what to compare it with (``exploration``).
+    exploration: ExplorationName = "relay"
+    novelty_weight: Share = 0.1
+    # The relay: this share of decisions is the earlier skill's as long as that has not handed over.
     relay_share: Share = 0.5
     random_share: Share = 0.2
     noise_correlation: Share = 0.5
@@ -106,7 +110,7 @@ class DecisionEpisode:
 
 class Batch(NamedTuple):
     """Transitions with (relabelled) goals. ``way`` (B, 3 + M) is what the networks are told beside the state: the way
-    to the goal (3) and the mode, which is one of M skills."""
+    to the goal (3) and the mode, which is one of M skills. ``shift`` (B, 2) was added to positions in the states."""
 
     state: torch.Tensor
     way: torch.Tensor
@@ -114,6 +118,7 @@ class Batch(NamedTuple):
     next_way: torch.Tensor
     action: torch.Tensor
     reward: torch.Tensor
+    shift: torch.Tensor
 
 
 def way_to(goal_m: Float32, achieved_m: Float32, skill: NDArray[np.int_], skills: int) -> Float32:
@@ -189,14 +194,15 @@ class RelayReplay:
         reached = np.linalg.norm(achieved_after - goal_after, axis=1) <= settings.tolerance_m
         reached &= pick["allowed"][row, step + 1, skill]
         state, next_state = pick["state"][row, step], pick["state"][row, step + 1]
-        shift = rng.uniform(-1.0, 1.0, (size, 2)) * settings.shift_m * (rng.random((size, 1)) < settings.shift_share)
+        shift = rng.uniform(-1.0, 1.0, (size, 2)) * (settings.shift_m / self._planar_unit_m)
+        shift *= rng.random((size, 1)) < settings.shift_share
         for place in self._planar:
-            state[:, place] += shift / self._planar_unit_m
-            next_state[:, place] += shift / self._planar_unit_m
+            state[:, place] += shift
+            next_state[:, place] += shift
         arrays = (
             state, way_to(goal_after - moves, achieved, skill, skills),
             next_state, way_to(goal_after, achieved_after, skill, skills),
-            pick["action"][row, step], np.where(reached, 0.0, -1.0).astype(np.float32),
+            pick["action"][row, step], np.where(reached, 0.0, -1.0), shift,
         )  # fmt: skip
         return Batch(*(torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays))
 
@@ -261,7 +267,17 @@ class TwinCritic(nn.Module):
 class RelayLearner:
     """Soft actor-critic on all skills at once."""
 
-    def __init__(self, state_size: int, skills: int, settings: RelaySettings, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        state_size: int,
+        skills: int,
+        settings: RelaySettings,
+        seed: int,
+        device: str = "cpu",
+        places: Sequence[slice] = (),
+    ) -> None:
+        """``places`` says where in the state positions (3,) of gripper and objects stand: where novelty is looked for.
+        """
         torch.manual_seed(seed)
         self.settings, self.device = settings, torch.device(device)
         self.actor = SkillActor(state_size, skills, settings).to(self.device)
@@ -276,6 +292,9 @@ class RelayLearner:
             name: torch.optim.Adam([whole], settings.learning_rate, fused=True)
             for name, whole in (("actor", actor), ("critic", self._critic))
         }
+        self._novelty: Novelty | None = None
+        if EXPLORATIONS[settings.exploration].seeks_novelty:
+            self._novelty = Novelty(places, settings.learning_rate).to(self.device)
         self.updates = 0
 
     @torch.no_grad()
@@ -286,7 +305,7 @@ class RelayLearner:
         alpha = self.log_alpha.exp().clamp(min=settings.least_alpha)
         action, log_prob, _ = self.actor(batch.next_state, batch.next_way, self._noise(size))
         value = self.target(torch.cat([batch.next_state, batch.next_way, action], -1)).amin(0) - alpha * log_prob
-        target = batch.reward + settings.gamma * value
+        target = self._reward(batch) + settings.gamma * value
         target = target.clamp(-1.0 / (1.0 - settings.gamma), settings.highest_target)
         self.critic.learn(torch.cat([batch.state, batch.way, batch.action], -1), target)
         self._optimizers["critic"].step()
@@ -305,6 +324,13 @@ class RelayLearner:
             self._optimizers["actor"].step()
         self._target.lerp_(self._critic, settings.tau)
         self.updates += 1
+
+    def _reward(self, batch: Batch) -> torch.Tensor:
+        """The rewards (B,); where novelty is sought, those of the last skill with it."""
+        if self._novelty is None:
+            return batch.reward
+        novelty, is_last = self._novelty.learn(batch.next_state, batch.shift), batch.way[:, -1]
+        return batch.reward + self.settings.novelty_weight * is_last * novelty
 
     def _noise(self, size: int) -> torch.Tensor:
         return torch.randn((size, ACTION_SIZE), generator=self._generator).to(self.device)
@@ -327,36 +353,39 @@ class RelayLearner:
 
     def _parts(self) -> dict[str, Any]:
         optimizers = {f"{name}_optimizer": optimizer for name, optimizer in self._optimizers.items()}
-        return {"actor": self.actor, "critic": self.critic, "target": self.target} | optimizers
+        parts = {"actor": self.actor, "critic": self.critic, "target": self.target} | optimizers
+        if self._novelty is not None:
+            parts |= {"novelty": self._novelty, "novelty_optimizer": self._novelty.optimizer}
+        return parts
 
 
 # -- exploring ---------------------------------------------------------------------------------------------------------
 
 
 class Explorer:
-    """Chooses the decisions of N environments while collecting: relay, correlated noise, random decisions."""
+    """Chooses the decisions of N environments while collecting: relay, noise, random decisions."""
 
     def __init__(
         self, actor: SkillActor, skills: Sequence[Skill], settings: RelaySettings, rng: np.random.Generator, count: int
     ) -> None:
         self._actor, self._settings, self._rng = actor, settings, rng
         self._hand_over_m = np.array([skill.hand_over_m for skill in skills])
-        self._noise = rng.standard_normal((count, ACTION_SIZE))
+        exploration = EXPLORATIONS[settings.exploration]
+        self._noise = exploration.make_noise(rng, count, settings.noise_correlation)
+        self._relay_share = settings.relay_share if exploration.relays else 0.0
 
     def decide(
         self, state: Float32, achieved_m: Float32, asked_m: Float32, rows: Sequence[int]
     ) -> NDArray[np.float64]:
         """Return actions (N, 4) for states (N, p) and skills' positions (N, M, 3) [m] of the environments ``rows``."""
         settings, rng, count = self._settings, self._rng, len(state)
-        rho = settings.noise_correlation
-        self._noise = rho * self._noise + math.sqrt(1.0 - rho**2) * rng.standard_normal(self._noise.shape)
         away = np.linalg.norm(achieved_m - asked_m, axis=2) > self._hand_over_m
         away[:, -1] = True  # the last skill hands over to none
         first, last = away.argmax(1), len(self._hand_over_m) - 1
-        skill = np.where(rng.random(count) < settings.relay_share, first, last)
+        skill = np.where(rng.random(count) < self._relay_share, first, last)
         at_random = (skill == last) & (rng.random(count) < settings.random_share)
         random_action = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE))
-        action = _query(self._actor, state, achieved_m, asked_m, skill, self._noise[list(rows)])
+        action = _query(self._actor, state, achieved_m, asked_m, skill, next(self._noise)[list(rows)])
         return np.where(at_random[:, None], random_action, action)
 
 

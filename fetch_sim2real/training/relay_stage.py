@@ -119,7 +119,7 @@ def measure_best(
     if not seeds:
         return
     task = find_task(asked.task)
-    learner = RelayLearner(layout_of(task, LAST_ACTIONS).size, len(task.skills), asked.config, asked.seed)
+    learner = _learner(asked, task, layout_of(task, LAST_ACTIONS))
     learner.load_state_dict(run.load(run.best)["learner"])
     with closing(_pool(asked, workplace)) as pool:
         for answer in _deterministic(pool, _weights(learner), seeds, asked.config.environments):
@@ -137,6 +137,16 @@ def _deterministic(pool: _Pool, weights: Weights, seeds: Sequence[int], width: i
     yield from pending
 
 
+def _places(task: Task, layout: Layout) -> list[slice]:
+    """Where in the full state the positions of gripper and objects stand."""
+    return [layout["grip"], *(layout[f"{name}.position"] for name in task.bodies)]
+
+
+def _learner(asked: RelayRun, task: Task, layout: Layout) -> RelayLearner:
+    places = _places(task, layout)
+    return RelayLearner(layout.size, len(task.skills), asked.config, asked.seed, places=places)
+
+
 def _weights(learner: RelayLearner) -> Weights:
     return {name: value.detach().cpu().numpy().copy() for name, value in learner.actor.state_dict().items()}
 
@@ -151,9 +161,8 @@ class _Training:
         self, asked: RelayRun, run: RunDirectory, task: Task, layout: Layout, say: Callable[[str], None]
     ) -> None:
         self._asked, self._config, self._run, self._say = asked, asked.config, run, say
-        places = [layout["grip"], *(layout[f"{name}.position"] for name in task.bodies)]
-        planar = [slice(place.start, place.start + 2) for place in places]
-        self._learner = RelayLearner(layout.size, len(task.skills), self._config, asked.seed)
+        planar = [slice(place.start, place.start + 2) for place in _places(task, layout)]
+        self._learner = _learner(asked, task, layout)
         self._replay = RelayReplay(task.skills, self._config, planar, POSITION_UNIT_M)
         self._rng = np.random.default_rng([asked.seed, 3])
         self._seeds = training_seeds(asked.seed, "rollouts")
