@@ -46,7 +46,7 @@ class Carrying:
 
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         self.actions.append(action.copy())
-        moved = 0.03 * action[:3]
+        moved = 0.06 * action[:3]
         if np.linalg.norm(self.grip_m - self.object_m) < 0.05:
             self.object_m = self.object_m + moved
         self.grip_m = self.grip_m + moved
@@ -62,8 +62,8 @@ class Carrying:
 def scripted(seen: dict[str, Any]) -> np.ndarray:
     """Go to the object, then carry it to the goal."""
     away = seen["observation"][6:9]
-    wanted = away if np.linalg.norm(away) > 0.04 else seen["desired_goal"] - seen["achieved_goal"]
-    return np.append(np.clip(wanted / 0.03, -1.0, 1.0), 0.0)
+    wanted = away if np.linalg.norm(away) >= 0.05 else seen["desired_goal"] - seen["achieved_goal"]
+    return np.append(np.clip(wanted / 0.06, -1.0, 1.0), 0.0)
 
 
 def test_episodes_hold_what_happened_and_steps_are_counted_in_theirs() -> None:
@@ -80,7 +80,7 @@ def test_episodes_hold_what_happened_and_steps_are_counted_in_theirs() -> None:
     np.testing.assert_allclose(first.action[:, 0], [0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-6)
     np.testing.assert_allclose([action[0] for action in environments[0].actions], np.repeat(first.action[:, 0], 2))
     gripper, thing = first.achieved_m[:, 0], first.achieved_m[:, 1]
-    np.testing.assert_allclose(gripper[-1] - gripper[0], 0.03 * 2 * 1.5, rtol=1e-4)  # 1.5 is the sum of decisions
+    np.testing.assert_allclose(gripper[-1] - gripper[0], 0.06 * 2 * 1.5, rtol=1e-4)  # 1.5 is the sum of decisions
     np.testing.assert_array_equal(first.asked_m[:, 0], thing)  # the gripper is to be where the object is
     np.testing.assert_allclose(first.asked_m[:, 1], np.tile(environments[0].goal_m, (6, 1)), rtol=1e-6)
     assert first.state.shape == (6, 25) and first.allowed.all()
@@ -119,12 +119,12 @@ def test_a_run_learns_as_often_as_asked_and_writes_its_judgements(tmp_path: Path
     task = replace(
         TASKS["FetchPush-v4"], every=40, hidden=8, batch=8, environments=2, random_steps=40, updates_per_step=0.5
     )
-    train_relay(task, Carrying, 3, 100, Log(tmp_path / "run.csv", "FetchPush-v4", "relay", 3), 4)
+    train_relay(task, Carrying, 3, 60, Log(tmp_path / "run.csv", "FetchPush-v4", "relay", 3), 4)
     with (tmp_path / "run.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == COLUMNS
     assert [(row["steps"], row["updates"], row["episodes"]) for row in rows] == [
-        ("40", "0", "4"), ("80", "20", "4"), ("100", "30", "4"),
+        ("40", "0", "4"), ("60", "10", "4"),
     ]  # fmt: skip
     assert {row["seed"] for row in rows} == {"3"}
 
@@ -139,9 +139,9 @@ def _write(path: Path, seed: int, successes: list[float]) -> Path:
 def test_steps_are_those_of_the_first_good_judgement_and_a_failed_run_counts_as_slowest(tmp_path: Path) -> None:
     good, lucky, failed = (
         read_run(_write(tmp_path / f"{seed}.csv", seed, successes))
-        for seed, successes in enumerate([[0.2, 0.94, 0.96, 1.0], [0.96, 0.9, 0.98], [0.1, 0.2]])
+        for seed, successes in enumerate([[0.2, 0.92, 0.96, 1.0], [0.96, 0.9, 0.98], [0.1, 0.2]])
     )
-    assert (good.first(), good.first_of_two(), lucky.first(), lucky.first_of_two()) == (2, 2, 0, None)
+    assert (good.first(), good.first_of_two(), lucky.first(), lucky.first_of_two()) == (2, 3, 0, None)
     assert failed.first() is None
     assert median_steps([good, lucky, failed]) == 7_500
     assert median_steps([good, failed, failed]) is None
