@@ -43,7 +43,7 @@ from fetch_sim2real.training.relay_her import (
 )
 
 Float64 = NDArray[np.float64]
-COLUMNS: Final = ("env", "method", "seed", "steps", "updates", "wall_s", "cpu_s", "success", "episodes")
+COLUMNS: Final = ("env", "method", "seed", "steps", "updates", "wall_s", "cpu_s", "success", "episodes", "moved")
 _GRIP, _OBJECT = slice(0, 3), slice(3, 6)
 _CENTRE_M: Final = np.array([1.34, 0.75, 0.45])
 _UNIT_M: Final = 0.1
@@ -121,9 +121,13 @@ class Log:
         self._wall_s += time.monotonic() - self._wall_0
         self._cpu_s += time.process_time() - self._cpu_0
 
-    def add(self, steps: int, updates: int, success: float, episodes: int) -> bool:
-        """Write a line; return whether the last two judgements are enough to stop."""
-        row = (*self._named, steps, updates, round(self._wall_s, 1), round(self._cpu_s, 1), success, episodes)
+    def add(self, steps: int, updates: int, success: float, episodes: int, moved: float | None = None) -> bool:
+        """Write a line; return whether the last two judgements are enough to stop.
+
+        ``moved`` is the share of episodes since the last one in which the object was moved while exploring.
+        """
+        told = "" if moved is None else round(moved, 2)
+        row = (*self._named, steps, updates, round(self._wall_s, 1), round(self._cpu_s, 1), success, episodes, told)
         self._writer.writerow(row)
         self._stream.flush()
         print(*(f"{name} {value}" for name, value in zip(COLUMNS, row, strict=True)), flush=True)
@@ -142,7 +146,7 @@ class Task:
     every: int
     steps_per_decision: int = 2
     gamma: float = 0.965
-    updates_per_step: float = 0.25
+    updates_per_step: float = 0.5
     hidden: int = 128
     batch: int = 256
     learning_rate: float = 1e-3
@@ -183,18 +187,19 @@ def train_relay(task: Task, make: Callable[[], Environment], seed: int, steps: i
         now = Now.of([observation])
         return act_deterministically(learner.actor, now.state, now.achieved_m, now.asked_m)[0]
 
-    next_judgement = task.every
+    next_judgement, moved = task.every, list[bool]()
     while collector.steps < steps:
-        for episode in collector.collect(explore, seeds):
-            replay.add(episode)
+        moved += [replay.add(episode) for episode in collector.collect(explore, seeds)]
         while learner.updates < (collector.steps - task.random_steps) * task.updates_per_step:
             learner.update(replay.sample(settings.batch, rng))
         if collector.steps >= next_judgement or collector.steps >= steps:
             next_judgement += task.every
             log.hold()
             held = Held(act, task.steps_per_decision)
-            if log.add(collector.steps, learner.updates, *judge(held, judged_in, unseen, episodes)):
+            result = judge(held, judged_in, unseen, episodes)
+            if log.add(collector.steps, learner.updates, *result, float(np.mean(moved))):
                 return
+            moved.clear()
             log.go_on()
 
 
