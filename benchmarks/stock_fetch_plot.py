@@ -108,8 +108,8 @@ def plot_runs(runs: Sequence[Run], output: Path) -> None:
             if of_env != env:
                 continue
             color, label = f"C{methods.index(method) % 10}", f"{_LABELS.get(method, method)}, {len(some)} seeds"
-            _draw(by_steps, [(run.steps / 1e3, run.success) for run in some], color, label)
-            _draw(by_time, [(run.cpu_s / 60.0, run.success) for run in some], color, label)
+            draw_runs(by_steps, [(run.steps / 1e3, run.success) for run in some], color, label)
+            draw_runs(by_time, [(run.cpu_s / 60.0, run.success) for run in some], color, label)
         for at, ((of_env, label), steps) in enumerate(PUBLISHED.items()):
             if of_env == env:
                 middle = float(np.median(steps)) / 1e3
@@ -136,7 +136,7 @@ def _grouped(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
     return grouped
 
 
-def _draw(axis: object, curves: Sequence[tuple[Float64, Float64]], color: str, label: str) -> None:
+def draw_runs(axis: object, curves: Sequence[tuple[Float64, Float64]], color: str, label: str) -> None:
     """Draw the median and the range of curves (x, y) on a common grid, as far as the slowest one goes."""
     start, end = max(x[0] for x, _ in curves), max(x[-1] for x, _ in curves)
     common = np.linspace(start, end, 200)
