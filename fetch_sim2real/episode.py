@@ -97,8 +97,9 @@ class ClosedLoop:
 
     def _notice(self) -> None:
         """The driver has heard the joint states and looks at the time."""
-        for sample in self.sim.take_joint_samples():
-            self._filter.on_joint_sample(sample)
+        samples = self.sim.take_joint_samples()
+        self._filter.on_joint_samples(samples)
+        for sample in samples:
             self._samples[sample.stamp_ns] = sample
         noticed = self._filter.tick(self.sim.now_ns)
         if noticed is not None:

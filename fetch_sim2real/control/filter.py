@@ -236,23 +236,33 @@ class SafetyFilter:
 
     def on_joint_sample(self, sample: JointSample) -> None:
         """Take note of measured joints; an excessive tracking error acts at the next tick or command."""
-        if sample.position.shape != (self._arm.joint_count,) or not all_finite(sample.position):
-            return  # as good as none: too long without a usable one is noticed
-        if self._sample is not None and sample.stamp_ns < self._sample.stamp_ns:
+        self.on_joint_samples((sample,))
+
+    def on_joint_samples(self, samples: Sequence[JointSample]) -> None:
+        """Take note of several, in the order in which they came."""
+        commanded, measured = [], []
+        for sample in samples:
+            if sample.position.shape != (self._arm.joint_count,) or not all_finite(sample.position):
+                continue  # as good as none: too long without a usable one is noticed
+            if self._sample is not None and sample.stamp_ns < self._sample.stamp_ns:
+                continue
+            self._sample = sample
+            running = self._running
+            if running is not None and self._before is not None and sample.stamp_ns < running.sent_ns:
+                running = self._before
+            if running is not None and self.state is State.ACTIVE:
+                commanded.append(running.position_at(sample.stamp_ns))
+                measured.append(sample.position)
+        if not measured:
             return
-        self._sample = sample
-        running = self._running
-        if running is not None and self._before is not None and sample.stamp_ns < running.sent_ns:
-            running = self._before
-        if running is None or self.state is not State.ACTIVE:
-            return
-        commanded = running.position_at(sample.stamp_ns)
-        error = np.abs(commanded - sample.position)
-        if any_true(error > self._tracking_error_rad):
-            joint = int(np.argmax(error / self._tracking_error_rad))
+        error = np.abs(np.array(commanded) - np.array(measured))
+        excessive = error > self._tracking_error_rad
+        if any_true(excessive):
+            row = int(np.flatnonzero(excessive.any(axis=1))[-1])
+            joint = int(np.argmax(error[row] / self._tracking_error_rad))
             self._tracking_fault = (
-                f"{self._arm.joint_names[joint]} commanded to {commanded[joint]:.3f} rad, measured "
-                f"{sample.position[joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
+                f"{self._arm.joint_names[joint]} commanded to {commanded[row][joint]:.3f} rad, measured "
+                f"{measured[row][joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
             )
 
     def is_at_rest(self, now_ns: int) -> bool:

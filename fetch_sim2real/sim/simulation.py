@@ -127,7 +127,7 @@ class Simulation:
             self.measured if self.world.robot.trajectories_start_from == "measured" else None,
         )
         self._readings = JointReadings(zero_error_rad, sample.encoders, self._first_step)
-        self._joint_samples = [self.measured()]
+        self._joint_states = [(self.step, self.engine.joints())]
 
     def _start_camera(self, sample: EpisodeSample, conditions: Conditions) -> None:
         if self._has_camera:
@@ -168,8 +168,8 @@ class Simulation:
 
     def take_joint_samples(self) -> list[JointSample]:
         """Return the joint states (120 Hz) since the last call."""
-        taken, self._joint_samples = self._joint_samples, []
-        return taken
+        taken, self._joint_states = self._joint_states, []
+        return self._readings.at_steps(taken)
 
     @property
     def camera_model(self) -> CameraModel:
@@ -308,22 +308,25 @@ class Simulation:
         """Run physics up to ``step``."""
         first = self._first_step
         while self.step < step:
-            stop = min(step, self.step - self.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS)
-            stop = self._camera.stop_before(stop)
-            stop = first + self._servos.accept_due(self.step - first, stop - first)
-            self.engine.advance(self._servos.targets(self.step - first, stop - self.step))
-            self.step = stop
-            if stop % JOINT_STATE_EVERY_STEPS == 0:
-                self.engine.update_poses()
-                self._after_joint_state_step()
-            if self._camera.is_due(self.step):
-                self._camera.take(self.step, self.engine.configuration, self.truth())
+            begin, stop = self.step, min(step, self.step + PHYSICS_STEPS_PER_PERIOD)
+            stop = first + self._servos.accept_due(begin - first, stop - first)
+            targets = self._servos.targets(begin - first, stop - begin)
+            while self.step < stop:
+                until = min(stop, self.step - self.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS)
+                until = self._camera.stop_before(until)
+                self.engine.advance(targets[self.step - begin : until - begin])
+                self.step = until
+                if until % JOINT_STATE_EVERY_STEPS == 0:
+                    self.engine.update_poses()
+                    self._after_joint_state_step()
+                if self._camera.is_due(until):
+                    self._camera.take(until, self.engine.configuration, self.truth())
 
     def _after_joint_state_step(self) -> None:
         for disturbance in self._disturbances:
             disturbance.act((self.step - self._first_step) * PHYSICS_STEP_S)
         self._carry()
-        self._joint_samples.append(self.measured())
+        self._joint_states.append((self.step, self.engine.joints()))
         if self.step >= self._hold_step:
             distance_m = self.distance_m()
             self._hold_distance_m = max(self._hold_distance_m, distance_m)

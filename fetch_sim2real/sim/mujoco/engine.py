@@ -55,6 +55,8 @@ class MujocoEngine:
         self._arm_dof = _span([joint(name).dofadr[0] for name in ARM.joint_names])
         self._arm_servo = _span([actuator(name).id for name in ARM.joint_names])
         self._finger_qpos = _span([joint(name).qposadr[0] for name in ARM.gripper_joints])
+        self._arm_rad, self._arm_rad_s = data.qpos[self._arm_qpos], data.qvel[self._arm_dof]
+        self._fingers_m, self._arm_target = data.qpos[self._finger_qpos], data.ctrl[self._arm_servo]
         self._finger_servo = _span([actuator(name).id for name in ARM.gripper_joints])
         self._grip_xpos = data.site_xpos[self.model.site(GRIP_SITE).id]
         self._objects = {name: _ObjectViews(self.model, data, name) for name in settings.task.bodies}
@@ -100,7 +102,7 @@ class MujocoEngine:
     def advance(self, arm_targets_rad: FloatArray) -> None:
         """See Engine."""
         model, data, mj_step = self.model, self.data, mujoco.mj_step
-        servo_targets = data.ctrl[self._arm_servo]
+        servo_targets = self._arm_target
         for target in arm_targets_rad:
             servo_targets[:] = target
             mj_step(model, data)
@@ -120,10 +122,7 @@ class MujocoEngine:
 
     def joints(self) -> JointState:
         """See Engine."""
-        qpos, qvel = self.data.qpos, self.data.qvel
-        return JointState(
-            qpos[self._arm_qpos].copy(), qvel[self._arm_dof].copy(), qpos[self._finger_qpos].copy()
-        )
+        return JointState(self._arm_rad.copy(), self._arm_rad_s.copy(), self._fingers_m.copy())
 
     def set_finger_target(self, opening_m: float) -> None:
         """See Engine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -39,14 +40,40 @@ class JointReadings:
 
     def at(self, step: int, true: JointState) -> JointSample:
         """Return what is reported of the ``true`` state at the physics step ``step``."""
-        left_m, right_m = true.fingers_m.tolist()
-        position, velocity = true.arm_rad + self._zero_error_rad, true.arm_rad_s.copy()
+        position, velocity = self._reported(true.arm_rad, true.arm_rad_s, self._row(step))
+        return JointSample(stamp_of_step(step), position, velocity, _finger_m(true))
+
+    def at_steps(self, true: Sequence[tuple[int, JointState]]) -> list[JointSample]:
+        """Return the same of several steps and their true states, in one go."""
+        if not true:
+            return []
+        arm_rad = np.array([state.arm_rad for _, state in true])
+        arm_rad_s = np.array([state.arm_rad_s for _, state in true])
+        positions, velocities = self._reported(arm_rad, arm_rad_s, [self._row(step) for step, _ in true])
+        return [
+            JointSample(stamp_of_step(step), position, velocity, _finger_m(state))
+            for (step, state), position, velocity in zip(true, positions, velocities, strict=True)
+        ]
+
+    def _row(self, step: int) -> int:
+        return (step - self._first_step) // JOINT_STATE_EVERY_STEPS % _NOISY_SAMPLES
+
+    def _reported(
+        self, arm_rad: FloatArray, arm_rad_s: FloatArray, row: int | list[int]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Positions and velocities (..., n), with the noise of these rows (...,)."""
+        position, velocity = arm_rad + self._zero_error_rad, arm_rad_s.copy()
         if self._noise is not None:
-            noise = self._noise[(step - self._first_step) // JOINT_STATE_EVERY_STEPS % _NOISY_SAMPLES]
-            position += noise[0]
-            velocity += noise[1]
+            noise = self._noise[row]
+            position += noise[..., 0, :]
+            velocity += noise[..., 1, :]
         if self._step_rad > 0.0:
             position /= self._step_rad
             np.rint(position, out=position)
             position *= self._step_rad
-        return JointSample(stamp_of_step(step), position, velocity, (left_m + right_m) / 2)
+        return position, velocity
+
+
+def _finger_m(true: JointState) -> float:
+    left_m, right_m = true.fingers_m.tolist()
+    return float((left_m + right_m) / 2)
