@@ -240,7 +240,7 @@ class SafetyFilter:
 
     def on_joint_samples(self, samples: Sequence[JointSample]) -> None:
         """Take note of several, in the order in which they came."""
-        commanded, measured = [], []
+        followed: list[tuple[RunningTrajectory, list[JointSample]]] = []
         for sample in samples:
             if sample.position.shape != (self._arm.joint_count,) or not all_finite(sample.position):
                 continue  # as good as none: too long without a usable one is noticed
@@ -251,18 +251,24 @@ class SafetyFilter:
             if running is not None and self._before is not None and sample.stamp_ns < running.sent_ns:
                 running = self._before
             if running is not None and self.state is State.ACTIVE:
-                commanded.append(running.position_at(sample.stamp_ns))
-                measured.append(sample.position)
-        if not measured:
-            return
-        error = np.abs(np.array(commanded) - np.array(measured))
+                if not followed or followed[-1][0] is not running:
+                    followed.append((running, []))
+                followed[-1][1].append(sample)
+        for running, while_followed in followed:
+            self._check_tracking(running, while_followed)
+
+    def _check_tracking(self, running: RunningTrajectory, samples: Sequence[JointSample]) -> None:
+        """Take note of the last of ``samples`` that is too far from where ``running`` had the arm."""
+        commanded = running.positions_at([sample.stamp_ns for sample in samples])
+        measured = np.array([sample.position for sample in samples])
+        error = np.abs(commanded - measured)
         excessive = error > self._tracking_error_rad
         if any_true(excessive):
             row = int(np.flatnonzero(excessive.any(axis=1))[-1])
             joint = int(np.argmax(error[row] / self._tracking_error_rad))
             self._tracking_fault = (
-                f"{self._arm.joint_names[joint]} commanded to {commanded[row][joint]:.3f} rad, measured "
-                f"{measured[row][joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
+                f"{self._arm.joint_names[joint]} commanded to {commanded[row, joint]:.3f} rad, measured "
+                f"{measured[row, joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
             )
 
     def is_at_rest(self, now_ns: int) -> bool:

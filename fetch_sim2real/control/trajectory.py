@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -163,13 +164,14 @@ class RunningTrajectory:
             return _on_curve(self._step_powers, self.trajectory.points[0].time_from_start_s, elapsed_s)
         return sample_trajectory(self.trajectory, self.start, elapsed_s)
 
-    def position_at(self, now_ns: int) -> FloatArray:
-        """Return the commanded position (n,) at ``now_ns``: to rounding that of ``at``, but cheaper."""
-        elapsed_s = (now_ns - self.sent_ns) * 1e-9
-        if not self._is_in_step(elapsed_s):
-            return self.at(now_ns).position
-        s = elapsed_s / self.trajectory.points[0].time_from_start_s
-        return np.array([1.0, s, s * s, s * s * s]) @ self._step_powers
+    def positions_at(self, times_ns: Sequence[int]) -> FloatArray:
+        """Return the commanded positions (k, n) at k times: to rounding those of ``at``, but cheaper."""
+        elapsed_s = [(time_ns - self.sent_ns) * 1e-9 for time_ns in times_ns]
+        if not all(map(self._is_in_step, elapsed_s)):
+            return np.array([self.at(time_ns).position for time_ns in times_ns])
+        step_s = self.trajectory.points[0].time_from_start_s
+        shares = [each / step_s for each in elapsed_s]
+        return np.array([(1.0, s, s * s, s * s * s) for s in shares]) @ self._step_powers
 
     def rest_in_s(self, now_ns: int) -> float:
         """Return how long after ``now_ns`` it has come to rest by itself; negative once it has."""
