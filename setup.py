@@ -72,6 +72,7 @@ CORE = [
     "backports-zstd>=1,<2",
     "packaging>=22",
 ]
+RAY = "ray>=2.52,<3"
 REALSENSE = "pyrealsense2>=2.55,<3"
 ROSBRIDGE = ["roslibpy>=2.0,<3", "websockets>=13,<18"]
 EXTRAS = {
@@ -91,6 +92,7 @@ EXTRAS = {
     ],
     "train": ["matplotlib>=3.8,<4", "tensorboardX>=2.6.2,<3"],
     "baselines": ["sb3-contrib>=2.7,<3"],
+    "ray": [RAY],
     "realsense": [REALSENSE],
     "rosbridge": ROSBRIDGE,
     "viz": ["imageio-ffmpeg>=0.5,<1"],
@@ -102,6 +104,7 @@ EXTRAS = {
         "hypothesis>=6.100,<7",
         "psutil>=5.9,<8",
         "stable-baselines3>=2.7,<3",
+        RAY,
         "mcap-ros2-support>=0.5.5,<1",
         "ruff>=0.12,<1",
         "mypy>=1.11,<3",

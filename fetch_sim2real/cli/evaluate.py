@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from fetch_sim2real.cli.entry import make_console, typed_command
+from fetch_sim2real.errors import SetupError
 
 if TYPE_CHECKING:
     from fetch_sim2real.evaluation.evidence import Evidence
@@ -68,7 +69,17 @@ def evaluate(
         float, typer.Option(min=0.0, help="With --baseline: allowed factor of latency; 0 does not look at it.")
     ] = 1.25,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard unfinished work in the folder.")] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="auto|ADDRESS", help="Refused: graphs run on this machine. `measure --ray` needs none."),
+    ] = None,
 ) -> None:
+    if ray is not None:
+        raise SetupError(
+            f"--ray {ray}: every episode of an evaluation runs through a ROS graph, and graphs on several machines of "
+            "one network would hear each other. Leave --ray out (--jobs N runs N graphs here), or take `fetch-sim2real "
+            f"measure POLICY --ray {ray}`: the same episodes without ROS"
+        )
     started_s, started = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
     console = make_console()
     # Imported here, so that --help needs neither ROS nor the simulation.

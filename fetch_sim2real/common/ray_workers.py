@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import platform
+import socket
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ _LOCAL_STORE_BYTES: Final = 256 * 2**20
 # The packages whose versions decide about the bits of an episode.
 _PACKAGES: Final = ("numpy", "torch", "mujoco")
 _TELL_AFTER_S: Final = 15.0
+_CONNECT_LIMIT_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +72,10 @@ def connected(address: str) -> Iterator[None]:
                 address="local", include_dashboard=False, object_store_memory=_LOCAL_STORE_BYTES, **quietly
             )
         else:
+            if given:
+                _require_listener(given)
             ray.init(address=given or AUTO, **quietly)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise SetupError(
             f"no Ray cluster answers at '{given or AUTO}' ({error}): `ray status` says what runs here; `ray start "
             "--head` starts a cluster, `ray stop` forgets one that is gone"
@@ -80,6 +84,14 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError or ValueError unless something listens at ``address``: Ray itself tries for more than a minute."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError("expected HOST:PORT, for example 10.0.0.1:6379")
+    socket.create_connection((host, int(port)), timeout=_CONNECT_LIMIT_S).close()
 
 
 def _ray() -> Any:
@@ -182,6 +194,11 @@ class RayPool(Generic[SharedT, RequestT, AnswerT]):
         for worker in [*self._ready, *self._starting.values()]:
             self._ray.kill(worker.actor)
         self._ready, self._starting, self._running = [], {}, {}
+
+    def wait_for_all(self) -> None:
+        """Wait until all workers are up, as whoever measures them does; a run need not."""
+        while len(self._ready) < self._count:
+            self.wait()
 
     def wait(self) -> None:
         """Wait until something has come in."""
