@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import statistics
 import time
@@ -60,6 +61,7 @@ def measure(seeds: int, environments: int, ray: str) -> dict[str, Any]:
     weights = weights_of(RelayLearner(size, len(task.skills), settings, 0).actor)
     groups = np.arange(_FIRST_SEED, _FIRST_SEED + seeds).reshape(-1, environments).tolist()
     requests = [Request(tuple(group), "exploring", settings.periods_per_decision) for group in groups]
+    os.environ.setdefault("RAY_worker_niceness", "0")  # like the local process; Ray's own default is 15
     local, cluster = Workplace(processes=1), Workplace(processes=1, ray=ray)
     with cluster.connected(), closing(local.pool(make, beside=True)) as process, closing(cluster.pool(make)) as actor:
         pools: dict[str, Pool[Weights, Request, Timed]] = {"process": process, "ray": actor}

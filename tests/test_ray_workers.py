@@ -60,6 +60,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # names of sockets must be short
     monkeypatch.setenv("RAY_TMPDIR", folder)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine never lets them run
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # MortalCollector is here
     small = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
     made = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
@@ -84,6 +85,7 @@ def assert_same(found: list[list[DecisionEpisode]], expected: list[list[Decision
             np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_episodes_are_those_of_a_local_run_whatever_dies(cluster: Any, tmp_path: Path) -> None:
     acting = weights()
     with closing(OwnProcess(partial(DecisionCollector, TASK, "nominal", 2, SETTINGS, STATE_SIZE))) as here:

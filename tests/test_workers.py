@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,38 @@ def test_what_kills_every_worker_is_named_and_errors_are_the_workers_own(tmp_pat
         with pytest.raises(WorkerDiedError, match="3 workers died while they answered 13"):
             pool.submit(TWO, 13).result()
         assert pool.submit(TWO, 2).result()[0][0] == 4.0, "the pool goes on"
+
+
+@dataclass
+class Reporter:
+    """Answers with its process's number, through a file too."""
+
+    file: Path
+
+    def answer(self, shared: None, request: int) -> int:
+        self.file.write_text(str(os.getpid()))
+        return os.getpid()
+
+    def close(self) -> None:
+        pass
+
+
+def _die_with_a_pool(file: Path) -> None:
+    pool = LocalProcesses(partial(Reporter, file), 1)
+    pool.submit(None, 0).result()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "worker"
+    owner = get_context("spawn").Process(target=_die_with_a_pool, args=(file,))
+    owner.start()
+    owner.join(60)
+    assert owner.exitcode == -signal.SIGKILL
+    with suppress(ProcessLookupError):
+        worker = os.pidfd_open(int(file.read_text()))
+        assert select.select([worker], [], [], 20)[0], "it goes on without its owner"
+        os.close(worker)
 
 
 class Counting:

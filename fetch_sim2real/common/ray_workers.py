@@ -41,6 +41,8 @@ AUTO: Final = "auto"
 _ADDRESS_VARIABLE: Final = "RAY_ADDRESS"
 # Ray's own switch for systems on which it is no cluster: everything listens on the loopback interface alone.
 _LOOPBACK_VARIABLE: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+# Else it reports to its makers.
+_STATISTICS_VARIABLE: Final = "RAY_USAGE_STATS_ENABLED"
 # Where `ray start` leaves the address of this machine's cluster.
 _CURRENT_CLUSTER: Final = Path("ray/ray_current_cluster")
 _LOCAL_STORE_BYTES: Final = 256 * 2**20
@@ -63,7 +65,9 @@ def connected(address: str) -> Iterator[None]:
     folder = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
     is_own = not given and not (folder / _CURRENT_CLUSTER).exists()
     if is_own:
-        os.environ.setdefault(_LOOPBACK_VARIABLE, "0")  # read when Ray is imported
+        # Read when Ray is imported.
+        os.environ.setdefault(_LOOPBACK_VARIABLE, "0")
+        os.environ.setdefault(_STATISTICS_VARIABLE, "0")
     ray = _ray()
     quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
