@@ -44,8 +44,8 @@ class TimedCollector:
     def answer(self, weights: Weights, request: Request) -> Timed:
         """Collect the episodes."""
         started = time.perf_counter()
-        episodes = self._collector.answer(weights, request)
-        return time.perf_counter() - started, episodes
+        collected = self._collector.answer(weights, request)
+        return time.perf_counter() - started, collected.episodes
 
     def close(self) -> None:
         """Free the environments."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import astuple
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from fetch_sim2real.common.workers import OwnProcess, Workplace, in_order
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.sim.full_state import layout_of
 from fetch_sim2real.tasks.registry import find_task
-from fetch_sim2real.training.relay_her import DecisionEpisode, RelaySettings, SkillActor
-from fetch_sim2real.training.relay_rollout import LAST_ACTIONS, DecisionCollector, Request, Weights
+from fetch_sim2real.training.relay_her import RelaySettings, SkillActor
+from fetch_sim2real.training.relay_rollout import LAST_ACTIONS, Collected, DecisionCollector, Request, Weights
 from fetch_sim2real.training.rollout import weights_of
 
 # Read when Ray is imported: its ports are then on the loopback interface alone.
@@ -76,11 +75,12 @@ def weights() -> Weights:
     return weights_of(SkillActor(STATE_SIZE, len(find_task(TASK).skills), SETTINGS))
 
 
-def assert_same(found: list[list[DecisionEpisode]], expected: list[list[DecisionEpisode]]) -> None:
+def assert_same(found: list[Collected], expected: list[Collected]) -> None:
     """Every seed exactly once, in the order of the requests, and bit for bit."""
-    seeds = [episode.seed for episodes in found for episode in episodes]
+    mine_all, its_all = ([episode for each in answers for episode in each.episodes] for answers in (found, expected))
+    seeds = [episode.seed for episode in mine_all]
     assert seeds == [seed for request in REQUESTS for seed in request.seeds]
-    for one, other in zip(chain(*found), chain(*expected), strict=True):
+    for one, other in zip(mine_all, its_all, strict=True):
         for mine, theirs in zip(astuple(one), astuple(other), strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
