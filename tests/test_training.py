@@ -170,7 +170,7 @@ def test_a_run_learns_stops_and_goes_on(
             raise error
         plot_learning_curve(*arguments)
 
-    monkeypatch.setattr("fetch_sim2real.training.learn.plot_learning_curve", plot)
+    monkeypatch.setattr("fetch_sim2real.training.curve.plot_learning_curve", plot)
     loop = LoopSettings(steps=400, warm_up_steps=150, batch=32, updates_per_step=0.1, evaluate_every=150,
                         evaluation_episodes=1)  # fmt: skip
     run = RunDirectory(tmp_path / "run")
