@@ -83,11 +83,12 @@ def test_the_expert_alone_is_measured_and_summed_up(asked: dict[str, Any], tmp_p
 
 
 def test_every_task_is_learned_by_relay_for_as_long_as_it_says(asked: dict[str, Any], tmp_path: Path) -> None:
-    for task in ("push", "reach_block"):
+    for task, rewarded_m in (("push", 0.03), ("reach_block", 0.03), ("track", 0.012), ("stack", 0.015)):
         result = run(task, *EXPERT, tmp_path / task, "--seed", 2)
         assert result.exit_code == 0, result.output
         assert (asked["relay"].task, asked["relay"].seed, asked["workplace"].processes) == (task, 2, PROCESSES)
         assert asked["relay"].config.steps == (find_task(task).learning.relay_steps or RELAY_STEPS)
+        assert asked["relay"].config.tolerance_m == rewarded_m
         summary = json.loads((tmp_path / task / "summary.json").read_text())
         assert (summary["demonstrator"], summary["success_rate"], summary["ci95"]) == (False, None, None)
 

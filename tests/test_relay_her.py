@@ -168,6 +168,31 @@ def test_half_of_the_decisions_are_the_first_skills_that_has_not_handed_over() -
         assert by_last == pytest.approx(0.8 * (1.0 - share), abs=0.03)
 
 
+class _Numbered(SkillActor):
+    """Acts by its mode: 0.1 for the first skill, 0.2 for the second, and so on."""
+
+    def forward(
+        self, state: torch.Tensor, way: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        number = 0.1 * (1.0 + way[:, 3:].argmax(1).float())
+        return number[:, None].expand(-1, ACTION_SIZE), torch.zeros(len(state)), number
+
+
+@pytest.mark.parametrize(
+    ("near", "due"),
+    [((False, False), 0), ((True, False), 1), ((True, True), 2), ((False, True), 2)],
+    ids=["nothing done", "gripper there", "block there", "block there and let go"],
+)
+def test_skills_take_over_from_each_other_along_a_chain(near: tuple[bool, bool], due: int) -> None:
+    carry, stack = Skill("carry", "block", GOAL, 0.03), Skill("stack", "block", GOAL)
+    chain = (Skill("gripper", "gripper", "block", 0.03), carry, stack)
+    settings = replace(SMALL, relay_share=1.0, random_share=0.0)
+    explorer = Explorer(_Numbered(STATE_SIZE, 3, SMALL), chain, settings, np.random.default_rng(4), 5)
+    state, achieved = np.zeros((5, STATE_SIZE), np.float32), np.zeros((5, 3, 3), np.float32)
+    asked = achieved + np.where([*near, near[1]], 0.0, 0.2).astype(np.float32)[:, None]
+    assert explorer.decide(state, achieved, asked, range(5)) == pytest.approx(0.1 * (1 + due))
+
+
 @pytest.mark.parametrize("name", ["none", "pink", "rnd"])
 def test_without_the_relay_all_decisions_are_the_last_skills(name: ExplorationName) -> None:
     settings, count = replace(SMALL, exploration=name, random_share=0.0), 100

@@ -275,12 +275,17 @@ def _train_expert(
 ) -> None:
     """Train by relay HER, and measure the best actor."""
     from fetch_sim2real.common.stop_request import StopRequestedError
-    from fetch_sim2real.training.relay_config import BUDGET, changed_settings, read_settings, relay_config
+    from fetch_sim2real.training.relay_config import (
+        BUDGET,
+        changed_settings,
+        read_settings,
+        relay_config,
+        usual_settings,
+    )
     from fetch_sim2real.training.relay_stage import RelayRun, collecting, measure_best, train_with_relay
 
-    steps = find_task(call.task).learning.relay_steps or RELAY_STEPS
-    # What nobody states: the task's own budget, and no process idle.
-    usual = {"steps": steps, "in_flight": max(1, collecting(workplace))}
+    # What nobody states: what suits the task, and no process idle.
+    usual = usual_settings(find_task(call.task)) | {"in_flight": max(1, collecting(workplace))}
     chosen = relay_config(usual | read_settings(config, assignments) | dict(options))
     asked = RelayRun(call.task, call.world, call.seed, chosen)
     stated = asked.identity() | asdict(chosen) | asdict(workplace)

@@ -125,8 +125,9 @@ class Skill:
     """A link in the chain by which a task is learned: ``mover`` is to be brought to ``to``.
 
     ``mover`` is "gripper" or an object's name, ``to`` an object's name or "goal". While episodes are collected, a skill
-    takes part of the decisions until its mover is within ``hand_over_m`` of where it is to be; the last skill of a
-    chain is the task itself and hands over to none. With ``follows`` a goal in hindsight moves as the asked one does.
+    takes part of the decisions until its mover, or that of a later skill, is within ``hand_over_m`` of where it is to
+    be; the last skill of a chain is the task itself and hands over to none. With ``follows`` a goal in hindsight moves
+    as the asked one does.
     """
 
     name: str

@@ -15,11 +15,13 @@ from fetch_sim2real.common.schema import Count, PositiveFloat, Record
 from fetch_sim2real.common.validation import complaint_of, one_line, shortened
 from fetch_sim2real.common.yaml_files import YamlFileError, read_yaml
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.training.defaults import ENOUGH, RELAY_STEPS
 from fetch_sim2real.training.relay_her import RelaySettings
 
 # These say for how long a run goes on, not what it is: they may change from call to call.
 BUDGET: Final = ("steps", "until")
+_REWARDED_SHARE: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class RelayConfig(RelaySettings):
     in_flight: Count = 1
     evaluation_episodes: Count = 48
     evaluate_every: Count = 60_000
+
+
+def usual_settings(task: Task) -> dict[str, Any]:
+    """Return what a run of ``task`` takes where nobody states it: the task's own budget, and rewards by six tenths of
+    the distance that is a success."""
+    return {
+        "steps": task.learning.relay_steps or RELAY_STEPS,
+        "tolerance_m": round(_REWARDED_SHARE * task.episode.tolerance_m, 4),
+    }
 
 
 def relay_config(stated: Mapping[str, Any], origin: str = "settings") -> RelayConfig:

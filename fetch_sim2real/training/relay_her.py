@@ -379,10 +379,11 @@ class Explorer:
     ) -> NDArray[np.float64]:
         """Return actions (N, 4) for states (N, p) and skills' positions (N, M, 3) [m] of the environments ``rows``."""
         settings, rng, count = self._settings, self._rng, len(state)
-        away = np.linalg.norm(achieved_m - asked_m, axis=2) > self._hand_over_m
-        away[:, -1] = True  # the last skill hands over to none
-        first, last = away.argmax(1), len(self._hand_over_m) - 1
-        skill = np.where(rng.random(count) < self._relay_share, first, last)
+        near = np.linalg.norm(achieved_m - asked_m, axis=2) <= self._hand_over_m
+        last = len(self._hand_over_m) - 1
+        # The one after the latest that has handed over: what was needed for that is over, as with a block let go.
+        due = (near[:, :last] * np.arange(1, last + 1)).max(1, initial=0)
+        skill = np.where(rng.random(count) < self._relay_share, due, last)
         at_random = (skill == last) & (rng.random(count) < settings.random_share)
         random_action = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE))
         action = _query(self._actor, state, achieved_m, asked_m, skill, next(self._noise)[list(rows)])
