@@ -32,8 +32,8 @@ sim: venv ## Run the simulated robot and camera, the policy and the driver
 test: venv ## Run the tests; with ARGS those that it chooses, one after the other
 ifeq ($(strip $(ARGS)),)
 	@$(ENV) rc=0; \
-	$(BIN)/python -m pytest -m "not ros" --numprocesses auto --dist loadfile || rc=$$?; \
-	$(BIN)/python -m pytest -m ros || rc=$$?; \
+	$(BIN)/python -m pytest -m "not ros" --numprocesses auto --dist loadfile --durations 15 || rc=$$?; \
+	$(BIN)/python -m pytest -m ros --durations 25 || rc=$$?; \
 	exit $$rc
 else
 	@$(ENV) exec $(BIN)/python -m pytest $(ARGS)
