@@ -66,7 +66,7 @@ class RelaySettings:
     random_share: Share = 0.2
     noise_correlation: Share = 0.5
     # Soft actor-critic.
-    hidden: Count = 256
+    hidden: Count = 128
     layers: Count = 3
     batch: Count = 256
     learning_rate: PositiveFloat = 6e-4
@@ -77,7 +77,7 @@ class RelaySettings:
     target_entropy: float = -4.0
     actor_every: Count = 2
     highest_target: float = 0.5
-    updates_per_decision: PositiveFloat = 0.2
+    updates_per_decision: PositiveFloat = 0.35
     # Hindsight. Earlier skills have this share of a batch together.
     earlier_skills_share: Share = 0.3
     hindsight_share: Share = 0.8
