@@ -88,16 +88,22 @@ class Pool(Protocol[SharedC, RequestC, AnswerC]):
 
 
 def in_order(
-    pool: Pool[SharedT, RequestT, AnswerT], shared: SharedT, requests: Iterable[RequestT]
+    pool: Pool[SharedT, RequestT, AnswerT],
+    shared: SharedT,
+    requests: Iterable[RequestT],
+    wait_for: Callable[[Pending[AnswerT]], AnswerT] = lambda pending: pending.result(),
 ) -> Iterator[AnswerT]:
-    """Yield the answers in the order of the requests, with a fixed number of requests in flight."""
+    """Yield the answers in the order of the requests, with a fixed number of requests in flight.
+
+    ``wait_for`` waits for one that is on its way, for whoever has to notice something else meanwhile.
+    """
     pending: deque[Pending[AnswerT]] = deque()
     for request in requests:
         pending.append(pool.submit(shared, request))
         if len(pending) == pool.in_flight:
-            yield pending.popleft().result()
+            yield wait_for(pending.popleft())
     while pending:
-        yield pending.popleft().result()
+        yield wait_for(pending.popleft())
 
 
 @dataclass(frozen=True)

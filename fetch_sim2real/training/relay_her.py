@@ -4,10 +4,10 @@ Read from top to bottom, this is the algorithm. A task is a chain of skills (``t
 something to a place, earlier ones prepare later ones, the last one is the task itself. To push a block, the gripper is
 brought to the block, then the block to the goal. One network learns all skills from every episode, told apart by a mode
 input. All learn by hindsight (Andrychowicz et al. 2017, https://arxiv.org/abs/1707.01495) with soft actor-critic
-(Haarnoja et al. 2018, https://arxiv.org/abs/1812.05905). While it collects, the first skill that has not brought its
-mover where it is to be takes part of the decisions, as far as it is learned by then; so later ones begin where there is
-something to learn (the idea: RHER, Luo et al. 2022, https://arxiv.org/abs/2208.00843). Reaching is learned within
-minutes, and from then on most episodes move the object, which random actions hardly ever do.
+(Haarnoja et al. 2018, https://arxiv.org/abs/1812.05905). While it collects, the skill whose turn it is, the first one
+until it hands over to the next, takes part of the decisions, as far as it is learned by then; so later ones begin where
+there is something to learn (the idea: RHER, Luo et al. 2022, https://arxiv.org/abs/2208.00843). Reaching is learned
+within minutes, and from then on most episodes move the object, which random actions hardly ever do.
 
 Departures from these papers, all of which matter:
 

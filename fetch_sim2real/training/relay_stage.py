@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fetch_sim2real.common.layout import Layout
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
-from fetch_sim2real.common.workers import HERE, Pending, Pool, Workplace
+from fetch_sim2real.common.workers import HERE, Pending, Pool, Workplace, in_order
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.full_state import POSITION_UNIT_M, layout_of
 from fetch_sim2real.sim.world_file import load_world
@@ -122,19 +122,13 @@ def measure_best(
     learner = _learner(asked, task, layout_of(task, LAST_ACTIONS))
     learner.load_state_dict(run.load(run.best)["learner"])
     with closing(_pool(asked, workplace)) as pool:
-        for answer in _deterministic(pool, _weights(learner), seeds, asked.config.environments):
-            yield from (episode.success for episode in answer.result().episodes)
+        for collected in in_order(pool, _weights(learner), _deterministic(seeds, asked.config.environments)):
+            yield from (episode.success for episode in collected.episodes)
 
 
-def _deterministic(pool: _Pool, weights: Weights, seeds: Sequence[int], width: int) -> Iterator[Pending[Collected]]:
-    """Ask for the actor's own episodes of ``seeds``, ``width`` at a time; give the answers in their order."""
-    groups = [tuple(seeds[i : i + width]) for i in range(0, len(seeds), width)]
-    pending: deque[Pending[Collected]] = deque()
-    for group in groups:
-        pending.append(pool.submit(weights, Request(group, "deterministic", 1)))
-        if len(pending) == pool.in_flight:
-            yield pending.popleft()
-    yield from pending
+def _deterministic(seeds: Sequence[int], width: int) -> list[Request]:
+    """Return requests for the actor's own episodes of ``seeds``, ``width`` at a time, asked in every period."""
+    return [Request(tuple(seeds[i : i + width]), "deterministic", 1) for i in range(0, len(seeds), width)]
 
 
 def _places(task: Task, layout: Layout) -> list[slice]:
@@ -282,8 +276,9 @@ class _Training:
         )
 
     def _judge(self) -> None:
-        answers = _deterministic(self._pool, _weights(self._learner), self._held_out, self._config.environments)
-        outcomes = [episode.success for answer in answers for episode in self._answer(answer).episodes]
+        requests = _deterministic(self._held_out, self._config.environments)
+        answers = in_order(self._pool, _weights(self._learner), requests, self._answer)
+        outcomes = [episode.success for collected in answers for episode in collected.episodes]
         success = float(np.mean(outcomes))
         self._count_time()
         row = {
