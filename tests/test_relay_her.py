@@ -294,6 +294,19 @@ def test_within_seconds_the_gripper_learns_to_reach_from_binary_rewards_alone() 
     assert after > 0.8, after
 
 
+def test_what_is_judged_averages_the_actors_weights() -> None:
+    learner, replay = RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=0), RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M)
+    for one in toy_episodes(learner.actor, np.random.default_rng(1), 16):
+        replay.add(one)
+    after: list[torch.Tensor] = []
+    for index in range(6 * SMALL.actor_every):
+        learner.update(replay.sample(SMALL.batch, np.random.default_rng(2)))
+        if index % SMALL.actor_every == 0:
+            after.append(learner.actor.body.hidden[0].weight.clone())
+    torch.testing.assert_close(learner.average.body.hidden[0].weight, torch.stack(after).mean(0))
+    assert not torch.equal(after[0], after[-1])
+
+
 class _ByAutograd:
     """The same learner in torch's own layers, losses and optimizers."""
 

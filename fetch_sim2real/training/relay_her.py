@@ -22,6 +22,7 @@ Departures from these papers, all of which matter:
 - Where gripper, object and goal are in the plane does not matter much: in half of a batch all are shifted together.
 - Episodes in which nothing was brought anywhere are drawn less often: hindsight has nothing to teach the task there.
 - Rewards are told by a tighter tolerance than success.
+- The actor that is judged and kept averages the learning one's weights; the learning one collects.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ class RelaySettings:
     actor_every: Count = 2
     highest_target: float = 0.5
     updates_per_decision: PositiveFloat = 0.35
+    # Judged and kept is an average of the actor's weights: how fast it follows those that learn, an update of them.
+    averaging: Share = 0.002
     # Hindsight. Earlier skills have this share of a batch together.
     earlier_skills_share: Share = 0.3
     hindsight_share: Share = 0.8
@@ -285,12 +288,14 @@ class RelayLearner:
         self.target = copy.deepcopy(self.critic)
         self.log_alpha = nn.Parameter(torch.tensor(math.log(settings.initial_alpha), device=self.device), False)
         self._critic, self._target = in_one_piece(self.critic.parameters()), in_one_piece(self.target.parameters())
-        actor = in_one_piece([*self.actor.parameters(), self.log_alpha])
+        self.average = copy.deepcopy(self.actor)
+        self._average = in_one_piece(self.average.parameters())
+        # One tensor for an optimizer; the temperature stands behind the actor's weights.
+        self._actor = in_one_piece([*self.actor.parameters(), self.log_alpha])
         self._generator = torch.Generator().manual_seed(seed)
-        # One tensor each; temperature with the actor.
         self._optimizers = {
             name: torch.optim.Adam([whole], settings.learning_rate, fused=True)
-            for name, whole in (("actor", actor), ("critic", self._critic))
+            for name, whole in (("actor", self._actor), ("critic", self._critic))
         }
         self._novelty: Novelty | None = None
         if EXPLORATIONS[settings.exploration].seeks_novelty:
@@ -322,6 +327,9 @@ class RelayLearner:
             self.actor.body.learn(tape, gradient)
             gradient_of(self.log_alpha).copy_(-(log_prob.mean() + settings.target_entropy))
             self._optimizers["actor"].step()
+            # At first the mean of all: what the actor began with is soon forgotten.
+            follows = max(settings.averaging, 1.0 / (1 + self.updates // settings.actor_every))
+            self._average.lerp_(self._actor[: len(self._average)], follows)
         self._target.lerp_(self._critic, settings.tau)
         self.updates += 1
 
@@ -353,7 +361,8 @@ class RelayLearner:
 
     def _parts(self) -> dict[str, Any]:
         optimizers = {f"{name}_optimizer": optimizer for name, optimizer in self._optimizers.items()}
-        parts = {"actor": self.actor, "critic": self.critic, "target": self.target} | optimizers
+        networks = {"actor": self.actor, "average": self.average, "critic": self.critic, "target": self.target}
+        parts = networks | optimizers
         if self._novelty is not None:
             parts |= {"novelty": self._novelty, "novelty_optimizer": self._novelty.optimizer}
         return parts

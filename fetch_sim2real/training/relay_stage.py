@@ -28,7 +28,7 @@ from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.curve import LearningCurve
 from fetch_sim2real.training.relay_config import BUDGET, RelayConfig
-from fetch_sim2real.training.relay_her import RelayLearner, RelayReplay
+from fetch_sim2real.training.relay_her import RelayLearner, RelayReplay, SkillActor
 from fetch_sim2real.training.relay_rollout import (
     LAST_ACTIONS,
     Behaviour,
@@ -122,7 +122,7 @@ def measure_best(
     learner = _learner(asked, task, layout_of(task, LAST_ACTIONS))
     learner.load_state_dict(run.load(run.best)["learner"])
     with closing(_pool(asked, workplace)) as pool:
-        for collected in in_order(pool, _weights(learner), _deterministic(seeds, asked.config.environments)):
+        for collected in in_order(pool, _weights(learner.average), _deterministic(seeds, asked.config.environments)):
             yield from (episode.success for episode in collected.episodes)
 
 
@@ -141,8 +141,8 @@ def _learner(asked: RelayRun, task: Task, layout: Layout) -> RelayLearner:
     return RelayLearner(layout.size, len(task.skills), asked.config, asked.seed, places=places)
 
 
-def _weights(learner: RelayLearner) -> Weights:
-    return {name: value.detach().cpu().numpy().copy() for name, value in learner.actor.state_dict().items()}
+def _weights(actor: SkillActor) -> Weights:
+    return {name: value.detach().cpu().numpy().copy() for name, value in actor.state_dict().items()}
 
 
 class _Training:
@@ -221,7 +221,7 @@ class _Training:
         behaviour: Behaviour = "exploring" if self._learner.updates else "random"
         seeds = tuple(islice(self._seeds, self._config.environments))
         request = Request(seeds, behaviour, self._config.periods_per_decision)
-        return self._pool.submit(_weights(self._learner), request)
+        return self._pool.submit(_weights(self._learner.actor), request)
 
     def _answer(self, pending: Pending[Collected]) -> Collected:
         while True:
@@ -277,7 +277,7 @@ class _Training:
 
     def _judge(self) -> None:
         requests = _deterministic(self._held_out, self._config.environments)
-        answers = in_order(self._pool, _weights(self._learner), requests, self._answer)
+        answers = in_order(self._pool, _weights(self._learner.average), requests, self._answer)
         outcomes = [episode.success for collected in answers for episode in collected.episodes]
         success = float(np.mean(outcomes))
         self._count_time()
