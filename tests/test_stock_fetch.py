@@ -24,7 +24,7 @@ from benchmarks.stock_fetch import (
     unseen_seeds,
 )
 from benchmarks.stock_fetch_plot import median_steps, plot_runs, read_run, table
-from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.errors import FetchSim2RealError, SetupError
 
 
 class Carrying:
@@ -95,12 +95,19 @@ def test_states_are_scaled_around_the_middle_of_the_table() -> None:
     assert 0.1 < np.abs(state[3:6]).max() <= 1.0
 
 
-def test_judging_takes_new_seeds_and_ends_early_only_where_half_failed() -> None:
+def test_judging_takes_new_seeds_and_ends_early_only_where_many_failed() -> None:
     env, seeds = Carrying(), iter(unseen_seeds(0))
-    assert judge(scripted, env, seeds, 30) == (1.0, 30)
-    success, episodes = judge(lambda seen: np.zeros(4), env, seeds, 30)
+    assert judge(scripted, env, seeds, 60) == (1.0, 60)
+    success, episodes = judge(lambda seen: np.zeros(4), env, seeds, 60)
     assert success < 0.5 and episodes == 20
-    assert env.seeds == list(unseen_seeds(0)[:50])
+    begun = count()
+
+    def sometimes(seen: dict[str, Any]) -> np.ndarray:
+        return np.zeros(4) if next(begun) // Carrying.STEPS % 4 == 0 else scripted(seen)
+
+    success, episodes = judge(sometimes, env, seeds, 60)
+    assert 0.7 <= success <= 0.8 and episodes == 50
+    assert env.seeds == list(unseen_seeds(0)[:130])
 
 
 def test_no_run_is_judged_on_a_seed_that_any_run_trains_on() -> None:
@@ -116,9 +123,8 @@ def test_an_action_is_held_for_the_steps_of_a_decision() -> None:
 
 
 def test_a_run_learns_as_often_as_asked_and_writes_its_judgements(tmp_path: Path) -> None:
-    task = replace(
-        TASKS["FetchPush-v4"], every=40, hidden=8, batch=8, environments=2, random_steps=40, updates_per_step=0.5
-    )
+    task = replace(TASKS["FetchPush-v4"], every=40, environments=2, random_steps=40)
+    task = task.with_set(["updates_per_step=0.5", "hidden=8", "batch=8"])
     train_relay(task, Carrying, 3, 60, Log(tmp_path / "run.csv", "FetchPush-v4", "relay", 3), 4)
     with (tmp_path / "run.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -127,6 +133,14 @@ def test_a_run_learns_as_often_as_asked_and_writes_its_judgements(tmp_path: Path
         ("40", "0", "4"), ("60", "10", "4"),
     ]  # fmt: skip
     assert {row["seed"] for row in rows} == {"3"}
+
+
+def test_settings_are_those_of_the_benchmark_or_of_the_learner() -> None:
+    task = TASKS["FetchPush-v4"].with_set(["hand_over_m=0.1", "batch=512", "random_share=0.1"])
+    assert (task.hand_over_m, task.relay.batch, task.relay.random_share) == (0.1, 512, 0.1)
+    assert task.relay.gamma == TASKS["FetchPush-v4"].relay.gamma
+    with pytest.raises(SetupError, match="--set widht=3: no setting is called widht"):
+        task.with_set(["widht=3"])
 
 
 def _write(path: Path, seed: int, successes: list[float]) -> Path:
