@@ -139,6 +139,9 @@ class Log:
 # -- relay HER ---------------------------------------------------------------------------------------------------------
 
 
+_RELAY: Final = RelaySettings(periods_per_decision=2, gamma=0.965, learning_rate=1e-3, tau=0.02)
+
+
 @dataclass(frozen=True)
 class Task:
     """What is set per environment. A decision is held for ``relay.periods_per_decision`` of their steps."""
@@ -148,7 +151,7 @@ class Task:
     updates_per_step: float = 0.5
     environments: int = 4
     random_steps: int = 1_000
-    relay: RelaySettings = RelaySettings(periods_per_decision=2, gamma=0.965, learning_rate=1e-3, tau=0.02)
+    relay: RelaySettings = _RELAY
 
     def with_set(self, pairs: Sequence[str]) -> Task:
         """Return it with ``NAME=VALUE`` set, here or in the learner's settings; raise SetupError for unknown names."""
