@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from itertools import islice
 
@@ -13,7 +14,7 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.tasks.base import GOAL, Skill
 from fetch_sim2real.tasks.registry import find_task
-from fetch_sim2real.training.dense import Dense
+from fetch_sim2real.training.dense import Dense, in_one_piece
 from fetch_sim2real.training.exploration import ExplorationName, Novelty, correlated_noise, pink_noise
 from fetch_sim2real.training.relay_her import (
     Batch,
@@ -30,7 +31,7 @@ from fetch_sim2real.training.relay_her import (
 STATE_SIZE = 6
 PLANAR = (slice(0, 2), slice(3, 5))
 UNIT_M = 0.2
-SMALL = RelaySettings(hidden=32, layers=2, batch=64)
+SMALL = RelaySettings(hidden=32, layers=2, batch=64, precision="float32")
 SKILLS = (Skill("gripper", "gripper", "thing", hand_over_m=0.06), Skill("thing", "thing", GOAL))
 REACH, BRING = 0, 1
 
@@ -389,6 +390,23 @@ def test_an_update_is_what_automatic_differentiation_makes_of_the_losses() -> No
             assert (one - other).abs().max() < 1e-5
     assert learner.log_alpha.item() == pytest.approx(reference.log_alpha.item(), abs=1e-6)
     assert (reference.actor[0].weight - initial).abs().max() > 1e-3, "and something was learned"
+
+
+def test_bfloat16_between_hidden_layers_changes_gradients_by_little() -> None:
+    torch.manual_seed(0)
+    exact = Dense(20, 64, 3, 2, torch.float32)
+    whole = in_one_piece(exact.parameters())
+    coarse = copy.deepcopy(exact)
+    coarse.between, low = torch.bfloat16, in_one_piece(coarse.parameters())
+    inputs, gradient = torch.randn(128, 20), torch.randn(128, 2)
+    by_inputs = []
+    for dense in (exact, coarse):
+        _, tape = dense.taped(inputs)
+        dense.learn(tape, gradient)
+        by_inputs.append(dense.input_gradient(tape, gradient, slice(-4, None)))
+    for one, other in ((whole.grad, low.grad), by_inputs):
+        assert one is not None and other is not None
+        assert 1e-4 < (one - other).norm() / one.norm() < 0.1
 
 
 def test_an_interrupted_learner_goes_on_as_if_nothing_had_been() -> None:

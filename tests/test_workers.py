@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -42,6 +44,17 @@ class Multiplier:
             (self.graves / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return shared * request, os.getpid()
+
+    def close(self) -> None:
+        pass
+
+
+class Verbose:
+    """Answers at length: an answer takes a while to be sent."""
+
+    def answer(self, shared: Path, request: int) -> bytes:
+        (shared / str(request)).touch()
+        return bytes(request)
 
     def close(self) -> None:
         pass
@@ -147,3 +160,18 @@ def test_a_fixed_number_of_requests_is_in_flight() -> None:
 
     assert list(in_order(asks, None, requests())) == list(range(10))
     assert pool.most == 3
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.2, 0.3, 0.4])  # one of them is in the middle, whatever the machine
+def test_a_pool_closes_while_an_answer_is_being_sent(tmp_path: Path, after_s: float) -> None:
+    pool, begun = LocalProcesses(Verbose, 1), tmp_path / str(200 << 20)
+    pool.submit(tmp_path, 200 << 20)
+    deadline_s = time.monotonic() + 60.0
+    while not begun.exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
+    time.sleep(after_s)
+    close = threading.Thread(target=pool.close, daemon=True)
+    close.start()
+    close.join(timeout=30.0)
+    assert not close.is_alive()

@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -276,19 +277,47 @@ def worker_died(request: object) -> WorkerDiedError:
     )
 
 
-_PROCESS: dict[str, Answering] = {}
+class _LocalWorker(Answering):
+    """A worker in a process of its own, which ends with the pool: when its owner closes the other end of ``line``, or
+    is no longer there, if it was killed for example.
+
+    It ends at once, but only while it works. A process that ended while it sends an answer would leave the owner
+    waiting for the rest of it.
+    """
+
+    _LOOK_AGAIN_S: Final = 0.2
+
+    def __init__(self, make: bytes, line: Connection) -> None:
+        super().__init__(make)
+        self._line, self._owner = line, os.getppid()
+        self._works, self._turn = False, threading.Lock()
+        threading.Thread(target=self._end_with_owner, daemon=True).start()
+
+    def answer(self, content: bytes, request: Any) -> Any:
+        """See Answering."""
+        with self._turn:
+            self._works = True
+        try:
+            return super().answer(content, request)
+        finally:
+            with self._turn:
+                self._works = False
+
+    def _end_with_owner(self) -> None:
+        wait([self._line])
+        while True:
+            with self._turn:
+                if self._works or os.getppid() != self._owner:
+                    os._exit(0)
+            # Idle or sending; an idle one is told to end by the executor.
+            time.sleep(self._LOOK_AGAIN_S)
+
+
+_PROCESS: dict[str, _LocalWorker] = {}
 
 
 def _start(make: bytes, line: Connection) -> None:
-    threading.Thread(target=_end_with, args=(line,), daemon=True).start()
-    _PROCESS["worker"] = Answering(make)
-
-
-def _end_with(line: Connection) -> None:
-    """End this process when the pool's owner closes the other end of ``line``, or is no longer there, if it was killed
-    for example."""
-    wait([line])
-    os._exit(0)
+    _PROCESS["worker"] = _LocalWorker(make, line)
 
 
 def _answer(content: bytes, request: Any) -> Any:

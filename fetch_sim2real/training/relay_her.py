@@ -31,7 +31,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ from torch import nn
 from fetch_sim2real.common.schema import Count, PositiveFloat, Share
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.tasks.base import Skill
-from fetch_sim2real.training.dense import Dense, gradient_of, in_one_piece
+from fetch_sim2real.training.dense import Dense, gradient_of, in_one_piece, knows_bfloat16
 from fetch_sim2real.training.exploration import EXPLORATIONS, ExplorationName, Novelty
 from fetch_sim2real.types import BoolArray
 
@@ -69,6 +69,8 @@ class RelaySettings:
     # Soft actor-critic.
     hidden: Count = 128
     layers: Count = 3
+    # Of numbers between hidden layers while learning (``dense``); by itself bfloat16 where the processor knows it.
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     batch: Count = 256
     learning_rate: PositiveFloat = 6e-4
     gamma: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.965
@@ -89,6 +91,12 @@ class RelaySettings:
     shift_share: Share = 0.5
     shift_m: Annotated[float, Field(ge=0.0)] = 0.1
     capacity: Count = 4_000
+
+    @property
+    def between(self) -> torch.dtype:
+        """The type of numbers between hidden layers, on this processor."""
+        low = self.precision == "bfloat16" or (self.precision == "auto" and knows_bfloat16())
+        return torch.bfloat16 if low else torch.float32
 
 
 # -- episodes in memory, and hindsight ---------------------------------------------------------------------------------
@@ -219,7 +227,7 @@ class SkillActor(nn.Module):
     def __init__(self, state_size: int, skills: int, settings: RelaySettings) -> None:
         super().__init__()
         self.skills = skills
-        self.body = Dense(state_size + 3 + skills, settings.hidden, settings.layers, 2 * ACTION_SIZE)
+        self.body = Dense(state_size + 3 + skills, settings.hidden, settings.layers, 2 * ACTION_SIZE, settings.between)
 
     def forward(
         self, state: torch.Tensor, way: torch.Tensor, noise: torch.Tensor
@@ -243,8 +251,8 @@ class TwinCritic(nn.Module):
 
     def __init__(self, state_size: int, skills: int, settings: RelaySettings) -> None:
         super().__init__()
-        width = state_size + 3 + skills + ACTION_SIZE
-        self.first, self.second = (Dense(width, settings.hidden, settings.layers, 1) for _ in range(2))
+        shape = (state_size + 3 + skills + ACTION_SIZE, settings.hidden, settings.layers, 1)
+        self.first, self.second = (Dense(*shape, settings.between) for _ in range(2))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the values (2, B)."""

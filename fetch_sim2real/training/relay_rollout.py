@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -94,8 +94,8 @@ class DecisionCollector:
         loaded, found = load_world(world, worlds_dir()), find_task(task)
         self._runner = EpisodeRunner([make_loop(loaded, found, 0) for _ in range(environments)])
         self._settings, self._skills = settings, found.skills
-        self._actor = SkillActor(state_size, len(found.skills), settings)
-
+        # Asked as it will be used.
+        self._actor = SkillActor(state_size, len(found.skills), replace(settings, precision="float32"))
         self._told_cpu_s = 0.0
 
     def answer(self, weights: Weights, request: Request) -> Collected:
