@@ -73,7 +73,8 @@ class Noise:
                 DecisionEpisode(seed, state.astype(np.float32), *places, allowed, action.astype(np.float32), success)
             )
         done: Future[Collected] = Future()
-        done.set_result(Collected(episodes, 0.5, 0.25, process=0))
+        periods = len(request.seeds) * LENGTH * request.periods
+        done.set_result(Collected(episodes, periods, 0.5, 0.25, process=0))
         return done
 
     def close(self) -> None:

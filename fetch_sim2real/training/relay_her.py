@@ -12,7 +12,8 @@ within minutes, and from then on most episodes move the object, which random act
 Departures from these papers, all of which matter:
 
 - A decision lasts several control periods while learning. The horizon is a third, exploration coherent. Afterwards the
-  actor is asked in every period.
+  actor is asked in every period. It meets such states while learning too, since some decisions last one period, others
+  five: with three periods each, a half-trained actor does worse when it is asked in every one.
 - The state is the simulator's full state. Hindsight needs to know what each skill achieved and was asked, nothing else.
 - The distance at which a skill hands over, 3 to 6 cm, is part of the method: a task or its chain states it.
 - Exploration: squashed Gaussian noise correlated over decisions, and a share of uniformly random decisions.
@@ -48,6 +49,7 @@ from fetch_sim2real.types import BoolArray
 
 Float32 = NDArray[np.float32]
 _UNIT_M: Final = 0.1  # of the way to the goal, beside the state
+_SPARE: Final = 8  # states more than the longest episode has: where decisions vary, so do episodes
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class RelaySettings:
     What is possible is said beside each, for whoever reads settings (``training.relay_config``).
     """
 
-    # A decision lasts so many control periods while learning.
+    # A decision lasts so many control periods while learning: on average, each another number of them, if they vary.
     periods_per_decision: Count = 3
+    periods_vary: bool = True
     # How decisions are explored by: the relay, or what to compare it with (``exploration``).
     exploration: ExplorationName = "relay"
     novelty_weight: Share = 0.1
@@ -165,9 +168,10 @@ class RelayReplay:
             "allowed": episode.allowed, "action": np.concatenate([episode.action, episode.action[-1:]]),
         }  # fmt: skip
         if not self._arrays:
-            longest = len(episode.state) + 8
+            longest = len(episode.state)
             for name, value in columns.items():
                 self._arrays[name] = np.zeros((self._settings.capacity, longest, *value.shape[1:]), value.dtype)
+        self._lengthen(len(episode.state))
         row = self._next
         for name, value in columns.items():
             self._arrays[name][row, : len(value)] = value
@@ -178,6 +182,14 @@ class RelayReplay:
         self._next = (row + 1) % self._settings.capacity
         self.episodes = max(self.episodes, row + 1)
         return moved
+
+    def _lengthen(self, longest: int) -> None:
+        """Make place for episodes of so many states."""
+        more = longest - self._arrays["state"].shape[1]
+        if more > 0:
+            for name, array in self._arrays.items():
+                room = np.zeros((len(array), more + _SPARE, *array.shape[2:]), array.dtype)
+                self._arrays[name] = np.concatenate([array, room], axis=1)
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
         """Return ``size`` transitions.

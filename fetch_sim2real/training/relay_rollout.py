@@ -38,7 +38,8 @@ Weights = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Request:
-    """Episodes to collect, one seed for each environment; an action is held for ``periods`` control periods."""
+    """Episodes to collect, one seed for each environment; an action is held for ``periods`` control periods, or, while
+    exploring, for so many on average."""
 
     seeds: tuple[int, ...]
     behaviour: Behaviour
@@ -47,10 +48,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Collected:
-    """The episodes asked for, and what they took in the process where they were collected: ``cpu_s`` since the answer
-    before, with all that led to the first one."""
+    """The episodes asked for, of so many control ``periods`` in all, and what they took in the process where they were
+    collected: ``cpu_s`` since the answer before, with all that led to the first one."""
 
     episodes: list[DecisionEpisode]
+    periods: int
     wall_s: float
     cpu_s: float
     process: int
@@ -101,11 +103,11 @@ class DecisionCollector:
     def answer(self, weights: Weights, request: Request) -> Collected:
         """Run the episode of each seed, all environments together."""
         began_s, told_s = time.monotonic(), self._told_cpu_s
-        episodes = self._collect(weights, request)
+        episodes, periods = self._collect(weights, request)
         self._told_cpu_s = time.process_time()
-        return Collected(episodes, time.monotonic() - began_s, self._told_cpu_s - told_s, os.getpid())
+        return Collected(episodes, periods, time.monotonic() - began_s, self._told_cpu_s - told_s, os.getpid())
 
-    def _collect(self, weights: Weights, request: Request) -> list[DecisionEpisode]:
+    def _collect(self, weights: Weights, request: Request) -> tuple[list[DecisionEpisode], int]:
         self._actor.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         runner, count = self._runner, len(request.seeds)
         rng = np.random.default_rng([request.seeds[0], 7])
@@ -113,7 +115,7 @@ class DecisionCollector:
         held = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE))
         arrivals = runner.begin([EpisodeStart(seed) for seed in request.seeds])
         histories = [ActionHistory(LAST_ACTIONS) for _ in request.seeds]
-        records = [_Record() for _ in request.seeds]
+        records, steps = [_Record() for _ in request.seeds], 0
         while arrivals:
             rows = [arrival.environment for arrival in arrivals]
             now = _now(arrivals, histories)
@@ -128,14 +130,21 @@ class DecisionCollector:
             for index, row in enumerate(rows):
                 records[row].add(now, index, decisions[index])
             of_row = dict(zip(rows, decisions, strict=True))
-            for _ in range(request.periods):
+            for _ in range(self._periods(request, rng)):
+                steps += len(arrivals)
                 for arrival in arrivals:
                     histories[arrival.environment].push(of_row[arrival.environment])
                 actions = np.array([of_row[arrival.environment] for arrival in arrivals])
                 arrivals = runner.step(arrivals, actions)
                 if not arrivals:
                     break
-        return [self._episode(row, seed, records[row]) for row, seed in enumerate(request.seeds)]
+        return [self._episode(row, seed, records[row]) for row, seed in enumerate(request.seeds)], steps
+
+    def _periods(self, request: Request, rng: np.random.Generator) -> int:
+        """How long the next decision lasts, of all environments."""
+        if request.behaviour == "deterministic" or not self._settings.periods_vary:
+            return request.periods
+        return int(rng.integers(1, 2 * request.periods))
 
     def _episode(self, row: int, seed: int, record: _Record) -> DecisionEpisode:
         return DecisionEpisode(

@@ -240,7 +240,7 @@ class _Training:
             self._recent.append(episode.success)
         decisions = sum(len(episode) for episode in collected.episodes)
         self._decisions += decisions
-        self._steps += decisions * self._config.periods_per_decision
+        self._steps += collected.periods
         return decisions
 
     def _update(self, updates: int, collected: Collected) -> None:
