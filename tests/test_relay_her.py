@@ -41,7 +41,8 @@ def relay_episode(
 ) -> DecisionEpisode:
     achieved, asked = np.stack([grip, thing], axis=1), np.stack([thing, goal], axis=1)
     columns = (column.astype(np.float32) for column in (state, achieved, asked))
-    return DecisionEpisode(seed, *columns, np.ones(achieved.shape[:2], bool), action.astype(np.float32), False)
+    allowed, lasting = np.ones(achieved.shape[:2], bool), np.ones(len(action), np.float32)
+    return DecisionEpisode(seed, *columns, allowed, action.astype(np.float32), lasting, False)
 
 
 def episode(seed: int, steps: int = 6, *, moves: bool = True) -> DecisionEpisode:

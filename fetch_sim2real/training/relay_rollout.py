@@ -38,12 +38,13 @@ Weights = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Request:
-    """Episodes to collect, one seed for each environment; an action is held for ``periods`` control periods, or, while
-    exploring, for so many on average."""
+    """Episodes to collect, one seed for each environment; an action is held for ``periods`` control periods, or, where
+    they vary, for so many on average."""
 
     seeds: tuple[int, ...]
     behaviour: Behaviour
     periods: int
+    vary: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,15 @@ class _Record:
     asked_m: list[Float32] = field(default_factory=list)
     allowed: list[BoolArray] = field(default_factory=list)
     action: list[Float32] = field(default_factory=list)
+    lasting: list[float] = field(default_factory=list)
 
-    def add(self, now: _Now, index: int, action: NDArray[np.float64]) -> None:
+    def add(self, now: _Now, index: int, action: NDArray[np.float64], lasting: float) -> None:
         self.state.append(now.state[index])
         self.achieved_m.append(now.achieved_m[index])
         self.asked_m.append(now.asked_m[index])
         self.allowed.append(now.allowed[index])
         self.action.append(action.astype(np.float32))
+        self.lasting.append(lasting)
 
 
 class DecisionCollector:
@@ -127,10 +130,11 @@ class DecisionCollector:
                 decisions = explorer.decide(now.state, now.achieved_m, now.asked_m, rows)
             else:
                 decisions = act_deterministically(self._actor, now.state, now.achieved_m, now.asked_m)
+            periods = int(rng.integers(1, 2 * request.periods)) if request.vary else request.periods
             for index, row in enumerate(rows):
-                records[row].add(now, index, decisions[index])
+                records[row].add(now, index, decisions[index], periods / request.periods)
             of_row = dict(zip(rows, decisions, strict=True))
-            for _ in range(self._periods(request, rng)):
+            for _ in range(periods):
                 steps += len(arrivals)
                 for arrival in arrivals:
                     histories[arrival.environment].push(of_row[arrival.environment])
@@ -139,12 +143,6 @@ class DecisionCollector:
                 if not arrivals:
                     break
         return [self._episode(row, seed, records[row]) for row, seed in enumerate(request.seeds)], steps
-
-    def _periods(self, request: Request, rng: np.random.Generator) -> int:
-        """How long the next decision lasts, of all environments."""
-        if request.behaviour == "deterministic" or not self._settings.periods_vary:
-            return request.periods
-        return int(rng.integers(1, 2 * request.periods))
 
     def _episode(self, row: int, seed: int, record: _Record) -> DecisionEpisode:
         return DecisionEpisode(
@@ -155,6 +153,7 @@ class DecisionCollector:
             allowed=np.array(record.allowed),
             # The last decision has no state after it.
             action=np.array(record.action[:-1]),
+            lasting=np.array(record.lasting[:-1], np.float32),
             success=self._runner.loops[row].sim.outcome().success,
         )
 

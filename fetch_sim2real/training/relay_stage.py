@@ -220,7 +220,8 @@ class _Training:
     def _ask(self) -> Pending[Collected]:
         behaviour: Behaviour = "exploring" if self._learner.updates else "random"
         seeds = tuple(islice(self._seeds, self._config.environments))
-        request = Request(seeds, behaviour, self._config.periods_per_decision)
+        vary = len(self._recent) > 0 and float(np.mean(self._recent)) >= self._config.vary_from
+        request = Request(seeds, behaviour, self._config.periods_per_decision, vary)
         return self._pool.submit(_weights(self._learner.actor), request)
 
     def _answer(self, pending: Pending[Collected]) -> Collected:
