@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -42,8 +43,12 @@ class _Asked:
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, int, int | None]] = []
+        self.earlier: list[list[int]] = []
 
-    def take(self, color: FloatArray, stamp_ns: int, depth: FloatArray | None) -> Future[Picture]:
+    def take(
+        self, color: FloatArray, stamp_ns: int, depth: FloatArray | None, earlier: Sequence[FloatArray]
+    ) -> Future[Picture]:
+        self.earlier.append([int(each[0]) for each in earlier])
         self.requests.append((stamp_ns, int(color[0]), None if depth is None else int(depth[0])))
         done: Future[Picture] = Future()
         done.set_result(Picture(RgbdFrame(stamp_ns, np.zeros(0, np.uint8), np.zeros(0, np.uint16)), 0.0, 0.0))

@@ -124,9 +124,9 @@ class Engine(Protocol):
     # -- episodes and time ---------------------------------------------------------------------------------------
 
     def reset(self, sample: EpisodeSample) -> None:
-        """Start the episode: dynamics, appearance, camera, arm and objects as drawn, everything at rest.
+        """Start the episode: dynamics, appearance, camera, arm, objects and obstacles as drawn, everything at rest.
 
-        SetupError where pictures are wanted and cannot be made.
+        SetupError where pictures are wanted and cannot be made, or where the sample has what the engine cannot do.
         """
         ...
 
@@ -208,7 +208,7 @@ class Engine(Protocol):
         ...
 
     def show_distractors(self, visible: Sequence[bool]) -> None:
-        """Say which of the episode's distractors are seen from now on."""
+        """Say which of the episode's distractors, and after them which of its obstacles, are seen from now on."""
         ...
 
     # -- pictures ------------------------------------------------------------------------------------------------

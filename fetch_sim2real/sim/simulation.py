@@ -7,24 +7,32 @@ changes, and whether the goal was reached.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.sim.disturbances.changes import DisturbanceContext, draw_goal_change, make_disturbances
+from fetch_sim2real.sim.disturbances.changes import (
+    CameraMount,
+    DisturbanceContext,
+    draw_goal_change,
+    make_disturbances,
+)
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.disturbances.faults import with_faults
+from fetch_sim2real.sim.disturbances.unrest import make_unrest
 from fetch_sim2real.sim.engine import DEFAULT_ENGINE, EngineSettings, ObjectState, Rendering, Truth, find_engine
 from fetch_sim2real.sim.randomization.sample import EpisodeSample, draw_episode, ground_to_keep_clear
 from fetch_sim2real.sim.sensors.camera_timing import CameraTiming, Captured, Picture, frame_times
 from fetch_sim2real.sim.sensors.depth_camera import depth_sensor_model
-from fetch_sim2real.sim.sensors.joint_readings import JointReadings
+from fetch_sim2real.sim.sensors.joint_readings import JointReadings, ZeroError
 from fetch_sim2real.sim.sensors.rgbd import SensorModel
-from fetch_sim2real.sim.servos import ArmServos
+from fetch_sim2real.sim.servos import ArmServos, FingerServos, command_jitter_steps
 from fetch_sim2real.sim.steps import first_step_after, stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
@@ -102,7 +110,8 @@ class Simulation:
         self._episode = sample
         self.step = self._first_step = first_step_after(self.step)
         self._hold_distance_m = 0.0
-        self._disturbances = make_disturbances(conditions, DisturbanceContext(self.world, sample, self.engine))
+        context = DisturbanceContext(self.world, sample, self.engine, CameraMount(sample, self.engine))
+        self._disturbances = make_disturbances(conditions, context) + make_unrest(context)
         self._goal_m = sample.goal_m
         moves_goal = "move_goal" in conditions.perturb
         self._goal_change = draw_goal_change(self.world, sample, self.ik) if moves_goal else None
@@ -118,15 +127,19 @@ class Simulation:
         return sample
 
     def _start_arm(self, sample: EpisodeSample) -> None:
-        zero_error_rad = sample.dynamics.joint_offset_rad
+        zero_error = ZeroError(sample.dynamics.joint_offset_rad, sample.unrest.joints_rad_s)
         self._servos = ArmServos(
-            self.true_arm_position() + zero_error_rad,
-            zero_error_rad,
+            self.true_arm_position() + zero_error.at_start_rad,
+            zero_error,
             self.world.robot.servo_feedforward * self.engine.velocity_lead_s(),
             max(0, steps_of(sample.command_latency_s)),
             self.measured if self.world.robot.trajectories_start_from == "measured" else None,
+            sample.dynamics.mechanics.joint_backlash_rad,
+            command_jitter_steps(sample.interruptions),
         )
-        self._readings = JointReadings(zero_error_rad, sample.encoders, self._first_step)
+        finger_latency_s = sample.dynamics.mechanics.fingers.latency_s
+        self._finger_servos = FingerServos(self.engine.set_finger_target, steps_of(finger_latency_s))
+        self._readings = JointReadings(zero_error, sample.encoders, self._first_step)
         self._joint_states = [(self.step, self.engine.joints())]
 
     def _start_camera(self, sample: EpisodeSample, conditions: Conditions) -> None:
@@ -135,15 +148,31 @@ class Simulation:
             self._sensor = SensorModel(sample.sensor, sample.camera.intrinsics(*self.camera_size), depth_camera)
         times = frame_times(sample, self._first_step, self._end_step, steps_of(self.least_camera_latency_s))
         take_picture = self._take_picture if self._has_camera else None
-        self._camera = CameraTiming(times, take_picture, self._picture_every, conditions.faults, sample.seed)
+        self._camera = CameraTiming(
+            times,
+            take_picture,
+            self._picture_every,
+            conditions.faults,
+            sample.seed,
+            sample.sensor.video.earlier_moments,
+        )
         self._camera.take(self.step, self.engine.configuration, self.truth())
 
-    def _take_picture(self, color: FloatArray, stamp_ns: int, depth: FloatArray | None = None) -> Future[Picture]:
+    def _take_picture(
+        self,
+        color: FloatArray,
+        stamp_ns: int,
+        depth: FloatArray | None = None,
+        earlier: Sequence[FloatArray] = (),
+    ) -> Future[Picture]:
         """A frame of the engine's configurations, through the sensor's imperfections."""
         sensor = self._sensor
+        # Done before the frame's own picture: the engine keeps the order.
+        before = [self.engine.render(each, None, _color_of) for each in earlier]
 
         def develop(seen: Rendering) -> Picture:
-            frame = RgbdFrame(stamp_ns, *sensor.capture(seen.rgb, seen.depth_m, seen.depth_rgb))
+            rgbs = [each.result() for each in before]
+            frame = RgbdFrame(stamp_ns, *sensor.capture(seen.rgb, seen.depth_m, seen.depth_rgb, rgbs))
             return Picture(frame, time.perf_counter() - seen.started_s, seen.started_s)
 
         return self.engine.render(color, depth, develop)
@@ -201,8 +230,8 @@ class Simulation:
         return self._servos.desired_rad(self.step - self._first_step) - self.measured().position
 
     def send_fingers(self, opening_m: float) -> None:
-        """Send the wanted opening of each finger [m]."""
-        self.engine.set_finger_target(opening_m)
+        """Send the wanted opening of each finger [m]; it takes effect after the fingers' latency."""
+        self._finger_servos.send(self.step - self._first_step, opening_m)
 
     # -- pictures outside of time --------------------------------------------------------------------------------
 
@@ -215,8 +244,10 @@ class Simulation:
             raise RuntimeError("this Simulation was made without a camera")
         objects_m = self.objects_m | {self.task.main_body: object_m}
         keep_clear = ground_to_keep_clear(self.world, self.task, objects_m, self.episode.goal_m)
+        episode = self.episode
         self.engine.show_distractors(
-            [all(way.is_clear_of(each) for way in keep_clear) for each in self.episode.appearance.distractors]
+            [all(way.is_clear_of(each) for way in keep_clear) for each in episode.appearance.distractors]
+            + [all(each.is_clear_of(way) for way in keep_clear) for each in episode.obstacles]
         )
         self.engine.place_arm(arm_rad, finger_m)
         self.engine.place_object(self.task.main_body, object_m, yaw_rad)
@@ -309,7 +340,8 @@ class Simulation:
         first = self._first_step
         while self.step < step:
             begin, stop = self.step, min(step, self.step + PHYSICS_STEPS_PER_PERIOD)
-            stop = first + self._servos.accept_due(begin - first, stop - first)
+            stop = self._servos.accept_due(begin - first, stop - first)
+            stop = first + self._finger_servos.accept_due(begin - first, stop)
             targets = self._servos.targets(begin - first, stop - begin)
             while self.step < stop:
                 until = min(stop, self.step - self.step % JOINT_STATE_EVERY_STEPS + JOINT_STATE_EVERY_STEPS)
@@ -376,3 +408,7 @@ class Simulation:
     def close(self) -> None:
         """Free the renderer."""
         self.engine.close()
+
+
+def _color_of(seen: Rendering) -> NDArray[np.uint8]:
+    return seen.rgb

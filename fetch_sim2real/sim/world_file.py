@@ -9,7 +9,7 @@ safety filter and the policy read too; ``common.world_files`` says how files ext
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
@@ -18,31 +18,15 @@ from fetch_sim2real.common.schema import Record
 from fetch_sim2real.common.world_files import read_world_file
 from fetch_sim2real.sim.randomization.appearance import LightConfig, LinksConfig, WallConfig
 from fetch_sim2real.sim.randomization.distractors import DistractorsConfig
+from fetch_sim2real.sim.randomization.obstacles import ObstaclesConfig
+from fetch_sim2real.sim.randomization.robot import RobotConfig
 from fetch_sim2real.sim.randomization.textures import SurfaceConfig
+from fetch_sim2real.sim.randomization.timing import TimingConfig
+from fetch_sim2real.sim.randomization.unrest import DriftConfig, PushesConfig
 from fetch_sim2real.sim.sensors.rgbd import SensorConfig
 from fetch_sim2real.tasks.base import EpisodeConfig, ObjectConfig, Task
 from fetch_sim2real.tasks.registry import built_in_names, find_task, objects_of_added_tasks, task_names
 from fetch_sim2real.workcell import WorkcellConfig
-
-
-class RobotConfig(Record):
-    """Factors on the nominal servo stiffness, joint damping and armature; errors of the encoders; the controller."""
-
-    # A constant error of each joint's zero is its offset.
-    servo_stiffness_factor: Annotated[Range, Varies(0.1, 10.0)]
-    joint_damping_factor: Annotated[Range, Varies(0.0, 20.0)]
-    joint_armature_factor: Annotated[Range, Varies(0.1, 10.0)]
-    joint_offset_deg: Annotated[Range, Varies(-10.0, 10.0)]
-    # What encoders add to what is reported: steps of position, and sigmas of position and velocity.
-    encoder_step_deg: Annotated[Range, Varies(0.0, 1.0)]
-    encoder_noise_deg: Annotated[Range, Varies(0.0, 1.0)]
-    velocity_noise_deg_s: Annotated[Range, Varies(0.0, 1.0)]
-    # What the arm's controller goes on from when a new trajectory comes: the state that it wants the arm in, or the
-    # measured one, as ros2_control's does without ``interpolate_from_desired_state``.
-    trajectories_start_from: Literal["desired", "measured"] = "desired"
-    # How much of the wanted velocity the servos are told beside the position: 1 for a Fetch's, 0 where a controller
-    # commands positions alone. The arm then lags behind by a time that its servos decide.
-    servo_feedforward: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
 
 
 class CameraConfig(Record):
@@ -52,20 +36,6 @@ class CameraConfig(Record):
     position_error_m: Annotated[Vector3, Varies(-0.2, 0.2)]
     rotation_error_deg: Annotated[Vector3, Varies(-15.0, 15.0)]
     fov_error_deg: Annotated[Range, Varies(-10.0, 10.0)]
-
-
-class TimingConfig(Record):
-    """Delays in simulated time: frame taken -> published, command sent -> in effect.
-
-    Depth is taken ``depth_skew_s`` after its colour, before it where negative; each frame is published up to
-    ``publication_jitter_s`` sooner or later than the camera's latency says.
-    """
-
-    camera_latency_s: Annotated[Range, Varies(0.0, 1.0)]
-    command_latency_s: Annotated[Range, Varies(0.0, 1.0)]
-    depth_skew_s: Annotated[Range, Varies(-0.03, 0.03)]
-    # Less than half of a control period: frames keep their order, and there is at most one at a time.
-    publication_jitter_s: Annotated[Range, Varies(0.0, 0.015)]
 
 
 class PerturbationConfig(Record):
@@ -87,6 +57,7 @@ class World(Record):
     wall: WallConfig
     links: LinksConfig
     distractors: DistractorsConfig
+    obstacles: ObstaclesConfig = Field(default_factory=ObstaclesConfig)
     # What differs from the tasks' own files: of objects and of tasks, by name.
     objects: dict[str, ObjectConfig] = Field(default_factory=dict)
     tasks: dict[str, EpisodeConfig] = Field(default_factory=dict)
@@ -97,6 +68,8 @@ class World(Record):
     light: LightConfig
     timing: TimingConfig
     perturbation: PerturbationConfig
+    pushes: PushesConfig = Field(default_factory=PushesConfig)
+    drift: DriftConfig = Field(default_factory=DriftConfig)
 
     @field_validator("tasks")
     @classmethod

@@ -56,6 +56,9 @@ class ObjectConfig(Record):
     ``friction`` is that of every contact of the object (sliding); ``drag`` is a linear damping of its motion [N s/m].
     ``contact_time_s`` and ``contact_impedance`` say how a contact gives way: its time constant, and the share of the
     contact's force that is there at once (in MuJoCo the first numbers of ``solref`` and ``solimp``).
+    ``torsional_friction_m`` is the largest moment about a contact's normal, divided by the normal force.
+    ``center_shift`` is where the centre of mass is off the middle, as shares of the half sizes.
+    Its hue is drawn in ``color_hsv`` or in one of ``other_hues_deg``, each as likely as another.
     What is not given is that of a red cube with edges of 5 cm and 100 g.
     """
 
@@ -69,8 +72,21 @@ class ObjectConfig(Record):
     drag: Annotated[Range, Varies(0.0, 5.0)] = fixed(0.01)
     contact_time_s: Annotated[Range, Varies(0.005, 0.2)] = fixed(0.02)
     contact_impedance: Annotated[Range, Varies(0.1, 0.99)] = fixed(0.9)
+    torsional_friction_m: Annotated[Range, Varies(0.0, 0.1)] = fixed(0.005)
+    center_shift: Annotated[Vector3, Varies(-0.8, 0.8)] = (fixed(0.0), fixed(0.0), fixed(0.0))
     color_hsv: ColorHsv = (fixed(2.0), fixed(0.87), fixed(0.80))
+    other_hues_deg: Annotated[tuple[Range, ...], Varies(-360.0, 720.0)] = ()
     yaw_deg: Range = uniform(-45.0, 45.0)
+
+    @property
+    def hues_deg(self) -> tuple[Range, ...]:
+        """The ranges that its hue is drawn in."""
+        return self.color_hsv[0], *self.other_hues_deg
+
+    @property
+    def has_shifted_center(self) -> bool:
+        """Whether the centre of mass may be off the middle."""
+        return any(axis != fixed(0.0) for axis in self.center_shift)
 
 
 class EpisodeConfig(Record):

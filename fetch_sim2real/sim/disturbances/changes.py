@@ -33,13 +33,41 @@ from fetch_sim2real.types import FloatArray
 _BEGINS: Final = (0.08, 0.5)
 
 
+class CameraMount:
+    """Where the true camera is: as drawn, bumped once, and drifting."""
+
+    def __init__(self, sample: EpisodeSample, engine: Engine) -> None:
+        self._engine = engine
+        self._base_T_camera = Pose(sample.camera.position_m, sample.camera.rotation)
+        self._drifted: tuple[FloatArray, FloatArray] | None = None
+
+    def bump(self, shift_m: FloatArray, turn: FloatArray) -> None:
+        """Move it for good by ``shift_m`` (3,) in base_link, and turn it by ``turn`` (3, 3) in its own frame."""
+        pose = self._base_T_camera
+        self._base_T_camera = Pose(pose.position + shift_m, pose.rotation @ turn)
+        self._place()
+
+    def drift(self, shift_m: FloatArray, turn: FloatArray) -> None:
+        """Say how far it has drifted by now, as ``bump`` does."""
+        self._drifted = shift_m, turn
+        self._place()
+
+    def _place(self) -> None:
+        pose = self._base_T_camera
+        if self._drifted is not None:
+            shift_m, turn = self._drifted
+            pose = Pose(pose.position + shift_m, pose.rotation @ turn)
+        self._engine.set_camera_pose(pose)
+
+
 @dataclass(frozen=True)
 class DisturbanceContext:
-    """The episode that is disturbed: its world, what was drawn for it, and the engine that runs it."""
+    """The episode that is disturbed: its world, what was drawn for it, the engine that runs it, and the camera."""
 
     world: World
     sample: EpisodeSample
     engine: Engine
+    mount: CameraMount
 
     @property
     def episode_s(self) -> float:
@@ -220,8 +248,7 @@ class CameraBump(_SceneChange):
         self._turn = small_rotation(np.array([1.0, -1.0, -1.0]) * (self._TURN_RAD * direction(rng)))
 
     def _change(self, engine: Engine) -> None:
-        camera = self._context.sample.camera
-        engine.set_camera_pose(Pose(camera.position_m + self._shift_m, camera.rotation @ self._turn))
+        self._context.mount.bump(self._shift_m, self._turn)
 
 
 class LightSwitch(_SceneChange):

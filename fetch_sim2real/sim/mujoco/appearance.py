@@ -12,6 +12,7 @@ from fetch_sim2real.sim.engine import VisualShape
 from fetch_sim2real.sim.mujoco.scene import DISTRACTORS, FLOOR, LIGHTS, PASSERS, TABLE, WALL, object_body
 from fetch_sim2real.sim.randomization.appearance import AppearanceSample, LightSample
 from fetch_sim2real.sim.randomization.distractors import DistractorSample
+from fetch_sim2real.sim.randomization.obstacles import ObstacleSample
 from fetch_sim2real.sim.randomization.textures import SurfaceSample, texture_pixels
 from fetch_sim2real.types import FloatArray
 
@@ -29,15 +30,18 @@ _LIGHT_DISTANCE_M: Final = 2.0
 class Appearance:
     """Changes the appearance of one model. Textures that were changed must be uploaded before the next picture."""
 
-    def __init__(self, model: mujoco.MjModel, objects: Iterable[str]) -> None:
-        """``objects`` are the names of the objects in ``model``."""
+    def __init__(self, model: mujoco.MjModel, objects: Iterable[str], obstacles: Sequence[str] = ()) -> None:
+        """``objects`` are the names of the objects in ``model``, ``obstacles`` those of the obstacles' geoms."""
         self._model = model
-        own = {model.geom(name).id for name in (FLOOR, TABLE, WALL, *DISTRACTORS, *PASSERS, *map(object_body, objects))}
+        self._obstacles = tuple(obstacles)
+        added = (*DISTRACTORS, *PASSERS, *self._obstacles, *map(object_body, objects))
+        own = {model.geom(name).id for name in (FLOOR, TABLE, WALL, *added)}
         self._links = np.array([geom for geom in range(model.ngeom) if geom not in own])
         self._link_rgb: FloatArray = model.geom_rgba[self._links, :3].astype(np.float64)
         self._draw: AppearanceSample | None = None
+        self._hideable: list[int] = []
 
-    def apply(self, draw: AppearanceSample, table_height_m: float) -> None:
+    def apply(self, draw: AppearanceSample, obstacles: Sequence[ObstacleSample], table_height_m: float) -> None:
         """Write everything but textures into the model."""
         model, self._draw = self._model, draw
         for name, rgb in draw.object_rgb.items():
@@ -57,8 +61,12 @@ class Appearance:
             model.light_active[model.light(name).id] = False
         for name, light in zip(LIGHTS, draw.lights, strict=False):
             self._apply_light(model.light(name).id, light)
-        for name in (*DISTRACTORS, *PASSERS):
+        for name in (*DISTRACTORS, *PASSERS, *self._obstacles):
             model.geom_rgba[model.geom(name).id, 3] = 0.0
+        for name, obstacle in zip(self._obstacles, obstacles, strict=False):
+            model.geom_rgba[model.geom(name).id] = [*obstacle.rgb, 1.0]
+        shown = (*DISTRACTORS[: len(draw.distractors)], *self._obstacles[: len(obstacles)])
+        self._hideable = [model.geom(name).id for name in shown]
         for name, distractor in zip(DISTRACTORS, draw.distractors, strict=False):
             self._apply_distractor(model.geom(name).id, distractor, table_height_m)
 
@@ -70,9 +78,9 @@ class Appearance:
         return tuple(self._paint(name, surface) for name, surface in surfaces.items())
 
     def show_distractors(self, visible: Sequence[bool]) -> None:
-        """Show or hide each of those that were applied last."""
-        for name, is_visible in zip(DISTRACTORS, visible, strict=False):
-            self._model.geom_rgba[self._model.geom(name).id, 3] = 1.0 if is_visible else 0.0
+        """Show or hide each of those that were applied last, and each of the obstacles after them."""
+        for geom, is_visible in zip(self._hideable, visible, strict=True):
+            self._model.geom_rgba[geom, 3] = 1.0 if is_visible else 0.0
 
     def set_light(self, index: int, light: LightSample | None) -> None:
         """Switch a light to ``light``, None: off."""

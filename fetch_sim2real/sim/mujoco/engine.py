@@ -10,34 +10,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetch_sim2real.arm.default import ARM
-from fetch_sim2real.arm.mjcf import GRIP_SITE, source_of
+from fetch_sim2real.arm.mjcf import GRIP_SITE
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.engine import EngineSettings, JointState, ObjectState, Rendering, VisualShape
 from fetch_sim2real.sim.mujoco.appearance import Appearance
 from fetch_sim2real.sim.mujoco.frames import RenderThread
+from fetch_sim2real.sim.mujoco.mechanics import Mechanics
 from fetch_sim2real.sim.mujoco.render import RgbdRenderer
-from fetch_sim2real.sim.mujoco.scene import CAMERA, apply_dynamics, object_body, object_joint, place_cameras, scene_spec
+from fetch_sim2real.sim.mujoco.scene import (
+    CAMERA,
+    apply_dynamics,
+    object_body,
+    object_joint,
+    obstacle_joint,
+    obstacle_names,
+    place_cameras,
+    scene_spec,
+)
 from fetch_sim2real.sim.randomization.appearance import LightSample
-from fetch_sim2real.sim.randomization.sample import EpisodeSample, ObjectSample
+from fetch_sim2real.sim.randomization.objects import ObjectSample
+from fetch_sim2real.sim.randomization.sample import EpisodeSample
+from fetch_sim2real.tasks.base import RED_BLOCK
 from fetch_sim2real.types import FloatArray
 
 T = TypeVar("T")
 # Where the parked body lies in tasks without objects.
 _ASIDE_XY_M: Final = (-2.0, 0.0)
+_APART_M: Final = 0.3
 
 
 class _ObjectViews:
     """Where an object's state stands in MuJoCo's arrays."""
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, name: str) -> None:
-        joint, body = model.joint(object_joint(name)), model.body(object_body(name)).id
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, body_name: str, joint_name: str) -> None:
+        joint, body = model.joint(joint_name), model.body(body_name).id
         qpos, dof = int(joint.qposadr[0]), int(joint.dofadr[0])
         # Position and quaternion (7,), linear and angular velocity (6,).
         self.qpos, self.qvel = data.qpos[qpos : qpos + 7], data.qvel[dof : dof + 6]
-        # Force at the centre of mass, which is a homogeneous body's middle, and torque.
-        self.wrench = data.xfrc_applied[body]
+        # Force at the centre of mass, and torque.
+        self.wrench, self.center = data.xfrc_applied[body], data.xipos[body]
         self.xpos, self.xquat, self.xmat = data.xpos[body], data.xquat[body], data.xmat[body].reshape(3, 3)
+
+    def place(self, position_m: FloatArray, yaw_rad: float) -> None:
+        """Put it there, upright and at rest."""
+        self.qpos[:] = [*position_m, np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
+        self.qvel[:] = 0.0
 
 
 class MujocoEngine:
@@ -59,10 +77,15 @@ class MujocoEngine:
         self._fingers_m, self._arm_target = data.qpos[self._finger_qpos], data.ctrl[self._arm_servo]
         self._finger_servo = _span([actuator(name).id for name in ARM.gripper_joints])
         self._grip_xpos = data.site_xpos[self.model.site(GRIP_SITE).id]
-        self._objects = {name: _ObjectViews(self.model, data, name) for name in settings.task.bodies}
+        self._objects = {
+            name: _ObjectViews(self.model, data, object_body(name), object_joint(name)) for name in settings.task.bodies
+        }
+        obstacles = obstacle_names(settings.world)
+        self._obstacles = [_ObjectViews(self.model, data, name, obstacle_joint(name)) for name in obstacles]
         # Set where bodies' places no longer follow from the joints; they are made when somebody asks.
         self._is_stale = False
-        self._appearance = Appearance(self.model, settings.task.bodies)
+        self._mechanics = Mechanics(self.model)
+        self._appearance = Appearance(self.model, settings.task.bodies, obstacles)
         self._textures_version = 0
         self._pictures = (
             None
@@ -78,10 +101,10 @@ class MujocoEngine:
         """See Engine."""
         if self._pictures is not None:
             self._pictures.open()
-        apply_dynamics(self.model, self.data, sample)
+        apply_dynamics(self.model, self.data, self._mechanics, sample)
         place_cameras(self.model, Pose(sample.camera.position_m, sample.camera.rotation))
         self.model.cam_fovy[self.model.camera(CAMERA).id] = sample.camera.vertical_fov_deg
-        self._appearance.apply(sample.appearance, sample.dynamics.table_height_m)
+        self._appearance.apply(sample.appearance, sample.obstacles, sample.dynamics.table_height_m)
         self._textures_version += 1
         if self._pictures is not None:
             self._pictures.upload_textures(self._appearance.paint_textures())
@@ -90,8 +113,17 @@ class MujocoEngine:
         self.data.ctrl[self._arm_servo] = sample.arm_start_rad
         for name, each in sample.objects.items():
             self.place_object(name, self._start_m(each), each.yaw_rad)
+        self._place_obstacles([each.object for each in sample.obstacles])
         mujoco.mj_forward(self.model, self.data)
         self._is_stale = False
+
+    def _place_obstacles(self, there: Sequence[ObjectSample]) -> None:
+        for index, views in enumerate(self._obstacles):
+            if index < len(there):
+                views.place(there[index].position_m, there[index].yaw_rad)
+            else:
+                height_m = RED_BLOCK.half_size_m.middle
+                views.place(np.array([_ASIDE_XY_M[0], _ASIDE_XY_M[1] + (index + 1) * _APART_M, height_m]), 0.0)
 
     def _start_m(self, sample: ObjectSample) -> FloatArray:
         if self._task.objects:
@@ -130,7 +162,8 @@ class MujocoEngine:
 
     def velocity_lead_s(self) -> FloatArray:
         """See Engine."""
-        lead_s: FloatArray = source_of(ARM).gains.kv / self.model.actuator_gainprm[self._arm_servo, 0]
+        servos = self._arm_servo
+        lead_s: FloatArray = -self.model.actuator_biasprm[servos, 2] / self.model.actuator_gainprm[servos, 0]
         return lead_s
 
     def place_arm(self, arm_rad: FloatArray, finger_m: float) -> None:
@@ -168,9 +201,7 @@ class MujocoEngine:
 
     def place_object(self, name: str, position_m: FloatArray, yaw_rad: float) -> None:
         """See Engine."""
-        views = self._objects[name]
-        views.qpos[:] = [*position_m, np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
-        views.qvel[:] = 0.0
+        self._objects[name].place(position_m, yaw_rad)
         self._is_stale = True
 
     def set_object_velocity(self, name: str, velocity: FloatArray) -> None:
@@ -181,7 +212,7 @@ class MujocoEngine:
         """See Engine."""
         self._locate()
         views = self._objects[name]
-        views.wrench[:3], views.wrench[3:] = force_n, np.cross(point_m - views.xpos, force_n)
+        views.wrench[:3], views.wrench[3:] = force_n, np.cross(point_m - views.center, force_n)
 
     def push_link(self, link: str, force_n: FloatArray) -> None:
         """See Engine."""

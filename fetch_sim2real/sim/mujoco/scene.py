@@ -14,12 +14,15 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.mjcf import WORLD_CONAFFINITY, WORLD_CONTYPE, arm_model, source_of
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.sim.mujoco.mechanics import Mechanics
 from fetch_sim2real.sim.randomization.distractors import MAX_DISTRACTORS
-from fetch_sim2real.sim.randomization.sample import DynamicsSample, EpisodeSample, ObjectPhysics
+from fetch_sim2real.sim.randomization.objects import ObjectPhysics
+from fetch_sim2real.sim.randomization.obstacles import MAX_OBSTACLES
+from fetch_sim2real.sim.randomization.sample import DynamicsSample, EpisodeSample
 from fetch_sim2real.sim.randomization.textures import TEXTURE_SIZE
 from fetch_sim2real.sim.sensors.depth_camera import COLOR_T_DEPTH, VERTICAL_FOV_DEG
 from fetch_sim2real.sim.world_file import World
-from fetch_sim2real.tasks.base import ObjectConfig
+from fetch_sim2real.tasks.base import RED_BLOCK, ObjectConfig
 from fetch_sim2real.timing import PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray
 
@@ -29,6 +32,7 @@ LIGHTS: Final = ("light", "second_light")
 # A hand and its forearm, which may pass through the picture (``sim.disturbances.changes``).
 PASSERS: Final = ("passing_hand", "passing_arm")
 DISTRACTORS: Final = tuple(f"distractor_{i}" for i in range(MAX_DISTRACTORS))
+OBSTACLES: Final = tuple(f"obstacle_{i}" for i in range(MAX_OBSTACLES))
 # What stands behind everything else: drawn last, so that nothing is painted that is then painted over.
 BACKDROP_GROUP: Final = 2
 _HIDDEN_GROUP: Final = 3  # MuJoCo draws groups up to 2
@@ -53,6 +57,16 @@ def object_joint(name: str) -> str:
     return f"object_{name}_joint"
 
 
+def obstacle_names(world: World) -> tuple[str, ...]:
+    """Return what the bodies of as many obstacles as the world has at most, and their geoms, are called."""
+    return OBSTACLES[: world.obstacles.count[1]]
+
+
+def obstacle_joint(name: str) -> str:
+    """Return what the free joint of the obstacle's body ``name`` is called in the model."""
+    return f"{name}_joint"
+
+
 def scene_spec(world: World, objects: Mapping[str, ObjectConfig]) -> mujoco.MjSpec:
     """Return an MjSpec of the world with ``objects``, by name, at the middle of their ranges."""
     spec = arm_model(world.workcell.torso_height_m)
@@ -72,6 +86,8 @@ def scene_spec(world: World, objects: Mapping[str, ObjectConfig]) -> mujoco.MjSp
     _add_floor_and_table(spec, world)
     for name, config in objects.items():
         _add_object(spec, world, name, config)
+    for name in obstacle_names(world):
+        _add_body(spec, name, obstacle_joint(name), [0.0, 0.0, 0.0], RED_BLOCK)
     _add_what_is_only_seen(spec)
     for name in source_of(ARM).hidden_geoms:
         spec.geom(name).group = _HIDDEN_GROUP
@@ -98,10 +114,20 @@ def _add_floor_and_table(spec: mujoco.MjSpec, world: World) -> None:
 def _add_object(spec: mujoco.MjSpec, world: World, name: str, config: ObjectConfig) -> None:
     half, table = config.half_size_m.middle, world.workcell.table
     place_m = [table.center_xy_m[0], 0.0, table.height_m.middle + half]
-    body = spec.worldbody.add_body(name=object_body(name), pos=place_m)
-    body.add_joint(name=object_joint(name), type=mujoco.mjtJoint.mjJNT_FREE, damping=np.array([0.01, 0.0, 0.0]))
+    _add_body(spec, object_body(name), object_joint(name), place_m, config)
+
+
+def _add_body(spec: mujoco.MjSpec, name: str, joint: str, place_m: list[float], config: ObjectConfig) -> None:
+    """A box that moves freely."""
+    half = config.half_size_m.middle
+    body = spec.worldbody.add_body(name=name, pos=place_m)
+    if config.has_shifted_center:
+        # Compiled with its centre of mass at its frame, a body would keep it there whatever an episode says.
+        body.explicitinertial = True
+        body.mass, body.ipos, body.inertia = config.mass_kg.middle, [1e-3, 0.0, 0.0], [1e-4] * 3
+    body.add_joint(name=joint, type=mujoco.mjtJoint.mjJNT_FREE, damping=np.array([0.01, 0.0, 0.0]))
     body.add_geom(
-        name=object_body(name), type=mujoco.mjtGeom.mjGEOM_BOX, size=[half] * 3, mass=config.mass_kg.middle, condim=4,
+        name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=[half] * 3, mass=config.mass_kg.middle, condim=4,
         friction=[config.friction.middle, 0.005, 0.0001], contype=WORLD_CONTYPE, conaffinity=WORLD_CONAFFINITY,
         # MuJoCo takes the larger friction of two geoms unless one has priority: the object's own counts everywhere.
         priority=1, rgba=[0.8, 0.1, 0.1, 1],
@@ -153,45 +179,52 @@ def _place_camera(model: mujoco.MjModel, name: str, base_T_optical: Pose) -> Non
     mujoco.mju_mat2Quat(model.cam_quat[camera], (base_T_optical.rotation @ _OPTICAL_TO_MUJOCO).ravel())
 
 
-def apply_dynamics(model: mujoco.MjModel, data: mujoco.MjData, sample: EpisodeSample) -> None:
-    """Write servos, table height, and the objects' shape, mass and contact.
+def apply_dynamics(
+    model: mujoco.MjModel, data: mujoco.MjData, mechanics: Mechanics, sample: EpisodeSample
+) -> None:
+    """Write servos, links, fingers, table height, and the objects' shape, mass and contact.
 
     ``data`` is scratch: it has to be reset after.
     """
-    _apply_robot(model, sample.dynamics)
+    _apply_servos(model, sample.dynamics)
+    mechanics.apply(sample.dynamics.mechanics, sample.main_object.physics)
     table = model.geom(TABLE).id
     # The table keeps its size and is raised or sunk into the floor.
     model.body_pos[model.body(TABLE).id, 2] = sample.dynamics.table_height_m - model.geom_size[table, 2]
     for name, each in sample.objects.items():
-        _apply_object(model, name, each.physics)
+        _apply_body(model, object_body(name), object_joint(name), each.physics)
+    for name, obstacle in zip(OBSTACLES, sample.obstacles, strict=False):
+        _apply_body(model, name, obstacle_joint(name), obstacle.object.physics)
     mujoco.mj_setConst(model, data)
 
 
-def _apply_robot(model: mujoco.MjModel, draw: DynamicsSample) -> None:
+def _apply_servos(model: mujoco.MjModel, draw: DynamicsSample) -> None:
     gains = source_of(ARM).gains
     for i, name in enumerate(ARM.joint_names):
         servo, dof = model.actuator(name).id, model.joint(name).dofadr[0]
         stiffness = gains.kp[i] * draw.stiffness_factor[i]
         model.actuator_gainprm[servo, 0] = stiffness
         model.actuator_biasprm[servo, 1] = -stiffness
+        model.actuator_biasprm[servo, 2] = -gains.kv[i] * draw.mechanics.servo_damping_factor[i]
         model.dof_damping[dof] = gains.damping[i] * draw.damping_factor[i]
         model.dof_armature[dof] = gains.armature[i] * draw.armature_factor[i]
+        model.dof_frictionloss[dof] = draw.mechanics.joint_friction_nm[i]
 
 
-def _apply_object(model: mujoco.MjModel, name: str, draw: ObjectPhysics) -> None:
-    called = object_body(name)
-    geom, body, half = model.geom(called).id, model.body(called).id, draw.half_extents_m
+def _apply_body(model: mujoco.MjModel, name: str, joint: str, draw: ObjectPhysics) -> None:
+    geom, body, half = model.geom(name).id, model.body(name).id, draw.half_extents_m
     is_box = draw.shape == "box"
     model.geom_type[geom] = mujoco.mjtGeom.mjGEOM_BOX if is_box else mujoco.mjtGeom.mjGEOM_CYLINDER
     # A cylinder's sizes are its radius and half height.
     model.geom_size[geom] = half if is_box else [half[0], half[2], 0.0]
     model.geom_rbound[geom] = np.linalg.norm(half) if is_box else np.hypot(half[0], half[2])
     model.geom_aabb[geom, 3:] = half
-    model.geom_friction[geom, 0] = draw.friction
+    model.geom_friction[geom, :2] = draw.friction, draw.torsional_friction_m
     model.geom_solref[geom, 0] = draw.contact_time_s
     model.geom_solimp[geom, 0] = draw.contact_impedance
-    first = model.joint(object_joint(name)).dofadr[0]
+    first = model.joint(joint).dofadr[0]
     model.dof_damping[first : first + 3] = draw.drag
+    model.body_ipos[body] = draw.center_m
     model.body_mass[body] = draw.mass_kg
     model.body_inertia[body] = draw.mass_kg * _inertia_per_mass(is_box, half)
 

@@ -11,11 +11,13 @@ from pydantic import Field, field_validator
 
 from fetch_sim2real.common.ranges import Range, Share, Varies, rgb_of
 from fetch_sim2real.common.schema import Record
+from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.types import FloatArray
 
 SHAPES: Final = ("box", "cylinder", "sphere", "capsule", "ellipsoid")
 MAX_DISTRACTORS: Final = 5
 _MAX_TRIES: Final = 30
+_MAX_HUES: Final = 1000
 # What stands this close in front of the block, seen from the camera, could hide it.
 _VIEW_LENGTH_M: Final = 0.20
 _VIEW_CLEARANCE_M: Final = 0.04
@@ -78,11 +80,16 @@ class Corridor:
     clearance_m: float
 
     def is_clear_of(self, distractor: DistractorSample) -> bool:
+        """Return whether the distractor stands off it."""
+        return self.has_room_for(distractor.xy_m, distractor.radius_m)
+
+    def has_room_for(self, xy_m: FloatArray, radius_m: float) -> bool:
+        """Return whether a circle around ``xy_m`` (2,) is off it."""
         along = self.end_xy_m - self.start_xy_m
         length2 = float(along @ along)
-        share = np.clip((distractor.xy_m - self.start_xy_m) @ along / length2, 0.0, 1.0) if length2 > 0.0 else 0.0
-        gap = np.linalg.norm(distractor.xy_m - self.start_xy_m - share * along)
-        return bool(gap >= self.clearance_m + distractor.radius_m)
+        share = np.clip((xy_m - self.start_xy_m) @ along / length2, 0.0, 1.0) if length2 > 0.0 else 0.0
+        gap = np.linalg.norm(xy_m - self.start_xy_m - share * along)
+        return bool(gap >= self.clearance_m + radius_m)
 
 
 def corridors(
@@ -116,6 +123,22 @@ def _is_other_hue(hue_deg: float, taken_deg: Range, gap_deg: float) -> bool:
     """Return whether a hue is at least ``gap_deg`` outside a range of hues, the circle round."""
     half_width = 0.5 * (taken_deg.high - taken_deg.low)
     return abs((hue_deg - taken_deg.middle + 180.0) % 360.0 - 180.0) >= half_width + gap_deg
+
+
+def draw_other_hue(taken_deg: Sequence[Range], gap_deg: float, rng: np.random.Generator) -> float:
+    """Draw a hue [deg] at least ``gap_deg`` outside of ranges of hue.
+
+    Raises:
+        WorldFileError: the ranges leave none.
+    """
+    for _ in range(_MAX_HUES):
+        hue_deg = float(rng.uniform(0.0, 360.0))
+        if all(_is_other_hue(hue_deg, each, gap_deg) for each in taken_deg):
+            return hue_deg
+    ranges = ", ".join(f"{each.low:g}..{each.high:g}" for each in taken_deg)
+    raise WorldFileError(
+        f"no hue is {gap_deg:g} degrees outside of the objects' ({ranges}); make hue_gap_deg or those ranges smaller"
+    )
 
 
 def _draw_one(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Final
 
 import numpy as np
 
@@ -16,12 +16,20 @@ from fetch_sim2real.common.ranges import draw3, rgb_of
 from fetch_sim2real.perception.camera import CameraModel, camera_rotation
 from fetch_sim2real.sim.randomization.appearance import AppearanceSample, draw_appearance
 from fetch_sim2real.sim.randomization.distractors import Corridor, corridors, draw_distractors
+from fetch_sim2real.sim.randomization.objects import ObjectPhysics, ObjectSample, draw_color_hsv, draw_physics, shaped
+from fetch_sim2real.sim.randomization.obstacles import ObstacleSample, Surroundings, draw_obstacles
+from fetch_sim2real.sim.randomization.robot import MechanicsSample, draw_mechanics
 from fetch_sim2real.sim.randomization.start import draw_move, draw_start
+from fetch_sim2real.sim.randomization.timing import InterruptionSample, draw_interruptions
+from fetch_sim2real.sim.randomization.unrest import UnrestSample, draw_unrest
 from fetch_sim2real.sim.sensors.rgbd import SensorSample, draw_sensor
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import ObjectConfig, Task
 from fetch_sim2real.tasks.carrying import Carrier
 from fetch_sim2real.types import FloatArray
+
+# Sections that have a generator each; a new one comes last, so that the others' stay the same.
+_STREAMS: Final = 19
 
 
 @dataclass(frozen=True)
@@ -38,40 +46,15 @@ class CameraSample:
 
 
 @dataclass(frozen=True)
-class ObjectPhysics:
-    """An object as physics knows it: half extents (3,) [m] of its box or cylinder, mass, sliding friction, drag
-    [N s/m], and how its contacts give way (``tasks.base.ObjectConfig``).
-
-    A flat box is a box here: what a world file calls it does not matter to physics.
-    """
-
-    shape: Literal["box", "cylinder"]
-    half_extents_m: FloatArray
-    mass_kg: float
-    friction: float
-    drag: float
-    contact_time_s: float
-    contact_impedance: float
-
-
-@dataclass(frozen=True)
-class ObjectSample:
-    """An object of one episode: what it is, its centre (3,) in base_link and its turn about z at the start."""
-
-    physics: ObjectPhysics
-    position_m: FloatArray
-    yaw_rad: float
-
-
-@dataclass(frozen=True)
 class DynamicsSample:
-    """Servo parameters and the table's height; factors and offsets per arm joint (n,)."""
+    """Servo parameters, the table's height, links and fingers; factors and offsets per arm joint (n,)."""
 
     stiffness_factor: FloatArray
     damping_factor: FloatArray
     armature_factor: FloatArray
     joint_offset_rad: FloatArray
     table_height_m: float
+    mechanics: MechanicsSample
 
 
 @dataclass(frozen=True)
@@ -86,8 +69,8 @@ class EncoderSample:
 
 @dataclass(frozen=True)
 class EpisodeSample:
-    """One episode: starts, goal, the true world, delays, when and where the object would be moved, and what carries
-    objects along, by name.
+    """One episode: starts, goal, the true world, delays, when and where the object would be moved, what carries
+    objects along, by name, what else goes on, and what is in the way.
 
     ``goal_m`` (3,) is in the task's goal frame. ``jitter_seed`` decides how much each frame is off by, up to
     ``publication_jitter_s``.
@@ -111,6 +94,9 @@ class EpisodeSample:
     move_at_s: float
     move_to_xy_m: FloatArray
     carriers: Mapping[str, Carrier]
+    interruptions: InterruptionSample
+    unrest: UnrestSample
+    obstacles: tuple[ObstacleSample, ...]
 
     @property
     def main_object(self) -> ObjectSample:
@@ -128,13 +114,13 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
 
     Each section has a generator of its own, so that a change in one does not shift the others.
     """
-    geometry, appearance, sensor, camera, dynamics, timing, distractors, shape, encoders, instants, further, way = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(12)
-    )
+    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(_STREAMS)]
+    geometry, appearance, sensor, camera, dynamics, timing, distractors, shape, *streams = streams
+    encoders, instants, further, way, mechanics, nature, interruptions, unrest, video, hues, blocking = streams
     configs, main = world.objects_of(task), task.main_body
     others = {name: config for name, config in configs.items() if name != main}
-    dynamics_draw, physics = _draw_dynamics(world, configs[main], dynamics)
-    unshaped = {main: physics} | {name: _draw_physics(config, further) for name, config in others.items()}
+    dynamics_draw, physics = _draw_dynamics(world, configs[main], dynamics, mechanics, nature)
+    unshaped = {main: physics} | {name: draw_physics(config, further, nature) for name, config in others.items()}
     table_m = dynamics_draw.table_height_m
     rest_z_m = {name: table_m + float(each.half_extents_m[2]) for name, each in unshaped.items()}
     start = draw_start(world, task, geometry, ik, rest_z_m)
@@ -153,26 +139,40 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
         for corridor in ground_to_keep_clear(world, task, objects_m, start.goal_m)
     ]
     for carrier in carriers.values():
-        line, clearance_m = carrier.ground_m(), world.distractors.clearance_m
-        keep_clear += [Corridor(one, other, clearance_m) for one, other in pairwise(line)]
-    hues_deg = [configs[main].color_hsv[0], *(config.color_hsv[0] for config in others.values())]
+        keep_clear += _ways_of(carrier, world)
+    hues_deg = [*configs[main].hues_deg, *(hue for config in others.values() for hue in config.hues_deg)]
     on_table = draw_distractors(world.distractors, hues_deg, keep_clear, distractors)
     # Last: starts and goals are the same whatever the shape.
-    shaped = {main: _shaped(configs[main], unshaped[main], shape)}
-    shaped |= {name: _shaped(config, unshaped[name], further) for name, config in others.items()}
-    object_rgb = {name: rgb_of(draw3(config.color_hsv, further)) for name, config in others.items()}
+    bodies = {main: shaped(configs[main], unshaped[main], shape)}
+    bodies |= {name: shaped(config, unshaped[name], further) for name, config in others.items()}
+    colors_hsv = {name: draw_color_hsv(config, hues) for name, config in configs.items()}
+    object_rgb = {name: rgb_of(draw3(colors_hsv[name], further)) for name in others}
+    objects = {
+        name: ObjectSample(
+            bodies[name],
+            np.array([*start.objects_m[name][:2], table_m + float(bodies[name].half_extents_m[2])]),
+            yaw_rad[name],
+        )
+        for name in configs
+    }
+    surroundings = Surroundings(
+        objects=objects,
+        main=objects[main],
+        moved_xy_m=move_to_xy,
+        grip_xy_m=start.grip_m[:2],
+        goal_xy_m=task.goal_in_base(start.goal_m, start.objects_m)[:2],
+        camera_xy_m=np.array(world.workcell.camera.position_m[:2]),
+        hues_deg=hues_deg,
+        keep_clear=[way for carrier in carriers.values() for way in _ways_of(carrier, world)],
+        distractors=on_table,
+        table=world.workcell.table,
+        table_height_m=table_m,
+    )
     return EpisodeSample(
         seed=seed,
         task=task,
         arm_start_rad=start.arm_rad,
-        objects={
-            name: ObjectSample(
-                shaped[name],
-                np.array([*start.objects_m[name][:2], table_m + float(shaped[name].half_extents_m[2])]),
-                yaw_rad[name],
-            )
-            for name in configs
-        },
+        objects=objects,
         goal_m=start.goal_m,
         camera=_draw_camera(world, camera),
         appearance=draw_appearance(
@@ -181,12 +181,12 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
             world.wall,
             world.links,
             world.light,
-            (main, configs[main].color_hsv),
+            (main, colors_hsv[main]),
             object_rgb,
             on_table,
             appearance,
         ),
-        sensor=draw_sensor(world.sensor, sensor),
+        sensor=draw_sensor(world.sensor, sensor, video),
         dynamics=dynamics_draw,
         camera_latency_s=world.timing.camera_latency_s.draw(timing),
         command_latency_s=world.timing.command_latency_s.draw(timing),
@@ -197,7 +197,15 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
         move_at_s=move_at,
         move_to_xy_m=move_to_xy,
         carriers=carriers,
+        interruptions=draw_interruptions(world.timing, interruptions),
+        unrest=draw_unrest(world.pushes, world.drift, episode_s, unrest),
+        obstacles=draw_obstacles(world.obstacles, surroundings, blocking),
     )
+
+
+def _ways_of(carrier: Carrier, world: World) -> list[Corridor]:
+    """Ground that a carrier takes objects along."""
+    return [Corridor(one, other, world.distractors.clearance_m) for one, other in pairwise(carrier.ground_m())]
 
 
 def _draw_camera(world: World, rng: np.random.Generator) -> CameraSample:
@@ -234,7 +242,11 @@ def ground_to_keep_clear(
 
 
 def _draw_dynamics(
-    world: World, main: ObjectConfig, rng: np.random.Generator
+    world: World,
+    main: ObjectConfig,
+    rng: np.random.Generator,
+    mechanics_rng: np.random.Generator,
+    nature_rng: np.random.Generator,
 ) -> tuple[DynamicsSample, ObjectPhysics]:
     """Return the robot's and the table's dynamics, and those of the main object, which are drawn among them."""
     robot = world.robot
@@ -243,31 +255,10 @@ def _draw_dynamics(
     damping = np.array([robot.joint_damping_factor.draw(rng) for _ in per_joint])
     offset_rad = np.deg2rad([robot.joint_offset_deg.draw(rng) for _ in per_joint])
     table_height_m = world.workcell.table.height_m.draw(rng)
-    physics = _draw_physics(main, rng)
+    physics = draw_physics(main, rng, nature_rng)
     armature = np.array([robot.joint_armature_factor.draw(rng) for _ in per_joint])
-    return DynamicsSample(stiffness, damping, armature, offset_rad, table_height_m), physics
-
-
-def _draw_physics(config: ObjectConfig, rng: np.random.Generator) -> ObjectPhysics:
-    half, height = config.half_size_m.draw(rng), config.height_factor.draw(rng)
-    return ObjectPhysics(
-        half_extents_m=np.array([half, half, half * height]),
-        mass_kg=config.mass_kg.draw(rng),
-        friction=config.friction.draw(rng),
-        drag=config.drag.draw(rng),
-        shape="box",
-        contact_time_s=config.contact_time_s.draw(rng),
-        contact_impedance=config.contact_impedance.draw(rng),
-    )
-
-
-def _shaped(config: ObjectConfig, physics: ObjectPhysics, rng: np.random.Generator) -> ObjectPhysics:
-    """Return ``physics`` in one of the shapes that ``config`` names."""
-    chosen = config.shape[int(rng.integers(len(config.shape)))]
-    width, height = config.slab_width_factor.draw(rng), config.slab_height_factor.draw(rng)
-    if chosen == "slab":
-        return replace(physics, half_extents_m=physics.half_extents_m * [width, width, height])
-    return replace(physics, shape=chosen)
+    mechanics = draw_mechanics(robot, mechanics_rng)
+    return DynamicsSample(stiffness, damping, armature, offset_rad, table_height_m, mechanics), physics
 
 
 def _draw_encoders(world: World, rng: np.random.Generator) -> EncoderSample:

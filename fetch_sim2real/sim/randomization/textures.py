@@ -101,6 +101,28 @@ def _cells(rng: np.random.Generator) -> _Mix:
     return (nearest / nearest.max()).astype(np.float32)
 
 
+def _fractal(rng: np.random.Generator) -> _Mix:
+    # As strong at each size as photographs are, on the average.
+    octaves = [_smooth_noise(rng, 2**k, 2**k) - 0.5 for k in range(1, 7)]
+    mixed = sum(octave / 2**k for k, octave in enumerate(octaves))
+    return np.asarray(0.5 + mixed, np.float32)
+
+
+def _collage(rng: np.random.Generator) -> _Mix:
+    # Papers, tools, boxes: shapes of any brightness over one another, each with its own pattern.
+    mix = 0.3 + 0.4 * _smooth_noise(rng, 4, 4)
+    for _ in range(int(rng.integers(6, 16))):
+        turned, centre = _turned(rng), rng.random(2)
+        half_size, level, contrast = rng.uniform(0.04, 0.25, 2), rng.random(), rng.uniform(0.0, 0.3)
+        x, y = _axes()
+        inside = (np.abs(x - centre[0]) < half_size[0]) & (np.abs(y - centre[1]) < half_size[1])
+        if rng.random() < 0.3:
+            inside = np.hypot(x - centre[0], y - centre[1]) < half_size[0]
+        pattern = level + contrast * (turned * rng.uniform(4.0, 20.0) % 1.0 - 0.5)
+        mix = np.where(inside, pattern, mix)
+    return mix.astype(np.float32)
+
+
 FAMILIES: Final[Mapping[str, Callable[[np.random.Generator], _Mix]]] = {
     "plain": _plain,
     "checker": _checker,
@@ -112,6 +134,8 @@ FAMILIES: Final[Mapping[str, Callable[[np.random.Generator], _Mix]]] = {
     "dots": _dots,
     "waves": _waves,
     "cells": _cells,
+    "fractal": _fractal,
+    "collage": _collage,
 }
 
 

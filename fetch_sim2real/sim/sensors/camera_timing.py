@@ -6,7 +6,7 @@ picture is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fetch_sim2real.sim.disturbances.conditions import NO_FAULTS, Faults, generator
 from fetch_sim2real.sim.engine import Truth
 from fetch_sim2real.sim.randomization.sample import EpisodeSample
+from fetch_sim2real.sim.randomization.timing import InterruptionSample
 from fetch_sim2real.sim.steps import stamp_of_step, steps_of
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S, PHYSICS_STEPS_PER_PERIOD
 from fetch_sim2real.types import FloatArray, RgbdFrame
@@ -35,7 +36,7 @@ class FrameTimes:
 
     Depth is taken ``depth_steps`` after colour, before it if negative, by less than a control period. A frame comes
     ``latency_steps`` after its colour, give or take its entry of ``jitter_steps`` (frames,), which starts anew where it
-    is over, and never sooner than ``least_steps`` after it.
+    is over, and never sooner than ``least_steps`` after it; those in ``lost`` never come.
     """
 
     first_step: int
@@ -43,6 +44,7 @@ class FrameTimes:
     depth_steps: int
     jitter_steps: tuple[int, ...]
     least_steps: int = 0
+    lost: frozenset[int] = frozenset()
 
     def color_step(self, index: int) -> int:
         """Return the physics step at which the frame's colour is taken."""
@@ -65,13 +67,42 @@ def frame_times(sample: EpisodeSample, first_step: int, end_step: int, least_ste
 
     None comes before ``least_steps`` are over.
     """
-    amplitude, jitter = steps_of(sample.publication_jitter_s), (0,)
+    frames = (end_step - first_step) // PHYSICS_STEPS_PER_PERIOD + 1
+    amplitude, jitter, lost = steps_of(sample.publication_jitter_s), np.zeros(1, np.int64), frozenset[int]()
     if amplitude > 0:
-        frames = (end_step - first_step) // PHYSICS_STEPS_PER_PERIOD + 1
         rng = np.random.default_rng(sample.jitter_seed)
-        jitter = tuple(rng.integers(-amplitude, amplitude, frames, endpoint=True).tolist())
+        jitter = rng.integers(-amplitude, amplitude, frames, endpoint=True)
+    interruptions = sample.interruptions
+    if interruptions.late_share > 0.0 and interruptions.late_s > 0.0:
+        jitter = _held_up(np.broadcast_to(jitter, frames), interruptions)
+    if interruptions.drop_share > 0.0:
+        dropped = np.random.default_rng([interruptions.seed, 2]).random(frames) < interruptions.drop_share
+        # The driver's watchdog starts with the first frame.
+        lost = frozenset((1 + np.flatnonzero(dropped[1:])).tolist())
     latency_steps = max(0, steps_of(sample.camera_latency_s))
-    return FrameTimes(first_step, latency_steps, steps_of(sample.depth_skew_s), jitter, least_steps)
+    jitter_steps = tuple(jitter.tolist())
+    return FrameTimes(first_step, latency_steps, steps_of(sample.depth_skew_s), jitter_steps, least_steps, lost)
+
+
+def _held_up(jitter_steps: NDArray[np.int64], interruptions: InterruptionSample) -> NDArray[np.int64]:
+    """Return the jitter (frames,) with some frames late, and those behind them after them."""
+    count = len(jitter_steps)
+    rng = np.random.default_rng([interruptions.seed, 0])
+    is_late, late_s = rng.random(count) < interruptions.late_share, rng.uniform(0.0, interruptions.late_s, count)
+    # None of the last ones: the jitter starts anew after them, and frames keep their order there too.
+    is_late[-(steps_of(interruptions.late_s) // PHYSICS_STEPS_PER_PERIOD + 2) :] = False
+    extra = np.where(is_late, np.rint(late_s / PHYSICS_STEP_S), 0.0).astype(np.int64)
+    return _in_order(np.arange(count) * PHYSICS_STEPS_PER_PERIOD + jitter_steps + extra) - (
+        np.arange(count) * PHYSICS_STEPS_PER_PERIOD
+    )
+
+
+def _in_order(steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the steps (frames,) at which frames come that do not overtake each other: one that is late holds up those
+    behind it.
+    """
+    spacing = np.arange(len(steps)) * _LEAST_STEPS
+    return np.maximum.accumulate(steps - spacing) + spacing
 
 
 class FrameFaults:
@@ -86,6 +117,8 @@ class FrameFaults:
 
     def is_lost(self, index: int) -> bool:
         """Return whether frame ``index`` never comes."""
+        if index in self._times.lost:
+            return True
         return self._lost is not None and index < len(self._lost) and bool(self._lost[index])
 
     def is_repeated(self, index: int) -> bool:
@@ -108,9 +141,7 @@ class FrameFaults:
 def _late(seed: int, jitter_s: float, times: FrameTimes, count: int) -> NDArray[np.int64]:
     extra = np.rint(generator(seed, "jitter_ms").uniform(0.0, jitter_s, count) / PHYSICS_STEP_S).astype(np.int64)
     steps = np.array([times.publication_step(index) for index in range(count)]) + extra
-    # Frames do not overtake each other: one that is late holds up those behind it.
-    spacing = np.arange(count) * _LEAST_STEPS
-    return np.maximum.accumulate(steps - spacing) + spacing
+    return _in_order(steps)
 
 
 def _lost(seed: int, share: float, count: int) -> NDArray[np.bool_] | None:
@@ -147,8 +178,9 @@ class Picture:
     started_s: float
 
 
-TakePicture = Callable[[FloatArray, int, FloatArray | None], "Future[Picture]"]
-"""Asks for the picture of an engine's configuration with this stamp [ns], its depth that of another one if given.
+TakePicture = Callable[[FloatArray, int, FloatArray | None, Sequence[FloatArray]], "Future[Picture]"]
+"""Asks for the picture of an engine's configuration with this stamp [ns], its depth that of another one if given, and
+with configurations of earlier moments, the oldest first, that the camera's exposure reaches back to.
 
 The order of calls decides the sensor's random pixels."""
 
@@ -176,8 +208,11 @@ class CameraTiming:
         picture_every: int,
         faults: Faults = NO_FAULTS,
         seed: int = 0,
+        earlier_moments: int = 0,
     ) -> None:
-        """``faults`` of the episode of ``seed`` may change when frames come, and whether."""
+        """``faults`` of the episode of ``seed`` may change when frames come, and whether. The exposure of a picture
+        reaches back over ``earlier_moments`` joint states.
+        """
         self._times = times
         self._faults = FrameFaults(seed, faults, times)
         self._take_picture = take_picture
@@ -186,6 +221,8 @@ class CameraTiming:
         self.published = self.next_index = 0
         self._in_flight: dict[int, tuple[int, Truth]] = {}
         self._colors: dict[int, FloatArray] = {}
+        self._earlier_moments = earlier_moments if take_picture is not None else 0
+        self._earlier: dict[int, list[FloatArray]] = {}
         self._depths: dict[int, FloatArray] = {}
         self._pictures: dict[int, Future[Picture]] = {}
         self._last_picture: Future[Picture] | None = None
@@ -204,7 +241,14 @@ class CameraTiming:
 
     def is_due(self, step: int) -> bool:
         """Return whether something is taken at ``step``."""
-        return step == self._next_color or (self._is_skewed and step == self._next_depth)
+        if step == self._next_color or (self._is_skewed and step == self._next_depth):
+            return True
+        return self._earlier_moments > 0 and self._is_earlier_moment(step)
+
+    def _is_earlier_moment(self, step: int) -> bool:
+        """Return whether the next picture's exposure has begun by ``step``, a joint state's."""
+        states, rest = divmod(self._next_color - step, JOINT_STATE_EVERY_STEPS)
+        return rest == 0 and 0 < states <= self._earlier_moments and self._has_picture(self._color_index)
 
     def take(self, step: int, configuration: Callable[[], FloatArray], truth: Truth) -> None:
         """Take what is due at ``step`` of the engine's ``configuration``, asked for where a picture is made of it."""
@@ -214,6 +258,8 @@ class CameraTiming:
                 self._ask_if_complete(self._depth_index)
             self._depth_index += 1
             self._next_depth = self._times.depth_step(self._depth_index)
+        if self._earlier_moments > 0 and self._is_earlier_moment(step):
+            self._earlier.setdefault(self._color_index, []).append(configuration())
         if step == self._next_color:
             index = self._color_index
             if not self._faults.is_lost(index):
@@ -255,5 +301,6 @@ class CameraTiming:
         else:
             return
         stamp_ns = stamp_of_step(self._times.color_step(index))
-        self._last_picture = self._take_picture(self._colors.pop(index), stamp_ns, depth)
+        earlier = self._earlier.pop(index, [])
+        self._last_picture = self._take_picture(self._colors.pop(index), stamp_ns, depth, earlier)
         self._pictures[index] = self._last_picture

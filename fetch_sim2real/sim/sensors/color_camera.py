@@ -55,6 +55,7 @@ class ColorCamera:
         self._rng = rng
         scale = camera.fx / REFERENCE_FOCAL_PX
         self._blur_px = draw.blur_px * scale
+        self._settings = draw
         self._tone = _tone_curves(draw)
         self._shade = _vignette(draw.vignetting, camera) if draw.vignetting > 0.0 else None
         level = np.arange(256, dtype=np.float32) / 255.0
@@ -62,28 +63,30 @@ class ColorCamera:
         sigma = 255.0 * scale * np.sqrt(draw.read_noise**2 + draw.shot_noise**2 * level)
         self._sigma = sigma.astype(np.float32) if sigma.max() > 0.0 else None
 
-    def rgb(self, rendered: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture (H, W, 3) of what was rendered (H, W, 3)."""
+    def rgb(self, rendered: NDArray[np.uint8], gain: float = 1.0) -> NDArray[np.uint8]:
+        """Return the picture (H, W, 3) of what was rendered (H, W, 3), with ``gain`` times the exposure."""
         image: NDArray[Any] = rendered
         if self._blur_px > 0.1:
             image = cv2.GaussianBlur(image, (0, 0), self._blur_px)
         if self._shade is not None:
             image = cv2.multiply(image, self._shade, dtype=cv2.CV_8U)
-        if self._tone is not None:
-            image = cv2.LUT(image, self._tone)
+        tone = self._tone if gain == 1.0 else _tone_curves(self._settings, gain)
+        if tone is not None:
+            image = cv2.LUT(image, tone)
         if self._sigma is not None:
             noise = cv2.multiply(cv2.LUT(image, self._sigma), white_noise(image.shape, self._rng))
             image = cv2.add(image, noise, dtype=cv2.CV_8U)
         return np.asarray(image, dtype=np.uint8)
 
 
-def _tone_curves(draw: ColorSample) -> NDArray[np.uint8] | None:
+def _tone_curves(draw: ColorSample, gain: float = 1.0) -> NDArray[np.uint8] | None:
     """Exposure, white balance and gamma as a table (1, 256, 3); None if they change nothing."""
     red, blue = draw.white_balance
-    if draw.exposure == draw.gamma == red == blue == 1.0:
+    exposure = gain * draw.exposure
+    if exposure == draw.gamma == red == blue == 1.0:
         return None
     level = np.arange(256)[:, None] / 255.0
-    curves: FloatArray = np.clip(level * draw.exposure * np.array([red, 1.0, blue]), 0.0, 1.0) ** draw.gamma
+    curves: FloatArray = np.clip(level * exposure * np.array([red, 1.0, blue]), 0.0, 1.0) ** draw.gamma
     return np.rint(255.0 * curves).astype(np.uint8)[None]
 
 

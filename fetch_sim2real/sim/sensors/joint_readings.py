@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.sim.engine import JointState
 from fetch_sim2real.sim.randomization.sample import EncoderSample
 from fetch_sim2real.sim.steps import stamp_of_step
-from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS
+from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray, JointSample
 
 # Noise repeats after so many joint states: half a minute.
 _NOISY_SAMPLES: Final = 3600
+
+
+@dataclass(frozen=True)
+class ZeroError:
+    """What joints are reported at minus where they are: (n,) at the start of an episode, and by the second."""
+
+    at_start_rad: FloatArray
+    rate_rad_s: FloatArray
+
+    def at(self, steps: NDArray[Any]) -> FloatArray:
+        """Return it (..., n) so many physics steps (..., 1) after the start."""
+        return self.at_start_rad + steps * PHYSICS_STEP_S * self.rate_rad_s
 
 
 class JointReadings:
@@ -26,10 +40,10 @@ class JointReadings:
     """
 
     def __init__(
-        self, zero_error_rad: FloatArray, encoders: EncoderSample, first_step: int
+        self, zero_error: ZeroError, encoders: EncoderSample, first_step: int
     ) -> None:
         self._first_step = first_step
-        self._zero_error_rad = zero_error_rad
+        self._zero_error = zero_error
         self._step_rad = encoders.step_rad
         self._noise: FloatArray | None = None
         if encoders.noise_rad > 0.0 or encoders.velocity_noise_rad_s > 0.0:
@@ -40,7 +54,9 @@ class JointReadings:
 
     def at(self, step: int, true: JointState) -> JointSample:
         """Return what is reported of the ``true`` state at the physics step ``step``."""
-        position, velocity = self._reported(true.arm_rad, true.arm_rad_s, self._row(step))
+        position, velocity = self._reported(
+            true.arm_rad, true.arm_rad_s, np.array([step - self._first_step]), self._row(step)
+        )
         return JointSample(stamp_of_step(step), position, velocity, _finger_m(true))
 
     def at_steps(self, true: Sequence[tuple[int, JointState]]) -> list[JointSample]:
@@ -49,7 +65,8 @@ class JointReadings:
             return []
         arm_rad = np.array([state.arm_rad for _, state in true])
         arm_rad_s = np.array([state.arm_rad_s for _, state in true])
-        positions, velocities = self._reported(arm_rad, arm_rad_s, [self._row(step) for step, _ in true])
+        since = np.array([[step - self._first_step] for step, _ in true])
+        positions, velocities = self._reported(arm_rad, arm_rad_s, since, [self._row(step) for step, _ in true])
         return [
             JointSample(stamp_of_step(step), position, velocity, _finger_m(state))
             for (step, state), position, velocity in zip(true, positions, velocities, strict=True)
@@ -59,10 +76,10 @@ class JointReadings:
         return (step - self._first_step) // JOINT_STATE_EVERY_STEPS % _NOISY_SAMPLES
 
     def _reported(
-        self, arm_rad: FloatArray, arm_rad_s: FloatArray, row: int | list[int]
+        self, arm_rad: FloatArray, arm_rad_s: FloatArray, steps: NDArray[np.int64], row: int | list[int]
     ) -> tuple[FloatArray, FloatArray]:
-        """Positions and velocities (..., n), with the noise of these rows (...,)."""
-        position, velocity = arm_rad + self._zero_error_rad, arm_rad_s.copy()
+        """Positions and velocities (..., n) at ``steps`` (..., 1), with the noise of these rows (...,)."""
+        position, velocity = arm_rad + self._zero_error.at(steps), arm_rad_s.copy()
         if self._noise is not None:
             noise = self._noise[row]
             position += noise[..., 0, :]
