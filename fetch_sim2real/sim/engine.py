@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
 
@@ -35,7 +35,8 @@ class EngineSettings:
     """What an engine is made for: the task in its world, and the size (width, height) of pictures, None for none.
 
     ``render_in_background`` lets a thread render while physics goes on; pictures are the same. With ``separate_depth``
-    depth is rendered from the depth sensor's own place beside the colour camera.
+    depth is rendered from the depth sensor's own place beside the colour camera. ``options`` are the words behind the
+    engine's name, each engine's own.
     """
 
     world: World
@@ -43,6 +44,7 @@ class EngineSettings:
     camera_size: tuple[int, int] | None = None
     render_in_background: bool = False
     separate_depth: bool = False
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -236,9 +238,15 @@ EngineFactory = Callable[[EngineSettings], Engine]
 
 
 def find_engine(name: str) -> EngineFactory:
-    """Return what makes engines called ``name``. FetchSim2RealError names the available ones."""
+    """Return what makes engines called ``name``: a folder's name, and after a colon options with commas between.
+
+    FetchSim2RealError names the available ones.
+    """
+    name, _, options = name.partition(":")
     available = sorted(path.parent.name for path in Path(__file__).parent.glob("*/engine.py"))
     if name not in available:
         raise FetchSim2RealError(f"engine '{name}' is unknown, available: {', '.join(available)}")
     factory: EngineFactory = importlib.import_module(f"{__package__}.{name}.engine").make_engine
-    return factory
+    if not options:
+        return factory
+    return lambda settings: factory(replace(settings, options=tuple(options.split(","))))

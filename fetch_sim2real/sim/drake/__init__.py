@@ -1,0 +1,1 @@
+"""Drake behind the simulation: plant, contact, pictures."""
