@@ -9,12 +9,12 @@ export PYTHON
 # Environment of everything that runs: ROS as scripts/ros_env.sh chooses it.
 ENV := set -u; . scripts/ros_env.sh || exit 1;
 
-.PHONY: help venv sim test check lint typecheck bench doctor clean
+.PHONY: help venv sim test check check-extras lint typecheck bench doctor clean
 
 help: ## This text
 	@echo "fetch_sim2real: closed-loop RGB-D policies on a Fetch arm, on the robot and in simulation."
 	@echo
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' | \
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | \
 		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo "  Start with:  make sim        the whole stack in simulation; the first time sets up .venv"
@@ -40,6 +40,12 @@ else
 endif
 
 check: lint typecheck test ## What has to pass before a change is offered: lint, type check, tests
+
+# Heavy packages that only some need: installed beside the extras that were chosen before, and kept.
+HEAVY := drake
+check-extras: venv ## Install the heavy extras (Drake) and run the tests that need them
+	@extras=$$(cat .venv/.extras); case ",$$extras," in *,$(HEAVY),*) ;; *) EXTRAS="$${extras:+$$extras,}$(HEAVY)" scripts/setup_venv.sh ;; esac
+	@$(ENV) exec $(BIN)/python -m pytest -m extras $(ARGS)
 
 lint: venv ## Run ruff
 	@$(BIN)/ruff check .

@@ -53,7 +53,8 @@ class SimBridge(StackNode):
         task = find_task(self.parameters.text("task"))
         is_camera = self.parameters.text("camera_source") == CAMERA_SIM
         size = CAMERA_SIZES[self.parameters.text("camera")]
-        sim = Simulation(world, task, size, render_in_background=True, separate_depth=not is_camera)
+        engine = self.parameters.text("engine")
+        sim = Simulation(world, task, size, render_in_background=True, separate_depth=not is_camera, engine=engine)
         self._port = self._rosbridge(sim) if self.parameters.text("backend") == ROSBRIDGE else None
         outputs = Outputs(self, world.workcell.torso_height_m, is_camera, self._port is None)
         self._session = SimulationSession(sim, outputs, self._port)

@@ -11,6 +11,7 @@ from fetch_sim2real.stack.options import (
     CAMERA_PROFILE,
     CAMERA_SOURCE,
     CONDITIONS,
+    ENGINE,
     EPISODE_S,
     MOVE_BLOCK,
     NODES_LOCKSTEP,
@@ -35,6 +36,7 @@ def _read_conditions(text: str) -> object:
 TABLE: Final = (
     WORLD,
     BRIDGES_TASK,
+    ENGINE,
     NODES_LOCKSTEP,
     REALTIME_FACTOR,
     CAMERA_PROFILE.but(name="camera"),

@@ -48,7 +48,7 @@ MOST_SHORT: Final = 5
 RANK: Final = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Imports every module of the library but ``ros`` with ROS out of reach. Commands may need ROS when they run.
 IMPORT_LIBRARY = """
-import importlib, pkgutil, sys
+import importlib, importlib.util, pkgutil, sys
 
 class NoRos:
     def find_spec(self, name, path=None, target=None):
@@ -62,6 +62,8 @@ sys.meta_path.insert(0, NoRos())
 import fetch_sim2real
 for module in pkgutil.walk_packages(fetch_sim2real.__path__, "fetch_sim2real."):
     if module.name.split(".")[1] in ("ros", "cli"):
+        continue
+    if module.name.startswith("fetch_sim2real.sim.drake.") and not importlib.util.find_spec("pydrake"):
         continue
     importlib.import_module(module.name)
     print(module.name)

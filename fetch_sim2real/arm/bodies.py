@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +140,7 @@ def _shape(model: mujoco.MjModel, arm: ArmSpec, geom: int) -> BodyShape:
 
 
 def _mesh(model: mujoco.MjModel, mesh: int) -> TriangleMesh:
-    def part(values: FloatArray, first: FloatArray, count: FloatArray) -> FloatArray:
+    def part(values: NDArray[Any], first: NDArray[Any], count: NDArray[Any]) -> NDArray[Any]:
         return np.array(values[first[mesh] : first[mesh] + count[mesh]])
 
     return TriangleMesh(

@@ -193,6 +193,18 @@ def _check_rendering() -> Check:
     return Check("Graphics", name, "ok", found)
 
 
+def check_drake() -> list[Check]:
+    """Check that the second simulator, where it is installed, renders an image. Only ``--engine drake`` needs it."""
+    result = probes.run_probe(probes.DRAKE)
+    if result.error is not None:
+        return [Check("Graphics", "drake", "optional", result.error, set_up_again("drake"))]
+    centre, corner = result.values["centre"], result.values["corner"]
+    if not (centre[0] > 200 and max(centre[1:]) < 100 and max(corner) < 50):
+        found = f"a red ball on black came out with {centre} in the middle and {corner} in the corner"
+        return [Check("Graphics", "drake", "optional", found, "sudo apt-get install -y libegl1 libgl1 libgl1-mesa-dri")]
+    return [Check("Graphics", "drake", "ok", f"{result.values['version']}, renders")]
+
+
 def check_realsense(load: Callable[[str], object] = ctypes.CDLL) -> list[Check]:
     """Check the camera's SDK and the library that it talks USB with. Only a camera on this machine needs them."""
     try:

@@ -23,6 +23,7 @@ CHECKS: Final[tuple[Callable[[], list[Check]], ...]] = (
     checks.check_ros,
     checks.check_transport,
     checks.check_graphics,
+    checks.check_drake,
     checks.check_realsense,
     checks.check_machine,
     checks.check_terminal,

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from fetch_sim2real.cli.entry import RayAddress
+from fetch_sim2real.cli.entry import RayAddress, declared_option
 from fetch_sim2real.common.outputs import require_file_place, write_text
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.stack.options import ENGINE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -31,6 +32,7 @@ def measure(
             "look-each-second, scripted."
         ),
     ] = "none",
+    engine: Annotated[str, declared_option(ENGINE)] = ENGINE.default,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the object during each episode.")] = False,
     perturb: Annotated[
         list[str] | None,
@@ -65,6 +67,7 @@ def measure(
     from fetch_sim2real.paths import find_policy, worlds_dir
     from fetch_sim2real.policy.bundle import load_bundle
     from fetch_sim2real.sim.disturbances.conditions import conditions_of, faults_of
+    from fetch_sim2real.sim.engine import find_engine
     from fetch_sim2real.sim.world_file import load_world
     from fetch_sim2real.tasks.registry import find_task
 
@@ -76,6 +79,7 @@ def measure(
             "the control 'foreign-pictures' shows each episode the pictures of the one before, expected one process: "
             "leave --processes and --ray out"
         )
+    find_engine(engine)
     done = {}
     if output is not None and output.exists():
         done = {line["seed"]: bool(line["success"]) for line in measured(output)}
@@ -83,7 +87,7 @@ def measure(
     seeds = range(seed, seed + episodes)
     left = [each for each in seeds if each not in done]
     conditions = conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])})
-    case = Case(load_world(world, worlds_dir()), control, move_block, conditions)  # type: ignore[arg-type]  # checked
+    case = Case(load_world(world, worlds_dir()), control, move_block, conditions, engine)  # type: ignore[arg-type]  # checked
     bundle = load_bundle(find_policy(policy))
     if left:
         workplace = Workplace(processes, ray)

@@ -50,6 +50,31 @@ print(json.dumps({
 renderer.close()
 """
 
+DRAKE: Final = """
+import importlib.metadata, json
+import numpy as np
+from pydrake.geometry import (
+    ClippingRange, ColorRenderCamera, GeometryInstance, MakeRenderEngineVtk, PerceptionProperties, RenderCameraCore,
+    RenderEngineVtkParams, RenderLabel, Rgba, SceneGraph, Sphere)
+from pydrake.math import RigidTransform
+from pydrake.systems.sensors import CameraInfo
+scene = SceneGraph()
+scene.AddRenderer("vtk", MakeRenderEngineVtk(RenderEngineVtkParams(default_clear_color=np.zeros(3), backend="EGL")))
+properties = PerceptionProperties()
+properties.AddProperty("label", "id", RenderLabel.kDontCare)
+properties.AddProperty("phong", "diffuse", Rgba(1.0, 0.0, 0.0))
+ball = GeometryInstance(RigidTransform([0.0, 0.0, 1.0]), Sphere(0.1), "ball")
+ball.set_perception_properties(properties)
+scene.RegisterAnchoredGeometry(scene.RegisterSource("probe"), ball)
+camera = RenderCameraCore("vtk", CameraInfo(32, 24, 24.0, 24.0, 16.0, 12.0), ClippingRange(0.1, 2.0), RigidTransform())
+query = scene.get_query_output_port().Eval(scene.CreateDefaultContext())
+image = query.RenderColorImage(ColorRenderCamera(camera), scene.world_frame_id(), RigidTransform()).data
+print(json.dumps({
+    "version": importlib.metadata.version("drake"), "centre": image[12, 16, :3].tolist(),
+    "corner": image[0, 0, :3].tolist(),
+}))
+"""
+
 REALSENSE: Final = """
 import json
 import pyrealsense2 as rs

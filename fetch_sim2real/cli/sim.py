@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.console import Console
 
 from fetch_sim2real.cli.entry import declared_option, in_ms, make_console, typed_command
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
@@ -26,7 +27,7 @@ _LATENCY_MS: Final = in_ms(options.ROSBRIDGE_LATENCY_S)
 _JITTER_MS: Final = in_ms(options.ROSBRIDGE_JITTER_S)
 # Room for the seeds of the others.
 FIRST_SEED: Final = options.SEED.but(high=2**31 - 20_000)
-_HELP: Final = """Run the whole stack in simulation: policy, arm driver, and MuJoCo in place of robot and camera.
+_HELP: Final = """Run the whole stack in simulation: policy, arm driver, and a simulation in place of robot and camera.
 
 Policy and driver are the processes that run on a robot. The run ends with a table, a bag of everything, and a picture
 of an episode, in runs/<date>-<time>. If a process fails, it is named with the end of its log, and the exit status is 1.
@@ -36,6 +37,7 @@ Examples:
   fetch-sim2real sim                                      ten episodes, as fast as they can be computed
   fetch-sim2real sim --episodes 100 --no-record           measure a success rate
   fetch-sim2real sim --world randomized --seed 500        varied appearance, camera poses, latencies
+  fetch-sim2real sim --engine drake                       in a simulator that no policy was trained in
   fetch-sim2real sim --move-block                         the block is put elsewhere on the way
   fetch-sim2real sim --blank-image                        control experiment: does the policy look at all?
   fetch-sim2real sim --realtime --duration 60             latencies and rate against the wall clock
@@ -63,6 +65,10 @@ def sim(
     camera: Annotated[str, declared_option(options.CAMERA_PROFILE)] = options.CAMERA_PROFILE.default,
     camera_source: Annotated[str, declared_option(options.CAMERA_SOURCE)] = options.CAMERA_SOURCE.default,
     world: Annotated[str, declared_option(options.WORLD)] = options.WORLD.default,
+    engine: Annotated[str, declared_option(options.ENGINE)] = options.ENGINE.default,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what of a world's draws the engine cannot express, and end.")
+    ] = False,
     move_block: Annotated[bool, declared_option(options.MOVE_BLOCK, "--move-block")] = options.MOVE_BLOCK.default,
     blank_image: Annotated[bool, declared_option(options.BLANK_IMAGE, "--blank-image")] = options.BLANK_IMAGE.default,
     backend: Annotated[str, declared_option(options.SIM_BACKEND)] = options.SIM_BACKEND.default,
@@ -84,6 +90,9 @@ def sim(
 ) -> None:
     started_s = time.monotonic()
     console = make_console()
+    if explain:
+        _explain(engine, console)
+        return
     if no_record and record is not None:
         raise typer.BadParameter("--record and --no-record exclude each other")
     # Imported here, so that --help needs neither ROS nor the simulation.
@@ -99,6 +108,7 @@ def sim(
                 policy=policy,
                 task=task,
                 world=world,
+                engine=engine,
                 camera=camera_source,
                 camera_profile=camera,
                 lockstep=lockstep,
@@ -140,3 +150,13 @@ def sim(
         console.print(f"[bold]result  [/]{settings.folder / RESULT_FILE}", soft_wrap=True, highlight=False)
     if attempts.failed:
         raise typer.Exit(1)
+
+
+def _explain(engine: str, console: Console) -> None:
+    from fetch_sim2real.sim.engine import declined_by
+
+    declined = declined_by(engine)
+    if not declined:
+        console.print(f"Engine {engine} honours every part of a draw.", highlight=False)
+    for each in declined:
+        console.print(f"{each.part}\n    {each.instead}", soft_wrap=True, highlight=False, markup=False)

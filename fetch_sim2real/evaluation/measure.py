@@ -31,6 +31,7 @@ from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.policy.runtime import Policy, PolicyRuntime
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
+from fetch_sim2real.sim.engine import DEFAULT_ENGINE
 from fetch_sim2real.sim.randomization.sample import draw_episode
 from fetch_sim2real.sim.simulation import Outcome, Simulation
 from fetch_sim2real.sim.world_file import World
@@ -48,7 +49,8 @@ _LOOKS: Final[dict[Control, LookRate]] = {"look-once": "once", "look-each-second
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: the bundle's task in ``world``, with the object moved on the way or not, under a control.
+    """What is measured: the bundle's task in ``world``, with the object moved on the way or not, under a control, in
+    the simulator called ``engine``.
 
     Some controls replace what the actor sees or does, and must fail: black pictures without depth, the pictures of the
     episode before, no motion at all. The others are baselines: the actor looks once, or each second
@@ -59,6 +61,7 @@ class Case:
     control: Control = "none"
     move_block: bool = False
     conditions: Conditions = NO_CONDITIONS
+    engine: str = DEFAULT_ENGINE
 
 
 class Measurer:
@@ -68,7 +71,10 @@ class Measurer:
         settings = ActionSettings.of_bundle(bundle.manifest)
         task, size = find_task(bundle.manifest.task), None if case.control == "do-nothing" else DEFAULT_CAMERA_SIZE
         self._runner = EpisodeRunner(
-            [ClosedLoop(Simulation(case.world, task, size), settings) for _ in range(environments)]
+            [
+                ClosedLoop(Simulation(case.world, task, size, engine=case.engine), settings)
+                for _ in range(environments)
+            ]
         )
         self._agent = _agent(bundle, case.control, environments)
         self._conditions = case.conditions.and_moved_block() if case.move_block else case.conditions

@@ -17,17 +17,18 @@ from typing import Final, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.errors import FetchSim2RealError
+from fetch_sim2real.errors import FetchSim2RealError, SetupError
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.sim.randomization.appearance import LightSample
 from fetch_sim2real.sim.randomization.sample import EpisodeSample
 from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.stack.options import ENGINE
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray
 
 T = TypeVar("T")
 
-DEFAULT_ENGINE: Final = "mujoco"
+DEFAULT_ENGINE: Final = ENGINE.default
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,14 @@ class Rendering:
     depth_m: NDArray[np.float32]
     depth_rgb: NDArray[np.uint8] | None
     started_s: float
+
+
+@dataclass(frozen=True)
+class Declined:
+    """A part of an episode's draw that an engine cannot express, and what it does instead."""
+
+    part: str
+    instead: str
 
 
 class View(Protocol):
@@ -240,13 +249,36 @@ EngineFactory = Callable[[EngineSettings], Engine]
 def find_engine(name: str) -> EngineFactory:
     """Return what makes engines called ``name``: a folder's name, and after a colon options with commas between.
 
-    FetchSim2RealError names the available ones.
+    FetchSim2RealError names the available ones; SetupError says what one of them needs that is not installed.
     """
+    name, options = _known(name)
+    try:
+        factory: EngineFactory = importlib.import_module(f"{__package__}.{name}.engine").make_engine
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
+            raise
+        raise SetupError(
+            f"engine '{name}' needs the package {error.name.partition('.')[0]}, which is not installed: make venv "
+            f"EXTRAS={name}"
+        ) from None
+    if not options:
+        return factory
+    return lambda settings: factory(replace(settings, options=tuple(options.split(","))))
+
+
+def declined_by(name: str) -> tuple[Declined, ...]:
+    """Return what of a draw the engine called ``name`` cannot express: its module ``declined``, if it has one."""
+    name, _ = _known(name)
+    if not (Path(__file__).parent / name / "declined.py").is_file():
+        return ()
+    declined: tuple[Declined, ...] = importlib.import_module(f"{__package__}.{name}.declined").DECLINED
+    return declined
+
+
+def _known(name: str) -> tuple[str, str]:
+    """An engine's name and its options."""
     name, _, options = name.partition(":")
     available = sorted(path.parent.name for path in Path(__file__).parent.glob("*/engine.py"))
     if name not in available:
         raise FetchSim2RealError(f"engine '{name}' is unknown, available: {', '.join(available)}")
-    factory: EngineFactory = importlib.import_module(f"{__package__}.{name}.engine").make_engine
-    if not options:
-        return factory
-    return lambda settings: factory(replace(settings, options=tuple(options.split(","))))
+    return name, options

@@ -108,6 +108,12 @@ REALTIME_FACTOR: Final = Option(
 )
 SEED: Final = Option("seed", 0, "Seed of the first episode; the others follow.", low=0, high=MAX_SEED, changeable=True)
 MOVE_BLOCK: Final = Option("move_block", False, "Put the block elsewhere during the episode.", changeable=True)
+ENGINE: Final = Option(
+    "engine",
+    "mujoco",
+    "What does physics and pictures: mujoco, which policies are trained in; or drake (an extra), with options after a "
+    "colon, as in drake:hydroelastic,pbr.",
+)
 CONDITIONS: Final = Option(
     "conditions",
     "",
@@ -218,6 +224,7 @@ class SimGraphOptions:
     policy: str = declared(POLICY)
     task: str = declared(TASK)
     world: str = declared(WORLD)
+    engine: str = declared(ENGINE)
     camera: str = declared(CAMERA_SOURCE)
     camera_profile: str = declared(CAMERA_PROFILE)
     lockstep: bool = declared(LOCKSTEP)

@@ -112,6 +112,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "realtime_factor": options.realtime_factor,
             "seed": options.seed,
             "move_block": options.move_block,
+            "engine": options.engine,
             "conditions": options.conditions,
             "blank_image": options.blank_image,
             "episode_s": options.episode_s,

@@ -11,13 +11,14 @@ from fetch_sim2real import paths
 from fetch_sim2real.common.outputs import require_file_place, require_folder_place
 from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.reports.film_strip import require_video_place
+from fetch_sim2real.sim.engine import find_engine
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.options import SimGraphOptions
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
 
 # What a graph that is there already is asked for.
-BRIDGE_PARAMETERS: Final = ("task", "world", "camera", "camera_source", "lockstep", "blank_image", "backend")
+BRIDGE_PARAMETERS: Final = ("task", "world", "engine", "camera", "camera_source", "lockstep", "blank_image", "backend")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class SimSettings:
 def checked(settings: SimSettings) -> SimSettings:
     """Return the settings with all parts that follow from others.
 
-    Raises ``FetchSim2RealError`` for an unknown policy or world, a folder in use, one that cannot be written to, a
-    video that cannot be encoded, or options that exclude each other.
+    Raises ``FetchSim2RealError`` for an unknown policy, world or engine, a folder in use, one that cannot be written
+    to, a video that cannot be encoded, or options that exclude each other.
     """
     if settings.json_file is not None:
         require_file_place(settings.json_file, "--json")
@@ -72,6 +73,7 @@ def checked(settings: SimSettings) -> SimSettings:
     if settings.namespace:
         raise GraphError("--namespace is for --attach, a graph that a launch file started with namespace:=")
     settings.world.episode_of(settings.task)
+    find_engine(settings.graph.engine)
     if settings.duration_s is not None and settings.graph.lockstep:
         raise GraphError("--duration is wall time, which lockstep does not follow: add --realtime, or use --episodes")
     settings = replace(settings, graph=replace(settings.graph, episode_s=settings.duration_s or 0.0))
@@ -107,6 +109,7 @@ def attached(settings: SimSettings, bridge: Mapping[str, bool | str], policy: st
         policy=policy,
         task=str(bridge["task"]),
         world=str(bridge["world"]),
+        engine=str(bridge["engine"]),
         camera=str(bridge["camera_source"]),
         camera_profile=str(bridge["camera"]),
         lockstep=bool(bridge["lockstep"]),

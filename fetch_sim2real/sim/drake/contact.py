@@ -20,7 +20,7 @@ from pydrake.geometry import (
 from pydrake.multibody.plant import CoulombFriction
 
 from fetch_sim2real.arm.bodies import BodyShape, TriangleMesh
-from fetch_sim2real.sim.randomization.sample import ObjectPhysics
+from fetch_sim2real.sim.randomization.objects import ObjectPhysics
 from fetch_sim2real.types import FloatArray
 
 # Of everything but the task's objects: MuJoCo's default.

@@ -18,13 +18,15 @@ from fetch_sim2real.arm.bodies import arm_bodies
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.mjcf import source_of
 from fetch_sim2real.perception.camera import Pose
+from fetch_sim2real.sim.drake.declined import require_expressible
 from fetch_sim2real.sim.drake.options import DrakeOptions
 from fetch_sim2real.sim.drake.pictures import Pictures
 from fetch_sim2real.sim.drake.plant import PlantModel, build_plant, moving_links, transform
 from fetch_sim2real.sim.drake.scene import Shown
 from fetch_sim2real.sim.engine import EngineSettings, JointState, ObjectState, Rendering, VisualShape
 from fetch_sim2real.sim.randomization.appearance import LightSample
-from fetch_sim2real.sim.randomization.sample import EpisodeSample, ObjectSample
+from fetch_sim2real.sim.randomization.objects import ObjectSample
+from fetch_sim2real.sim.randomization.sample import EpisodeSample
 from fetch_sim2real.timing import PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray
 
@@ -89,7 +91,8 @@ class DrakeEngine:
     # -- episodes and time ---------------------------------------------------------------------------------------
 
     def reset(self, sample: EpisodeSample) -> None:
-        """See Engine."""
+        """See Engine. SetupError for what Drake cannot express."""
+        require_expressible(sample)
         workcell = self._settings.world.workcell
         run = _Run(build_plant(workcell, sample, self._options.hydroelastic))
         lights = sample.appearance.lights
@@ -224,23 +227,25 @@ class DrakeEngine:
 
     def set_camera_pose(self, base_T_camera: Pose) -> None:
         """See Engine."""
-        self._show(base_T_camera=base_T_camera)
+        self._show(replace(self._episode[2], base_T_camera=base_T_camera))
 
     def set_light(self, index: int, light: LightSample | None) -> None:
         """See Engine."""
-        self._show(lights=_replaced(self._episode[2].lights, index, light))
+        shown = self._episode[2]
+        self._show(replace(shown, lights=_replaced(shown.lights, index, light)))
 
     def set_visual_shape(self, index: int, shape: VisualShape | None) -> None:
         """See Engine."""
-        self._show(passers=_replaced(self._episode[2].passers, index, shape))
+        shown = self._episode[2]
+        self._show(replace(shown, passers=_replaced(shown.passers, index, shape)))
 
     def show_distractors(self, visible: Sequence[bool]) -> None:
         """See Engine."""
-        self._show(distractors=tuple(visible))
+        self._show(replace(self._episode[2], distractors=tuple(visible)))
 
-    def _show(self, **changes: object) -> None:
-        run, sample, shown = self._episode
-        self._started = run, sample, replace(shown, **changes)
+    def _show(self, shown: Shown) -> None:
+        run, sample, _ = self._episode
+        self._started = run, sample, shown
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
@@ -250,9 +255,7 @@ class DrakeEngine:
         bodies = (*run.model.links.values(), *run.model.objects.values())
         return np.array([run.plant.EvalBodyPoseInWorld(run.context, body).GetAsMatrix34() for body in bodies])
 
-    def render(
-        self, color: FloatArray, depth: FloatArray | None, develop: Callable[[Rendering], T]
-    ) -> Future[T]:
+    def render(self, color: FloatArray, depth: FloatArray | None, develop: Callable[[Rendering], T]) -> Future[T]:
         """See Engine."""
         _, sample, shown = self._episode
         return self._camera().request(sample, shown, color, depth, develop)

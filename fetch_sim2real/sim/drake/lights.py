@@ -38,7 +38,11 @@ def renderer_parameters(
     intensity = _PBR_INTENSITY if options.is_pbr else 1.0
     if options.environment_map:
         intensity *= _WITH_ENVIRONMENT
-    made = [] if options.environment_map else [_far_point(each, _AMBIENT_SHARE * intensity * ambient) for each in _AMBIENT_FROM]
+    made = (
+        []
+        if options.environment_map
+        else [_far_point(each, _AMBIENT_SHARE * intensity * ambient) for each in _AMBIENT_FROM]
+    )
     for light in burning:
         direction, rgb = light.direction / np.linalg.norm(light.direction), intensity * light.diffuse
         made.append(_directional(direction, rgb) if light.shadows else _far_point(-direction, rgb))

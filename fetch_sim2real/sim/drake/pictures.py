@@ -10,7 +10,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.sim.drake.options import DrakeOptions
 from fetch_sim2real.sim.drake.scene import RenderScene, Shown
 from fetch_sim2real.sim.engine import Rendering

@@ -28,10 +28,11 @@ from fetch_sim2real.arm.bodies import ArmBody, BodyShape, arm_bodies
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.mjcf import source_of
 from fetch_sim2real.sim.drake.contact import arm_shapes, frictions, object_shapes, surface
-from fetch_sim2real.sim.randomization.sample import EpisodeSample, ObjectPhysics
-from fetch_sim2real.workcell import WorkcellConfig
+from fetch_sim2real.sim.randomization.objects import ObjectPhysics
+from fetch_sim2real.sim.randomization.sample import EpisodeSample
 from fetch_sim2real.timing import PHYSICS_STEP_S
 from fetch_sim2real.types import FloatArray
+from fetch_sim2real.workcell import WorkcellConfig
 
 _FLOOR_HALF_M: Final = 4.0
 _FLOOR_DEPTH_M: Final = 1.0
@@ -68,14 +69,11 @@ def build_plant(workcell: WorkcellConfig, sample: EpisodeSample, hydroelastic: b
     actuators = _add_servos(plant, sample)
     _add_floor_and_table(plant, workcell, sample.dynamics.table_height_m, rest, hydroelastic)
     objects = {
-        name: _add_object(plant, name, each.physics, own[name], hydroelastic)
-        for name, each in sample.objects.items()
+        name: _add_object(plant, name, each.physics, own[name], hydroelastic) for name, each in sample.objects.items()
     }
     plant.Finalize()
     # The robot meets the world, not itself: the safety filter keeps it from itself.
-    shapes = GeometrySet(
-        [each for body in links.values() for each in plant.GetCollisionGeometriesForBody(body)]
-    )
+    shapes = GeometrySet([each for body in links.values() for each in plant.GetCollisionGeometriesForBody(body)])
     scene.collision_filter_manager().Apply(CollisionFilterDeclaration().ExcludeWithin(shapes))
     return PlantModel(builder.Build(), plant, robot, actuators, links, objects)
 
@@ -124,9 +122,7 @@ def _inertia(body: ArmBody) -> SpatialInertia:
     return SpatialInertia(body.mass_kg, body.center_of_mass_m, central.ShiftFromCenterOfMass(body.center_of_mass_m))
 
 
-def _join(
-    plant: MultibodyPlant, parent: RigidBody, place: RigidTransform, body: RigidBody, each: ArmBody
-) -> None:
+def _join(plant: MultibodyPlant, parent: RigidBody, place: RigidTransform, body: RigidBody, each: ArmBody) -> None:
     joint = each.joint
     if joint is None:
         plant.WeldFrames(parent.body_frame(), body.body_frame(), place)
@@ -145,9 +141,7 @@ def _add_arm_shape(
     place = transform(shape.position_m, shape.quaternion_wxyz)
     properties = surface(friction, 0.0, hydroelastic, is_object=False)
     for number, (each, at_m) in enumerate(arm_shapes(shape, hydroelastic)):
-        plant.RegisterCollisionGeometry(
-            body, place @ RigidTransform(at_m), each, f"{shape.name}_{number}", properties
-        )
+        plant.RegisterCollisionGeometry(body, place @ RigidTransform(at_m), each, f"{shape.name}_{number}", properties)
 
 
 def _add_servos(plant: MultibodyPlant, sample: EpisodeSample) -> tuple[JointActuator, ...]:
@@ -159,14 +153,18 @@ def _add_servos(plant: MultibodyPlant, sample: EpisodeSample) -> tuple[JointActu
         servo = plant.AddJointActuator(name, joint, float(ARM.effort_nm[i]))
         servo.set_default_rotor_inertia(source.gains.armature[i] * draw.armature_factor[i])
         servo.set_controller_gains(
-            PdControllerGains(p=source.gains.kp[i] * draw.stiffness_factor[i], d=source.gains.kv[i])
+            PdControllerGains(
+                p=source.gains.kp[i] * draw.stiffness_factor[i],
+                d=source.gains.kv[i] * draw.mechanics.servo_damping_factor[i],
+            )
         )
         actuators.append(servo)
     if source.fingers is not None:
+        stiffness = source.fingers.kp * draw.mechanics.fingers.gain_factor
         for name in ARM.gripper_joints:
             servo = plant.AddJointActuator(name, plant.GetJointByName(name), ARM.finger_force_n)
             servo.set_default_rotor_inertia(source.fingers.armature_kg)
-            servo.set_controller_gains(PdControllerGains(p=source.fingers.kp, d=source.fingers.kv))
+            servo.set_controller_gains(PdControllerGains(p=stiffness, d=source.fingers.kv))
             actuators.append(servo)
     return tuple(actuators)
 
@@ -199,8 +197,10 @@ def _add_object(
         if physics.shape == "box"
         else UnitInertia.SolidCylinder(width / 2, height, np.array([0.0, 0.0, 1.0]))
     )
+    center_m = physics.center_m
+    inertia = shape.ShiftFromCenterOfMass(center_m)
     instance = plant.AddModelInstance(name)
-    body = plant.AddRigidBody(name, instance, SpatialInertia(physics.mass_kg, np.zeros(3), shape))
+    body = plant.AddRigidBody(name, instance, SpatialInertia(physics.mass_kg, center_m, inertia))
     plant.AddJoint(
         QuaternionFloatingJoint(name, plant.world_frame(), body.body_frame(), translational_damping=physics.drag)
     )

@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 from pydrake.common.value import AbstractValue
 from pydrake.geometry import (
     Box,
-    Capsule,
     ClippingRange,
     ColorRenderCamera,
-    Cylinder,
     DepthRange,
     DepthRenderCamera,
-    Ellipsoid,
     FrameId,
     FramePoseVector,
     GeometryFrame,
@@ -30,21 +27,19 @@ from pydrake.geometry import (
     Rgba,
     SceneGraph,
     Shape,
-    Sphere,
 )
 from pydrake.math import RigidTransform, RotationMatrix
 from pydrake.systems.sensors import CameraInfo
 
-from fetch_sim2real.arm.bodies import TriangleMesh, arm_bodies
+from fetch_sim2real.arm.bodies import arm_bodies
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.sim.drake.drawn_shapes import arm_part, place_of_distractor, simple_shape, tiled_surface
 from fetch_sim2real.sim.drake.lights import renderer_parameters
-from fetch_sim2real.sim.drake.meshes import part_mesh, tiled_surface
 from fetch_sim2real.sim.drake.options import DrakeOptions
 from fetch_sim2real.sim.drake.plant import transform
 from fetch_sim2real.sim.engine import VisualShape
 from fetch_sim2real.sim.randomization.appearance import LightSample
-from fetch_sim2real.sim.randomization.distractors import DistractorSample
 from fetch_sim2real.sim.randomization.sample import EpisodeSample
 from fetch_sim2real.sim.randomization.textures import SurfaceSample, texture_pixels
 from fetch_sim2real.types import FloatArray
@@ -55,6 +50,8 @@ _NEAR_M, _FAR_M = 0.05, 10.0
 _FLOOR_SIZE_M: Final = (8.0, 8.0)
 _WALL_SIZE_M: Final = (6.0, 3.0)
 _WALL_CENTRE_XZ_M: Final = (0.6, 1.5)
+# MuJoCo shows a tile of 1 m two metres wide: the same draw is to look the same.
+_SHOWN_PER_TILE: Final = 2.0
 # A table's sides are below its surface, which is drawn over them.
 _SURFACE_ABOVE_M: Final = 5.0e-4
 # Where nothing is drawn any more.
@@ -86,6 +83,7 @@ class RenderScene:
         stay as they are in ``shown``."""
         self._scene = SceneGraph()
         self._source = self._scene.RegisterSource("pictures")
+        self._count = 0
         draw = sample.appearance
         engine = MakeRenderEngineVtk(renderer_parameters(draw.ambient, shown.lights, options))
         self._scene.AddRenderer(_RENDERER, engine)
@@ -93,16 +91,16 @@ class RenderScene:
         self._passers = [self._frame(f"passer_{index}") for index in range(len(shown.passers))]
         self._distractors = [self._frame(f"distractor_{index}") for index in range(len(draw.distractors))]
         self._distractor_places = [
-            _distractor_place(each, sample.dynamics.table_height_m) for each in draw.distractors
+            place_of_distractor(each, sample.dynamics.table_height_m) for each in draw.distractors
         ]
         self._add_robot(workcell.torso_height_m, sample, dict(zip(moving, self._moving, strict=True)))
         self._add_surroundings(workcell, sample)
         self._add_objects(sample, dict(zip(moving, self._moving, strict=True)))
         for frame, distractor in zip(self._distractors, draw.distractors, strict=True):
-            self._add(_shape(distractor.shape, distractor.half_extent_m), distractor.rgb, frame)
+            self._add(simple_shape(distractor.shape, distractor.half_extent_m), distractor.rgb, frame)
         for frame, passer in zip(self._passers, shown.passers, strict=True):
             if passer is not None:
-                self._add(_shape(passer.shape, np.array(passer.half_extents_m)), np.array(passer.rgb), frame)
+                self._add(simple_shape(passer.shape, np.array(passer.half_extents_m)), np.array(passer.rgb), frame)
         self._context = self._scene.CreateDefaultContext()
         port = self._scene.get_source_pose_port(self._source)
         self._poses = port.FixValue(self._context, AbstractValue.Make(FramePoseVector()))
@@ -116,9 +114,7 @@ class RenderScene:
         for frame, pose in zip(self._moving, poses, strict=True):
             vector.set_value(frame, RigidTransform(pose))
         for frame, passer in zip(self._passers, shown.passers, strict=True):
-            vector.set_value(
-                frame, _AWAY if passer is None else transform(passer.position_m, passer.quaternion_wxyz)
-            )
+            vector.set_value(frame, _AWAY if passer is None else transform(passer.position_m, passer.quaternion_wxyz))
         for frame, place, is_there in zip(self._distractors, self._distractor_places, shown.distractors, strict=True):
             vector.set_value(frame, place if is_there else _AWAY)
         self._poses.GetMutableData().set_value(vector)
@@ -156,8 +152,7 @@ class RenderScene:
                 rgb, number = own * (1.0 - tint) + draw.link_color[number] * tint, number + 1
                 if not shape.is_drawn:
                     continue
-                is_mesh = isinstance(shape.shape, TriangleMesh)
-                drawn = part_mesh(shape.shape, shape.name) if is_mesh else Box(*(2.0 * shape.shape))
+                drawn = arm_part(shape)
                 place = transform(shape.position_m, shape.quaternion_wxyz)
                 if body.name not in moving:
                     place = still[body.name] @ place
@@ -173,20 +168,22 @@ class RenderScene:
         if draw.wall_distance_m is not None:
             x, z = _WALL_CENTRE_XZ_M
             upright = RotationMatrix(np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
-            self._add_surface(
-                draw.wall, _WALL_SIZE_M, RigidTransform(upright, [x, -draw.wall_distance_m, z]), "wall"
-            )
+            self._add_surface(draw.wall, _WALL_SIZE_M, RigidTransform(upright, [x, -draw.wall_distance_m, z]), "wall")
 
     def _add_surface(
         self, draw: SurfaceSample, size_m: tuple[float, float], place: RigidTransform, name: str
     ) -> NDArray[np.uint8]:
         texture = texture_pixels(draw)
-        self._add(tiled_surface(size_m, draw.tile_m, texture, name), None, None, place)
+        self._add(tiled_surface(size_m, _SHOWN_PER_TILE * draw.tile_m, texture, name), None, None, place)
         return texture
 
     def _add_objects(self, sample: EpisodeSample, moving: Mapping[str, FrameId]) -> None:
         for name, each in sample.objects.items():
-            self._add(_shape(each.physics.shape, each.physics.half_extents_m), sample.appearance.object_rgb[name], moving[name])
+            self._add(
+                simple_shape(each.physics.shape, each.physics.half_extents_m),
+                sample.appearance.object_rgb[name],
+                moving[name],
+            )
 
     def _add(
         self, shape: Shape, rgb: FloatArray | None, frame: FrameId | None, place: RigidTransform | None = None
@@ -197,7 +194,7 @@ class RenderScene:
         if rgb is not None:
             red, green, blue = np.clip(rgb, 0.0, 1.0).tolist()
             properties.AddProperty("phong", "diffuse", Rgba(red, green, blue))
-        self._count = getattr(self, "_count", 0) + 1
+        self._count += 1
         instance = GeometryInstance(place or RigidTransform(), shape, f"visual_{self._count}")
         instance.set_perception_properties(properties)
         if frame is None:
@@ -214,20 +211,3 @@ def _core(camera: CameraModel) -> RenderCameraCore:
 
 def _transform_of(pose: Pose) -> RigidTransform:
     return RigidTransform(RotationMatrix(pose.rotation), pose.position)
-
-
-def _shape(shape: str, half_extents_m: FloatArray) -> Shape:
-    a, b, c = half_extents_m.tolist()
-    return {
-        "box": lambda: Box(2.0 * a, 2.0 * b, 2.0 * c),
-        "cylinder": lambda: Cylinder(a, 2.0 * c),
-        "sphere": lambda: Sphere(a),
-        # Its length is that without the caps.
-        "capsule": lambda: Capsule(a, 2.0 * (c - a)),
-        "ellipsoid": lambda: Ellipsoid(a, b, c),
-    }[shape]()
-
-
-def _distractor_place(draw: DistractorSample, table_height_m: float) -> RigidTransform:
-    turn = np.array([np.cos(draw.yaw_rad / 2), 0.0, 0.0, np.sin(draw.yaw_rad / 2)])
-    return transform(np.array([*draw.xy_m, table_height_m + draw.half_extent_m[2]]), turn)
