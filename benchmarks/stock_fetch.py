@@ -170,7 +170,7 @@ class Task:
 
 TASKS: Final = {
     "FetchPush-v4": Task(hand_over_m=0.06, every=2_500),
-    "FetchPickAndPlace-v4": Task(hand_over_m=0.03, every=10_000),
+    "FetchPickAndPlace-v4": Task(hand_over_m=0.03, every=10_000, updates_per_step=0.3),
     "FetchSlide-v4": Task(hand_over_m=0.06, every=10_000),
 }
 
