@@ -107,7 +107,8 @@ def plot_runs(runs: Sequence[Run], output: Path) -> None:
         for (of_env, method), some in _grouped(runs).items():
             if of_env != env:
                 continue
-            color, label = f"C{methods.index(method) % 10}", f"{_LABELS.get(method, method)}, {len(some)} seeds"
+            seeds = f"{len(some)} seeds" if len(some) > 1 else "1 seed"
+            color, label = f"C{methods.index(method) % 10}", f"{_LABELS.get(method, method)}, {seeds}"
             draw_runs(by_steps, [(run.steps / 1e3, run.success) for run in some], color, label)
             draw_runs(by_time, [(run.cpu_s / 60.0, run.success) for run in some], color, label)
         for at, ((of_env, label), steps) in enumerate(PUBLISHED.items()):
