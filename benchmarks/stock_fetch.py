@@ -139,7 +139,12 @@ class Log:
 # -- relay HER ---------------------------------------------------------------------------------------------------------
 
 
-_RELAY: Final = RelaySettings(periods_per_decision=2, gamma=0.965, learning_rate=1e-3, tau=0.02)
+def _names(settings: Task | RelaySettings) -> set[str]:
+    return {field.name for field in fields(settings)}
+
+
+# One precision, so that a seed gives the same run on every processor.
+_RELAY: Final = RelaySettings(periods_per_decision=2, gamma=0.965, learning_rate=1e-3, tau=0.02, precision="float32")
 
 
 @dataclass(frozen=True)
@@ -158,11 +163,11 @@ class Task:
         task = self
         for pair in pairs:
             name, _, text = pair.partition("=")
-            value = float(text) if {".", "e"} & set(text) else int(text)
-            if name in {field.name for field in fields(RelaySettings)}:
+            if name in _names(task.relay):
+                value = type(getattr(task.relay, name))(text)
                 task = replace(task, relay=replace(task.relay, **{name: value}))
-            elif name in {field.name for field in fields(Task)}:
-                task = replace(task, **{name: value})
+            elif name in _names(task) - {"relay"}:
+                task = replace(task, **{name: type(getattr(task, name))(text)})
             else:
                 raise SetupError(f"--set {pair}: no setting is called {name}; see Task here and RelaySettings")
         return task

@@ -136,8 +136,9 @@ def test_a_run_learns_as_often_as_asked_and_writes_its_judgements(tmp_path: Path
 
 
 def test_settings_are_those_of_the_benchmark_or_of_the_learner() -> None:
-    task = TASKS["FetchPush-v4"].with_set(["hand_over_m=0.1", "batch=512", "random_share=0.1"])
-    assert (task.hand_over_m, task.relay.batch, task.relay.random_share) == (0.1, 512, 0.1)
+    task = TASKS["FetchPush-v4"].with_set(["hand_over_m=0.1", "batch=512", "random_share=0", "precision=float32"])
+    assert (task.hand_over_m, task.relay.batch, task.relay.random_share) == (0.1, 512, 0.0)
+    assert task.relay.precision == "float32"
     assert task.relay.gamma == TASKS["FetchPush-v4"].relay.gamma
     with pytest.raises(SetupError, match="--set widht=3: no setting is called widht"):
         task.with_set(["widht=3"])
