@@ -84,9 +84,7 @@ def relay(width: int, batch: int) -> _Measured:
     for seed in range(_EPISODES):
         achieved, asked = _normal(rng, rows, len(skills), 3), _normal(rng, rows, len(skills), 3)
         allowed, action = np.ones((rows, len(skills)), bool), _normal(rng, _STEPS, 4)
-        lasting = np.ones(_STEPS, np.float32)
-        state = _normal(rng, rows, state_size)
-        replay.add(DecisionEpisode(seed, state, achieved, asked, allowed, action, lasting, False))
+        replay.add(DecisionEpisode(seed, _normal(rng, rows, state_size), achieved, asked, allowed, action, False))
     return _Measured(lambda: replay.sample(batch, rng), learner.update)  # type: ignore[arg-type]
 
 

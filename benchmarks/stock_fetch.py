@@ -288,7 +288,6 @@ class Collector:
                 asked_m=np.array([now.asked_m[row] for now in nows]),
                 allowed=np.ones((len(nows), 2), bool),
                 action=np.array([action[row] for action in actions], np.float32),
-                lasting=np.ones(len(actions), np.float32),
                 success=success[row],
             )
             for row, seed in enumerate(begun)

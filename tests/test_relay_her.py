@@ -41,8 +41,7 @@ def relay_episode(
 ) -> DecisionEpisode:
     achieved, asked = np.stack([grip, thing], axis=1), np.stack([thing, goal], axis=1)
     columns = (column.astype(np.float32) for column in (state, achieved, asked))
-    allowed, lasting = np.ones(achieved.shape[:2], bool), np.ones(len(action), np.float32)
-    return DecisionEpisode(seed, *columns, allowed, action.astype(np.float32), lasting, False)
+    return DecisionEpisode(seed, *columns, np.ones(achieved.shape[:2], bool), action.astype(np.float32), False)
 
 
 def episode(seed: int, steps: int = 6, *, moves: bool = True) -> DecisionEpisode:
@@ -52,8 +51,7 @@ def episode(seed: int, steps: int = 6, *, moves: bool = True) -> DecisionEpisode
         thing[:] = thing[0]
     goal = np.tile(rng.normal(0.0, 0.2, 3), (steps + 1, 1))
     action = rng.uniform(-1.0, 1.0, (steps, ACTION_SIZE))
-    one = relay_episode(seed, np.concatenate([grip, thing], axis=1) / UNIT_M, grip, thing, goal, action)
-    return replace(one, lasting=rng.integers(1, 6, steps).astype(np.float32) / 3.0)
+    return relay_episode(seed, np.concatenate([grip, thing], axis=1) / UNIT_M, grip, thing, goal, action)
 
 
 def steps_of(batch: Batch, one: DecisionEpisode) -> np.ndarray:
@@ -78,8 +76,7 @@ def test_goals_in_hindsight_are_what_was_reached_later_and_true_goals_are_what_e
     assert 0.75 < is_later.any(1).mean() < 0.85
     assert 0.25 < (skill == REACH).mean() < 0.35
     reached = np.linalg.norm(one.achieved_m[step + 1, skill] - goal, axis=1) <= settings.tolerance_m
-    assert (batch.lasting.numpy() == one.lasting[step]).all()
-    assert (batch.reward.numpy() == np.where(reached, 0.0, -one.lasting[step])).all()
+    assert (batch.reward.numpy() == np.where(reached, 0.0, -1.0)).all()
     assert 0.1 < reached.mean() < 0.9
 
 
@@ -239,7 +236,7 @@ def test_novelty_is_a_reward_of_the_last_skill_alone_and_of_learning_alone() -> 
     replay = RelayReplay(SKILLS, settings, PLANAR, UNIT_M)
     replay.add(episode(0))
     batch = replay.sample(64, np.random.default_rng(1))
-    assert set(batch.reward.tolist()) <= {0.0, *(-batch.lasting).tolist()}
+    assert set(batch.reward.tolist()) == {-1.0, 0.0}
     learner = RelayLearner(STATE_SIZE, 2, settings, seed=0, places=(slice(0, 3), slice(3, 6)))
     with torch.no_grad():
         added = learner._reward(batch) - batch.reward
@@ -339,7 +336,7 @@ class _ByAutograd:
             action, log_prob = self.act(batch.next_state, batch.next_way)
             after = torch.cat([batch.next_state, batch.next_way, action], -1)
             value = torch.cat([target(after) for target in self.targets], 1).amin(1) - alpha * log_prob
-            wanted = (batch.reward + settings.gamma**batch.lasting * value).clamp(-1.0 / (1.0 - settings.gamma), 0.5)
+            wanted = (batch.reward + settings.gamma * value).clamp(-1.0 / (1.0 - settings.gamma), 0.5)
         told = torch.cat([batch.state, batch.way], -1)
         inputs = torch.cat([told, batch.action], -1)
         self.critic_optimizer.zero_grad()

@@ -68,12 +68,12 @@ class Noise:
             rng = np.random.default_rng(seed)
             state, action = rng.normal(size=(LENGTH + 1, SIZE)), rng.uniform(-1.0, 1.0, (LENGTH, ACTION_SIZE))
             places = rng.normal(0.0, 0.1, (2, LENGTH + 1, SKILLS, 3)).astype(np.float32)
-            allowed, lasting = np.ones((LENGTH + 1, SKILLS), bool), np.ones(LENGTH, np.float32)
-            columns = (state.astype(np.float32), *places, allowed, action.astype(np.float32), lasting)
-            episodes.append(DecisionEpisode(seed, *columns, success))
+            allowed = np.ones((LENGTH + 1, SKILLS), bool)
+            episodes.append(
+                DecisionEpisode(seed, state.astype(np.float32), *places, allowed, action.astype(np.float32), success)
+            )
         done: Future[Collected] = Future()
-        periods = len(request.seeds) * LENGTH * request.periods
-        done.set_result(Collected(episodes, periods, 0.5, 0.25, process=0))
+        done.set_result(Collected(episodes, 0.5, 0.25, process=0))
         return done
 
     def close(self) -> None:

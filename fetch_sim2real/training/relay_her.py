@@ -12,8 +12,7 @@ within minutes, and from then on most episodes move the object, which random act
 Departures from these papers, all of which matter:
 
 - A decision lasts several control periods while learning. The horizon is a third, exploration coherent. Afterwards the
-  actor is asked in every period, which it has to meet while learning: once it succeeds at times, some decisions last
-  one period, others five. A decision costs as much time as it takes, and discounts by it (semi-Markov).
+  actor is asked in every period.
 - The state is the simulator's full state. Hindsight needs to know what each skill achieved and was asked, nothing else.
 - The distance at which a skill hands over, 3 to 6 cm, is part of the method: a task or its chain states it.
 - Exploration: squashed Gaussian noise correlated over decisions, and a share of uniformly random decisions.
@@ -49,19 +48,17 @@ from fetch_sim2real.types import BoolArray
 
 Float32 = NDArray[np.float32]
 _UNIT_M: Final = 0.1  # of the way to the goal, beside the state
-_SPARE: Final = 8  # states more than the longest episode has: where decisions vary, so do episodes
 
 
 @dataclass(frozen=True)
 class RelaySettings:
-    """Everything that shapes learning. Discount, noise and shares are per decision of ``periods_per_decision``.
+    """Everything that shapes learning. Discount, noise and shares are per decision.
 
     What is possible is said beside each, for whoever reads settings (``training.relay_config``).
     """
 
-    # A decision lasts so many control periods while learning; on average, once this share of exploring succeeds.
+    # A decision lasts so many control periods while learning.
     periods_per_decision: Count = 3
-    vary_from: Share = 0.3
     # How decisions are explored by: the relay, or what to compare it with (``exploration``).
     exploration: ExplorationName = "relay"
     novelty_weight: Share = 0.1
@@ -108,8 +105,7 @@ class RelaySettings:
 @dataclass(frozen=True)
 class DecisionEpisode:
     """One episode of T decisions of M skills: state (T+1, p), where each skill's mover was and was to be (T+1, M, 3)
-    [m] in base_link, whether that counts there as brought (T+1, M), action (T, 4), for how long (T,) as a multiple of
-    the usual decision, and whether it ended in success."""
+    [m] in base_link, whether that counts there as brought (T+1, M), action (T, 4), and whether it ended in success."""
 
     seed: int
     state: Float32
@@ -117,7 +113,6 @@ class DecisionEpisode:
     asked_m: Float32
     allowed: BoolArray
     action: Float32
-    lasting: Float32
     success: bool
 
     def __len__(self) -> int:
@@ -126,8 +121,7 @@ class DecisionEpisode:
 
 class Batch(NamedTuple):
     """Transitions with (relabelled) goals. ``way`` (B, 3 + M) is what the networks are told beside the state: the way
-    to the goal (3) and the mode, which is one of M skills; ``lasting`` (B,) is for how many usual decisions the action
-    was held. ``shift`` (B, 2) was added to positions in the states."""
+    to the goal (3) and the mode, which is one of M skills. ``shift`` (B, 2) was added to positions in the states."""
 
     state: torch.Tensor
     way: torch.Tensor
@@ -135,7 +129,6 @@ class Batch(NamedTuple):
     next_way: torch.Tensor
     action: torch.Tensor
     reward: torch.Tensor
-    lasting: torch.Tensor
     shift: torch.Tensor
 
 
@@ -170,13 +163,11 @@ class RelayReplay:
         columns = {
             "state": episode.state, "achieved": episode.achieved_m, "asked": episode.asked_m,
             "allowed": episode.allowed, "action": np.concatenate([episode.action, episode.action[-1:]]),
-            "lasting": np.append(episode.lasting, episode.lasting[-1:]),
         }  # fmt: skip
         if not self._arrays:
-            longest = len(episode.state)
+            longest = len(episode.state) + 8
             for name, value in columns.items():
                 self._arrays[name] = np.zeros((self._settings.capacity, longest, *value.shape[1:]), value.dtype)
-        self._lengthen(len(episode.state))
         row = self._next
         for name, value in columns.items():
             self._arrays[name][row, : len(value)] = value
@@ -187,14 +178,6 @@ class RelayReplay:
         self._next = (row + 1) % self._settings.capacity
         self.episodes = max(self.episodes, row + 1)
         return moved
-
-    def _lengthen(self, longest: int) -> None:
-        """Make place for episodes of so many states."""
-        more = longest - self._arrays["state"].shape[1]
-        if more > 0:
-            for name, array in self._arrays.items():
-                room = np.zeros((len(array), more + _SPARE, *array.shape[2:]), array.dtype)
-                self._arrays[name] = np.concatenate([array, room], axis=1)
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
         """Return ``size`` transitions.
@@ -221,7 +204,6 @@ class RelayReplay:
         goal_after = np.where(hindsight, pick["achieved"][row, later, skill] - will_move, asked_after)
         reached = np.linalg.norm(achieved_after - goal_after, axis=1) <= settings.tolerance_m
         reached &= pick["allowed"][row, step + 1, skill]
-        lasting = pick["lasting"][row, step]
         state, next_state = pick["state"][row, step], pick["state"][row, step + 1]
         shift = rng.uniform(-1.0, 1.0, (size, 2)) * (settings.shift_m / self._planar_unit_m)
         shift *= rng.random((size, 1)) < settings.shift_share
@@ -231,7 +213,7 @@ class RelayReplay:
         arrays = (
             state, way_to(goal_after - moves, achieved, skill, skills),
             next_state, way_to(goal_after, achieved_after, skill, skills),
-            pick["action"][row, step], np.where(reached, 0.0, -lasting), lasting, shift,
+            pick["action"][row, step], np.where(reached, 0.0, -1.0), shift,
         )  # fmt: skip
         return Batch(*(torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays))
 
@@ -336,7 +318,7 @@ class RelayLearner:
         alpha = self.log_alpha.exp().clamp(min=settings.least_alpha)
         action, log_prob, _ = self.actor(batch.next_state, batch.next_way, self._noise(size))
         value = self.target(torch.cat([batch.next_state, batch.next_way, action], -1)).amin(0) - alpha * log_prob
-        target = self._reward(batch) + settings.gamma**batch.lasting * value
+        target = self._reward(batch) + settings.gamma * value
         target = target.clamp(-1.0 / (1.0 - settings.gamma), settings.highest_target)
         self.critic.learn(torch.cat([batch.state, batch.way, batch.action], -1), target)
         self._optimizers["critic"].step()

@@ -38,22 +38,19 @@ Weights = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Request:
-    """Episodes to collect, one seed for each environment; an action is held for ``periods`` control periods, or, where
-    they vary, for so many on average."""
+    """Episodes to collect, one seed for each environment; an action is held for ``periods`` control periods."""
 
     seeds: tuple[int, ...]
     behaviour: Behaviour
     periods: int
-    vary: bool = False
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The episodes asked for, of so many control ``periods`` in all, and what they took in the process where they were
-    collected: ``cpu_s`` since the answer before, with all that led to the first one."""
+    """The episodes asked for, and what they took in the process where they were collected: ``cpu_s`` since the answer
+    before, with all that led to the first one."""
 
     episodes: list[DecisionEpisode]
-    periods: int
     wall_s: float
     cpu_s: float
     process: int
@@ -78,15 +75,13 @@ class _Record:
     asked_m: list[Float32] = field(default_factory=list)
     allowed: list[BoolArray] = field(default_factory=list)
     action: list[Float32] = field(default_factory=list)
-    lasting: list[float] = field(default_factory=list)
 
-    def add(self, now: _Now, index: int, action: NDArray[np.float64], lasting: float) -> None:
+    def add(self, now: _Now, index: int, action: NDArray[np.float64]) -> None:
         self.state.append(now.state[index])
         self.achieved_m.append(now.achieved_m[index])
         self.asked_m.append(now.asked_m[index])
         self.allowed.append(now.allowed[index])
         self.action.append(action.astype(np.float32))
-        self.lasting.append(lasting)
 
 
 class DecisionCollector:
@@ -106,11 +101,11 @@ class DecisionCollector:
     def answer(self, weights: Weights, request: Request) -> Collected:
         """Run the episode of each seed, all environments together."""
         began_s, told_s = time.monotonic(), self._told_cpu_s
-        episodes, periods = self._collect(weights, request)
+        episodes = self._collect(weights, request)
         self._told_cpu_s = time.process_time()
-        return Collected(episodes, periods, time.monotonic() - began_s, self._told_cpu_s - told_s, os.getpid())
+        return Collected(episodes, time.monotonic() - began_s, self._told_cpu_s - told_s, os.getpid())
 
-    def _collect(self, weights: Weights, request: Request) -> tuple[list[DecisionEpisode], int]:
+    def _collect(self, weights: Weights, request: Request) -> list[DecisionEpisode]:
         self._actor.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         runner, count = self._runner, len(request.seeds)
         rng = np.random.default_rng([request.seeds[0], 7])
@@ -118,7 +113,7 @@ class DecisionCollector:
         held = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE))
         arrivals = runner.begin([EpisodeStart(seed) for seed in request.seeds])
         histories = [ActionHistory(LAST_ACTIONS) for _ in request.seeds]
-        records, steps = [_Record() for _ in request.seeds], 0
+        records = [_Record() for _ in request.seeds]
         while arrivals:
             rows = [arrival.environment for arrival in arrivals]
             now = _now(arrivals, histories)
@@ -130,19 +125,17 @@ class DecisionCollector:
                 decisions = explorer.decide(now.state, now.achieved_m, now.asked_m, rows)
             else:
                 decisions = act_deterministically(self._actor, now.state, now.achieved_m, now.asked_m)
-            periods = int(rng.integers(1, 2 * request.periods)) if request.vary else request.periods
             for index, row in enumerate(rows):
-                records[row].add(now, index, decisions[index], periods / request.periods)
+                records[row].add(now, index, decisions[index])
             of_row = dict(zip(rows, decisions, strict=True))
-            for _ in range(periods):
-                steps += len(arrivals)
+            for _ in range(request.periods):
                 for arrival in arrivals:
                     histories[arrival.environment].push(of_row[arrival.environment])
                 actions = np.array([of_row[arrival.environment] for arrival in arrivals])
                 arrivals = runner.step(arrivals, actions)
                 if not arrivals:
                     break
-        return [self._episode(row, seed, records[row]) for row, seed in enumerate(request.seeds)], steps
+        return [self._episode(row, seed, records[row]) for row, seed in enumerate(request.seeds)]
 
     def _episode(self, row: int, seed: int, record: _Record) -> DecisionEpisode:
         return DecisionEpisode(
@@ -153,7 +146,6 @@ class DecisionCollector:
             allowed=np.array(record.allowed),
             # The last decision has no state after it.
             action=np.array(record.action[:-1]),
-            lasting=np.array(record.lasting[:-1], np.float32),
             success=self._runner.loops[row].sim.outcome().success,
         )
 

@@ -220,8 +220,7 @@ class _Training:
     def _ask(self) -> Pending[Collected]:
         behaviour: Behaviour = "exploring" if self._learner.updates else "random"
         seeds = tuple(islice(self._seeds, self._config.environments))
-        vary = len(self._recent) > 0 and float(np.mean(self._recent)) >= self._config.vary_from
-        request = Request(seeds, behaviour, self._config.periods_per_decision, vary)
+        request = Request(seeds, behaviour, self._config.periods_per_decision)
         return self._pool.submit(_weights(self._learner.actor), request)
 
     def _answer(self, pending: Pending[Collected]) -> Collected:
@@ -241,7 +240,7 @@ class _Training:
             self._recent.append(episode.success)
         decisions = sum(len(episode) for episode in collected.episodes)
         self._decisions += decisions
-        self._steps += collected.periods
+        self._steps += decisions * self._config.periods_per_decision
         return decisions
 
     def _update(self, updates: int, collected: Collected) -> None:
