@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.common.ranges import Range, scale_ranges
@@ -108,7 +110,7 @@ def test_an_impossible_widening_is_refused(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("task", built_in_names())
-@pytest.mark.parametrize("name", ["wide", "gap"])
+@pytest.mark.parametrize("name", ["wide", "gap", "randomized_v2", "wide_v2", "gap_v2", "acceptance"])
 def test_every_task_can_be_drawn_in_the_harder_worlds(name: str, task: str) -> None:
     world = load_world(name, worlds_dir())
     ik = DifferentialIk(world.workcell.torso_height_m)
@@ -125,3 +127,62 @@ def test_gap_lies_outside_what_is_trained() -> None:
     assert not set(gap.table.families) & set(randomized.table.families) and gap.table.images
     assert not set(gap.distractors.shapes) & set(randomized.distractors.shapes)
     assert gap.light.tint.low > randomized.light.tint.high
+
+
+def _ranges(record: BaseModel, prefix: str = "") -> Iterator[tuple[str, Range]]:
+    """Every range of a world's section, by its path."""
+    for name in type(record).model_fields:
+        value = getattr(record, name)
+        if isinstance(value, Range):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, BaseModel):
+            yield from _ranges(value, f"{prefix}{name}.")
+        elif isinstance(value, tuple):
+            yield from ((f"{prefix}{name}.{i}", each) for i, each in enumerate(value) if isinstance(each, Range))
+        elif isinstance(value, dict):
+            for key, each in value.items():
+                yield from _ranges(each, f"{prefix}{name}.{key}.")
+
+
+def _outside(name: str, of: str) -> set[str]:
+    """Paths of a world's ranges that have nothing in common with another's."""
+    trained = dict(_ranges(load_world(of, worlds_dir())))
+    return {
+        path
+        for path, value in _ranges(load_world(name, worlds_dir()))
+        if path in trained and (value.low > trained[path].high or value.high < trained[path].low)
+    }
+
+
+def test_the_later_gap_and_acceptance_lie_outside_what_is_trained() -> None:
+    contact = {f"objects.block.{name}" for name in ("friction", "mass_kg", "contact_time_s", "contact_impedance")}
+    servos = {"robot.servo_stiffness_factor", "robot.joint_damping_factor", "robot.finger_latency_s"}
+    delays = {"timing.camera_latency_s", "timing.command_latency_s"}
+    pose = {"camera.position_error_m.0", "camera.position_error_m.1"}
+    gap = contact | servos | delays | pose
+    gap |= {"objects.block.color_hsv.0", "objects.block.other_hues_deg.0", "light.tint", "camera.rotation_error_deg.2"}
+    gap |= {"sensor.color.exposure", "sensor.color.gamma", "sensor.depth.noise_px", "sensor.video.jpeg_quality"}
+    assert _outside("gap_v2", "randomized_v2") >= gap
+    lab = contact | servos | delays | pose | {"robot.link_mass_factor", "robot.joint_backlash_deg"}
+    lab |= {"light.diffuse", "light.ambient", "light.tint", "light.direction.0", "camera.rotation_error_deg.0"}
+    lab |= {"workcell.table.height_m", "table.color_hsv.1"}
+    assert _outside("acceptance", "randomized_v2") >= lab
+    assert _outside("acceptance", "randomized") >= lab - {"robot.link_mass_factor", "robot.joint_backlash_deg"}
+
+
+def test_the_later_worlds_contain_the_earlier_ones() -> None:
+    later = dict(_ranges(load_world("randomized_v2", worlds_dir())))
+    narrower = {
+        path
+        for path, value in _ranges(load_world("randomized", worlds_dir()))
+        if not later[path].low <= value.low <= value.high <= later[path].high
+    }
+    # The size of what never happens there.
+    assert narrower == {"pushes.arm_force_n", "pushes.object_jolt_m_s", "sensor.video.auto_exposure_rate"}
+
+
+def test_the_later_wide_is_the_later_randomized_with_ranges_half_as_wide_again() -> None:
+    randomized, wide = load_world("randomized_v2", worlds_dir()), load_world("wide_v2", worlds_dir())
+    assert wide == scale_ranges(randomized, 1.5).model_copy(update={"name": wide.name, "description": wide.description})
+    assert wide.objects["block"].other_hues_deg[0].low < randomized.objects["block"].other_hues_deg[0].low
+    assert wide.robot.link_mass_factor.high > randomized.robot.link_mass_factor.high

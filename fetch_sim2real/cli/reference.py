@@ -12,6 +12,7 @@ import typer
 from pydantic import BaseModel
 
 from fetch_sim2real import errors, graph
+from fetch_sim2real.cli.paper_ranges import paper_table
 from fetch_sim2real.common.option import Option, arguments_of
 from fetch_sim2real.common.outputs import require_folder_place, write_text
 from fetch_sim2real.common.ranges import Range, Varies
@@ -78,7 +79,7 @@ def _bases(node: ast.ClassDef) -> set[str]:
     return {base.id for base in node.bases if isinstance(base, ast.Name)}
 
 
-_SHOWN: Final = ("nominal", "randomized")
+_SHOWN: Final = ("nominal", "randomized", "randomized_v2")
 _EXAMPLE: Final = "push"
 _WORLDS_INTRODUCTION: Final = """A world is a YAML file. It may name another in `extends` and state only what differs;
 `widen: 1.5` then makes every range one and a half times as wide. A number that may vary is written as one value or as a
@@ -100,7 +101,7 @@ light: {shadow_probability: 0.8}
 def world_page(made: str) -> str:
     """Return the page's text; ``made`` says what made it."""
     worlds = [load_world(name, worlds_dir()) for name in _SHOWN]
-    lines = [f"# World files\n\n{made}\n{_WORLDS_INTRODUCTION}"]
+    lines = [f"# World files\n\n{made}\n{_WORLDS_INTRODUCTION}", *_list_of_worlds()]
     for field in World.model_fields:
         values = [getattr(world, field) for world in worlds]
         if field == "tasks":
@@ -114,10 +115,18 @@ def world_page(made: str) -> str:
             lines.append(f"## `{field}`\n\n{_first_paragraph(type(values[0]))}\n")
         else:
             continue
-        lines += [f"| field | bounds | {_SHOWN[0]} | {_SHOWN[1]} |", "|---|---|---|---|"]
-        lines += [f"| `{path}` | {bounds} | {a} | {b} |" for path, bounds, a, b in _rows("", *values)]
+        lines += [f"| field | bounds | {' | '.join(_SHOWN)} |", f"|---|---|{'---|' * len(_SHOWN)}"]
+        lines += [f"| `{path}` | {bounds} | {' | '.join(texts)} |" for path, bounds, texts in _rows("", values)]
         lines.append("")
+    lines += paper_table(worlds[-1])
     return "\n".join(lines)
+
+
+def _list_of_worlds() -> Iterator[str]:
+    yield "## Worlds that come with the package\n\n| world | what it is |\n|---|---|"
+    for path in sorted(worlds_dir().glob("*.yaml")):
+        yield f"| `{path.stem}` | {load_world(path.stem, worlds_dir()).description} |"
+    yield ""
 
 
 def _of_tasks(what: str) -> str:
@@ -128,13 +137,13 @@ def _of_tasks(what: str) -> str:
     )
 
 
-def _rows(prefix: str, first: BaseModel, second: BaseModel) -> Iterator[tuple[str, str, str, str]]:
-    for name, field in type(first).model_fields.items():
-        one, other = getattr(first, name), getattr(second, name)
-        if isinstance(one, BaseModel) and not isinstance(one, Range):
-            yield from _rows(f"{prefix}{name}.", one, other)
+def _rows(prefix: str, records: Sequence[BaseModel]) -> Iterator[tuple[str, str, list[str]]]:
+    for name, field in type(records[0]).model_fields.items():
+        values = [getattr(record, name) for record in records]
+        if isinstance(values[0], BaseModel) and not isinstance(values[0], Range):
+            yield from _rows(f"{prefix}{name}.", values)
         else:
-            yield f"{prefix}{name}", _bounds(field.metadata), _text(one), _text(other)
+            yield f"{prefix}{name}", _bounds(field.metadata), [_text(value) for value in values]
 
 
 def _bounds(metadata: list[Any]) -> str:

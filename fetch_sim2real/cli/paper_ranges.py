@@ -1,0 +1,100 @@
+"""What a paper randomizes in dynamics, beside what worlds do: a table of the page on world files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from typing import Any, Final
+
+from fetch_sim2real.arm.default import ARM
+from fetch_sim2real.common.ranges import Range
+from fetch_sim2real.sim.world_file import World
+from fetch_sim2real.tasks.registry import find_task
+
+_TASK: Final = "push"
+# What the paper varies and how far, and the fields of a world that stand for it.
+_ROWS: Final = (
+    ("mass of each link", "0.25 to 4 times", ("robot.link_mass_factor",)),
+    ("", "", ("robot.link_inertia_factor",)),
+    ("", "", ("robot.link_center_shift_m",)),
+    ("damping of each joint", "0.2 to 20 times", ("robot.joint_damping_factor",)),
+    ("", "", ("robot.joint_armature_factor",)),
+    ("", "", ("robot.joint_friction_share",)),
+    ("", "", ("robot.joint_backlash_deg",)),
+    ("gains of the controller", "0.5 to 2 times", ("robot.servo_stiffness_factor", "robot.servo_damping_factor")),
+    ("", "", ("robot.finger_gain_factor", "robot.finger_latency_s")),
+    ("", "", ("robot.finger_friction", "robot.finger_torsional_friction_m")),
+    ("mass of the puck", "0.1 to 0.4 kg", ("objects.block.mass_kg",)),
+    ("friction of the puck", "0.1 to 5", ("objects.block.friction", "objects.block.torsional_friction_m")),
+    ("damping of the puck", "0.01 to 0.2 N s/m", ("objects.block.drag",)),
+    ("", "", ("objects.block.half_size_m", "objects.block.center_shift")),
+    ("", "", ("objects.block.contact_time_s", "objects.block.contact_impedance")),
+    ("height of the table", "0.73 to 0.77 m", ("workcell.table.height_m",)),
+    (
+        "time between actions: longer by an exponential time with a rate of 125 to 1000 a second",
+        "1 to 8 ms in the mean",
+        ("timing.publication_jitter_s", "timing.command_jitter_s"),
+    ),
+    ("", "", ("timing.camera_latency_s", "timing.command_latency_s")),
+    ("", "", ("timing.drop_share", "timing.late_share", "timing.late_s")),
+    ("noise on observations", "5 % of their spread", ("robot.encoder_noise_deg", "robot.velocity_noise_deg_s")),
+    ("", "", ("pushes.arm_rate_hz", "pushes.arm_force_n")),
+    ("", "", ("pushes.object_rate_hz", "pushes.object_jolt_m_s")),
+    ("", "", ("drift.camera_position_m", "drift.camera_rotation_deg", "drift.joint_offset_deg")),
+)
+_INTRODUCTION: Final = """## Dynamics: a paper's and ours
+
+*Sim-to-Real Transfer of Robotic Control with Dynamics Randomization* (Peng and others, arXiv 1710.06537) pushes a puck
+with a Fetch and draws 95 numbers for each episode: each link's mass is one, and each joint's damping. What is theirs
+alone, or ours alone, has an empty field on the other side. Here each link, joint and axis counts too: `{name}` draws
+{count} numbers of this table for an episode of `{task}`, without those of pictures and those of single frames.
+
+| theirs | range | ours | range in `{name}` |
+|---|---|---|---|
+"""
+
+
+def paper_table(world: World) -> Iterator[str]:
+    """Yield the section's lines, with the ranges of ``world``."""
+    yield _INTRODUCTION.format(name=world.name, count=count_of_numbers(world), task=_TASK).rstrip("\n")
+    for theirs, their_range, paths in _ROWS:
+        ours = ", ".join(f"`{path}`" for path in paths)
+        ranges = "; ".join(_text(_value(world, path)) for path in paths)
+        yield f"| {theirs} | {their_range} | {ours} | {ranges} |"
+    yield ""
+
+
+def count_of_numbers(world: World) -> int:
+    """Return how many numbers of the table an episode of ``world`` draws: those whose range is not a single value."""
+    return sum(
+        _copies(path) * sum(axis.low < axis.high for axis in _axes(_value(world, path)))
+        for _, _, paths in _ROWS
+        for path in paths
+    )
+
+
+def _copies(path: str) -> int:
+    """Return how often a field is drawn in an episode: for each joint, link, or axis of a link."""
+    name = path.rpartition(".")[2]
+    if name == "link_center_shift_m":
+        return 3 * len(ARM.links)
+    if name.startswith("link_"):
+        return len(ARM.links)
+    return len(ARM.joint_names) if name.startswith(("joint_", "servo_")) else 1
+
+
+def _value(world: World, path: str) -> Any:
+    section, _, rest = path.partition(".")
+    if section == "objects":
+        name, _, field = rest.partition(".")
+        return getattr(world.objects_of(find_task(_TASK))[name], field)
+    return reduce(getattr, path.split("."), world)
+
+
+def _axes(value: Any) -> tuple[Range, ...]:
+    return (value,) if isinstance(value, Range) else tuple(value)
+
+
+def _text(value: Any) -> str:
+    texts = [f"{axis.low:g}" if axis.low == axis.high else f"{axis.low:g} to {axis.high:g}" for axis in _axes(value)]
+    return texts[0] if len(set(texts)) == 1 else ", ".join(texts)
