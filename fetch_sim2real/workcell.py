@@ -23,14 +23,17 @@ from fetch_sim2real.common.world_files import read_world_file
 TORSO_TOLERANCE_M: Final = 0.01
 # Sections of a world file that say nothing of the workcell: the simulation reads them.
 SIMULATION_SECTIONS: Final = (
-    "name", "description", "episode_s", "robot", "table", "floor", "wall", "links", "distractors", "objects", "tasks",
-    "camera", "sensor", "light", "timing", "perturbation",
+    "name", "description", "episode_s", "robot", "table", "floor", "wall", "links", "distractors", "obstacles",
+    "objects", "tasks", "camera", "sensor", "light", "timing", "perturbation", "pushes", "drift",
 )  # fmt: skip
 # The fields of those that held what version 0.1 said of the workcell.
 FORMER_SECTIONS: Final = {
     "robot": (
         "servo_stiffness_factor", "joint_damping_factor", "joint_armature_factor", "joint_offset_deg",
         "encoder_step_deg", "encoder_noise_deg", "velocity_noise_deg_s", "trajectories_start_from", "servo_feedforward",
+        "servo_damping_factor", "link_mass_factor", "link_inertia_factor", "link_center_shift_m",
+        "joint_friction_share", "joint_backlash_deg", "finger_gain_factor", "finger_friction",
+        "finger_torsional_friction_m", "finger_latency_s",
     ),
     "table": ("color_hsv", "families", "images", "contrast", "tile_m"),
     "camera": ("vertical_fov_deg", "position_error_m", "rotation_error_deg", "fov_error_deg"),

@@ -66,8 +66,8 @@ def simulated(running_graph: SimulatedGraph) -> SimulatedGraph:
     return running_graph
 
 
-def world() -> World:
-    return load_world("randomized", worlds_dir()).with_episode_s(EPISODE_S)
+def world(name: str = "randomized") -> World:
+    return load_world(name, worlds_dir()).with_episode_s(EPISODE_S)
 
 
 def answers(simulated: SimulatedGraph) -> list[JointState]:
@@ -95,11 +95,13 @@ def test_same_seed_same_motion_whatever_came_before(simulated: SimulatedGraph) -
     assert first["setpoints_sha256"] != other["setpoints_sha256"]
 
 
-def assert_same_as_in_one_process(simulated: SimulatedGraph, bundle: Path, outcome: dict[str, Any]) -> None:
+def assert_same_as_in_one_process(
+    simulated: SimulatedGraph, bundle: Path, outcome: dict[str, Any], name: str = "randomized", seed: int = SEED
+) -> None:
     """The last episode of the graph, bit by bit."""
     all_answered = lambda: len(answers(simulated)) == outcome["steps"]  # noqa: E731
     simulated.session.wait_until(all_answered, 5.0, lambda: "setpoint for each frame")
-    decisions, result = in_one_process(load_bundle(bundle))
+    decisions, result = in_one_process(load_bundle(bundle), name=name, seed=seed)
     assert [m.header.frame_id for m in answers(simulated)] == [decision.outcome for decision in decisions]
     for message, decision in zip(answers(simulated), decisions, strict=True):
         setpoint = decode_setpoint_report(message).setpoint
@@ -118,15 +120,15 @@ class Forgetful(PolicyAgent):
 
 
 def in_one_process(
-    bundle: PolicyBundle, kind: type[PolicyAgent] = PolicyAgent
+    bundle: PolicyBundle, kind: type[PolicyAgent] = PolicyAgent, name: str = "randomized", seed: int = SEED
 ) -> tuple[list[Decision], Outcome]:
     """The episode without the graph."""
     loop = ClosedLoop(
-        Simulation(world(), find_task("reach_block"), (424, 240)), ActionSettings.of_bundle(bundle.manifest)
+        Simulation(world(name), find_task("reach_block"), (424, 240)), ActionSettings.of_bundle(bundle.manifest)
     )
     decisions: list[Decision] = []
     agent = kind(PolicyRuntime.of_bundle(bundle))
-    (result,) = EpisodeRunner([loop]).run(agent, [EpisodeStart(SEED)], lambda step: decisions.append(step.decision))
+    (result,) = EpisodeRunner([loop]).run(agent, [EpisodeStart(seed)], lambda step: decisions.append(step.decision))
     draw = loop.sim.episode
     # Also with depth of another moment, frames that come unevenly and noisy joint states.
     assert abs(draw.depth_skew_s) > 0.005 and draw.publication_jitter_s > 0.0015 and draw.encoders.noise_rad > 0.0
