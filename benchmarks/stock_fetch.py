@@ -40,7 +40,7 @@ from fetch_sim2real.training.relay_her import (
     RelayLearner,
     RelayReplay,
     RelaySettings,
-    act_deterministically,
+    SteadyActor,
 )
 
 Float64 = NDArray[np.float64]
@@ -200,7 +200,8 @@ def train_relay(task: Task, make: Callable[[], Environment], seed: int, steps: i
 
     def act(observation: dict[str, Any]) -> Float64:
         now = Now.of([observation])
-        return act_deterministically(learner.average, now.state, now.achieved_m, now.asked_m)[0]
+        # Every decision is held: an answer of its own.
+        return SteadyActor(learner.average, 1, 1).act(now.state, now.achieved_m, now.asked_m, (0,))[0]
 
     next_judgement, moved = task.every, list[bool]()
     while collector.steps < steps:

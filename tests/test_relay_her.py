@@ -24,6 +24,7 @@ from fetch_sim2real.training.relay_her import (
     RelayReplay,
     RelaySettings,
     SkillActor,
+    SteadyActor,
     TwinCritic,
     way_to,
 )
@@ -229,6 +230,31 @@ def test_what_was_often_seen_is_not_novel_whatever_it_is_shifted_by() -> None:
             usual = novelty.learn(*seen()).mean()
         unusual = novelty.learn(*seen(far=2.0)).mean()
     assert usual < 0.3 * first and unusual > 3.0 * usual
+
+
+class _Pointing(SkillActor):
+    """Acts by the way to the goal."""
+
+    def forward(
+        self, state: torch.Tensor, way: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        action = way[:, :1].expand(-1, ACTION_SIZE)
+        return action, torch.zeros(len(state)), action
+
+
+def test_what_a_finished_actor_does_is_the_mean_of_its_last_answers_in_each_environment() -> None:
+    actor = _Pointing(STATE_SIZE, len(SKILLS), SMALL)
+    steady = SteadyActor(actor, 2, 3)
+    grip, thing = np.zeros((3, 3), np.float32), np.zeros((3, 3), np.float32)
+
+    def act(goal: float, rows: list[int]) -> list[float]:
+        achieved = np.stack([grip, thing], axis=1)[rows]
+        asked = np.stack([thing, np.full((3, 3), goal, np.float32)], axis=1)[rows]
+        return steady.act(np.zeros((len(rows), STATE_SIZE), np.float32), achieved, asked, rows)[:, 0].tolist()
+
+    assert act(0.02, [0, 1, 2]) == pytest.approx([0.2, 0.2, 0.2])
+    assert act(0.04, [0, 2]) == pytest.approx([0.3, 0.3])
+    assert act(0.06, [0, 1, 2]) == pytest.approx([0.5, 0.4, 0.5])
 
 
 def test_novelty_is_a_reward_of_the_last_skill_alone_and_of_learning_alone() -> None:

@@ -12,7 +12,7 @@ within minutes, and from then on most episodes move the object, which random act
 Departures from these papers, all of which matter:
 
 - A decision lasts several control periods while learning. The horizon is a third, exploration coherent. Afterwards the
-  actor is asked in every period.
+  actor is asked in every period, and the mean of its last answers is done (``SteadyActor``).
 - The state is the simulator's full state. Hindsight needs to know what each skill achieved and was asked, nothing else.
 - The distance at which a skill hands over, 3 to 6 cm, is part of the method: a task or its chain states it.
 - Exploration: squashed Gaussian noise correlated over decisions, and a share of uniformly random decisions.
@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -80,7 +81,7 @@ class RelaySettings:
     target_entropy: float = -4.0
     actor_every: Count = 2
     highest_target: float = 0.5
-    updates_per_decision: PositiveFloat = 0.35
+    updates_per_decision: PositiveFloat = 0.5
     # Judged and kept is an average of the actor's weights: how fast it follows those that learn, an update of them.
     averaging: Share = 0.002
     # Hindsight. Earlier skills have this share of a batch together.
@@ -407,13 +408,6 @@ class Explorer:
         return np.where(at_random[:, None], random_action, action)
 
 
-def act_deterministically(
-    actor: SkillActor, state: Float32, achieved_m: Float32, asked_m: Float32
-) -> NDArray[np.float64]:
-    """Return the last skill's actions (N, 4) without noise, for states (N, p) and positions (N, M, 3) [m]."""
-    return _query(actor, state, achieved_m, asked_m, np.full(len(state), actor.skills - 1), None)
-
-
 def _query(
     actor: SkillActor,
     state: Float32,
@@ -430,3 +424,25 @@ def _query(
         sampled, _, mean = actor(torch.from_numpy(state), torch.from_numpy(way), told)
     chosen: NDArray[np.float64] = (mean if noise is None else sampled).numpy().astype(np.float64)
     return chosen
+
+
+# -- afterwards --------------------------------------------------------------------------------------------------------
+
+
+class SteadyActor:
+    """Acts in N environments without noise: asked in every control period, it does the mean of its last answers.
+
+    These are as many as a decision lasts periods, so that an answer has as much weight as where it was learned. What
+    has learned to decide ten times a second flickers if every answer is followed at once: the fingers open and close.
+    """
+
+    def __init__(self, actor: SkillActor, answers: int, count: int) -> None:
+        self._actor = actor
+        self._answers: list[deque[NDArray[np.float64]]] = [deque(maxlen=answers) for _ in range(count)]
+
+    def act(self, state: Float32, achieved_m: Float32, asked_m: Float32, rows: Sequence[int]) -> NDArray[np.float64]:
+        """Return the last skill's actions (N, 4), as ``Explorer.decide``."""
+        answers = _query(self._actor, state, achieved_m, asked_m, np.full(len(state), self._actor.skills - 1), None)
+        for row, answer in zip(rows, answers, strict=True):
+            self._answers[row].append(answer)
+        return np.array([np.mean(self._answers[row], axis=0) for row in rows])

@@ -24,7 +24,7 @@ from fetch_sim2real.training.relay_her import (
     Float32,
     RelaySettings,
     SkillActor,
-    act_deterministically,
+    SteadyActor,
 )
 from fetch_sim2real.types import BoolArray
 
@@ -110,6 +110,7 @@ class DecisionCollector:
         runner, count = self._runner, len(request.seeds)
         rng = np.random.default_rng([request.seeds[0], 7])
         explorer = Explorer(self._actor, self._skills, self._settings, rng, count)
+        finished = SteadyActor(self._actor, self._settings.periods_per_decision, count)
         held = rng.uniform(-1.0, 1.0, (count, ACTION_SIZE))
         arrivals = runner.begin([EpisodeStart(seed) for seed in request.seeds])
         histories = [ActionHistory(LAST_ACTIONS) for _ in request.seeds]
@@ -124,7 +125,7 @@ class DecisionCollector:
             elif request.behaviour == "exploring":
                 decisions = explorer.decide(now.state, now.achieved_m, now.asked_m, rows)
             else:
-                decisions = act_deterministically(self._actor, now.state, now.achieved_m, now.asked_m)
+                decisions = finished.act(now.state, now.achieved_m, now.asked_m, rows)
             for index, row in enumerate(rows):
                 records[row].add(now, index, decisions[index])
             of_row = dict(zip(rows, decisions, strict=True))
