@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import Any, Final
 
@@ -54,12 +54,13 @@ alone, or ours alone, has an empty field on the other side. Here each link, join
 """
 
 
-def paper_table(world: World) -> Iterator[str]:
-    """Yield the section's lines, with the ranges of ``world``."""
+def paper_table(world: World, text: Callable[[Any], str]) -> Iterator[str]:
+    """Yield the section's lines, with the ranges of ``world``, each as ``text`` writes it."""
     yield _INTRODUCTION.format(name=world.name, count=count_of_numbers(world), task=_TASK).rstrip("\n")
     for theirs, their_range, paths in _ROWS:
-        ours = ", ".join(f"`{path}`" for path in paths)
-        ranges = "; ".join(_text(_value(world, path)) for path in paths)
+        # As the page calls them, of which the first section is the workcell.
+        ours = ", ".join(f"`{path.removeprefix('workcell.')}`" for path in paths)
+        ranges = "; ".join(text(_value(world, path)) for path in paths)
         yield f"| {theirs} | {their_range} | {ours} | {ranges} |"
     yield ""
 
@@ -93,8 +94,3 @@ def _value(world: World, path: str) -> Any:
 
 def _axes(value: Any) -> tuple[Range, ...]:
     return (value,) if isinstance(value, Range) else tuple(value)
-
-
-def _text(value: Any) -> str:
-    texts = [f"{axis.low:g}" if axis.low == axis.high else f"{axis.low:g} to {axis.high:g}" for axis in _axes(value)]
-    return texts[0] if len(set(texts)) == 1 else ", ".join(texts)

@@ -118,7 +118,7 @@ def world_page(made: str) -> str:
         lines += [f"| field | bounds | {' | '.join(_SHOWN)} |", f"|---|---|{'---|' * len(_SHOWN)}"]
         lines += [f"| `{path}` | {bounds} | {' | '.join(texts)} |" for path, bounds, texts in _rows("", values)]
         lines.append("")
-    lines += paper_table(worlds[-1])
+    lines += paper_table(worlds[-1], _text)
     return "\n".join(lines)
 
 

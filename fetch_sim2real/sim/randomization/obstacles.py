@@ -13,6 +13,7 @@ from fetch_sim2real.common.ranges import Range, Share, Varies, rgb_of
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.sim.randomization.distractors import Corridor, DistractorSample, draw_other_hue
 from fetch_sim2real.sim.randomization.objects import ObjectPhysics, ObjectSample
+from fetch_sim2real.tasks.base import uniform
 from fetch_sim2real.types import FloatArray
 from fetch_sim2real.workcell import TableConfig
 
@@ -26,10 +27,6 @@ _IN_FRONT_M: Final = (0.06, 0.16)
 _GRIPPER_RADIUS_M: Final = 0.08
 
 
-def _fixed(value: float) -> Range:
-    return Range(low=value, high=value)
-
-
 class ObstaclesConfig(Record):
     """``count`` boxes and cylinders that can be touched and pushed away: on the way of the object, in front of it as
     the camera sees it, or anywhere, each as likely.
@@ -39,12 +36,12 @@ class ObstaclesConfig(Record):
     """
 
     count: tuple[Annotated[int, Field(ge=0, le=MAX_OBSTACLES)], Annotated[int, Field(ge=0, le=MAX_OBSTACLES)]] = (0, 0)
-    half_size_m: Annotated[Range, Varies(0.005, 0.04)] = Range(low=0.012, high=0.025)
-    mass_kg: Annotated[Range, Varies(0.005, 5.0)] = Range(low=0.05, high=0.2)
-    friction: Annotated[Range, Varies(0.01, 5.0)] = Range(low=0.3, high=0.8)
+    half_size_m: Annotated[Range, Varies(0.005, 0.04)] = uniform(0.012, 0.025)
+    mass_kg: Annotated[Range, Varies(0.005, 5.0)] = uniform(0.05, 0.2)
+    friction: Annotated[Range, Varies(0.01, 5.0)] = uniform(0.3, 0.8)
     hue_gap_deg: Annotated[float, Field(ge=15.0, le=120.0)] = 30.0
-    saturation: Share = Range(low=0.0, high=1.0)
-    value: Share = Range(low=0.15, high=1.0)
+    saturation: Share = uniform(0.0, 1.0)
+    value: Share = uniform(0.15, 1.0)
     gap_m: Annotated[float, Field(ge=0.0)] = 0.02
 
     @field_validator("count")

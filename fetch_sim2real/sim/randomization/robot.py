@@ -11,11 +11,8 @@ from pydantic import Field
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.ranges import Range, Share, Varies
 from fetch_sim2real.common.schema import Record
+from fetch_sim2real.tasks.base import fixed
 from fetch_sim2real.types import FloatArray
-
-
-def _fixed(value: float) -> Range:
-    return Range(low=value, high=value)
 
 
 class RobotConfig(Record):
@@ -37,23 +34,23 @@ class RobotConfig(Record):
     # commands positions alone. The arm then lags behind by a time that its servos decide.
     servo_feedforward: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     # What servos push against speed with, beside the joints' own damping.
-    servo_damping_factor: Annotated[Range, Varies(0.1, 10.0)] = _fixed(1.0)
+    servo_damping_factor: Annotated[Range, Varies(0.1, 10.0)] = fixed(1.0)
     # Gravity is compensated for links as heavy as the model says: with other masses the arm sags or rises.
-    link_mass_factor: Annotated[Range, Varies(0.1, 10.0)] = _fixed(1.0)
+    link_mass_factor: Annotated[Range, Varies(0.1, 10.0)] = fixed(1.0)
     # Beside the mass: each link's inertia goes with its mass, and with this.
-    link_inertia_factor: Annotated[Range, Varies(0.1, 10.0)] = _fixed(1.0)
+    link_inertia_factor: Annotated[Range, Varies(0.1, 10.0)] = fixed(1.0)
     # Of each link's centre of mass, along each of its axes.
-    link_center_shift_m: Annotated[Range, Varies(-0.1, 0.1)] = _fixed(0.0)
+    link_center_shift_m: Annotated[Range, Varies(-0.1, 0.1)] = fixed(0.0)
     # Dry friction of a joint as a share of its rated effort.
-    joint_friction_share: Share = _fixed(0.0)
+    joint_friction_share: Share = fixed(0.0)
     # How far a servo turns before the joint follows it the other way.
-    joint_backlash_deg: Annotated[Range, Varies(0.0, 5.0)] = _fixed(0.0)
-    finger_gain_factor: Annotated[Range, Varies(0.1, 10.0)] = _fixed(1.0)
+    joint_backlash_deg: Annotated[Range, Varies(0.0, 5.0)] = fixed(0.0)
+    finger_gain_factor: Annotated[Range, Varies(0.1, 10.0)] = fixed(1.0)
     # Sliding and torsional friction between fingers and what they touch; without them what is touched decides.
     finger_friction: Annotated[Range, Varies(0.01, 5.0)] | None = None
-    finger_torsional_friction_m: Annotated[Range, Varies(0.0, 0.1)] = _fixed(0.005)
+    finger_torsional_friction_m: Annotated[Range, Varies(0.0, 0.1)] = fixed(0.005)
     # Command sent -> in effect, for fingers.
-    finger_latency_s: Annotated[Range, Varies(0.0, 1.0)] = _fixed(0.0)
+    finger_latency_s: Annotated[Range, Varies(0.0, 1.0)] = fixed(0.0)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fetch_sim2real.common.ranges import Range, Share, Varies
 from fetch_sim2real.common.schema import Record
+from fetch_sim2real.tasks.base import fixed
 
 
 class TimingConfig(Record):
@@ -25,10 +26,10 @@ class TimingConfig(Record):
     depth_skew_s: Annotated[Range, Varies(-0.03, 0.03)]
     # Less than half of a control period: frames keep their order, and there is at most one at a time.
     publication_jitter_s: Annotated[Range, Varies(0.0, 0.015)]
-    drop_share: Annotated[Range, Varies(0.0, 0.9)] = Range(low=0.0, high=0.0)
-    late_share: Share = Range(low=0.0, high=0.0)
-    late_s: Annotated[Range, Varies(0.0, 0.5)] = Range(low=0.0, high=0.0)
-    command_jitter_s: Annotated[Range, Varies(0.0, 0.2)] = Range(low=0.0, high=0.0)
+    drop_share: Annotated[Range, Varies(0.0, 0.9)] = fixed(0.0)
+    late_share: Share = fixed(0.0)
+    late_s: Annotated[Range, Varies(0.0, 0.5)] = fixed(0.0)
+    command_jitter_s: Annotated[Range, Varies(0.0, 0.2)] = fixed(0.0)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,10 @@ import numpy as np
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.ranges import Range, Varies, Vector3, draw3
 from fetch_sim2real.common.schema import Record
+from fetch_sim2real.tasks.base import fixed
 from fetch_sim2real.types import FloatArray
 
-
-def _fixed(value: float) -> Range:
-    return Range(low=value, high=value)
-
-
-_STILL = (_fixed(0.0), _fixed(0.0), _fixed(0.0))
+_STILL = (fixed(0.0), fixed(0.0), fixed(0.0))
 
 
 class PushesConfig(Record):
@@ -25,11 +21,11 @@ class PushesConfig(Record):
     object, level too.
     """
 
-    arm_rate_hz: Annotated[Range, Varies(0.0, 10.0)] = _fixed(0.0)
-    arm_force_n: Annotated[Range, Varies(0.0, 100.0)] = _fixed(0.0)
-    arm_duration_s: Annotated[Range, Varies(0.0, 5.0)] = _fixed(0.2)
-    object_rate_hz: Annotated[Range, Varies(0.0, 10.0)] = _fixed(0.0)
-    object_jolt_m_s: Annotated[Range, Varies(0.0, 2.0)] = _fixed(0.0)
+    arm_rate_hz: Annotated[Range, Varies(0.0, 10.0)] = fixed(0.0)
+    arm_force_n: Annotated[Range, Varies(0.0, 100.0)] = fixed(0.0)
+    arm_duration_s: Annotated[Range, Varies(0.0, 5.0)] = fixed(0.2)
+    object_rate_hz: Annotated[Range, Varies(0.0, 10.0)] = fixed(0.0)
+    object_jolt_m_s: Annotated[Range, Varies(0.0, 2.0)] = fixed(0.0)
 
 
 class DriftConfig(Record):
@@ -40,7 +36,7 @@ class DriftConfig(Record):
 
     camera_position_m: Annotated[Vector3, Varies(-0.1, 0.1)] = _STILL
     camera_rotation_deg: Annotated[Vector3, Varies(-10.0, 10.0)] = _STILL
-    joint_offset_deg: Annotated[Range, Varies(-5.0, 5.0)] = _fixed(0.0)
+    joint_offset_deg: Annotated[Range, Varies(-5.0, 5.0)] = fixed(0.0)
 
 
 @dataclass(frozen=True)

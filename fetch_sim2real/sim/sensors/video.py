@@ -14,6 +14,7 @@ from pydantic import Field
 
 from fetch_sim2real.common.ranges import Range, Share, Varies
 from fetch_sim2real.common.schema import Record
+from fetch_sim2real.tasks.base import fixed
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
 
 # Moments that a picture is mixed of are so far apart.
@@ -36,11 +37,11 @@ class VideoConfig(Record):
     """
 
     motion_probability: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
-    exposure_time_s: Annotated[Range, Varies(0.0, 0.016)] = Range(low=0.0, high=0.0)
-    readout_s: Annotated[Range, Varies(0.0, 0.016)] = Range(low=0.0, high=0.0)
-    auto_exposure: Share = Range(low=0.0, high=0.0)
-    auto_exposure_rate: Share = Range(low=1.0, high=1.0)
-    jpeg_quality: Annotated[Range, Varies(5.0, 100.0)] = Range(low=100.0, high=100.0)
+    exposure_time_s: Annotated[Range, Varies(0.0, 0.016)] = fixed(0.0)
+    readout_s: Annotated[Range, Varies(0.0, 0.016)] = fixed(0.0)
+    auto_exposure: Share = fixed(0.0)
+    auto_exposure_rate: Share = fixed(1.0)
+    jpeg_quality: Annotated[Range, Varies(5.0, 100.0)] = fixed(100.0)
 
 
 @dataclass(frozen=True)
