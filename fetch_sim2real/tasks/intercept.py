@@ -28,5 +28,5 @@ TASK: Final = Task(
         # Within the tolerance of a goal the block is off the belt.
         goal_m=(uniform(0.71, 0.76), uniform(-0.18, 0.18), fixed(0.745)),
     ),
-    learning=LearningConfig(goal_centre_m=(0.63, 0.0, 0.78)),
+    learning=LearningConfig(goal_centre_m=(0.63, 0.0, 0.78), relay_steps=600_000),
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fetch_sim2real.tasks.base import EpisodeConfig, ObjectConfig, Task, fixed, uniform
+from fetch_sim2real.tasks.base import EpisodeConfig, LearningConfig, ObjectConfig, Task, fixed, uniform
 
 TASK: Final = Task(
     name="slide",
@@ -37,4 +37,5 @@ TASK: Final = Task(
         goal_m=(uniform(0.92, 1.00), uniform(-0.18, 0.18), fixed(0.741)),
         min_start_distance_m=0.15,
     ),
+    learning=LearningConfig(relay_steps=1_500_000),
 )
