@@ -143,7 +143,7 @@ def _names(settings: Task | RelaySettings) -> set[str]:
     return {field.name for field in fields(settings)}
 
 
-# One precision, so that a seed gives the same run on every processor.
+# One precision, also where bfloat16 would be chosen by itself: figures should not hang on the processor.
 _RELAY: Final = RelaySettings(periods_per_decision=2, gamma=0.965, learning_rate=1e-3, tau=0.02, precision="float32")
 
 
