@@ -159,7 +159,10 @@ class DrakeEngine:
     def velocity_lead_s(self) -> FloatArray:
         """See Engine."""
         gains = source_of(ARM).gains
-        lead_s: FloatArray = gains.kv / (gains.kp * self._episode[1].dynamics.stiffness_factor)
+        # Servos look at where joints are at the end of a step; MuJoCo's, at its beginning, are a step ahead. Joints'
+        # own damping takes about as long.
+        stiffness = gains.kp * self._episode[1].dynamics.stiffness_factor
+        lead_s: FloatArray = gains.kv / stiffness + PHYSICS_STEP_S
         return lead_s
 
     def place_arm(self, arm_rad: FloatArray, finger_m: float) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -23,13 +25,15 @@ from pydrake.geometry import (
     PerceptionProperties,
     QueryObject,
     RenderCameraCore,
+    RenderEngine,
+    RenderEngineVtkParams,
     RenderLabel,
     Rgba,
     SceneGraph,
     Shape,
 )
 from pydrake.math import RigidTransform, RotationMatrix
-from pydrake.systems.sensors import CameraInfo
+from pydrake.systems.sensors import CameraInfo, ImageRgba8U
 
 from fetch_sim2real.arm.bodies import arm_bodies
 from fetch_sim2real.arm.default import ARM
@@ -50,6 +54,7 @@ _NEAR_M, _FAR_M = 0.05, 10.0
 _FLOOR_SIZE_M: Final = (8.0, 8.0)
 _WALL_SIZE_M: Final = (6.0, 3.0)
 _WALL_CENTRE_XZ_M: Final = (0.6, 1.5)
+_WALL_FACE_M: Final = 0.005  # from its middle, which its distance is to
 # MuJoCo shows a tile of 1 m two metres wide: the same draw is to look the same.
 _SHOWN_PER_TILE: Final = 2.0
 # A table's sides are below its surface, which is drawn over them.
@@ -85,6 +90,7 @@ class RenderScene:
         self._source = self._scene.RegisterSource("pictures")
         self._count = 0
         draw = sample.appearance
+        _keep_display_open()
         engine = MakeRenderEngineVtk(renderer_parameters(draw.ambient, shown.lights, options))
         self._scene.AddRenderer(_RENDERER, engine)
         self._moving = [self._frame(name) for name in moving]
@@ -168,7 +174,9 @@ class RenderScene:
         if draw.wall_distance_m is not None:
             x, z = _WALL_CENTRE_XZ_M
             upright = RotationMatrix(np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
-            self._add_surface(draw.wall, _WALL_SIZE_M, RigidTransform(upright, [x, -draw.wall_distance_m, z]), "wall")
+            self._add_surface(
+                draw.wall, _WALL_SIZE_M, RigidTransform(upright, [x, _WALL_FACE_M - draw.wall_distance_m, z]), "wall"
+            )
 
     def _add_surface(
         self, draw: SurfaceSample, size_m: tuple[float, float], place: RigidTransform, name: str
@@ -201,6 +209,17 @@ class RenderScene:
             self._scene.RegisterAnchoredGeometry(self._source, instance)
         else:
             self._scene.RegisterGeometry(self._source, frame, instance)
+
+
+@cache
+def _keep_display_open() -> RenderEngine:
+    """With its last window VTK ends the process's EGL display, which is MuJoCo's too: this one is never closed."""
+    engine = MakeRenderEngineVtk(RenderEngineVtkParams(backend="EGL"))
+    # Its window is opened by its first picture.
+    engine.RenderColorImage(ColorRenderCamera(_core(CameraModel.from_fovy(2, 2, 1.0))), ImageRgba8U(2, 2))
+    # Before MuJoCo ends the display.
+    atexit.register(_keep_display_open.cache_clear)
+    return engine
 
 
 def _core(camera: CameraModel) -> RenderCameraCore:
