@@ -27,7 +27,7 @@ _MAX_DEFAULT_JOBS: Final = 8
 _CLIPS: Final = 3
 _HELP: Final = """Run a suite of cases through the graph in lockstep, and write one report.
 
-SUITE is smoke, nominal, randomized, gap, perturbed, latency or imperfect, or a YAML file of your own
+SUITE is smoke, nominal, randomized, gap, perturbed, latency, imperfect or transfer, or a YAML file of your own
 (docs/evaluation.md). A run that was ended goes on when the command is given again. The report is an HTML file that
 needs nothing but itself.
 

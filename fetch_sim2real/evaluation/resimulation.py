@@ -37,7 +37,8 @@ def resimulate(case: Case, task_name: str, seed: int, keep_every: int) -> Resimu
     """Run one episode of ``case``, keeping every ``keep_every``-th frame."""
     bundle = load_bundle(find_policy(case.policy))
     world, task = load_world(case.world, worlds_dir()), find_task(task_name)
-    loop = ClosedLoop(Simulation(world, task, DEFAULT_CAMERA_SIZE), ActionSettings.of_bundle(bundle.manifest))
+    sim = Simulation(world, task, DEFAULT_CAMERA_SIZE, engine=case.engine)
+    loop = ClosedLoop(sim, ActionSettings.of_bundle(bundle.manifest))
     runner, runtime = EpisodeRunner([loop]), PolicyRuntime.of_bundle(bundle, policy_at(bundle, case.look))
     agent = PolicyAgent(runtime, RgbdFrame.blanked) if case.blank_image else PolicyAgent(runtime)
     moments: list[Moment] = []

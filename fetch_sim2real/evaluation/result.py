@@ -11,6 +11,7 @@ from pydantic import Field
 from fetch_sim2real.common.outputs import write_text
 from fetch_sim2real.common.schema import Record, Vector3
 from fetch_sim2real.evaluation.statistics import percentiles, wilson_interval
+from fetch_sim2real.sim.engine import DEFAULT_ENGINE
 
 RESULT_VERSION: Final = 1
 
@@ -75,6 +76,7 @@ class RunResult(Record):
     world: str
     camera: str
     camera_source: str = "sim"
+    engine: str = DEFAULT_ENGINE
     clock: Literal["lockstep", "realtime"]
     control: Literal["none", "blank_image"]
     move_block: bool

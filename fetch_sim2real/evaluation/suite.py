@@ -20,6 +20,7 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import expanded
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.sim.disturbances.conditions import FAULTS, Conditions, Faults, Perturbation
+from fetch_sim2real.sim.engine import DEFAULT_ENGINE
 from fetch_sim2real.sim.seeds import FIRST_TRAINING_SEED
 
 SUITES: Final = Path(__file__).resolve().parents[1] / "suites"
@@ -33,7 +34,8 @@ class SuiteError(FetchSim2RealError):
 
 
 class Case(Record):
-    """Episodes of one policy in one world under the same conditions, one for each seed from ``seed`` on.
+    """Episodes of one policy in one world, simulated by ``engine``, under the same conditions, one for each seed from
+    ``seed`` on.
 
     ``policy`` is a shipped policy's name or a bundle's folder, ``task`` empty for the one it was trained for.
     ``swept`` names the fault of a case that belongs to the curve ``curve``. ``against`` is the name of another case,
@@ -44,6 +46,7 @@ class Case(Record):
     policy: str
     task: str = ""
     world: str = "randomized"
+    engine: str = DEFAULT_ENGINE
     episodes: Annotated[int, Field(ge=1, le=10_000)] = 10
     seed: Annotated[int, Field(ge=0)] = 10_000
     look: LookRate = EVERY_FRAME
@@ -75,7 +78,8 @@ class Case(Record):
 
     def summary(self) -> str:
         """Return what distinguishes the case, for a person; empty for a plain one."""
-        parts = [f"looks {self.look}"] if self.look != EVERY_FRAME else []
+        parts = [f"in {self.engine}"] if self.engine != DEFAULT_ENGINE else []
+        parts += [f"looks {self.look}"] if self.look != EVERY_FRAME else []
         parts += ["black images"] if self.blank_image else []
         return ", ".join(filter(None, [*parts, self.conditions.summary()]))
 

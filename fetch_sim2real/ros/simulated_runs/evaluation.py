@@ -26,6 +26,7 @@ from fetch_sim2real.evaluation.provenance import git_revision, policy_sha256
 from fetch_sim2real.evaluation.result import write_result
 from fetch_sim2real.evaluation.suite import Case, Suite
 from fetch_sim2real.ros.simulated_runs.evaluation_worker import Line, Part, Work, options_of, task_of
+from fetch_sim2real.sim.engine import find_engine
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.stack.processes import absolute_world
 from fetch_sim2real.stack.ros_environment import require_ros_environment
@@ -67,6 +68,7 @@ def checked(suite: Suite) -> Plan:
     """Return what the suite needs, found before anything starts. ``FetchSim2RealError`` names what does not exist."""
     for case in suite.cases:
         load_world(case.world, paths.worlds_dir()).episode_of(find_task(task_of(case)))
+        find_engine(case.engine)
     policies = {case.policy: policy_sha256(paths.find_policy(case.policy)) for case in suite.cases}
     worlds = {
         case.world: load_world(absolute_world(case.world), paths.worlds_dir()).model_dump_json()

@@ -63,7 +63,12 @@ class Line(Record):
 def options_of(case: Case) -> SimGraphOptions:
     """Return the graph that a case runs in. Cases that differ only in conditions and seeds share one."""
     return SimGraphOptions(
-        policy=case.policy, task=case.task, world=case.world, look=case.look, blank_image=case.blank_image
+        policy=case.policy,
+        task=case.task,
+        world=case.world,
+        engine=case.engine,
+        look=case.look,
+        blank_image=case.blank_image,
     )
 
 
