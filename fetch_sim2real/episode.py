@@ -18,8 +18,8 @@ import numpy as np
 from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
 from fetch_sim2real.arm.kinematics import grip_position
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, LimitProfile, limit_profile
-from fetch_sim2real.control.action import ACTION_SCALE_M, action_to_command, common_box, target_box_of
-from fetch_sim2real.control.filter import Decision, SafetyFilter, decide_together
+from fetch_sim2real.control.action import ACTION_SCALE_M, actions_to_commands, common_box, target_box_of
+from fetch_sim2real.control.filter import NO_SETPOINT, Decision, SafetyFilter, decide_together, hear_together
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE
 from fetch_sim2real.policy.manifest import Manifest
@@ -27,7 +27,7 @@ from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.randomization.sample import EpisodeSample
 from fetch_sim2real.sim.sensors.camera_timing import Captured
-from fetch_sim2real.sim.simulation import Outcome, Simulation
+from fetch_sim2real.sim.simulation import Outcome, Simulation, send_arms, take_joint_samples
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
@@ -65,13 +65,17 @@ class ClosedLoop:
         self._target_box_m = common_box(settings.target_box_m, target_box_of(sim.world.workcell))
         self._ik = DifferentialIk(sim.world.workcell.torso_height_m)
         self._scene = sim.world.workcell.scene()
+        self._setpoint = NO_SETPOINT
+        (lower_m, upper_m), torso_height_m = self._target_box_m, sim.world.workcell.torso_height_m
+        self.aim = torso_height_m, settings.scale_m, float(settings.controls_gripper), *lower_m, *upper_m
+        """What actions become commands by, apart from the setpoint."""
 
     def reset(self, seed: int, conditions: Conditions = NO_CONDITIONS) -> EpisodeSample:
         """Start the episode of ``seed`` with the driver active; ``next_frame`` gives the first frame."""
         sample = self.sim.reset(seed, conditions)
-        self._samples: dict[int, JointSample] = {}
+        self._heard: list[JointSample] = []
         self._filter = SafetyFilter(self._settings.profile, self._scene)
-        self._obey(self._filter.activate(self.sim.now_ns, self.sim.measured()))
+        _obey_together([self], [self._filter.activate(self.sim.now_ns, self.sim.measured())])
         return sample
 
     @property
@@ -85,64 +89,90 @@ class ClosedLoop:
 
     def next_frame(self) -> Captured | None:
         """Run until the next frame is there; None when the episode is over (``Simulation.outcome`` tells how)."""
-        captured = self.sim.advance_to_next_frame()
-        self._notice()
-        return captured
+        return next_frames([self])[0]
 
     def frame_after_end(self) -> Captured:
         """Return, after the last frame, the one that would have come if the episode went on."""
         captured = self.sim.frame_after_end()
-        self._notice()
+        _notice_together([self])
         return captured
-
-    def _notice(self) -> None:
-        """The driver has heard the joint states and looks at the time."""
-        samples = self.sim.take_joint_samples()
-        self._filter.on_joint_samples(samples)
-        for sample in samples:
-            self._samples[sample.stamp_ns] = sample
-        noticed = self._filter.tick(self.sim.now_ns)
-        if noticed is not None:
-            self._obey(noticed)
 
     def joints_at(self, captured: Captured) -> JointSample:
         """Return the joint state of the frame's own time."""
-        return self._samples.pop(captured.stamp_ns)
+        stamps_ns = [sample.stamp_ns for sample in self._heard]
+        row = stamps_ns.index(captured.stamp_ns)
+        # Frames come in the order of their stamps: what is older is not asked for any more.
+        self._heard = self._heard[row:]
+        return self._heard[0]
+
+    def commands(
+        self, actions: FloatArray, setpoints: Sequence[JointSetpoint], stamps_ns: Sequence[int]
+    ) -> list[JointCommand]:
+        """Return what the policy node makes of actions (N, 4) on frames of these stamps at these setpoints."""
+        settings = self._settings
+        return actions_to_commands(
+            actions, setpoints, self._ik, settings.scale_m, settings.controls_gripper, self._target_box_m, stamps_ns
+        )
 
     def act(self, action: FloatArray, captured: Captured) -> Decision:
         """Act (4,) on ``captured``, as policy node and driver do together."""
         return act_together([self], [action], [captured])[0]
 
-    def _command(self, action: FloatArray, captured: Captured) -> JointCommand:
-        """What the policy node makes of the action (4,)."""
-        settings = self._settings
-        return action_to_command(
-            action,
-            self.setpoint,
-            self._ik,
-            settings.scale_m,
-            settings.controls_gripper,
-            self._target_box_m,
-            captured.stamp_ns,
-        )
 
-    def _obey(self, decision: Decision) -> None:
-        self._setpoint: JointSetpoint = decision.setpoint
-        if decision.trajectory is not None:
-            self.sim.send_arm(decision.trajectory)
-        if decision.finger_position_m is not None:
-            self.sim.send_fingers(decision.finger_position_m)
+def next_frames(loops: Sequence[ClosedLoop]) -> list[Captured | None]:
+    """Return ``ClosedLoop.next_frame`` of each."""
+    captured = [loop.sim.advance_to_next_frame() for loop in loops]
+    _notice_together(loops)
+    return captured
+
+
+def _notice_together(loops: Sequence[ClosedLoop]) -> None:
+    """The drivers have heard the joint states and look at the time."""
+    heard = take_joint_samples([loop.sim for loop in loops])
+    hear_together([loop._filter for loop in loops], heard)
+    for loop, samples in zip(loops, heard, strict=True):
+        loop._heard += samples
+        noticed = loop._filter.tick(loop.sim.now_ns)
+        if noticed is not None:
+            _obey_together([loop], [noticed])
 
 
 def act_together(
     loops: Sequence[ClosedLoop], actions: Sequence[FloatArray] | FloatArray, captured: Sequence[Captured]
 ) -> list[Decision]:
     """Act (4,) on a frame in each environment: each decides as it would alone, but they are worked out together."""
-    commands = [loop._command(action, frame) for loop, action, frame in zip(loops, actions, captured, strict=True)]
+    commands = _commands_together(loops, np.asarray(actions), captured)
     decisions = decide_together([loop._filter for loop in loops], [loop.sim.now_ns for loop in loops], commands)
-    for loop, decision in zip(loops, decisions, strict=True):
-        loop._obey(decision)
+    _obey_together(loops, decisions)
     return decisions
+
+
+def _commands_together(
+    loops: Sequence[ClosedLoop], actions: FloatArray, captured: Sequence[Captured]
+) -> list[JointCommand]:
+    """What the policy nodes make of the actions (N, 4)."""
+    alike: dict[tuple[float, ...], list[int]] = {}
+    for index, loop in enumerate(loops):
+        alike.setdefault(loop.aim, []).append(index)
+    commands: dict[int, JointCommand] = {}
+    for rows in alike.values():
+        setpoints, stamps_ns = [loops[row].setpoint for row in rows], [captured[row].stamp_ns for row in rows]
+        commands.update(zip(rows, loops[rows[0]].commands(actions[rows], setpoints, stamps_ns), strict=True))
+    return [commands[index] for index in range(len(loops))]
+
+
+def _obey_together(loops: Sequence[ClosedLoop], decisions: Sequence[Decision]) -> None:
+    """Send what each driver sends."""
+    sims, trajectories = [], []
+    for loop, decision in zip(loops, decisions, strict=True):
+        loop._setpoint = decision.setpoint
+        if decision.trajectory is not None:
+            sims.append(loop.sim)
+            trajectories.append(decision.trajectory)
+        if decision.finger_position_m is not None:
+            loop.sim.send_fingers(decision.finger_position_m)
+    if sims:
+        send_arms(sims, trajectories)
 
 
 def make_loop(world: World, task: Task, picture_every: int, profile: LimitProfile | None = None) -> ClosedLoop:
@@ -276,12 +306,12 @@ class EpisodeRunner:
         return self._arrivals([arrival.environment for arrival in arrivals])
 
     def _arrivals(self, environments: Sequence[int]) -> list[Arrival]:
-        arrivals = []
-        for row in environments:
-            captured = self.loops[row].next_frame()
-            if captured is not None:
-                arrivals.append(self._arrival(row, captured))
-        return arrivals
+        frames = next_frames([self.loops[row] for row in environments])
+        return [
+            self._arrival(row, captured)
+            for row, captured in zip(environments, frames, strict=True)
+            if captured is not None
+        ]
 
     def after_end(self, environment: int) -> Arrival:
         """Return, after the last frame, the one that would have come if the episode went on."""

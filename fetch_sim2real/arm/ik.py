@@ -24,6 +24,13 @@ _LIMIT_GAIN: Final = 0.95
 TargetBox = tuple[FloatArray, FloatArray]
 
 
+class _Problems:
+    """What N steps have to solve: Jacobians (N, 6, n), errors (N, 6) and damping (N,) of the grip task."""
+
+    def __init__(self, count: int, joints: int) -> None:
+        self.jacobian, self.error, self.damping = np.empty((count, 6, joints)), np.empty((count, 6)), np.empty(count)
+
+
 class DifferentialIk:
     """Joint steps that move the grip site by a displacement and keep the tool in its working rotation.
 
@@ -48,8 +55,7 @@ class DifferentialIk:
         self._grip = mink.FrameTask(GRIP_SITE, "site", _POSITION_COST, _ORIENTATION_COST, lm_damping=_LM_DAMPING)
         self._site = self._configuration.data.site(GRIP_SITE)
         joints = self._model.nv
-        # Rows of the grip task, which change, over those of the posture task, which do not.
-        self._jacobians = np.vstack([np.zeros((6, joints)), _POSTURE_COST * np.eye(joints)])
+        self._posture = _POSTURE_COST * np.eye(joints)
         self._sides = np.vstack([np.eye(joints), -np.eye(joints)])
         self._ends = np.concatenate([self._model.jnt_range[:, 1], -self._model.jnt_range[:, 0]])
         self._no_lower, self._inequalities = np.full(2 * joints, -1e30), np.zeros(2 * joints, dtype=np.intc)
@@ -70,31 +76,57 @@ class DifferentialIk:
 
         With ``within_m``, the lower and upper corner (3,) of a box, it is not asked to leave the box.
         """
-        target_m = self.grip_position_m(position) + displacement_m
-        if within_m is not None:
-            target_m = np.minimum(np.maximum(target_m, within_m[0]), within_m[1])
-        return self._step_to(target_m)
+        return self.steps(np.asarray(position)[None], np.asarray(displacement_m)[None], within_m)[0]
+
+    def steps(
+        self, positions: FloatArray, displacements_m: FloatArray, within_m: TargetBox | None = None
+    ) -> FloatArray:
+        """Return ``step`` (N, n) of each of the positions (N, n) by its displacement (N, 3), bit for bit."""
+        problems = _Problems(*positions.shape)
+        for row, (position, displacement_m) in enumerate(zip(positions, displacements_m, strict=True)):
+            target_m = self.grip_position_m(position) + displacement_m
+            if within_m is not None:
+                target_m = np.minimum(np.maximum(target_m, within_m[0]), within_m[1])
+            self._state(problems, row, target_m)
+        return self._solve(problems, positions)
 
     def _step_to(self, target_m: FloatArray) -> FloatArray:
-        """Joint step (n,) [rad] towards the gripper's target (3,), from where it was asked for last.
-
-        It is what ``mink.solve_ik`` with its PostureTask and ConfigurationLimit gives, bit for bit. What these make of
-        an arm of hinges is mostly constant, and making it anew takes longer than solving.
-        """
-        self._target_m[:] = target_m
-        self._jacobians[:6], error, damping = self._grip.compute_qp_residual(self._configuration)
+        """Joint step (n,) [rad] towards the gripper's target (3,), from where it was asked for last."""
         position = self._configuration.data.qpos
-        errors = np.concatenate([error, _POSTURE_COST * (self._home_rad - position)])
-        hessian = self._jacobians.T @ self._jacobians
-        hessian.reshape(-1)[:: len(position) + 1] += _SOLVER_DAMPING + damping
-        room = _LIMIT_GAIN * (self._ends - self._sides @ position)
-        step: FloatArray
-        step, _, flag, _ = daqp.solve(
-            hessian, -(errors @ self._jacobians), self._sides, room, self._no_lower, self._inequalities
-        )
-        if flag <= 0:
-            raise mink.NoSolutionFound("daqp")
+        problems = _Problems(1, len(position))
+        self._state(problems, 0, target_m)
+        step: FloatArray = self._solve(problems, position[None])[0]
         return step
+
+    def _state(self, problems: _Problems, row: int, target_m: FloatArray) -> None:
+        """Write down what is to be solved for a target (3,), from where the gripper was asked for last."""
+        self._target_m[:] = target_m
+        problems.jacobian[row], problems.error[row], problems.damping[row] = self._grip.compute_qp_residual(
+            self._configuration
+        )
+
+    def _solve(self, problems: _Problems, positions: FloatArray) -> FloatArray:
+        """Joint steps (N, n) from positions (N, n).
+
+        They are what ``mink.solve_ik`` with its PostureTask and ConfigurationLimit gives, bit for bit. What these make
+        of an arm of hinges is mostly constant, and making it anew takes longer than solving.
+        """
+        count, joints = positions.shape
+        # Rows of the grip task, which change, over those of the posture task, which do not.
+        jacobians = np.empty((count, 6 + joints, joints))
+        jacobians[:, :6], jacobians[:, 6:] = problems.jacobian, self._posture
+        errors = np.concatenate([problems.error, _POSTURE_COST * (self._home_rad - positions)], axis=1)
+        hessians = jacobians.transpose(0, 2, 1) @ jacobians
+        hessians.reshape(count, -1)[:, :: joints + 1] += (_SOLVER_DAMPING + problems.damping)[:, None]
+        linear = -(errors[:, None] @ jacobians)[:, 0]
+        rooms = _LIMIT_GAIN * (self._ends - np.concatenate([positions, -positions], axis=1))
+        steps = np.empty_like(positions)
+        for row, (hessian, gradient, room) in enumerate(zip(hessians, linear, rooms, strict=True)):
+            solved, _, flag, _ = daqp.solve(hessian, gradient, self._sides, room, self._no_lower, self._inequalities)
+            if flag <= 0:
+                raise mink.NoSolutionFound("daqp")
+            steps[row] = solved
+        return steps
 
     def reach(self, start: FloatArray, grip_position_m: FloatArray, tolerance_m: float = 1e-3) -> FloatArray | None:
         """Return joint positions (n,) with the gripper down at ``grip_position_m``, by steps from ``start``.

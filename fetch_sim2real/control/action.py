@@ -6,6 +6,7 @@ The gripper is aimed inside of a box, a margin inside of the safety filter's roo
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -49,18 +50,37 @@ def action_to_command(
     state at the period's start, as the driver reported it: the driver alone owns the commanded state, so a refused or
     limited command cannot build up in the policy. ``stamp_ns`` is the stamp of the observation behind the action.
     """
-    if action.shape != (4,) or not all_finite(action):
-        raise CommandError(f"the action is {np.array2string(action)}, expected four finite numbers")
-    clipped = np.minimum(np.maximum(action, -1.0), 1.0)
-    step = ik.step(setpoint.position, clipped[:3] * scale_m, target_box_m)
-    velocity = step / CONTROL_PERIOD_S
-    return JointCommand(
-        stamp_ns=stamp_ns,
-        # Constant acceleration from the present commanded velocity to the wanted one.
-        position=setpoint.position + 0.5 * (setpoint.velocity + velocity) * CONTROL_PERIOD_S,
-        velocity=velocity,
-        finger_position_m=float((clipped[3] + 1.0) / 2.0 * arm.finger_max_m) if controls_gripper else None,
+    (command,) = actions_to_commands(
+        action[None], [setpoint], ik, scale_m, controls_gripper, target_box_m, [stamp_ns], arm
     )
+    return command
+
+
+def actions_to_commands(
+    actions: FloatArray,
+    setpoints: Sequence[JointSetpoint],
+    ik: DifferentialIk,
+    scale_m: float,
+    controls_gripper: bool,
+    target_box_m: TargetBox,
+    stamps_ns: Sequence[int],
+    arm: ArmSpec = ARM,
+) -> list[JointCommand]:
+    """Return ``action_to_command`` of each of the actions (N, 4), bit for bit."""
+    if actions.shape[1:] != (4,) or not all_finite(actions):
+        wrong = next((each for each in actions if each.shape != (4,) or not all_finite(each)), actions)
+        raise CommandError(f"the action is {np.array2string(np.asarray(wrong))}, expected four finite numbers")
+    clipped = np.minimum(np.maximum(actions, -1.0), 1.0)
+    start = np.array([setpoint.position for setpoint in setpoints])
+    start_velocity = np.array([setpoint.velocity for setpoint in setpoints])
+    velocity = ik.steps(start, clipped[:, :3] * scale_m, target_box_m) / CONTROL_PERIOD_S
+    # Constant acceleration from the present commanded velocity to the wanted one.
+    position = start + 0.5 * (start_velocity + velocity) * CONTROL_PERIOD_S
+    finger_m = ((clipped[:, 3] + 1.0) / 2.0 * arm.finger_max_m).tolist()
+    return [
+        JointCommand(stamp_ns, position[row], velocity[row], finger_m[row] if controls_gripper else None)
+        for row, stamp_ns in enumerate(stamps_ns)
+    ]
 
 
 def target_box_of(workcell: WorkcellConfig) -> TargetBox:

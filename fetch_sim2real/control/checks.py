@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ from fetch_sim2real.control.limiter import REQUIRED_CLEARANCE_M, REQUIRED_WORKSP
 from fetch_sim2real.control.trajectory import position_after_step
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.timing import CONTROL_PERIOD_NS, CONTROL_PERIOD_S
-from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint
+from fetch_sim2real.types import FloatArray, JointCommand, JointSample
 
 FINGER_EFFORT_LOW_N: Final = 1.0
 # A controller that has bounds on the tracking error of its own gets wider ones, in case that the driver cannot act on
@@ -124,21 +125,34 @@ def content_refusal(command: JointCommand, joints: int) -> Refusal | None:
     return None
 
 
-def wanted_velocity(
-    reference: JointSetpoint, command: JointCommand, settings: FilterSettings, joint_names: tuple[str, ...]
-) -> tuple[FloatArray, Refusal | None]:
-    """Return the velocity (n,) that a command wants, and a refusal if its position does not fit ``reference``."""
-    velocity, expected = command.velocity, reference.position
-    if velocity is None:
-        velocity = (command.position - reference.position) / CONTROL_PERIOD_S
-    else:
+def wanted_motion(
+    position: FloatArray, velocity: FloatArray, commands: Sequence[JointCommand]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the velocities (N, n) that commands want, and where (N, n) their positions have to be.
+
+    ``position`` and ``velocity`` (N, n) are the commanded states that they start from.
+    """
+    wanted, expected = np.empty_like(position), position.copy()
+    given = [row for row, command in enumerate(commands) if command.velocity is not None]
+    if given:
+        wanted[given] = [commands[row].velocity for row in given]
         with np.errstate(over="ignore"):  # absurd but finite numbers end as a jump
-            expected = position_after_step(reference.position, reference.velocity, velocity)
+            expected[given] = position_after_step(position[given], velocity[given], wanted[given])
+    if len(given) < len(commands):
+        rest = [row for row, command in enumerate(commands) if command.velocity is None]
+        wanted[rest] = (np.array([commands[row].position for row in rest]) - position[rest]) / CONTROL_PERIOD_S
+    return wanted, expected
+
+
+def jump_refusal(
+    command: JointCommand, expected: FloatArray, settings: FilterSettings, joint_names: tuple[str, ...]
+) -> Refusal | None:
+    """Return what is wrong with a command's position if it is not where it is ``expected`` (n,)."""
     error = np.abs(command.position - expected)
     if not any_true(error > settings.jump_rad):
-        return velocity, None
+        return None
     joint = int(np.argmax(error))
-    return velocity, Refusal(
+    return Refusal(
         "jump",
         f"{joint_names[joint]} is commanded to {command.position[joint]:.3f} rad, expected {expected[joint]:.3f} rad "
         f"(+-{settings.jump_rad}): commands have to start from the driver's setpoint",

@@ -22,8 +22,9 @@ from fetch_sim2real.control.checks import (
     Refusal,
     check_activation,
     content_refusal,
+    jump_refusal,
     stamp_refusal,
-    wanted_velocity,
+    wanted_motion,
 )
 from fetch_sim2real.control.limiter import LimitResult, MotionLimiter, Rule, limiter_of
 from fetch_sim2real.control.states import Event, State, StateMachine, TransitionError
@@ -31,6 +32,8 @@ from fetch_sim2real.control.trajectory import (
     RunningTrajectory,
     braking_trajectory,
     resting_trajectory,
+    states_at,
+    stopping_trajectories,
     stopping_trajectory,
     time_to_rest_s,
 )
@@ -133,7 +136,7 @@ class SafetyFilter:
         self._profile = profile
         self._scene = scene
         self.limiter = limiter_of(profile, scene, self.settings.speed_scale)
-        self._tracking_error_rad = np.array(self.settings.tracking_error_rad)
+        self.tracking_error_rad = np.array(self.settings.tracking_error_rad)
         # Half a period of grace: commands are never exactly on time.
         periods = self.settings.send_periods
         self._least_gap_ns = round((periods - 0.5) * CONTROL_PERIOD_NS) if periods > 1 else 0
@@ -236,11 +239,13 @@ class SafetyFilter:
 
     def on_joint_sample(self, sample: JointSample) -> None:
         """Take note of measured joints; an excessive tracking error acts at the next tick or command."""
-        self.on_joint_samples((sample,))
+        hear_together([self], [[sample]])
 
-    def on_joint_samples(self, samples: Sequence[JointSample]) -> None:
-        """Take note of several, in the order in which they came."""
-        followed: list[tuple[RunningTrajectory, list[JointSample]]] = []
+    def hear(self, samples: Sequence[JointSample]) -> list[tuple[RunningTrajectory, JointSample]]:
+        """Take note of measured joints in the order in which they came; return those of an arm that follows commands,
+        each with what it was to follow. ``check_tracking`` is to be told of these.
+        """
+        followed = []
         for sample in samples:
             if sample.position.shape != (self._arm.joint_count,) or not all_finite(sample.position):
                 continue  # as good as none: too long without a usable one is noticed
@@ -251,24 +256,17 @@ class SafetyFilter:
             if running is not None and self._before is not None and sample.stamp_ns < running.sent_ns:
                 running = self._before
             if running is not None and self.state is State.ACTIVE:
-                if not followed or followed[-1][0] is not running:
-                    followed.append((running, []))
-                followed[-1][1].append(sample)
-        for running, while_followed in followed:
-            self._check_tracking(running, while_followed)
+                followed.append((running, sample))
+        return followed
 
-    def _check_tracking(self, running: RunningTrajectory, samples: Sequence[JointSample]) -> None:
-        """Take note of the last of ``samples`` that is too far from where ``running`` had the arm."""
-        commanded = running.positions_at([sample.stamp_ns for sample in samples])
-        measured = np.array([sample.position for sample in samples])
+    def check_tracking(self, commanded: FloatArray, measured: FloatArray) -> None:
+        """Take note of a position (n,) that is too far from where the arm was commanded to be."""
         error = np.abs(commanded - measured)
-        excessive = error > self._tracking_error_rad
-        if any_true(excessive):
-            row = int(np.flatnonzero(excessive.any(axis=1))[-1])
-            joint = int(np.argmax(error[row] / self._tracking_error_rad))
+        if any_true(error > self.tracking_error_rad):
+            joint = int(np.argmax(error / self.tracking_error_rad))
             self._tracking_fault = (
-                f"{self._arm.joint_names[joint]} commanded to {commanded[row, joint]:.3f} rad, measured "
-                f"{measured[row, joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
+                f"{self._arm.joint_names[joint]} commanded to {commanded[joint]:.3f} rad, measured "
+                f"{measured[joint]:.3f} rad, allowed difference {self.settings.tracking_error_rad[joint]} rad"
             )
 
     def is_at_rest(self, now_ns: int) -> bool:
@@ -293,8 +291,8 @@ class SafetyFilter:
         """Judge and limit ``command``; the decision says what to send and what the commanded state becomes."""
         return decide_together([self], [now_ns], [command])[0]
 
-    def judge(self, now_ns: int, command: JointCommand) -> Decision | WantedMotion:
-        """Return what ``command`` wants, to be limited and then followed (``follow``); a decision if it ends here."""
+    def screen(self, now_ns: int, command: JointCommand) -> Decision | RunningTrajectory:
+        """Return what runs, for ``judge``, if nothing is wrong with ``command`` by itself; else what becomes of it."""
         lapse = self._supervise(now_ns)
         if lapse:
             return self._refuse(now_ns, lapse)
@@ -310,28 +308,39 @@ class SafetyFilter:
             return replace(
                 self._brake(now_ns, HOLD, "nothing to do"), finger_position_m=self._fingers.take_due(now_ns)
             )
-
         refusal = content_refusal(command, self._arm.joint_count)
-        if refusal:
-            return self._refuse(now_ns, refusal)
-        reference = self._running.at(now_ns)
-        wanted, refusal = wanted_velocity(reference, command, self.settings, self._arm.joint_names)
+        return self._refuse(now_ns, refusal) if refusal else self._running
+
+    def judge(
+        self, now_ns: int, command: JointCommand, reference: JointSetpoint, motion: tuple[FloatArray, FloatArray]
+    ) -> Decision | WantedMotion:
+        """Return what a screened ``command`` wants, to be limited and then followed (``follow``); a decision if it ends
+        here.
+
+        ``reference`` is the commanded state now; ``motion`` is the command's ``wanted_motion`` from there.
+        """
+        running = self._running
+        assert running is not None
+        wanted, expected = motion
+        refusal = jump_refusal(command, expected, self.settings, self._arm.joint_names)
         if refusal:
             return self._refuse(now_ns, refusal)
         self._last_valid_ns = now_ns
         self._fingers.want(command.finger_position_m)
         finger_position_m = self._fingers.take_due(now_ns)
-        if now_ns - self._running.sent_ns < self._least_gap_ns:
-            return Decision(PACED, self._running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m)
-        on_path = self._running.brakes_on_path(now_ns)
+        if now_ns - running.sent_ns < self._least_gap_ns:
+            return Decision(PACED, running.at(now_ns + CONTROL_PERIOD_NS), None, finger_position_m)
+        on_path = running.brakes_on_path(now_ns)
         return WantedMotion(now_ns, reference, wanted, on_path, self._soft_start_scale(now_ns), finger_position_m)
 
     def refuse(self, now_ns: int, refusal: Refusal) -> Decision:
         """Refuse a command for what only the caller can see, as a message that is none: counted, and the arm brakes."""
         return self._refuse(now_ns, self._supervise(now_ns) or refusal)
 
-    def follow(self, motion: WantedMotion, result: LimitResult) -> Decision:
-        """Follow what the limiter left of the motion that ``judge`` returned just now."""
+    def follow(self, motion: WantedMotion, result: LimitResult, stopping: JointTrajectory) -> Decision:
+        """Follow what the limiter left of the motion that ``judge`` returned just now; ``stopping`` is the trajectory
+        through that setpoint to rest.
+        """
         running = self._running
         assert running is not None
         now_ns, reference, finger_position_m = motion.now_ns, motion.reference, motion.finger_position_m
@@ -344,7 +353,11 @@ class SafetyFilter:
             return replace(self._brake(now_ns, outcome, ""), finger_position_m=finger_position_m, rules=rules)
         setpoint = JointSetpoint(result.position, result.velocity)
         steps = self._carried_on(now_ns, setpoint, motion.wanted)
-        return Decision(outcome, setpoint, self._send(now_ns, reference, steps), finger_position_m, rules)
+        if len(steps) > 1:
+            acceleration, names = self.limiter.profile.acceleration, self._arm.joint_names
+            stopping = stopping_trajectory(steps[-1], acceleration, steps[:-1], names)
+        self._start(RunningTrajectory(now_ns, reference, stopping, len(steps)))
+        return Decision(outcome, setpoint, stopping, finger_position_m, rules)
 
     def _carried_on(self, now_ns: int, setpoint: JointSetpoint, wanted: FloatArray) -> tuple[JointSetpoint, ...]:
         """``setpoint`` and those of the periods until the next trajectory is due, with ``wanted`` going on."""
@@ -420,15 +433,24 @@ class SafetyFilter:
         self._start(RunningTrajectory(now_ns, reference, trajectory, steps=0))
         return trajectory
 
-    def _send(self, now_ns: int, start: JointSetpoint, steps: tuple[JointSetpoint, ...]) -> JointTrajectory:
-        """The trajectory through ``steps``, a period each, and then to rest; it runs from now on."""
-        acceleration, names = self.limiter.profile.acceleration, self._arm.joint_names
-        trajectory = stopping_trajectory(steps[-1], acceleration, steps[:-1], names)
-        self._start(RunningTrajectory(now_ns, start, trajectory, len(steps)))
-        return trajectory
-
     def _start(self, running: RunningTrajectory) -> None:
         self._before, self._running = self._running, running
+
+
+def hear_together(filters: Sequence[SafetyFilter], samples: Sequence[Sequence[JointSample]]) -> None:
+    """Let each filter take note of its joint states, in the order in which they came.
+
+    An excessive tracking error acts at the next tick or command.
+    """
+    heard = [(each, *followed) for each, own in zip(filters, samples, strict=True) for followed in each.hear(own)]
+    if not heard:
+        return
+    listening, running, taken = zip(*heard, strict=True)
+    commanded, _ = states_at(running, [sample.stamp_ns for sample in taken])
+    measured = np.array([sample.position for sample in taken])
+    allowed_rad = np.array([each.tracking_error_rad for each in listening])
+    for row in np.flatnonzero((np.abs(commanded - measured) > allowed_rad).any(axis=1)).tolist():
+        listening[row].check_tracking(commanded[row], measured[row])
 
 
 _UNDECIDED: Final = Decision("", NO_SETPOINT)
@@ -439,25 +461,52 @@ def decide_together(
 ) -> list[Decision]:
     """Return what each filter makes of its command at its time: each what it would decide alone.
 
-    The same limiter's arms are limited in one call, which costs little more than that of a single arm.
+    What their commands want is worked out for all at once, and the same limiter's arms are limited in one call: that
+    costs little more than that of a single arm.
     """
-    decisions: list[Decision] = []
-    alike: dict[MotionLimiter, list[tuple[int, WantedMotion]]] = {}
+    decisions: list[Decision] = [_UNDECIDED] * len(filters)
+    screened: list[tuple[int, RunningTrajectory]] = []
     for index, (each, now, command) in enumerate(zip(filters, now_ns, commands, strict=True)):
-        judged = each.judge(now, command)
+        found = each.screen(now, command)
+        if isinstance(found, Decision):
+            decisions[index] = found
+        else:
+            screened.append((index, found))
+    if not screened:
+        return decisions
+    indices, running = zip(*screened, strict=True)
+    position, velocity = states_at(running, [now_ns[index] for index in indices])
+    motions = zip(*wanted_motion(position, velocity, [commands[index] for index in indices]), strict=True)
+    alike: dict[MotionLimiter, list[tuple[int, WantedMotion]]] = {}
+    for row, (index, motion) in enumerate(zip(indices, motions, strict=True)):
+        reference = JointSetpoint(position[row], velocity[row])
+        judged = filters[index].judge(now_ns[index], commands[index], reference, motion)
         if isinstance(judged, WantedMotion):
-            alike.setdefault(each.limiter, []).append((index, judged))
-            judged = _UNDECIDED
-        decisions.append(judged)
+            alike.setdefault(filters[index].limiter, []).append((index, judged))
+        else:
+            decisions[index] = judged
     for limiter, asked in alike.items():
-        motions = [motion for _, motion in asked]
-        result = limiter.limit(
-            np.array([motion.reference.position for motion in motions]),
-            np.array([motion.reference.velocity for motion in motions]),
-            np.array([motion.wanted for motion in motions]),
-            on_path=np.array([motion.on_path for motion in motions]),
-            speed_scale=np.array([motion.speed_scale for motion in motions]),
-        )
-        for row, (index, motion) in enumerate(asked):
-            decisions[index] = filters[index].follow(motion, result.row(row))
+        _follow_together(limiter, filters, asked, decisions)
     return decisions
+
+
+def _follow_together(
+    limiter: MotionLimiter,
+    filters: Sequence[SafetyFilter],
+    asked: Sequence[tuple[int, WantedMotion]],
+    decisions: list[Decision],
+) -> None:
+    """Put into ``decisions`` what becomes of motions that one limiter limits, each with its filter's index."""
+    motions = [motion for _, motion in asked]
+    result = limiter.limit(
+        np.array([motion.reference.position for motion in motions]),
+        np.array([motion.reference.velocity for motion in motions]),
+        np.array([motion.wanted for motion in motions]),
+        on_path=np.array([motion.on_path for motion in motions]),
+        speed_scale=np.array([motion.speed_scale for motion in motions]),
+    )
+    stopping = stopping_trajectories(
+        result.position, result.velocity, limiter.profile.acceleration, limiter.model.scene.arm.joint_names
+    )
+    for row, (index, motion) in enumerate(asked):
+        decisions[index] = filters[index].follow(motion, result.row(row), stopping[row])

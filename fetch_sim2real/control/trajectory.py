@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,9 +17,6 @@ from fetch_sim2real.types import FloatArray, JointSetpoint, JointTrajectory, Tra
 POINT_TOLERANCE_S: Final = 10e-9
 # Relative slack on limits for rounding: a velocity that was cut to a limit is still within it.
 ROUNDING: Final = 1e-9
-
-
-_Powers = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 def position_after_step(position: FloatArray, velocity: FloatArray, next_velocity: FloatArray) -> FloatArray:
@@ -60,14 +56,37 @@ def stopping_trajectory(
     The coast lets the next command be up to one period late before the arm slows down. The tail is a straight line in
     joint space, so braking from it stays on a path that has been checked already.
     """
-    step_s = CONTROL_PERIOD_S * (len(before) + 1)
     points = [TrajectoryPoint(CONTROL_PERIOD_S * (i + 1), s.position, s.velocity) for i, s in enumerate(before)]
-    points.append(TrajectoryPoint(step_s, setpoint.position, setpoint.velocity))
-    if any_true(setpoint.velocity):
-        coasted = setpoint.position + setpoint.velocity * COAST_S
-        points.append(TrajectoryPoint(step_s + COAST_S, coasted, setpoint.velocity))
-        points.append(_end_of_ramp(step_s + COAST_S, JointSetpoint(coasted, setpoint.velocity), acceleration))
-    return JointTrajectory(joint_names, tuple(points))
+    step_s = CONTROL_PERIOD_S * (len(before) + 1)
+    (last,) = _stopping_points(step_s, setpoint.position[None], setpoint.velocity[None], acceleration)
+    return JointTrajectory(joint_names, (*points, *last))
+
+
+def stopping_trajectories(
+    position: FloatArray, velocity: FloatArray, acceleration: FloatArray, joint_names: tuple[str, ...]
+) -> list[JointTrajectory]:
+    """Return ``stopping_trajectory`` of each of the setpoints ``position``, ``velocity`` (N, n), bit for bit."""
+    points = _stopping_points(CONTROL_PERIOD_S, position, velocity, acceleration)
+    return [JointTrajectory(joint_names, each) for each in points]
+
+
+def _stopping_points(
+    step_s: float, position: FloatArray, velocity: FloatArray, acceleration: FloatArray
+) -> list[tuple[TrajectoryPoint, ...]]:
+    """The points of each row (N, n) from that at ``step_s`` on; the only one where that is at rest."""
+    coast_end_s = step_s + COAST_S
+    coasted = position + velocity * COAST_S
+    ramp_s, rest = _end_of_ramp(coasted, velocity, acceleration)
+    still = np.zeros(velocity.shape[1])
+    points: list[tuple[TrajectoryPoint, ...]] = []
+    for row, (fastest, ramp) in enumerate(zip(np.abs(velocity).max(axis=1).tolist(), ramp_s.tolist(), strict=True)):
+        first = TrajectoryPoint(step_s, position[row], velocity[row])
+        if not fastest:
+            points.append((first,))
+            continue
+        coast = TrajectoryPoint(coast_end_s, coasted[row], first.velocity)
+        points.append((first, coast, TrajectoryPoint(coast_end_s + ramp, rest[row], still)))
+    return points
 
 
 def braking_trajectory(
@@ -78,7 +97,8 @@ def braking_trajectory(
     One segment, although others could be told its first period apart: a goal that a controller takes up late, or
     sooner than the one before it, begins away from ``start``, and has the whole ramp to make up for that.
     """
-    return JointTrajectory(joint_names, (_end_of_ramp(0.0, start, acceleration),))
+    ramp_s, rest = _end_of_ramp(start.position, start.velocity, acceleration)
+    return JointTrajectory(joint_names, (TrajectoryPoint(float(ramp_s), rest, np.zeros_like(rest)),))
 
 
 def resting_trajectory(
@@ -93,10 +113,12 @@ def time_to_rest_s(velocity: FloatArray, acceleration: FloatArray) -> float:
     return float(braking_periods(velocity, acceleration)) * CONTROL_PERIOD_S
 
 
-def _end_of_ramp(begin_s: float, start: JointSetpoint, acceleration: FloatArray) -> TrajectoryPoint:
-    ramp_s = time_to_rest_s(start.velocity, acceleration)
-    rest = start.position + start.velocity * (0.5 * ramp_s)
-    return TrajectoryPoint(begin_s + ramp_s, rest, np.zeros_like(rest))
+def _end_of_ramp(
+    position: FloatArray, velocity: FloatArray, acceleration: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """How long (...,) the ramp from each state (..., n) takes, and where (..., n) it ends."""
+    ramp_s = braking_periods(velocity, acceleration) * CONTROL_PERIOD_S
+    return ramp_s, position + velocity * (0.5 * ramp_s)[..., None]
 
 
 def held_until(trajectory: JointTrajectory, end_s: float) -> JointTrajectory:
@@ -114,35 +136,50 @@ def sample_trajectory(trajectory: JointTrajectory, start: JointSetpoint, elapsed
     At a point (within ``POINT_TOLERANCE_S``) it is that point's own values, bit for bit. Before the start it is
     ``start``, after the last point the last position at rest.
     """
+    place = _place(trajectory, start, elapsed_s)
+    if isinstance(place, JointSetpoint):
+        return place
+    begin, end, duration_s, share = place
+    return JointSetpoint(
+        *_on_curve(begin.position, begin.velocity, end.position, end.velocity, duration_s, share)
+    )
+
+
+_Segment = tuple[JointSetpoint | TrajectoryPoint, TrajectoryPoint, float, float]
+
+
+def _place(trajectory: JointTrajectory, start: JointSetpoint, elapsed_s: float) -> JointSetpoint | _Segment:
+    """The state where no curve is needed, or else a segment's begin, end and duration [s], and the share of it."""
     if elapsed_s <= POINT_TOLERANCE_S:
         return start
-    begin_s, begin = 0.0, start
-    for point in trajectory.points:
-        end = JointSetpoint(point.position, point.velocity)
-        if abs(elapsed_s - point.time_from_start_s) <= POINT_TOLERANCE_S:
-            return end
-        if elapsed_s < point.time_from_start_s:
-            duration_s = point.time_from_start_s - begin_s
-            return _on_curve(_hermite_powers(begin, end, duration_s), duration_s, elapsed_s - begin_s)
-        begin_s, begin = point.time_from_start_s, end
+    begin_s: float = 0.0
+    begin: JointSetpoint | TrajectoryPoint = start
+    for end in trajectory.points:
+        end_s = end.time_from_start_s
+        if abs(elapsed_s - end_s) <= POINT_TOLERANCE_S:
+            return JointSetpoint(end.position, end.velocity)
+        if elapsed_s < end_s:
+            duration_s = end_s - begin_s
+            return begin, end, duration_s, (elapsed_s - begin_s) / duration_s
+        begin_s, begin = end_s, end
     return JointSetpoint.at_rest(begin.position)
 
 
-def _on_curve(powers: FloatArray | _Powers, duration_s: float, t_s: float) -> JointSetpoint:
-    s = t_s / duration_s
-    p0, slope, quadratic, cubic = powers
-    position = p0 + s * (slope + s * (quadratic + s * cubic))
-    velocity = (slope + s * (2.0 * quadratic + 3.0 * s * cubic)) / duration_s
-    return JointSetpoint(position, velocity)
-
-
-def _hermite_powers(begin: JointSetpoint, end: JointSetpoint, duration_s: float) -> _Powers:
-    """Coefficients (n,) of the powers 0 to 3 of the share of ``duration_s``."""
-    change = end.position - begin.position
-    begin_slope, end_slope = begin.velocity * duration_s, end.velocity * duration_s
+def _on_curve(
+    begin: FloatArray,
+    begin_velocity: FloatArray,
+    end: FloatArray,
+    end_velocity: FloatArray,
+    duration_s: float | FloatArray,
+    share: float | FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Position and velocity (..., n) at a share of the cubic between two states."""
+    change = end - begin
+    begin_slope, end_slope = begin_velocity * duration_s, end_velocity * duration_s
     quadratic = 3.0 * change - 2.0 * begin_slope - end_slope
     cubic = begin_slope + end_slope - 2.0 * change
-    return begin.position, begin_slope, quadratic, cubic
+    position = begin + share * (begin_slope + share * (quadratic + share * cubic))
+    return position, (begin_slope + share * (2.0 * quadratic + 3.0 * share * cubic)) / duration_s
 
 
 @dataclass(frozen=True)
@@ -159,34 +196,11 @@ class RunningTrajectory:
 
     def at(self, now_ns: int) -> JointSetpoint:
         """Return commanded state at ``now_ns``."""
-        elapsed_s = (now_ns - self.sent_ns) * 1e-9
-        if self._is_in_step(elapsed_s):
-            return _on_curve(self._step_powers, self.trajectory.points[0].time_from_start_s, elapsed_s)
-        return sample_trajectory(self.trajectory, self.start, elapsed_s)
-
-    def positions_at(self, times_ns: Sequence[int]) -> FloatArray:
-        """Return the commanded positions (k, n) at k times: to rounding those of ``at``, but cheaper."""
-        elapsed_s = [(time_ns - self.sent_ns) * 1e-9 for time_ns in times_ns]
-        if not all(map(self._is_in_step, elapsed_s)):
-            return np.array([self.at(time_ns).position for time_ns in times_ns])
-        step_s = self.trajectory.points[0].time_from_start_s
-        shares = [each / step_s for each in elapsed_s]
-        return np.array([(1.0, s, s * s, s * s * s) for s in shares]) @ self._step_powers
+        return sample_trajectory(self.trajectory, self.start, (now_ns - self.sent_ns) * 1e-9)
 
     def rest_in_s(self, now_ns: int) -> float:
         """Return how long after ``now_ns`` it has come to rest by itself; negative once it has."""
         return self.trajectory.points[-1].time_from_start_s - (now_ns - self.sent_ns) * 1e-9
-
-    def _is_in_step(self, elapsed_s: float) -> bool:
-        """Whether that is before the first point, where a sent trajectory is asked for most."""
-        return POINT_TOLERANCE_S < elapsed_s < self.trajectory.points[0].time_from_start_s - POINT_TOLERANCE_S
-
-    @cached_property
-    def _step_powers(self) -> FloatArray:
-        """The step's polynomial, where almost all joint states fall: most trajectories are replaced right after it."""
-        point = self.trajectory.points[0]
-        end = JointSetpoint(point.position, point.velocity)
-        return np.array(_hermite_powers(self.start, end, point.time_from_start_s))
 
     def brakes_on_path(self, now_ns: int) -> bool:
         """Return whether braking from ``at(now_ns)`` stays on this trajectory's own path.
@@ -208,3 +222,28 @@ class RunningTrajectory:
         if abs(elapsed_s - periods * CONTROL_PERIOD_S) <= POINT_TOLERANCE_S:
             return True
         return not any_true(self.at(now_ns).velocity)
+
+
+def states_at(running: Sequence[RunningTrajectory], now_ns: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+    """Return positions and velocities (K, n) of each at its time: those of ``RunningTrajectory.at``, bit for bit."""
+    joints = len(running[0].start.position)
+    position, velocity = np.empty((len(running), joints)), np.empty((len(running), joints))
+    rows, segments = [], []
+    for row, (each, time_ns) in enumerate(zip(running, now_ns, strict=True)):
+        place = _place(each.trajectory, each.start, (time_ns - each.sent_ns) * 1e-9)
+        if isinstance(place, JointSetpoint):
+            position[row], velocity[row] = place.position, place.velocity
+        else:
+            rows.append(row)
+            segments.append(place)
+    if segments:
+        begins, ends, durations_s, shares = zip(*segments, strict=True)
+        position[rows], velocity[rows] = _on_curve(
+            np.array([begin.position for begin in begins]),
+            np.array([begin.velocity for begin in begins]),
+            np.array([end.position for end in ends]),
+            np.array([end.velocity for end in ends]),
+            np.array(durations_s)[:, None],
+            np.array(shares)[:, None],
+        )
+    return position, velocity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import gymnasium
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from fetch_sim2real.envs.observations import (
     PICTURE_MODES,
     Observation,
-    make_observation,
+    make_observations,
     observation_space,
     require_mode,
 )
@@ -62,18 +63,18 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
             raise FetchSim2RealError(f"reward_type is '{reward_type}', expected one of: {', '.join(REWARD_TYPES)}")
         self.render_mode = render_mode
         self._is_dense = reward_type == "dense"
-        self._mode = require_mode(observation_mode)
-        if self._mode == "robot" and find_task(task).objects:
+        self.mode = require_mode(observation_mode)
+        if self.mode == "robot" and find_task(task).objects:
             raise FetchSim2RealError(
                 f"observation_mode is 'robot', but in {task} what has to be at the goal is only seen in pictures: use "
                 "'rgbd' or 'asymmetric', or the task 'reach'"
             )
         loaded = load_world(world, worlds_dir())
-        self.loop = make_loop(loaded, find_task(task), picture_every=int(self._mode in PICTURE_MODES))
+        self.loop = make_loop(loaded, find_task(task), picture_every=int(self.mode in PICTURE_MODES))
         self._runner, self._row = EpisodeRunner([self.loop]), 0
         self.tolerance_m = self.loop.sim.episode_config.tolerance_m
         self.reward_tolerance_m = self.tolerance_m if reward_tolerance_m is None else reward_tolerance_m
-        self.observation_space = observation_space(self._mode, self.loop.sim.task)
+        self.observation_space = observation_space(self.mode, self.loop.sim.task)
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self._history = ActionHistory(LAST_ACTIONS)
         self._arrival: Arrival | None = None
@@ -86,6 +87,35 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
 
         SetupError where pictures are wanted and OpenGL cannot be opened.
         """
+        arrival, drawn = self.begin(seed)
+        observation, info = self._observe(arrival)
+        return observation, info | {"seed": drawn}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Act (4,) on the last observation and wait for the next.
+
+        ``info["is_success"]`` is whether the goal is reached now; when the episode is cut off, whether it was held for
+        the whole last half second, which is what success means for this project's results.
+        """
+        arrival = self.arrival()
+        chosen = within_bounds(action)
+        self.remember(chosen)
+        came = self._runner.step([arrival], chosen[None])
+        arrival, success = self.arrive(came[0] if came else None)
+        observation, info = self._observe(arrival)
+        reward = float(self.rewards(observation, np.float64(info["distance_m"])))
+        if success is not None:
+            info["is_success"] = success
+        return observation, reward, False, success is not None, info
+
+    # -- the parts of a step, for those who step several environments together ----------------------------------
+
+    def join(self, runner: EpisodeRunner, row: int) -> None:
+        """Be environment ``row`` of a runner that was made of several environments' loops."""
+        self._runner, self._row = runner, row
+
+    def begin(self, seed: int | None) -> tuple[Arrival, int]:
+        """Begin the episode ``seed``, or one that evaluation never uses; return its first frame and its seed."""
         super().reset(seed=seed)
         start = EpisodeStart(draw_training_seed(self.np_random) if seed is None else seed)
         self._history.reset()
@@ -96,23 +126,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
                 f"come ({self.loop.sim.episode.camera_latency_s:.3f} s); make the task's episode_s longer"
             )
         self._arrival = begun[0]
-        observation, info = self._observe(begun[0])
-        return observation, info | {"seed": start.seed}
-
-    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Act (4,) on the last observation and wait for the next.
-
-        ``info["is_success"]`` is whether the goal is reached now; when the episode is cut off, whether it was held for
-        the whole last half second, which is what success means for this project's results.
-        """
-        came = self._runner.step([self.arrival()], self.choose(action)[None])
-        return self.arrive(came[0] if came else None)
-
-    # -- the parts of a step, for those who step several environments together ----------------------------------
-
-    def join(self, runner: EpisodeRunner, row: int) -> None:
-        """Be environment ``row`` of a runner that was made of several environments' loops."""
-        self._runner, self._row = runner, row
+        return begun[0], start.seed
 
     def arrival(self) -> Arrival:
         """Return the frame that the next action is for; FetchSim2RealError where no episode is under way."""
@@ -120,28 +134,25 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
             raise FetchSim2RealError("step needs an episode that is not over: call reset first")
         return self._arrival
 
-    def choose(self, action: NDArray[np.float32]) -> FloatArray:
-        """Take note of an action (4,) and return it as the loop takes it."""
-        chosen = np.minimum(np.maximum(np.asarray(action, np.float64), -1.0), 1.0)
-        self._history.push(chosen)
-        return chosen
+    def remember(self, action: FloatArray) -> None:
+        """Take note of an action (4,) within the bounds."""
+        self._history.push(action)
 
-    def arrive(self, arrival: Arrival | None) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Return what ``step`` does, now that the next frame has come; None: the episode is over."""
+    def arrive(self, arrival: Arrival | None) -> tuple[Arrival, bool | None]:
+        """Return the frame to be shown, now that the next one has come, and whether the episode was a success, if it is
+        over; None: no other frame has come within its time.
+        """
         self._arrival = arrival
         if arrival is not None:
-            observation, info = self._observe(arrival)
-        else:
-            success = self.loop.sim.outcome().success
-            observation, info = self._observe(self._runner.after_end(self._row))
-            info["is_success"] = success
-        return observation, self._reward(observation, info), False, arrival is None, info
+            return arrival, None
+        success = self.loop.sim.outcome().success
+        return self._runner.after_end(self._row), success
 
-    def _reward(self, observation: Observation, info: dict[str, Any]) -> float:
-        distance_m = info["distance_m"]
-        if self._mode == "robot":  # a reward that follows from what is shown
+    def rewards(self, observation: Observation, distance_m: FloatArray | np.float64) -> FloatArray:
+        """Return the rewards (...,) of observations that are ``distance_m`` (...,) from their goals."""
+        if self.mode == "robot":  # a reward that follows from what is shown
             distance_m = _distance_m(observation["achieved_goal"], observation["desired_goal"])
-        return float(self._reward_at(np.float64(distance_m)))
+        return self._reward_at(distance_m)
 
     def _reward_at(self, distance_m: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
         if self._is_dense:
@@ -173,14 +184,36 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.loop.sim.close()
 
     def _observe(self, arrival: Arrival) -> tuple[Observation, dict[str, Any]]:
-        achieved = self.loop.sim.achieved_goal_m
-        observation = make_observation(self._mode, arrival, self._history.recent(), achieved)
-        info: dict[str, Any] = {}
-        if self._mode == "rgbd":
-            # Training may use it for hindsight, but no policy gets it by accident.
-            info["achieved_goal"] = achieved.astype(np.float32)
-        distance_m = float(_distance_m(achieved.astype(np.float32), observation["desired_goal"]))
-        return observation, info | {"distance_m": distance_m, "is_success": distance_m <= self.tolerance_m}
+        observations, infos = observe_together([self], [arrival])
+        info = {name: value[0] if value.ndim > 1 else value[0].item() for name, value in infos.items()}
+        return {name: value[0] for name, value in observations.items()}, info
+
+    @property
+    def last_actions(self) -> FloatArray:
+        """The last actions (n, 4), newest first."""
+        return self._history.recent()
+
+
+def within_bounds(actions: NDArray[np.float32]) -> FloatArray:
+    """Return actions (..., 4) as the loop takes them."""
+    return np.minimum(np.maximum(np.asarray(actions, np.float64), -1.0), 1.0)
+
+
+def observe_together(
+    environments: Sequence[FetchEnvironment], arrivals: Sequence[Arrival]
+) -> tuple[Observation, dict[str, NDArray[Any]]]:
+    """Return the observations of N frames and what is to be said of them, in arrays of N rows; the environments are
+    alike.
+    """
+    first = environments[0]
+    achieved_m = np.array([each.loop.sim.achieved_goal_m for each in environments])
+    last_actions = np.array([each.last_actions for each in environments])
+    observations = make_observations(first.mode, arrivals, last_actions, achieved_m)
+    shown_m = achieved_m.astype(np.float32)
+    # Training may use it for hindsight, but no policy gets it by accident.
+    infos: dict[str, NDArray[Any]] = {"achieved_goal": shown_m} if first.mode == "rgbd" else {}
+    distance_m = _distance_m(shown_m, observations["desired_goal"])
+    return observations, infos | {"distance_m": distance_m, "is_success": distance_m <= first.tolerance_m}
 
 
 def _distance_m(achieved_goal: Goals, desired_goal: Goals) -> NDArray[np.float64]:

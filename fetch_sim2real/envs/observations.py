@@ -3,6 +3,7 @@ replace it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -13,7 +14,7 @@ from fetch_sim2real.episode import Arrival, ClosedLoop
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import observe, observe_vector
 from fetch_sim2real.policy.default_observation import IMAGE, LAST_ACTIONS, observation_spec
-from fetch_sim2real.sim.full_state import full_state, layout_of
+from fetch_sim2real.sim.full_state import full_states, layout_of
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray
 
@@ -40,7 +41,7 @@ def require_mode(mode: str) -> ObservationMode:
 
 
 def observation_space(mode: ObservationMode, task: Task) -> spaces.Dict:
-    """Return the space of ``make_observation``'s result in ``task``."""
+    """Return the space of a row of ``make_observations``'s result in ``task``."""
     state_size = layout_of(task, LAST_ACTIONS).size + _WAY_SIZE
     state = spaces.Box(-_NUMBERS, _NUMBERS, (state_size,), np.float32)
     place = spaces.Box(-_PLACES_M, _PLACES_M, (_GOAL_SIZE,), np.float32)
@@ -58,36 +59,48 @@ def observation_space(mode: ObservationMode, task: Task) -> spaces.Dict:
     return spaces.Dict(seen if mode == "rgbd" else seen | {"state": state, "achieved_goal": place})
 
 
-def make_observation(
-    mode: ObservationMode, arrival: Arrival, last_actions: FloatArray, achieved_goal: FloatArray
+def make_observations(
+    mode: ObservationMode, arrivals: Sequence[Arrival], last_actions: FloatArray, achieved_m: FloatArray
 ) -> Observation:
-    """Return the observation when a frame has come; ``achieved_goal`` (3,) is the present one.
+    """Return the observations, in arrays of N rows, when a frame has come in each of N environments of one task.
 
-    What a camera and a robot give is of the frame's own time, true states and the achieved goal are of now. In mode
-    ``robot`` nothing is true: the achieved goal too is what a robot knows of its gripper.
+    ``last_actions`` (N, n, 4); ``achieved_m`` (N, 3) are the present achieved goals. What a camera and a robot give is
+    of the frame's own time, true states and achieved goals are of now. In mode ``robot`` nothing is true: the achieved
+    goal too is what a robot knows of its gripper.
     """
-    loop, joints, commanded_rad = arrival.loop, arrival.joints, arrival.loop.setpoint.position
-    goal_m = loop.sim.episode.goal_m
-    known: Observation = {"desired_goal": goal_m.astype(np.float32)}
+    loops = [arrival.loop for arrival in arrivals]
+    goal_m = np.array([loop.sim.episode.goal_m for loop in loops])
+    shown: Observation = {"desired_goal": goal_m.astype(np.float32)}
     if mode == "state":
-        return known | {"observation": _state(loop, last_actions), "achieved_goal": achieved_goal.astype(np.float32)}
+        return shown | {"observation": _states(loops, last_actions), "achieved_goal": achieved_m.astype(np.float32)}
     if mode == "robot":
-        stamp_ns, grip_position_m = arrival.captured.stamp_ns, loop.grip_position_m
-        vector = observe_vector(_SPEC, stamp_ns, joints, commanded_rad, goal_m, last_actions, grip_position_m)
-        grip_m = loop.grip_position_m(joints.position)
-        return known | {"observation": vector[_GOAL_SIZE:], "achieved_goal": grip_m.astype(np.float32)}
-    now = arrival.sensed()
-    seen = observe(_SPEC, now.frame, now.camera, joints, commanded_rad, goal_m, last_actions, loop.grip_position_m)
-    image = seen.image
-    shown = known | {"observation": seen.vector[_GOAL_SIZE:], "rgb": image.rgb, "depth_mm": image.depth_mm}
+        known = [_known(*of_row) for of_row in zip(arrivals, goal_m, last_actions, strict=True)]
+        grip_m = [arrival.loop.grip_position_m(arrival.joints.position) for arrival in arrivals]
+        return shown | {"observation": np.array(known), "achieved_goal": np.array(grip_m, np.float32)}
+    seen = [_seen(*of_row) for of_row in zip(arrivals, goal_m, last_actions, strict=True)]
+    shown |= {name: np.array([each[name] for each in seen]) for name in seen[0]}
     if mode == "rgbd":
         return shown
-    return shown | {"state": _state(loop, last_actions), "achieved_goal": achieved_goal.astype(np.float32)}
+    return shown | {"state": _states(loops, last_actions), "achieved_goal": achieved_m.astype(np.float32)}
 
 
-def _state(loop: ClosedLoop, last_actions: FloatArray) -> NDArray[np.float32]:
-    """Return ``full_state``, and the way from the main object to the gripper in units of 0.1 m."""
-    sim = loop.sim
-    way = (sim.grip_position_m - sim.main_object().position_m) / _WAY_UNIT_M
-    state: NDArray[np.float32] = np.concatenate([full_state(sim, loop.setpoint, last_actions), way], dtype=np.float32)
-    return state
+def _known(arrival: Arrival, goal_m: FloatArray, last_actions: FloatArray) -> NDArray[np.float32]:
+    loop, stamp_ns, commanded_rad = arrival.loop, arrival.captured.stamp_ns, arrival.loop.setpoint.position
+    grip_position_m = loop.grip_position_m
+    vector = observe_vector(_SPEC, stamp_ns, arrival.joints, commanded_rad, goal_m, last_actions, grip_position_m)
+    return vector[_GOAL_SIZE:]
+
+
+def _seen(arrival: Arrival, goal_m: FloatArray, last_actions: FloatArray) -> Observation:
+    now, loop = arrival.sensed(), arrival.loop
+    commanded_rad, grip_position_m = loop.setpoint.position, loop.grip_position_m
+    seen = observe(_SPEC, now.frame, now.camera, arrival.joints, commanded_rad, goal_m, last_actions, grip_position_m)
+    return {"observation": seen.vector[_GOAL_SIZE:], "rgb": seen.image.rgb, "depth_mm": seen.image.depth_mm}
+
+
+def _states(loops: Sequence[ClosedLoop], last_actions: FloatArray) -> NDArray[np.float32]:
+    """Return ``full_states``, and the way from the main object to the gripper in units of 0.1 m."""
+    sims = [loop.sim for loop in loops]
+    full = full_states(sims, [loop.setpoint for loop in loops], last_actions)
+    way_m = np.array([sim.grip_position_m - sim.main_object().position_m for sim in sims])
+    return np.concatenate([full, way_m / _WAY_UNIT_M], axis=1, dtype=np.float32)

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from fetch_sim2real.envs.environment import FetchEnvironment, Goals
+from fetch_sim2real.envs.environment import FetchEnvironment, Goals, observe_together, within_bounds
 from fetch_sim2real.envs.observations import Observation
-from fetch_sim2real.episode import EpisodeRunner
+from fetch_sim2real.episode import Arrival, EpisodeRunner
 from fetch_sim2real.errors import FetchSim2RealError
 
 _METADATA: Final = {**FetchEnvironment.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -21,8 +21,8 @@ _METADATA: Final = {**FetchEnvironment.metadata, "autoreset_mode": AutoresetMode
 class FetchVectorEnvironment(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
     """N environments, each of which gives what a ``FetchEnvironment`` of its own gives, bit for bit.
 
-    They are cheaper together than one after the other, because inverse kinematics' results are limited for all of them
-    at once. An environment whose episode is over begins the next one at the next step, whose action it ignores.
+    They are cheaper together than one after the other, because all but physics is worked out for all of them at once.
+    An environment whose episode is over begins the next one at the next step, whose action it ignores.
     """
 
     metadata = _METADATA
@@ -54,14 +54,12 @@ class FetchVectorEnvironment(VectorEnv[Observation, NDArray[np.float32], NDArray
         seeds = [None] * count if seed is None else [seed + i for i in range(count)] if isinstance(seed, int) else seed
         if len(seeds) != count:
             raise FetchSim2RealError(f"there are {len(seeds)} seeds, expected one for each of {count} environments")
-        infos: dict[str, Any] = {}
-        observations = []
-        for row, (each, own) in enumerate(zip(self.environments, seeds, strict=True)):
-            observation, info = each.reset(seed=own, options=options)
-            observations.append(observation)
-            infos = self._add_info(infos, info, row)
+        begun = [each.begin(own) for each, own in zip(self.environments, seeds, strict=True)]
         self._over = [False] * count
-        return self._stacked(observations), infos
+        observations, infos = self._observe([arrival for arrival, _ in begun])
+        for row, (_, drawn) in enumerate(begun):
+            infos = self._add_info(infos, {"seed": drawn}, row)
+        return observations, infos
 
     def step(
         self, actions: NDArray[np.float32]
@@ -70,21 +68,38 @@ class FetchVectorEnvironment(VectorEnv[Observation, NDArray[np.float32], NDArray
         if len(actions) != self.num_envs:
             raise FetchSim2RealError(f"there are {len(actions)} actions, expected one for each of {self.num_envs}")
         running = [row for row, is_over in enumerate(self._over) if not is_over]
+        chosen = within_bounds(actions)
         arrivals = [self.environments[row].arrival() for row in running]
-        chosen = [self.environments[row].choose(actions[row]) for row in running]
-        came = {arrival.environment: arrival for arrival in self._runner.step(arrivals, np.array(chosen))}
-        observations = []
-        infos: dict[str, Any] = {}
-        rewards, truncations = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
+        for row in running:
+            self.environments[row].remember(chosen[row])
+        came = {arrival.environment: arrival for arrival in self._runner.step(arrivals, chosen[running])}
+        shown: list[Arrival] = []
+        begun: dict[int, int] = {}
+        ended: dict[int, bool] = {}
         for row, each in enumerate(self.environments):
             if self._over[row]:
-                observation, info = each.reset()
+                arrival, begun[row] = each.begin(None)
             else:
-                observation, rewards[row], _, truncations[row], info = each.arrive(came.get(row))
-            observations.append(observation)
-            infos = self._add_info(infos, info, row)
+                arrival, success = each.arrive(came.get(row))
+                if success is not None:
+                    ended[row] = success
+            shown.append(arrival)
+        observations, infos = self._observe(shown)
+        rewards = self.environments[0].rewards(observations, infos["distance_m"])
+        for row, seed in begun.items():
+            rewards[row] = 0.0
+            infos = self._add_info(infos, {"seed": seed}, row)
+        truncations = np.zeros(self.num_envs, np.bool_)
+        for row, success in ended.items():
+            infos["is_success"][row], truncations[row] = success, True
         self._over = truncations.tolist()
-        return self._stacked(observations), rewards, np.zeros(self.num_envs, np.bool_), truncations, infos
+        return observations, rewards, np.zeros(self.num_envs, np.bool_), truncations, infos
+
+    def _observe(self, arrivals: Sequence[Arrival]) -> tuple[Observation, dict[str, Any]]:
+        """One array of all rows for each name, new ones: what was returned before stays as it is."""
+        observations, infos = observe_together(self.environments, arrivals)
+        has_it = {f"_{name}": np.ones(self.num_envs, np.bool_) for name in infos}
+        return observations, infos | has_it
 
     def compute_reward(self, achieved_goal: Goals, desired_goal: Goals, info: Any) -> Any:
         """Return the reward of goals (..., 3); see ``FetchEnvironment.compute_reward``."""
@@ -99,10 +114,3 @@ class FetchVectorEnvironment(VectorEnv[Observation, NDArray[np.float32], NDArray
         """Free what pictures need."""
         for each in self.environments:
             each.close()
-
-    def _stacked(self, observations: Sequence[Observation]) -> Observation:
-        """One array of all rows for each name, new ones: what was returned before stays as it is."""
-        space = self.single_observation_space
-        out: Any = create_empty_array(space, self.num_envs)
-        stacked: Any = concatenate(space, observations, out)
-        return dict(stacked)

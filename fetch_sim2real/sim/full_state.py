@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
@@ -10,7 +11,7 @@ import numpy as np
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.layout import Layout
 from fetch_sim2real.perception.observe import ACTION_SIZE
-from fetch_sim2real.sim.simulation import Simulation
+from fetch_sim2real.sim.simulation import Simulation, measured_joints
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray, JointSetpoint
 
@@ -65,26 +66,41 @@ def full_state(sim: Simulation, setpoint: JointSetpoint, last_actions: FloatArra
 
     ``setpoint`` is the arm's commanded state, ``last_actions`` (n, 4) the last actions, newest first.
     """
-    layout = layout_of(sim.task, len(last_actions))
-    measured, sample = sim.measured(), sim.episode
+    state: FloatArray = full_states([sim], [setpoint], last_actions[None])[0]
+    return state
+
+
+def full_states(
+    sims: Sequence[Simulation], setpoints: Sequence[JointSetpoint], last_actions: FloatArray
+) -> FloatArray:
+    """Return ``full_state`` (N, p) of simulations of one task; ``last_actions`` (N, n, 4)."""
+    task = sims[0].task
+    layout = layout_of(task, last_actions.shape[1])
+    measured, samples = measured_joints(sims), [sim.episode for sim in sims]
     # Written in place: joining a dozen small arrays takes longer than all of this.
-    state = np.empty(layout.size)
-    state[layout["grip"]] = (sim.grip_position_m - _CENTRE_M) / POSITION_UNIT_M
-    for name in sim.task.bodies:
-        now, physics = sim.engine.object_state(name), sample.objects[name].physics
-        state[layout[f"{name}.position"]] = (now.position_m - _CENTRE_M) / POSITION_UNIT_M
-        state[layout[f"{name}.rotation"]] = now.rotation[:2].reshape(-1)
-        state[layout[f"{name}.velocity"]] = sim.engine.object_velocity(name) / POSITION_UNIT_M
-        state[layout[f"{name}.nature"]] = (
-            physics.half_extents_m[0] / _OBJECT_SIZE_M, physics.mass_kg / _OBJECT_MASS_KG, physics.friction
-        )  # fmt: skip
-    state[layout["fingers"]] = 2.0 * measured.finger_position_m / ARM.finger_max_m - 1.0
-    state[layout["arm"]] = sim.true_arm_position()
-    state[layout["arm_velocity"]] = measured.velocity
-    state[layout["tracking"]] = setpoint.position - measured.position
-    state[layout["command_velocity"]] = setpoint.velocity
-    state[layout["last_actions"]] = last_actions.reshape(-1)
-    state[layout["latency"]] = sample.camera_latency_s / _DELAY_UNIT_S, sample.command_latency_s / _DELAY_UNIT_S
-    if sim.task.goal_moves:
-        state[layout["goal_velocity"]] = sim.goal_velocity_m_s / POSITION_UNIT_M
+    state = np.empty((len(sims), layout.size))
+    state[:, layout["grip"]] = (np.array([sim.grip_position_m for sim in sims]) - _CENTRE_M) / POSITION_UNIT_M
+    for name in task.bodies:
+        now, physics = [sim.engine.object_state(name) for sim in sims], [each.objects[name].physics for each in samples]
+        place_m = np.array([each.position_m for each in now])
+        state[:, layout[f"{name}.position"]] = (place_m - _CENTRE_M) / POSITION_UNIT_M
+        state[:, layout[f"{name}.rotation"]] = np.array([each.rotation[:2] for each in now]).reshape(len(sims), -1)
+        velocity = np.array([sim.engine.object_velocity(name) for sim in sims])
+        state[:, layout[f"{name}.velocity"]] = velocity / POSITION_UNIT_M
+        state[:, layout[f"{name}.nature"]] = [
+            (each.half_extents_m[0] / _OBJECT_SIZE_M, each.mass_kg / _OBJECT_MASS_KG, each.friction) for each in physics
+        ]
+    finger_m = np.array([[each.finger_position_m] for each in measured])
+    state[:, layout["fingers"]] = 2.0 * finger_m / ARM.finger_max_m - 1.0
+    state[:, layout["arm"]] = [sim.true_arm_position() for sim in sims]
+    state[:, layout["arm_velocity"]] = [each.velocity for each in measured]
+    commanded_rad = np.array([setpoint.position for setpoint in setpoints])
+    state[:, layout["tracking"]] = commanded_rad - np.array([each.position for each in measured])
+    state[:, layout["command_velocity"]] = [setpoint.velocity for setpoint in setpoints]
+    state[:, layout["last_actions"]] = last_actions.reshape(len(sims), -1)
+    state[:, layout["latency"]] = [
+        (each.camera_latency_s / _DELAY_UNIT_S, each.command_latency_s / _DELAY_UNIT_S) for each in samples
+    ]
+    if task.goal_moves:
+        state[:, layout["goal_velocity"]] = np.array([sim.goal_velocity_m_s for sim in sims]) / POSITION_UNIT_M
     return state

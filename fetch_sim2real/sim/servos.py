@@ -8,7 +8,9 @@ without that parameter joint_trajectory_controller starts from the *measured* st
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,59 +29,76 @@ _JITTERED_PERIODS: Final = 900
 _STEPS_AHEAD: Final = np.arange(1.0, 1.5 * PHYSICS_STEPS_PER_PERIOD + 1)
 
 
-class TrajectoryFollower:
-    """Desired state of one group of joints over time; times are seconds of simulated time."""
+@dataclass(frozen=True)
+class _Path:
+    """What joints follow: k segments, after these a hold at ``end_position`` (joints,). Times [s] are simulated ones.
 
-    def __init__(self, position: FloatArray, now_s: float) -> None:
-        rest = np.asarray(position, dtype=np.float64)[None].copy()
-        self._follow(np.array([now_s]), rest, np.zeros_like(rest))
+    ``powers`` (4, k, joints) are the segments' polynomials, coefficients of the powers of the share of each.
+    """
 
-    def accept(self, trajectory: JointTrajectory, now_s: float, measured: JointSetpoint | None = None) -> None:
-        """Replace what is running by ``trajectory``, from now and the desired state on, or a ``measured`` one."""
-        start_position, start_velocity = (
-            self._desired_at(now_s) if measured is None else (measured.position, measured.velocity)
-        )
-        points = trajectory.points
-        # Messages carry whole nanoseconds: a trajectory that came in one and one that did not have to act the same.
-        times = np.array([0.0, *(round(point.time_from_start_s * 1e9) / 1e9 for point in points)])
-        self._follow(
-            now_s + times,
-            np.array([start_position, *(point.position for point in points)]),
-            np.array([start_velocity, *(point.velocity for point in points)]),
-        )
+    begins_s: list[float]
+    durations_s: list[float]
+    end_s: float
+    end_position: FloatArray
+    powers: FloatArray
 
-    def _follow(self, times: FloatArray, positions: FloatArray, velocities: FloatArray) -> None:
-        """Run through the points (k,), (k, joints): every segment's polynomial is made once, here."""
-        self._end_s, self._end_position = float(times[-1]), positions[-1]
-        self._begins, self._durations = times[:-1], times[1:] - times[:-1]
-        duration = self._durations[:, None]
-        p0, change = positions[:-1], positions[1:] - positions[:-1]
-        m0, m1 = velocities[:-1] * duration, velocities[1:] * duration
-        # Hermite basis in powers of the share s of the segment.
-        self._powers = np.array([p0, m0, 3.0 * change - 2.0 * m0 - m1, -2.0 * change + m0 + m1])
+    @staticmethod
+    def rest(position: FloatArray, now_s: float) -> _Path:
+        """Return a hold at ``position`` (joints,)."""
+        end_position = np.array(position, dtype=np.float64)
+        return _Path([], [], now_s, end_position, np.empty((4, 0, len(end_position))))
 
-    def desired(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the desired positions and velocities, each (n, joints), at ``times_s`` (n,)."""
-        if not len(self._begins):
-            held = np.repeat(self._end_position[None], len(times_s), axis=0)
+    def state_at(self, time_s: float) -> tuple[FloatArray, FloatArray]:
+        """Return position and velocity (joints,)."""
+        if time_s >= self.end_s:
+            return self.end_position, np.zeros_like(self.end_position)
+        segment = bisect_right(self.begins_s, time_s, 1) - 1
+        duration = self.durations_s[segment]
+        share = min(max((time_s - self.begins_s[segment]) / duration, 0.0), 1.0)
+        return _on_segment(self.powers[:, segment], share, duration)
+
+    def states_at(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return positions and velocities (n, joints) at ``times_s`` (n,)."""
+        if not self.begins_s:
+            held = np.repeat(self.end_position[None], len(times_s), axis=0)
             return held, np.zeros_like(held)
-        segment = self._begins[1:].searchsorted(times_s, side="right")
-        duration = self._durations[segment]
-        share = np.minimum(np.maximum((times_s - self._begins[segment]) / duration, 0.0), 1.0)
-        position, velocity = _on_segment(self._powers[:, segment], share[:, None], duration[:, None])
-        done = times_s >= self._end_s
-        if any_true(done):
-            position[done], velocity[done] = self._end_position, 0.0
-        return position, velocity
+        position, velocity = _states_together([self], times_s[None])
+        return position[0], velocity[0]
 
-    def _desired_at(self, time_s: float) -> tuple[FloatArray, FloatArray]:
-        """``desired`` at a single time, (joints,) each."""
-        if time_s >= self._end_s:
-            return self._end_position, np.zeros_like(self._end_position)
-        segment = int(self._begins[1:].searchsorted(time_s, side="right"))
-        duration = float(self._durations[segment])
-        share = min(max((time_s - float(self._begins[segment])) / duration, 0.0), 1.0)
-        return _on_segment(self._powers[:, segment], share, duration)
+
+def _paths_from(
+    starts: Sequence[tuple[FloatArray, FloatArray]], trajectories: Sequence[JointTrajectory], now_s: FloatArray
+) -> list[_Path]:
+    """What trajectories, of as many points each, make of states of position and velocity at ``now_s`` (N,)."""
+    points = [trajectory.points for trajectory in trajectories]
+    times = np.zeros((len(points), len(points[0]) + 1))
+    # Messages carry whole nanoseconds: a trajectory that came in one and one that did not have to act the same.
+    times[:, 1:] = np.rint(np.array([[point.time_from_start_s for point in each] for each in points]) * 1e9) / 1e9
+    times += now_s[:, None]
+    position = np.array([[start[0], *(p.position for p in each)] for start, each in zip(starts, points, strict=True)])
+    velocity = np.array([[start[1], *(p.velocity for p in each)] for start, each in zip(starts, points, strict=True)])
+    begins, durations = times[:, :-1], times[:, 1:] - times[:, :-1]
+    p0, change = position[:, :-1], position[:, 1:] - position[:, :-1]
+    m0, m1 = velocity[:, :-1] * durations[:, :, None], velocity[:, 1:] * durations[:, :, None]
+    # Hermite basis in powers of the share s of the segment.
+    powers = np.array([p0, m0, 3.0 * change - 2.0 * m0 - m1, -2.0 * change + m0 + m1]).swapaxes(0, 1)
+    ends = times[:, -1].tolist(), position[:, -1]
+    return [_Path(*each) for each in zip(begins.tolist(), durations.tolist(), *ends, powers, strict=True)]
+
+
+def _states_together(paths: Sequence[_Path], times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Positions and velocities (N, n, joints) at ``times_s`` (N, n) of paths of as many segments each, one at least."""
+    begins, durations = np.array([each.begins_s for each in paths]), np.array([each.durations_s for each in paths])
+    row = np.arange(len(paths))[:, None]
+    segment = np.add.reduce(begins[:, None, 1:] <= times_s[:, :, None], axis=2, dtype=np.intp)
+    duration = durations[row, segment]
+    share = np.minimum(np.maximum((times_s - begins[row, segment]) / duration, 0.0), 1.0)
+    powers = np.array([each.powers for each in paths]).swapaxes(0, 1)[:, row, segment]
+    position, velocity = _on_segment(powers, share[..., None], duration[..., None])
+    done = times_s >= np.array([each.end_s for each in paths])[:, None]
+    for ended in np.flatnonzero(done.any(axis=1)).tolist():
+        position[ended, done[ended]], velocity[ended, done[ended]] = paths[ended].end_position, 0.0
+    return position, velocity
 
 
 def _on_segment(
@@ -88,6 +107,22 @@ def _on_segment(
     """Position and velocity at the shares ``s`` of segments whose powers of s have coefficients ``powers`` (4, ...)."""
     p0, m0, c2, c3 = powers
     return p0 + s * (m0 + s * (c2 + s * c3)), (m0 + s * (2.0 * c2 + s * 3.0 * c3)) / duration
+
+
+class TrajectoryFollower:
+    """Desired state of one group of joints over time; times are seconds of simulated time."""
+
+    def __init__(self, position: FloatArray, now_s: float) -> None:
+        self._path = _Path.rest(position, now_s)
+
+    def accept(self, trajectory: JointTrajectory, now_s: float, measured: JointSetpoint | None = None) -> None:
+        """Replace what is running by ``trajectory``, from now and the desired state on, or a ``measured`` one."""
+        start = self._path.state_at(now_s) if measured is None else (measured.position, measured.velocity)
+        (self._path,) = _paths_from([start], [trajectory], np.array([now_s]))
+
+    def desired(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the desired positions and velocities, each (n, joints), at ``times_s`` (n,)."""
+        return self._path.states_at(times_s)
 
 
 class Backlash:
@@ -140,6 +175,17 @@ def command_jitter_steps(sample: InterruptionSample) -> tuple[int, ...]:
     return tuple(rng.integers(0, most, _JITTERED_PERIODS, endpoint=True).tolist())
 
 
+@dataclass
+class _Sent:
+    """A trajectory that takes effect at the step ``due``; where it is known before, with the path that the arm then
+    follows and the servo targets from that step on."""
+
+    due: int
+    trajectory: JointTrajectory
+    path: _Path | None = None
+    targets: FloatArray | None = None
+
+
 class ArmServos:
     """One episode's arm controller. Steps count from the episode's start, so that rounding is the same in every run of
     the same seed."""
@@ -165,48 +211,60 @@ class ArmServos:
         self._velocity_lead_s = velocity_lead_s
         self._latency_steps = latency_steps
         self._measured = measured
-        self._arm = TrajectoryFollower(reported_rad, 0.0)
+        self._path = _Path.rest(reported_rad, 0.0)
         self._jitter_steps = jitter_steps
         self._backlash = None
         if play_rad is not None and any_true(play_rad > 0.0):
             self._backlash = Backlash(play_rad, reported_rad - zero_error.at_start_rad)
-        self._pending: list[tuple[int, JointTrajectory]] = []
+        self._pending: list[_Sent] = []
         self._targets_from, self._targets = 0, np.zeros((0, len(ARM.joint_names)))
 
     def send(self, step: int, trajectory: JointTrajectory) -> None:
         """Take effect the latency after ``step``."""
-        jitter = self._jitter_steps[step // PHYSICS_STEPS_PER_PERIOD % len(self._jitter_steps)]
-        due = step + self._latency_steps + jitter
-        # A command does not overtake the one before.
-        self._pending.append((max(due, self._pending[-1][0]) if self._pending else due, trajectory))
+        send_together([self], [step], [trajectory])
 
     def start(self, step: int, trajectory: JointTrajectory, measured_rad: FloatArray | None = None) -> None:
         """Obey at once, from the desired state; or, given the measured position (n,), from rest there."""
         if measured_rad is not None:
-            self._arm = TrajectoryFollower(measured_rad, step * PHYSICS_STEP_S)
-        self._arm.accept(trajectory, step * PHYSICS_STEP_S)
-        self._targets = self._targets[:0]
+            self._path = _Path.rest(measured_rad, step * PHYSICS_STEP_S)
+        self._accept(step, trajectory, None)
 
     def hold(self, step: int) -> None:
         """Hold the position desired at ``step``."""
-        self._arm = TrajectoryFollower(self.desired_rad(step), step * PHYSICS_STEP_S)
-        self._targets = self._targets[:0]
+        self._follow(_Path.rest(self.desired_rad(step), step * PHYSICS_STEP_S))
+
+    def _accept(self, step: int, trajectory: JointTrajectory, measured: JointSample | None) -> None:
+        now_s = step * PHYSICS_STEP_S
+        start = self._path.state_at(now_s) if measured is None else (measured.position, measured.velocity)
+        self._follow(*_paths_from([start], [trajectory], np.array([now_s])))
+
+    def _follow(self, path: _Path) -> None:
+        """Follow what was not known when trajectories were sent: what these then become is not known any more."""
+        self._path, self._targets = path, self._targets[:0]
+        for sent in self._pending:
+            sent.path = None
+
+    def plan(self, step: int, trajectory: JointTrajectory) -> _Sent:
+        """Return what is sent at ``step`` with the step that it takes effect at."""
+        jitter = self._jitter_steps[step // PHYSICS_STEPS_PER_PERIOD % len(self._jitter_steps)]
+        due = step + self._latency_steps + jitter
+        # A command does not overtake the one before.
+        return _Sent(max(due, self._pending[-1].due) if self._pending else due, trajectory)
 
     def desired_rad(self, step: int) -> FloatArray:
         """Return the desired position (n,), as the arm would report it."""
-        return self._arm.desired(np.array([step * PHYSICS_STEP_S]))[0][0]
+        return self._path.state_at(step * PHYSICS_STEP_S)[0]
 
     def accept_due(self, step: int, stop: int) -> int:
         """Obey what has arrived by ``step``; returns the step, ``stop`` at most, to which nothing else arrives."""
         pending = self._pending
-        while pending and pending[0][0] <= step:
-            sample = None if self._measured is None else self._measured()
-            start = None if sample is None else JointSetpoint(sample.position, sample.velocity)
-            self._arm.accept(pending.pop(0)[1], step * PHYSICS_STEP_S, start)
-            self._targets = self._targets[:0]
-        for due, _ in pending:
-            stop = min(stop, due)
-        return stop
+        while pending and pending[0].due <= step:
+            sent = pending.pop(0)
+            if sent.path is not None and sent.targets is not None and sent.due == step:
+                self._path, self._targets_from, self._targets = sent.path, step, sent.targets
+            else:
+                self._accept(step, sent.trajectory, None if self._measured is None else self._measured())
+        return min(stop, pending[0].due) if pending else stop
 
     def targets(self, step: int, count: int) -> FloatArray:
         """Return servo targets (count, n) of the physics steps from ``step`` on, a control period of them at most.
@@ -223,7 +281,38 @@ class ArmServos:
     def _sample(self, step: int) -> None:
         """Targets until the next trajectory has come, mostly, in one go."""
         # The servo is given where the arm should be at the end of each physics step.
-        position, velocity = self._arm.desired((step + _STEPS_AHEAD) * PHYSICS_STEP_S)
+        position, velocity = self._path.states_at((step + _STEPS_AHEAD) * PHYSICS_STEP_S)
         self._targets_from = step
         zero_error_rad = self._zero_error.at((step + _STEPS_AHEAD)[:, None])
         self._targets = position + velocity * self._velocity_lead_s - zero_error_rad
+
+
+def send_together(
+    servos: Sequence[ArmServos], steps: Sequence[int], trajectories: Sequence[JointTrajectory]
+) -> None:
+    """Let each trajectory take effect its arm's latency after its step.
+
+    What an arm follows then is known now, unless it starts from where it is measured by then; it is worked out for all
+    arms in one go.
+    """
+    alike: dict[int, list[tuple[ArmServos, _Path, _Sent]]] = {}
+    for each, step, trajectory in zip(servos, steps, trajectories, strict=True):
+        before = each._pending[-1].path if each._pending else each._path
+        sent = each.plan(step, trajectory)
+        each._pending.append(sent)
+        if before is not None and each._measured is None:
+            alike.setdefault(len(trajectory.points), []).append((each, before, sent))
+    for group in alike.values():
+        arms, before_paths, sending = zip(*group, strict=True)
+        due = np.array([each.due for each in sending])
+        now_s = due * PHYSICS_STEP_S
+        starts = [path.state_at(time_s) for path, time_s in zip(before_paths, now_s.tolist(), strict=True)]
+        paths = _paths_from(starts, [each.trajectory for each in sending], now_s)
+        steps_ahead = due[:, None] + _STEPS_AHEAD
+        position, velocity = _states_together(paths, steps_ahead * PHYSICS_STEP_S)
+        lead_s = np.array([each._velocity_lead_s for each in arms])[:, None]
+        zero_error = ZeroError.stacked([each._zero_error for each in arms])
+        drifting = ZeroError(zero_error.at_start_rad[:, None], zero_error.rate_rad_s[:, None])
+        targets = position + velocity * lead_s - drifting.at(steps_ahead[:, :, None])
+        for sent, path, own in zip(sending, paths, targets, strict=True):
+            sent.path, sent.targets = path, own

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -30,9 +31,9 @@ from fetch_sim2real.sim.engine import DEFAULT_ENGINE, EngineSettings, ObjectStat
 from fetch_sim2real.sim.randomization.sample import EpisodeSample, draw_episode, ground_to_keep_clear
 from fetch_sim2real.sim.sensors.camera_timing import CameraTiming, Captured, Picture, frame_times
 from fetch_sim2real.sim.sensors.depth_camera import depth_sensor_model
-from fetch_sim2real.sim.sensors.joint_readings import JointReadings, ZeroError
+from fetch_sim2real.sim.sensors.joint_readings import JointReadings, ZeroError, finger_position_m, read_together
 from fetch_sim2real.sim.sensors.rgbd import SensorModel
-from fetch_sim2real.sim.servos import ArmServos, FingerServos, command_jitter_steps
+from fetch_sim2real.sim.servos import ArmServos, FingerServos, command_jitter_steps, send_together
 from fetch_sim2real.sim.steps import first_step_after, stamp_of_step, steps_of
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
@@ -193,12 +194,11 @@ class Simulation:
 
     def measured(self) -> JointSample:
         """Return the joints as the robot reports them, errors included."""
-        return self._readings.at(self.step, self.engine.joints())
+        return measured_joints([self])[0]
 
     def take_joint_samples(self) -> list[JointSample]:
         """Return the joint states (120 Hz) since the last call."""
-        taken, self._joint_states = self._joint_states, []
-        return self._readings.at_steps(taken)
+        return take_joint_samples([self])[0]
 
     @property
     def camera_model(self) -> CameraModel:
@@ -214,7 +214,7 @@ class Simulation:
 
     def send_arm(self, trajectory: JointTrajectory) -> None:
         """Send a trajectory to the arm; it takes effect after the command latency."""
-        self._servos.send(self.step - self._first_step, trajectory)
+        send_arms([self], [trajectory])
 
     def start_arm(self, trajectory: JointTrajectory, from_measured: bool = False) -> None:
         """Follow ``trajectory`` from now on, from the desired state or from rest at the measured position."""
@@ -363,11 +363,11 @@ class Simulation:
             distance_m = self.distance_m()
             self._hold_distance_m = max(self._hold_distance_m, distance_m)
             self._squares_m2.append(distance_m**2)
-            self._is_allowed &= self._allows()
+            self._is_allowed = self._is_allowed and self._allows()
 
     def _allows(self) -> bool:
         """Return whether what is at the goal counts as brought there."""
-        grip_m, finger_m = self.grip_position_m[None], np.array([self.measured().finger_position_m])
+        grip_m, finger_m = self.grip_position_m[None], np.array([finger_position_m(self.engine.joints())])
         objects_m = {name: place_m[None] for name, place_m in self.objects_m.items()}
         return bool(self.task.skills_allowed(grip_m, objects_m, finger_m)[0, -1])
 
@@ -412,3 +412,28 @@ class Simulation:
 
 def _color_of(seen: Rendering) -> NDArray[np.uint8]:
     return seen.rgb
+
+
+# -- several at once: the same as one after the other, worked out in one go --------------------------------------
+
+
+def send_arms(simulations: Sequence[Simulation], trajectories: Sequence[JointTrajectory]) -> None:
+    """Send a trajectory to the arm of each: ``Simulation.send_arm``."""
+    servos = [each._servos for each in simulations]
+    send_together(servos, [each.step - each._first_step for each in simulations], trajectories)
+
+
+def measured_joints(simulations: Sequence[Simulation]) -> list[JointSample]:
+    """Return ``Simulation.measured`` of each."""
+    readings, steps = [each._readings for each in simulations], [each.step for each in simulations]
+    return read_together(readings, steps, [each.engine.joints() for each in simulations])
+
+
+def take_joint_samples(simulations: Sequence[Simulation]) -> list[list[JointSample]]:
+    """Return ``Simulation.take_joint_samples`` of each."""
+    states = [(each._readings, step, state) for each in simulations for step, state in each._joint_states]
+    samples = iter(read_together(*zip(*states, strict=True)) if states else ())
+    taken = [list(islice(samples, len(each._joint_states))) for each in simulations]
+    for each in simulations:
+        each._joint_states = []
+    return taken

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from fetch_sim2real.episode import Arrival, EpisodeRunner, EpisodeStart, make_loop
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.observe import ACTION_SIZE, ActionHistory
-from fetch_sim2real.sim.full_state import full_state
+from fetch_sim2real.sim.full_state import full_states
+from fetch_sim2real.sim.simulation import measured_joints
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.relay_her import (
@@ -157,17 +158,15 @@ class DecisionCollector:
 
 def _now(arrivals: Sequence[Arrival], histories: Sequence[ActionHistory]) -> _Now:
     sims, task = [arrival.loop.sim for arrival in arrivals], arrivals[0].loop.sim.task
-    states = [
-        full_state(arrival.loop.sim, arrival.loop.setpoint, histories[arrival.environment].recent())
-        for arrival in arrivals
-    ]
+    recent = np.array([histories[arrival.environment].recent() for arrival in arrivals])
+    states = full_states(sims, [arrival.loop.setpoint for arrival in arrivals], recent)
     grip_m = np.array([sim.grip_position_m for sim in sims])
     objects_m = {
         name: np.array([sim.engine.object_state(name).position_m for sim in sims]) for name in task.bodies
     }  # fmt: skip
-    finger_m = np.array([sim.measured().finger_position_m for sim in sims])
+    finger_m = np.array([each.finger_position_m for each in measured_joints(sims)])
     return _Now(
-        np.array(states, np.float32),
+        states.astype(np.float32),
         task.skills_achieved_m(grip_m, objects_m).astype(np.float32),
         task.skills_asked_m(np.array([sim.goal_m for sim in sims]), objects_m).astype(np.float32),
         task.skills_allowed(grip_m, objects_m, finger_m),

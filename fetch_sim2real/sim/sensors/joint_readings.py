@@ -18,6 +18,8 @@ from fetch_sim2real.types import FloatArray, JointSample
 
 # Noise repeats after so many joint states: half a minute.
 _NOISY_SAMPLES: Final = 3600
+# So many are drawn at once, more than a usual episode has: drawing all of them takes a third of a reset's time.
+_DRAWN_SAMPLES: Final = 900
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,12 @@ class ZeroError:
         """Return it (..., n) so many physics steps (..., 1) after the start."""
         return self.at_start_rad + steps * PHYSICS_STEP_S * self.rate_rad_s
 
+    @staticmethod
+    def stacked(errors: Sequence[ZeroError]) -> ZeroError:
+        """Return those of N episodes as one, (N, n)."""
+        at_start_rad, rate_rad_s = [each.at_start_rad for each in errors], [each.rate_rad_s for each in errors]
+        return ZeroError(np.array(at_start_rad), np.array(rate_rad_s))
+
 
 class JointReadings:
     """Reports one episode's joints.
@@ -39,58 +47,61 @@ class JointReadings:
     changes nothing.
     """
 
-    def __init__(
-        self, zero_error: ZeroError, encoders: EncoderSample, first_step: int
-    ) -> None:
+    def __init__(self, zero_error: ZeroError, encoders: EncoderSample, first_step: int) -> None:
         self._first_step = first_step
-        self._zero_error = zero_error
-        self._step_rad = encoders.step_rad
-        self._noise: FloatArray | None = None
-        if encoders.noise_rad > 0.0 or encoders.velocity_noise_rad_s > 0.0:
-            rng = np.random.default_rng(encoders.seed)
-            sigma = np.array([encoders.noise_rad, encoders.velocity_noise_rad_s])[:, None]
-            # Position and velocity (count, 2, n).
-            self._noise = rng.standard_normal((_NOISY_SAMPLES, 2, len(ARM.joint_names))) * sigma
+        self.zero_error = zero_error
+        self.step_rad = encoders.step_rad
+        self._sigma = np.array([encoders.noise_rad, encoders.velocity_noise_rad_s])[:, None]
+        self._is_noisy = encoders.noise_rad > 0.0 or encoders.velocity_noise_rad_s > 0.0
+        self._rng = np.random.default_rng(encoders.seed)
+        # Of position and velocity (count, 2, n), as far as it has been asked for.
+        self._noise: FloatArray = np.empty((0, 2, len(ARM.joint_names)))
 
     def at(self, step: int, true: JointState) -> JointSample:
         """Return what is reported of the ``true`` state at the physics step ``step``."""
-        position, velocity = self._reported(
-            true.arm_rad, true.arm_rad_s, np.array([step - self._first_step]), self._row(step)
-        )
-        return JointSample(stamp_of_step(step), position, velocity, _finger_m(true))
+        return read_together([self], [step], [true])[0]
 
-    def at_steps(self, true: Sequence[tuple[int, JointState]]) -> list[JointSample]:
-        """Return the same of several steps and their true states, in one go."""
-        if not true:
-            return []
-        arm_rad = np.array([state.arm_rad for _, state in true])
-        arm_rad_s = np.array([state.arm_rad_s for _, state in true])
-        since = np.array([[step - self._first_step] for step, _ in true])
-        positions, velocities = self._reported(arm_rad, arm_rad_s, since, [self._row(step) for step, _ in true])
-        return [
-            JointSample(stamp_of_step(step), position, velocity, _finger_m(state))
-            for (step, state), position, velocity in zip(true, positions, velocities, strict=True)
-        ]
+    def steps_since_start(self, step: int) -> int:
+        """Return how many physics steps after the episode's first one ``step`` is."""
+        return step - self._first_step
 
-    def _row(self, step: int) -> int:
-        return (step - self._first_step) // JOINT_STATE_EVERY_STEPS % _NOISY_SAMPLES
-
-    def _reported(
-        self, arm_rad: FloatArray, arm_rad_s: FloatArray, steps: NDArray[np.int64], row: int | list[int]
-    ) -> tuple[FloatArray, FloatArray]:
-        """Positions and velocities (..., n) at ``steps`` (..., 1), with the noise of these rows (...,)."""
-        position, velocity = arm_rad + self._zero_error.at(steps), arm_rad_s.copy()
-        if self._noise is not None:
-            noise = self._noise[row]
-            position += noise[..., 0, :]
-            velocity += noise[..., 1, :]
-        if self._step_rad > 0.0:
-            position /= self._step_rad
-            np.rint(position, out=position)
-            position *= self._step_rad
-        return position, velocity
+    def noise_at(self, step: int) -> FloatArray | None:
+        """Return the noise of position and velocity (2, n) at a physics step, None where there is none at all."""
+        if not self._is_noisy:
+            return None
+        row = self.steps_since_start(step) // JOINT_STATE_EVERY_STEPS % _NOISY_SAMPLES
+        while row >= len(self._noise):
+            drawn = self._rng.standard_normal((_DRAWN_SAMPLES, *self._noise.shape[1:])) * self._sigma
+            self._noise = np.concatenate([self._noise, drawn])
+        noise: FloatArray = self._noise[row]
+        return noise
 
 
-def _finger_m(true: JointState) -> float:
+def read_together(
+    readings: Sequence[JointReadings], steps: Sequence[int], true: Sequence[JointState]
+) -> list[JointSample]:
+    """Return what each reports of its true state at its physics step, worked out in one go."""
+    since = np.array([[each.steps_since_start(step)] for each, step in zip(readings, steps, strict=True)])
+    zero_error = ZeroError.stacked([each.zero_error for each in readings])
+    position = np.array([state.arm_rad for state in true]) + zero_error.at(since)
+    velocity = np.array([state.arm_rad_s for state in true])
+    noise = [each.noise_at(step) for each, step in zip(readings, steps, strict=True)]
+    noisy = [row for row, found in enumerate(noise) if found is not None]
+    if noisy:
+        added = np.array([noise[row] for row in noisy])
+        position[noisy] += added[:, 0]
+        velocity[noisy] += added[:, 1]
+    stepping = [row for row, each in enumerate(readings) if each.step_rad > 0.0]
+    if stepping:
+        step_rad = np.array([readings[row].step_rad for row in stepping])[:, None]
+        position[stepping] = np.rint(position[stepping] / step_rad) * step_rad
+    return [
+        JointSample(stamp_of_step(step), arm_rad, arm_rad_s, finger_position_m(state))
+        for step, state, arm_rad, arm_rad_s in zip(steps, true, position, velocity, strict=True)
+    ]
+
+
+def finger_position_m(true: JointState) -> float:
+    """Return how far each finger is open [m], which is reported without errors."""
     left_m, right_m = true.fingers_m.tolist()
     return float((left_m + right_m) / 2)
