@@ -115,5 +115,5 @@ def test_what_is_missing_is_named(blind: EpisodeRunner) -> None:
     (arrival,) = blind.begin([EpisodeStart(1)])
     with pytest.raises(FetchSim2RealError, match="camera_size"):
         arrival.sensed()
-    with pytest.raises(FetchSim2RealError, match="engine 'bullet' is unknown, available: mujoco"):
+    with pytest.raises(FetchSim2RealError, match="engine 'bullet' is unknown, available: drake, mujoco"):
         find_engine("bullet")

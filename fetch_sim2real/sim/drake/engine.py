@@ -133,7 +133,7 @@ class DrakeEngine:
             run.step()
 
     def update_poses(self) -> None:
-        """Poses always follow from the joints here."""
+        """Do nothing: poses always follow from the joints here."""
 
     def close(self) -> None:
         """See Engine."""
@@ -290,7 +290,7 @@ class DrakeView:
         return self._engine.picture_for_people(*self._size)
 
     def close(self) -> None:
-        """It has nothing of its own."""
+        """Do nothing: it has nothing of its own."""
 
 
 def make_engine(settings: EngineSettings) -> DrakeEngine:
