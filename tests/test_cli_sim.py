@@ -184,7 +184,7 @@ def test_a_domain_with_another_graph_is_refused(tmp_path: Path, bundle: Path, wo
     ("arguments", "reason"),
     [
         (("--policy", "no_such"), "no_such"),
-        (("--world", "no_such"), "available: gap, nominal, randomized, wide"),
+        (("--world", "no_such"), "available: acceptance, gap, gap_v2, nominal"),
         (("--camera", "1x1@1"), "424x240@30"),
         (("--duration", "5"), "--realtime"),
         (("--no-record", "--video", "e.mp4"), "--no-record"),

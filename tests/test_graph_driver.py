@@ -289,7 +289,7 @@ def test_parameters_are_checked_at_start_and_when_set(rig: DriverRig) -> None:
     assert set_parameter(rig.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
     wrong = {
         "speed_scale:=1.5": "expected 0.01 to 1",
-        "world:=nowhere": "available: gap, nominal",
+        "world:=nowhere": "available: acceptance, gap, gap_v2, nominal",
         "sped_scale:=0.5": "there is no parameter 'sped_scale'",
         "other:no_such_thing:=0.5": "there is no parameter 'no_such_thing'",
     }
