@@ -8,6 +8,8 @@ from typing import Final
 
 # A damaged file may have any number of damages, and of topics.
 _MOST_LINES: Final = 20
+LOSSES_IN_LOG: Final = "the bag has losses: "
+"""Before each loss in the player's log, where the command that has started it finds them."""
 
 
 class Losses:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from fetch_sim2real import graph
+from fetch_sim2real.bags.raw_message import LOSSES_IN_LOG
 from fetch_sim2real.cli.entry import declared_option, make_console
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.common.outputs import require_folder_place
@@ -101,24 +102,42 @@ def _run(options: PlaybackOptions, console: Console) -> str:
             stop.check()
             supervisor.check()
 
+        losses = _Losses(console)
         with RosSession("play", watch) as session, _progress(console) as progress:
-            _follow(session, progress, console)
+            _follow(session, progress, losses)
             while supervisor.ended(graph.BAG_PLAYER) is None:
                 session.spin(0.1)
+        # A short bag may be over before anything that the player reports has come.
+        for line in supervisor.log_tail(graph.BAG_PLAYER).splitlines():
+            _, found, loss = line.partition(LOSSES_IN_LOG)
+            if found:
+                losses.tell(loss)
         return _last_words(supervisor)
 
 
-def _follow(session: RosSession, progress: Progress, console: Console) -> None:
-    """Show what the player reports, and once what of the bag it cannot read."""
+class _Losses:
+    """Says once what of the bag cannot be read."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = ""
+
+    def tell(self, losses: str) -> None:
+        """Say it, unless it was said."""
+        if losses not in self._told:
+            self._told = losses
+            self._console.print(f"lost: {losses}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _follow(session: RosSession, progress: Progress, losses: _Losses) -> None:
+    """Show what the player reports, and what of the bag it cannot read."""
     from diagnostic_msgs.msg import DiagnosticArray
 
     from fetch_sim2real.ros.topics import subscribe_to
 
     task = progress.add_task("waiting for the policy", total=None)
-    losses = ""
 
     def on_diagnostics(message: DiagnosticArray) -> None:
-        nonlocal losses
         for status in message.status:
             if status.name == graph.BAG_PLAYER:
                 values: Mapping[str, str] = {value.key: value.value for value in status.values}
@@ -129,9 +148,8 @@ def _follow(session: RosSession, progress: Progress, console: Console) -> None:
                     completed=float(values["at_s"]),
                     total=float(values["duration_s"]),
                 )
-                if values["losses"] not in ("none", losses):
-                    losses = values["losses"]
-                    console.print(f"lost: {losses}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+                if values["losses"] != "none":
+                    losses.tell(values["losses"])
 
     subscribe_to(session.node, graph.DIAGNOSTICS, on_diagnostics)
 

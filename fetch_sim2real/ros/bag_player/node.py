@@ -24,7 +24,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from fetch_sim2real import graph
 from fetch_sim2real.bags.playing import PLAYED, Playback, survey
-from fetch_sim2real.bags.raw_message import RawMessage
+from fetch_sim2real.bags.raw_message import LOSSES_IN_LOG, RawMessage
 from fetch_sim2real.bags.reading import open_bag, renames_of
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import Topic
@@ -120,7 +120,7 @@ class BagPlayerNode(StackNode):
         self._bag = open_bag(Path(path), renames_of(self.parameters.text("rename").split()))
         self._survey = survey(self._bag)
         for loss in self._survey.losses:
-            self.get_logger().warning(f"the bag has losses: {loss}")
+            self.get_logger().warning(f"{LOSSES_IN_LOG}{loss}")
         if graph.GOAL.name not in self._survey.messages:
             self.get_logger().warning(f"the bag has no goal: the policy holds until one comes on {graph.GOAL.name}")
         self._play = self._new_pass()
