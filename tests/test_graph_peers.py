@@ -226,6 +226,8 @@ def test_a_lower_speed_cap_holds_at_once_and_a_higher_one_is_refused(rig: Driver
         rig.drive(fast, 0.5)
         return future.result().results[0]
 
+    # An attempt before this one may have left it low.
+    assert set_parameter(rig.session, graph.ARM_DRIVER, Parameter("speed_scale", value=1.0))[0]
     rig.enable_and_drive(fast, 0.5)
     assert rig.setpoint().velocity[0] > 0.35 * top
     assert while_driving(0.2).successful
