@@ -106,6 +106,13 @@ class Varies:
 
 
 Share = Annotated[Range, Varies(0.0, 1.0)]
+
+
+def ordered(count: tuple[int, int]) -> tuple[int, int]:
+    """Return [least, most] as they are. ValueError, for schemas, where least is more than most."""
+    if count[0] > count[1]:
+        raise ValueError(f"got {list(count)}, expected [least, most]")
+    return count
 # Hue in degrees (0 red, 120 green, 240 blue; negative or above 360 goes round), saturation, value.
 ColorHsv = Annotated[Vector3, Varies((-360.0, 0.0, 0.0), (720.0, 1.0, 1.0))]
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from fetch_sim2real.common.ranges import Range, Share, Varies, rgb_of
+from fetch_sim2real.common.ranges import Range, Share, Varies, ordered, rgb_of
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.errors import WorldFileError
 from fetch_sim2real.types import FloatArray
 
 SHAPES: Final = ("box", "cylinder", "sphere", "capsule", "ellipsoid")
 MAX_DISTRACTORS: Final = 5
+_Count = Annotated[int, Field(ge=0, le=MAX_DISTRACTORS)]
 _MAX_TRIES: Final = 30
 _MAX_HUES: Final = 1000
 # What stands this close in front of the block, seen from the camera, could hide it.
@@ -29,7 +30,7 @@ class DistractorsConfig(Record):
     Their hue is at least ``hue_gap_deg`` outside the block's range: that is how the block is told from them.
     """
 
-    count: tuple[Annotated[int, Field(ge=0, le=MAX_DISTRACTORS)], Annotated[int, Field(ge=0, le=MAX_DISTRACTORS)]]
+    count: Annotated[tuple[_Count, _Count], AfterValidator(ordered)]
     shapes: tuple[str, ...]
     half_size_m: Annotated[Range, Varies(0.005, 0.10)]
     hue_gap_deg: Annotated[float, Field(ge=15.0, le=120.0)]
@@ -46,13 +47,6 @@ class DistractorsConfig(Record):
         if unknown or not shapes:
             raise ValueError(f"got {', '.join(unknown) or 'none'}; shapes: {', '.join(SHAPES)}")
         return shapes
-
-    @field_validator("count")
-    @classmethod
-    def _ordered(cls, count: tuple[int, int]) -> tuple[int, int]:
-        if count[0] > count[1]:
-            raise ValueError(f"got {list(count)}, expected [least, most]")
-        return count
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
-from fetch_sim2real.common.ranges import Range, Share, Varies, rgb_of
+from fetch_sim2real.common.ranges import Range, Share, Varies, ordered, rgb_of
 from fetch_sim2real.common.schema import Record
 from fetch_sim2real.sim.randomization.distractors import Corridor, DistractorSample, draw_other_hue
 from fetch_sim2real.sim.randomization.objects import ObjectPhysics, ObjectSample
@@ -18,6 +18,7 @@ from fetch_sim2real.types import FloatArray
 from fetch_sim2real.workcell import TableConfig
 
 MAX_OBSTACLES: Final = 3
+_Count = Annotated[int, Field(ge=0, le=MAX_OBSTACLES)]
 _MAX_TRIES: Final = 30
 # Where along the way from object to goal, how far beside it, and how far in front of the object, towards the camera.
 _WAY_SHARE: Final = (0.3, 0.7)
@@ -35,7 +36,7 @@ class ObstaclesConfig(Record):
     ``hue_gap_deg`` outside of the objects'. The safety filter does not know them.
     """
 
-    count: tuple[Annotated[int, Field(ge=0, le=MAX_OBSTACLES)], Annotated[int, Field(ge=0, le=MAX_OBSTACLES)]] = (0, 0)
+    count: Annotated[tuple[_Count, _Count], AfterValidator(ordered)] = (0, 0)
     half_size_m: Annotated[Range, Varies(0.005, 0.04)] = uniform(0.012, 0.025)
     mass_kg: Annotated[Range, Varies(0.005, 5.0)] = uniform(0.05, 0.2)
     friction: Annotated[Range, Varies(0.01, 5.0)] = uniform(0.3, 0.8)
@@ -43,13 +44,6 @@ class ObstaclesConfig(Record):
     saturation: Share = uniform(0.0, 1.0)
     value: Share = uniform(0.15, 1.0)
     gap_m: Annotated[float, Field(ge=0.0)] = 0.02
-
-    @field_validator("count")
-    @classmethod
-    def _ordered(cls, count: tuple[int, int]) -> tuple[int, int]:
-        if count[0] > count[1]:
-            raise ValueError(f"got {list(count)}, expected [least, most]")
-        return count
 
 
 @dataclass(frozen=True)
