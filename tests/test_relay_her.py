@@ -146,6 +146,28 @@ def test_episodes_in_which_nothing_moved_are_drawn_less_often() -> None:
     assert 0.14 < of_still < 0.20  # 0.2 of 1.2
 
 
+def test_transitions_after_the_thing_has_come_to_rest_are_drawn_less_often() -> None:
+    one = episode(0)
+    one.achieved_m[4:, BRING] = one.achieved_m[4, BRING]
+    replay = RelayReplay(SKILLS, RelaySettings(rest_weight=0.25), PLANAR, UNIT_M)
+    replay.add(one)
+    share = np.bincount(steps_of(replay.sample(8_000, np.random.default_rng(1)), one), minlength=6) / 8_000
+    assert share == pytest.approx(np.array([1.0, 1.0, 1.0, 1.0, 0.25, 0.25]) / 4.5, abs=0.02)
+
+
+def test_the_learning_rate_falls_towards_the_end_of_a_run() -> None:
+    settings = replace(SMALL, learning_rate=1e-3, slows_from=0.6, slows_to=0.1)
+    learner = RelayLearner(STATE_SIZE, 2, settings, 0)
+    rates = []
+    for spent in (0.0, 0.6, 0.8, 1.0, 1.1):
+        learner.pace(spent)
+        rates.append({group["lr"] for part in learner.state_dict().values() if isinstance(part, dict)
+                      for group in part.get("param_groups", ())})  # fmt: skip
+    assert [min(rate) for rate in rates] == pytest.approx([1e-3, 1e-3, 5.5e-4, 1e-4, 1e-4])
+    assert all(len(rate) == 1 for rate in rates), "the actor's and the critics' alike"
+    RelayLearner(STATE_SIZE, 2, replace(settings, slows_from=1.0), 0).pace(1.0)  # never: no division by zero
+
+
 class _Telling(SkillActor):
     """Acts by its mode: 0.5 in every coordinate for the first skill, -0.5 for all others."""
 

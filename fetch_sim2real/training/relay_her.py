@@ -21,7 +21,9 @@ Departures from these papers, all of which matter:
   temperature has a floor.
 - Where gripper, object and goal are in the plane does not matter much: in half of a batch all are shifted together.
 - Episodes in which nothing was brought anywhere are drawn less often: hindsight has nothing to teach the task there.
+  In ``slide`` so are transitions after the puck has come to rest, where nothing can be done any more.
 - Rewards are told by a tighter tolerance than success.
+- The learning rate falls in the second half of a run.
 - The actor that is judged and kept averages the learning one's weights; the learning one collects.
 """
 
@@ -74,6 +76,9 @@ class RelaySettings:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     batch: Count = 256
     learning_rate: PositiveFloat = 6e-4
+    # From this share of the run on the learning rate falls, to this part of itself at the end.
+    slows_from: Share = 0.5
+    slows_to: PositiveFloat = 0.1
     gamma: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.965
     tau: Share = 0.01
     initial_alpha: PositiveFloat = 0.1
@@ -89,6 +94,8 @@ class RelaySettings:
     hindsight_share: Share = 0.8
     tolerance_m: PositiveFloat = 0.03
     still_weight: PositiveFloat = 0.2
+    # Of a transition after what the task moves has come to rest for good, where others have 1.
+    rest_weight: PositiveFloat = 1.0
     shift_share: Share = 0.5
     shift_m: Annotated[float, Field(ge=0.0)] = 0.1
     capacity: Count = 4_000
@@ -145,6 +152,7 @@ class RelayReplay:
     """Ring buffer of episodes whose transitions are drawn with goals in hindsight."""
 
     _MOVED_M: Final = 0.01
+    _AT_REST_M: Final = 0.001  # a decision
 
     def __init__(
         self, skills: Sequence[Skill], settings: RelaySettings, planar: Sequence[slice], planar_unit_m: float
@@ -155,6 +163,7 @@ class RelayReplay:
         self._planar, self._planar_unit_m = planar, planar_unit_m
         self._arrays: dict[str, NDArray[Any]] = {}
         self._lengths = np.zeros(settings.capacity, np.int64)
+        self._moving = np.zeros(settings.capacity, np.int64)
         self._weights = np.zeros(settings.capacity)
         self._next = 0
         self.episodes = 0
@@ -172,10 +181,15 @@ class RelayReplay:
         row = self._next
         for name, value in columns.items():
             self._arrays[name][row, : len(value)] = value
-        moved_m = np.linalg.norm(episode.achieved_m[:, -1] - episode.achieved_m[0, -1], axis=1)
-        moved = float(moved_m.max()) > self._MOVED_M
-        self._lengths[row] = len(episode)
-        self._weights[row] = len(episode) * (1.0 if moved else self._settings.still_weight)
+        places_m = episode.achieved_m[:, -1]
+        moved = float(np.linalg.norm(places_m - places_m[0], axis=1).max()) > self._MOVED_M
+        moves = np.linalg.norm(np.diff(places_m, axis=0), axis=1) > self._AT_REST_M
+        length = len(episode)
+        # Decisions until it rests for good: all, where it never moves.
+        moving = int(np.flatnonzero(moves)[-1]) + 1 if moves.any() else length
+        self._lengths[row], self._moving[row] = length, moving
+        whole = moving + (length - moving) * self._settings.rest_weight
+        self._weights[row] = whole * (1.0 if moved else self._settings.still_weight)
         self._next = (row + 1) % self._settings.capacity
         self.episodes = max(self.episodes, row + 1)
         return moved
@@ -190,8 +204,11 @@ class RelayReplay:
         settings, pick, skills = self._settings, self._arrays, len(self._follows)
         bounds = np.cumsum(self._weights[: self.episodes])
         row = np.searchsorted(bounds, rng.random(size) * bounds[-1], side="right").clip(max=self.episodes - 1)
-        length = self._lengths[row]
-        step = (rng.random(size) * length).astype(int)
+        length, moving = self._lengths[row], self._moving[row]
+        # Places on a line as long as the transitions of the episode weigh.
+        place = rng.random(size) * (moving + (length - moving) * settings.rest_weight)
+        at_rest = np.maximum(0.0, place - moving)
+        step = np.where(at_rest > 0.0, moving + at_rest / settings.rest_weight, place).astype(int).clip(max=length - 1)
         later = step + 1 + (rng.random(size) * (length - step)).astype(int)
         earlier = rng.random(size) < settings.earlier_skills_share
         skill = np.where(earlier & (skills > 1), rng.integers(0, max(1, skills - 1), size), skills - 1)
@@ -310,6 +327,13 @@ class RelayLearner:
         if EXPLORATIONS[settings.exploration].seeks_novelty:
             self._novelty = Novelty(places, settings.learning_rate).to(self.device)
         self.updates = 0
+
+    def pace(self, spent: float) -> None:
+        """Set the learning rate to what it is where a share ``spent`` of the run is over."""
+        settings = self.settings
+        over = max(0.0, min(spent, 1.0) - settings.slows_from) / max(1.0 - settings.slows_from, 1e-9)
+        for optimizer in self._optimizers.values():
+            optimizer.param_groups[0]["lr"] = settings.learning_rate * (1.0 + over * (settings.slows_to - 1.0))
 
     @torch.no_grad()
     def update(self, batch: Batch) -> None:

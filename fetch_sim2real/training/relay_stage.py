@@ -246,6 +246,7 @@ class _Training:
     def _update(self, updates: int, collected: Collected) -> None:
         measures = self._learner.updates == 0 or self._refill > 0
         self._refill = 0
+        self._learner.pace(self._steps / self._config.steps)
         for index in range(updates):
             self._stop.check()
             self._learner.update(self._replay.sample(self._config.batch, self._rng))
