@@ -29,7 +29,7 @@ def measure(
         str,
         typer.Option(
             help="none; blank-image, foreign-pictures, do-nothing, which must fail; or a baseline: look-once, "
-            "look-each-second, scripted."
+            "look-each-second, scripted (on the encoder's positions), colour-threshold (on those of the red patch)."
         ),
     ] = "none",
     engine: Annotated[str, declared_option(ENGINE)] = ENGINE.default,

@@ -23,8 +23,9 @@ from fetch_sim2real.episode import (
     PolicyAgent,
     StandStill,
 )
+from fetch_sim2real.evaluation.colour_threshold import ColourThreshold
 from fetch_sim2real.evaluation.open_loop import policy_at
-from fetch_sim2real.evaluation.scripted import ScriptedPolicy
+from fetch_sim2real.evaluation.scripted import OwnEncoder, ScriptedPolicy
 from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
@@ -41,7 +42,8 @@ from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.types import FloatArray, RgbdFrame
 
 Control = Literal[
-    "none", "blank-image", "foreign-pictures", "do-nothing", "look-once", "look-each-second", "scripted"
+    "none", "blank-image", "foreign-pictures", "do-nothing", "look-once", "look-each-second", "scripted",
+    "colour-threshold",
 ]
 CONTROLS: Final[tuple[Control, ...]] = get_args(Control)
 _LOOKS: Final[dict[Control, LookRate]] = {"look-once": "once", "look-each-second": "each-second"}
@@ -54,7 +56,8 @@ class Case:
 
     Some controls replace what the actor sees or does, and must fail: black pictures without depth, the pictures of the
     episode before, no motion at all. The others are baselines: the actor looks once, or each second
-    (``evaluation.open_loop``), or the task's scripted baseline acts on the positions that the encoder estimates.
+    (``evaluation.open_loop``), or the task's scripted baseline acts on positions: those that the encoder estimates, or
+    that of the largest red patch in the picture.
     """
 
     world: World
@@ -127,7 +130,9 @@ def _agent(bundle: PolicyBundle, control: Control, environments: int) -> Agent:
 
 def _policy(bundle: PolicyBundle, control: Control, environments: int) -> Policy:
     if control == "scripted":
-        return ScriptedPolicy(bundle)
+        return ScriptedPolicy(bundle, OwnEncoder(bundle))
+    if control == "colour-threshold":
+        return ScriptedPolicy(bundle, ColourThreshold(bundle, environments))
     policy = policy_at(bundle, _LOOKS.get(control, EVERY_FRAME), environments)
     return _ForeignPictures(policy) if control == "foreign-pictures" else policy
 
