@@ -22,7 +22,9 @@ _OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
 
 
 @cache
-def full_state_layout(objects: tuple[str, ...], last_actions: int, goal_moves: bool = False) -> Layout:
+def full_state_layout(
+    objects: tuple[str, ...], last_actions: int, goal_moves: bool = False, timed: bool = False
+) -> Layout:
     """Return what stands where in ``full_state``: ``objects`` are the names of a task's bodies.
 
     A part of an object called block is named ``block.position``.
@@ -41,6 +43,7 @@ def full_state_layout(objects: tuple[str, ...], last_actions: int, goal_moves: b
     latency           of camera and of commands, in units of 0.1 s
     <object>.nature    half size in units of 0.025 m, mass in units of 0.1 kg, friction
     goal_velocity     of goals that move, in units of 0.2 m/s; where none does there is no such part
+    time_left         of tasks that are timed, 1 at the start and 0 at the end; elsewhere there is no such part
     ================  ==========================================================================================
     """
     joints = len(ARM.joint_names)
@@ -53,12 +56,13 @@ def full_state_layout(objects: tuple[str, ...], last_actions: int, goal_moves: b
         | {"last_actions": last_actions * ACTION_SIZE, "latency": 2}
         | {f"{name}.nature": 3 for name in objects}
         | ({"goal_velocity": 3} if goal_moves else {})
+        | ({"time_left": 1} if timed else {})
     )
 
 
 def layout_of(task: Task, last_actions: int) -> Layout:
     """Return what stands where in the full state of ``task`` with so many last actions."""
-    return full_state_layout(tuple(task.bodies), last_actions, task.goal_moves)
+    return full_state_layout(tuple(task.bodies), last_actions, task.goal_moves, task.timed)
 
 
 def full_state(sim: Simulation, setpoint: JointSetpoint, last_actions: FloatArray) -> FloatArray:
@@ -103,4 +107,6 @@ def full_states(
     ]
     if task.goal_moves:
         state[:, layout["goal_velocity"]] = np.array([sim.goal_velocity_m_s for sim in sims]) / POSITION_UNIT_M
+    if task.timed:
+        state[:, layout["time_left"]] = [[sim.time_left_s / sim.episode_config.episode_s] for sim in sims]
     return state

@@ -303,6 +303,11 @@ class Simulation:
         """True once the episode's time is over."""
         return self.step >= self._end_step
 
+    @property
+    def time_left_s(self) -> float:
+        """Time [s] until the episode is over."""
+        return (self._end_step - self.step) * PHYSICS_STEP_S
+
     def next_publication_step(self) -> int:
         """Return the physics step at which the next frame becomes available, or at which the episode ends."""
         return min(self._camera.next_publication_step(), self._end_step)

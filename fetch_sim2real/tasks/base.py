@@ -162,7 +162,9 @@ class Task:
     table, by name; those in ``carried`` are carried along on it. ``controls_gripper`` is whether the action opens the
     fingers (else they stay closed). A world file may state other values for ``episode`` and ``objects``. ``scripted``
     is a baseline on estimated positions. ``chain`` is by which skills it is learned without a demonstrator, where
-    ``skills`` does not give the right ones by itself.
+    ``skills`` does not give the right ones by itself. ``timed`` says that there is one try and a moment to make it: the
+    full state then holds the time that is left, and for learning there is nothing after the episode's end. Without it
+    an expert that may as well strike later never strikes.
 
     Another way to draw or to judge goals is a subclass that overrides a method.
 
@@ -181,6 +183,7 @@ class Task:
     learning: LearningConfig = field(default_factory=LearningConfig)
     scripted: ScriptedBaseline | None = None
     chain: tuple[Skill, ...] = ()
+    timed: bool = False
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.objects):

@@ -38,4 +38,5 @@ TASK: Final = Task(
         min_start_distance_m=0.15,
     ),
     learning=LearningConfig(relay_steps=1_500_000),
+    timed=True,
 )

@@ -22,6 +22,8 @@ Departures from these papers, all of which matter:
 - Where gripper, object and goal are in the plane does not matter much: in half of a batch all are shifted together.
 - Episodes in which nothing was brought anywhere are drawn less often: hindsight has nothing to teach the task there.
   In ``slide`` so are transitions after the puck has come to rest, where nothing can be done any more.
+- ``slide`` is timed: the state has the time left, and nothing counts after the end. One that may as well strike later
+  never strikes.
 - Rewards are told by a tighter tolerance than success.
 - The learning rate falls in the second half of a run.
 - The actor that is judged and kept averages the learning one's weights; the learning one collects.
@@ -129,7 +131,8 @@ class DecisionEpisode:
 
 class Batch(NamedTuple):
     """Transitions with (relabelled) goals. ``way`` (B, 3 + M) is what the networks are told beside the state: the way
-    to the goal (3) and the mode, which is one of M skills. ``shift`` (B, 2) was added to positions in the states."""
+    to the goal (3) and the mode, which is one of M skills. ``goes_on`` (B,) is 0 where the next state is the end of a
+    timed task, else 1. ``shift`` (B, 2) was added to positions in the states."""
 
     state: torch.Tensor
     way: torch.Tensor
@@ -137,6 +140,7 @@ class Batch(NamedTuple):
     next_way: torch.Tensor
     action: torch.Tensor
     reward: torch.Tensor
+    goes_on: torch.Tensor
     shift: torch.Tensor
 
 
@@ -155,10 +159,17 @@ class RelayReplay:
     _AT_REST_M: Final = 0.001  # a decision
 
     def __init__(
-        self, skills: Sequence[Skill], settings: RelaySettings, planar: Sequence[slice], planar_unit_m: float
+        self,
+        skills: Sequence[Skill],
+        settings: RelaySettings,
+        planar: Sequence[slice],
+        planar_unit_m: float,
+        *,
+        timed: bool = False,
     ) -> None:
-        """``planar`` says where in the state positions' x and y stand, in units of ``planar_unit_m``."""
-        self._settings = settings
+        """``planar`` says where in the state positions' x and y stand, in units of ``planar_unit_m``; ``timed``, that
+        there is nothing after an episode's end."""
+        self._settings, self._timed = settings, timed
         self._follows = np.array([skill.follows for skill in skills])
         self._planar, self._planar_unit_m = planar, planar_unit_m
         self._arrays: dict[str, NDArray[Any]] = {}
@@ -231,7 +242,8 @@ class RelayReplay:
         arrays = (
             state, way_to(goal_after - moves, achieved, skill, skills),
             next_state, way_to(goal_after, achieved_after, skill, skills),
-            pick["action"][row, step], np.where(reached, 0.0, -1.0), shift,
+            pick["action"][row, step], np.where(reached, 0.0, -1.0),
+            np.where(self._timed & (step + 1 == length), 0.0, 1.0), shift,
         )  # fmt: skip
         return Batch(*(torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays))
 
@@ -343,7 +355,7 @@ class RelayLearner:
         alpha = self.log_alpha.exp().clamp(min=settings.least_alpha)
         action, log_prob, _ = self.actor(batch.next_state, batch.next_way, self._noise(size))
         value = self.target(torch.cat([batch.next_state, batch.next_way, action], -1)).amin(0) - alpha * log_prob
-        target = self._reward(batch) + settings.gamma * value
+        target = self._reward(batch) + settings.gamma * batch.goes_on * value
         target = target.clamp(-1.0 / (1.0 - settings.gamma), settings.highest_target)
         self.critic.learn(torch.cat([batch.state, batch.way, batch.action], -1), target)
         self._optimizers["critic"].step()

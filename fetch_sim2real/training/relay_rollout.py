@@ -58,7 +58,7 @@ class Collected:
 
 
 @dataclass(frozen=True)
-class _Now:
+class TrueState:
     """What is true in N environments: full state (N, p), and of M skills what ``DecisionEpisode`` says."""
 
     state: Float32
@@ -77,7 +77,7 @@ class _Record:
     allowed: list[BoolArray] = field(default_factory=list)
     action: list[Float32] = field(default_factory=list)
 
-    def add(self, now: _Now, index: int, action: NDArray[np.float64]) -> None:
+    def add(self, now: TrueState, index: int, action: NDArray[np.float64]) -> None:
         self.state.append(now.state[index])
         self.achieved_m.append(now.achieved_m[index])
         self.asked_m.append(now.asked_m[index])
@@ -118,7 +118,7 @@ class DecisionCollector:
         records = [_Record() for _ in request.seeds]
         while arrivals:
             rows = [arrival.environment for arrival in arrivals]
-            now = _now(arrivals, histories)
+            now = true_state(arrivals, histories)
             if request.behaviour == "random":
                 anew = rng.random((count, 1)) < _NEW_DIRECTION_SHARE
                 held = np.where(anew, rng.uniform(-1.0, 1.0, held.shape), held)
@@ -156,7 +156,7 @@ class DecisionCollector:
         self._runner.close()
 
 
-def _now(arrivals: Sequence[Arrival], histories: Sequence[ActionHistory]) -> _Now:
+def true_state(arrivals: Sequence[Arrival], histories: Sequence[ActionHistory]) -> TrueState:
     sims, task = [arrival.loop.sim for arrival in arrivals], arrivals[0].loop.sim.task
     recent = np.array([histories[arrival.environment].recent() for arrival in arrivals])
     states = full_states(sims, [arrival.loop.setpoint for arrival in arrivals], recent)
@@ -165,7 +165,7 @@ def _now(arrivals: Sequence[Arrival], histories: Sequence[ActionHistory]) -> _No
         name: np.array([sim.engine.object_state(name).position_m for sim in sims]) for name in task.bodies
     }  # fmt: skip
     finger_m = np.array([each.finger_position_m for each in measured_joints(sims)])
-    return _Now(
+    return TrueState(
         states.astype(np.float32),
         task.skills_achieved_m(grip_m, objects_m).astype(np.float32),
         task.skills_asked_m(np.array([sim.goal_m for sim in sims]), objects_m).astype(np.float32),

@@ -157,7 +157,7 @@ class _Training:
         self._asked, self._config, self._run, self._say = asked, asked.config, run, say
         planar = [slice(place.start, place.start + 2) for place in _places(task, layout)]
         self._learner = _learner(asked, task, layout)
-        self._replay = RelayReplay(task.skills, self._config, planar, POSITION_UNIT_M)
+        self._replay = RelayReplay(task.skills, self._config, planar, POSITION_UNIT_M, timed=task.timed)
         self._rng = np.random.default_rng([asked.seed, 3])
         self._seeds = training_seeds(asked.seed, "rollouts")
         self._held_out = list(islice(training_seeds(asked.seed, "held-out"), self._config.evaluation_episodes))

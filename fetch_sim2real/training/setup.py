@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
-from fetch_sim2real.episode import make_loop
+from fetch_sim2real.episode import ClosedLoop, make_loop
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
-from fetch_sim2real.policy.network import Actor, build_actor
+from fetch_sim2real.policy.network import Actor, MemorySpec, build_actor
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
@@ -38,8 +38,8 @@ class Setting:
 
     ``errors`` are those of seen positions, None where the actor looks at pictures; ``added_errors`` come on top of
     what its encoder then sees. ``picture_every`` n renders every n-th frame, 0 what the actor needs. ``channels`` is
-    what the actor sees of a picture. ``limited`` False takes the limits of velocity and acceleration away, which only a
-    simulated robot stands: for comparison.
+    what the actor sees of a picture. ``memory`` is that of the actor. ``limited`` False takes the limits of velocity
+    and acceleration away, which only a simulated robot stands: for comparison.
     """
 
     task: str
@@ -50,6 +50,7 @@ class Setting:
     channels: Channels = "rgbd"
     limited: bool = True
     added_errors: EstimationErrors = NO_ERRORS
+    memory: MemorySpec | None = None
 
     @property
     def definition(self) -> Task:
@@ -61,7 +62,26 @@ class Setting:
         torch.manual_seed(seed)
         task = self.definition
         observation = task_observation_spec(task, self.proprioception, self.channels)
-        return build_actor(task_actor_spec(task, self.proprioception), observation)
+        return build_actor(task_actor_spec(task, self.proprioception, self.memory), observation)
+
+    def several(self, count: int) -> tuple[list[ClosedLoop], list[StateEstimator], Actor]:
+        """Return ``count`` environments, what estimates the state in each, and the actor whose encoder that is."""
+        actor = self.build_actor(0).eval()
+        return [self._loop() for _ in range(count)], [self._estimator(actor) for _ in range(count)], actor
+
+    def _estimator(self, actor: Actor) -> StateEstimator:
+        if self.errors is None:
+            return EncoderEstimator(actor, self.added_errors)
+        return TrueStateEstimator(actor, self.errors)
+
+    def _loop(self) -> ClosedLoop:
+        picture_every = self.picture_every or (1 if self.errors is None else 0)
+        profile = limit_profile(DEFAULT_PROFILE)
+        if not self.limited:
+            profile = replace(
+                profile, velocity=profile.velocity * _UNLIMITED, acceleration=profile.acceleration * _UNLIMITED
+            )
+        return make_loop(load_world(self.world, worlds_dir()), self.definition, picture_every, profile)
 
     def collector(self) -> MakeCollector:
         """Return what a worker builds."""
@@ -71,16 +91,5 @@ class Setting:
 def _make_collector(setting: Setting) -> tuple[Collector, nn.Module]:
     policy = StochasticActor(setting.build_actor(0))
     policy.eval()
-    estimator: StateEstimator = (
-        EncoderEstimator(policy.actor, setting.added_errors)
-        if setting.errors is None
-        else TrueStateEstimator(policy.actor, setting.errors)
-    )
-    picture_every = setting.picture_every or (1 if setting.errors is None else 0)
-    profile = limit_profile(DEFAULT_PROFILE)
-    if not setting.limited:
-        profile = replace(
-            profile, velocity=profile.velocity * _UNLIMITED, acceleration=profile.acceleration * _UNLIMITED
-        )
-    loop = make_loop(load_world(setting.world, worlds_dir()), setting.definition, picture_every, profile)
-    return Collector(loop, policy.actor, policy.sample, estimator), policy
+    estimator = setting._estimator(policy.actor)
+    return Collector(setting._loop(), policy.actor, policy.sample, estimator), policy

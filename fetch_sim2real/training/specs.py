@@ -9,7 +9,7 @@ from fetch_sim2real.graph import BASE_FRAME
 from fetch_sim2real.perception.observe import ObservationSpec, ScaledValue
 from fetch_sim2real.perception.preprocess import Channels
 from fetch_sim2real.policy.default_observation import IMAGE, observation_spec
-from fetch_sim2real.policy.network import ActorSpec, RelativeFeature, default_actor_spec
+from fetch_sim2real.policy.network import ActorSpec, MemorySpec, RelativeFeature, default_actor_spec
 from fetch_sim2real.tasks.base import GRIPPER, Task
 
 # The bottleneck is where objects and gripper are seen: positions in base_link, learned from pictures.
@@ -42,7 +42,7 @@ def task_observation_spec(task: Task, proprioception: bool, channels: Channels =
     return observation_spec(proprioception, task.goal_centre_m, task.learning.goal_scale_m, image)
 
 
-def task_actor_spec(task: Task, proprioception: bool) -> ActorSpec:
+def task_actor_spec(task: Task, proprioception: bool, memory: MemorySpec | None = None) -> ActorSpec:
     """Return the architecture, with the differences of positions that decide the task."""
     grips = ("grip", "commanded", ESTIMATED_GRIP) if proprioception else (ESTIMATED_GRIP,)
     objects = {name: estimate_name(task, name) for name in task.objects}
@@ -59,7 +59,7 @@ def task_actor_spec(task: Task, proprioception: bool) -> ActorSpec:
         pairs.append((("commanded",), ("grip",)))
     scale_m = task.learning.difference_scale_m
     features = tuple(RelativeFeature(plus=plus, minus=minus, scale_m=scale_m) for plus, minus in pairs)
-    return default_actor_spec(_auxiliary(task), relative_features=features)
+    return default_actor_spec(_auxiliary(task), relative_features=features, memory=memory)
 
 
 def _auxiliary(task: Task) -> tuple[ScaledValue, ...]:
