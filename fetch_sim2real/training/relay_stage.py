@@ -90,7 +90,8 @@ def _pool(asked: RelayRun, workplace: Workplace) -> _Pool:
 def train_with_relay(
     asked: RelayRun, run: RunDirectory, workplace: Workplace = HERE, say: Callable[[str], None] = _log.info
 ) -> float:
-    """Train until done; return the best success on held-out training seeds, whose learner is in ``run.best``.
+    """Train until done; return the best success on held-out training seeds, the mean of two judgements in a row, whose
+    learner is in ``run.best``.
 
     An interrupted run goes on from ``run.last``. Episodes are not stored: the actor as it then is collects new ones.
     ``say`` is told how long it will take, and of a stop.
@@ -170,7 +171,11 @@ class _Training:
 
     @property
     def best(self) -> float:
-        return max(self._judgements)
+        return max(self._lately())
+
+    def _lately(self) -> list[float]:
+        """Each judgement's mean with the one before it: a single one is often lucky."""
+        return [float(np.mean(self._judgements[max(0, last - 1) : last + 1])) for last in range(len(self._judgements))]
 
     @property
     def done(self) -> bool:
@@ -288,10 +293,11 @@ class _Training:
             "evaluated_success": success, "moved": float(np.mean(self._moved)),
             "alpha": float(self._learner.log_alpha.detach().exp()), "updates": float(self._learner.updates),
         }  # fmt: skip
-        if success >= max(self._judgements, default=-1.0):
+        self._judgements.append(success)
+        lately = self._lately()
+        if lately[-1] >= max(lately):
             state = {"learner": self._learner.state_dict(), "steps": self._steps, "success": success}
             self._run.save(self._run.best, state)
-        self._judgements.append(success)
         self._judged_at = self._steps
         self._save()
         self._curve.add(row)
