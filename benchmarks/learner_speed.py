@@ -79,7 +79,7 @@ def relay(width: int, batch: int) -> _Measured:
     task, rng = find_task(_TASK), np.random.default_rng(0)
     state_size, settings = layout_of(task, LAST_ACTIONS).size, RelaySettings(hidden=width, batch=batch)
     skills, rows = task.skills, _STEPS + 1
-    learner = RelayLearner(state_size, len(skills), settings, 0)
+    learner = RelayLearner(state_size, skills, settings, 0)
     replay = RelayReplay(skills, settings, (slice(0, 2), slice(3, 5)), POSITION_UNIT_M)
     for seed in range(_EPISODES):
         achieved, asked = _normal(rng, rows, len(skills), 3), _normal(rng, rows, len(skills), 3)

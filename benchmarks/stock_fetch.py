@@ -185,7 +185,7 @@ def train_relay(task: Task, make: Callable[[], Environment], seed: int, steps: i
     torch.set_num_threads(1)
     skills = (Skill("reach", GRIPPER, "object", task.hand_over_m), Skill("task", "object", GOAL, 0.0))
     settings, held_for = task.relay, task.relay.periods_per_decision
-    learner = RelayLearner(len(_UNITS), len(skills), settings, seed)
+    learner = RelayLearner(len(_UNITS), skills, settings, seed)
     planar = [slice(place.start, place.start + 2) for place in (_GRIP, _OBJECT)]
     replay = RelayReplay(skills, settings, planar, _UNIT_M)
     rng = np.random.default_rng([seed, 3])

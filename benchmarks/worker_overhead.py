@@ -58,7 +58,7 @@ def measure(seeds: int, environments: int, ray: str) -> dict[str, Any]:
     size = layout_of(task, LAST_ACTIONS).size
     arguments = (task.name, "randomized", environments, settings, size)
     make = partial(TimedCollector, *arguments)
-    weights = weights_of(RelayLearner(size, len(task.skills), settings, 0).actor)
+    weights = weights_of(RelayLearner(size, task.skills, settings, 0).actor)
     groups = np.arange(_FIRST_SEED, _FIRST_SEED + seeds).reshape(-1, environments).tolist()
     requests = [Request(tuple(group), "exploring", settings.periods_per_decision) for group in groups]
     os.environ.setdefault("RAY_worker_niceness", "0")  # like the local process; Ray's own default is 15

@@ -72,7 +72,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def weights() -> Weights:
-    return weights_of(SkillActor(STATE_SIZE, len(find_task(TASK).skills), SETTINGS))
+    return weights_of(SkillActor(STATE_SIZE, find_task(TASK).skills, SETTINGS))
 
 
 def assert_same(found: list[Collected], expected: list[Collected]) -> None:

@@ -26,7 +26,7 @@ from fetch_sim2real.training.relay_her import (
     SkillActor,
     SteadyActor,
     TwinCritic,
-    way_to,
+    Ways,
 )
 
 STATE_SIZE = 6
@@ -65,7 +65,7 @@ def test_goals_in_hindsight_are_what_was_reached_later_and_true_goals_are_what_e
     replay, one = RelayReplay(SKILLS, settings, PLANAR, UNIT_M), episode(0)
     replay.add(one)
     batch = replay.sample(4_000, np.random.default_rng(1))
-    step, skill = steps_of(batch, one), batch.way[:, 3:].argmax(1).numpy()
+    step, skill = steps_of(batch, one), batch.way[:, -2:].argmax(1).numpy()
     goal = one.achieved_m[step, skill] + 0.1 * batch.way[:, :3].numpy()
     goal_after = one.achieved_m[step + 1, skill] + 0.1 * batch.next_way[:, :3].numpy()
     assert goal == pytest.approx(goal_after, abs=1e-6)
@@ -87,7 +87,7 @@ def test_a_goal_in_hindsight_moves_as_the_asked_one_does() -> None:
     one.asked_m[:, BRING] = np.random.default_rng(1).normal(0.0, 0.2, (len(one) + 1, 3))
     replay.add(one)
     batch = replay.sample(2_000, np.random.default_rng(2))
-    step, brings = steps_of(batch, one), batch.way[:, 3 + BRING].numpy() == 1.0
+    step, brings = steps_of(batch, one), batch.way[:, -2 + BRING].numpy() == 1.0
     assert 0.65 < brings.mean() < 0.75
     ways = np.stack([batch.way[:, :3], batch.next_way[:, :3]], axis=1)
     goals = one.achieved_m[:, BRING][step[:, None] + [0, 1]] + 0.1 * ways
@@ -104,7 +104,7 @@ def test_where_it_is_not_allowed_nothing_counts_as_brought() -> None:
     one.allowed[3, BRING] = False
     replay.add(one)
     batch = replay.sample(2_000, np.random.default_rng(2))
-    step, skill = steps_of(batch, one), batch.way[:, 3:].argmax(1).numpy()
+    step, skill = steps_of(batch, one), batch.way[:, -2:].argmax(1).numpy()
     reached = batch.reward.numpy() == 0.0
     assert not reached[(step == 2) & (skill == BRING)].any()
     assert reached[(step == 2) & (skill == REACH)].any() and reached[(step == 3) & (skill == BRING)].any()
@@ -121,7 +121,7 @@ def test_a_chain_of_one_skill_is_all_of_a_batch_and_earlier_ones_of_a_longer_cha
             )
         )
         way = replay.sample(4_000, np.random.default_rng(3)).way.numpy()
-        assert way[:, 3:].mean(0) == pytest.approx(shares, abs=0.03)
+        assert way[:, -len(skills) :].mean(0) == pytest.approx(shares, abs=0.03)
 
 
 def test_a_shift_moves_positions_in_the_plane_alone() -> None:
@@ -157,7 +157,7 @@ def test_transitions_after_the_thing_has_come_to_rest_are_drawn_less_often() -> 
 
 def test_the_learning_rate_falls_towards_the_end_of_a_run() -> None:
     settings = replace(SMALL, learning_rate=1e-3, slows_from=0.6, slows_to=0.1)
-    learner = RelayLearner(STATE_SIZE, 2, settings, 0)
+    learner = RelayLearner(STATE_SIZE, SKILLS, settings, 0)
     rates = []
     for spent in (0.0, 0.6, 0.8, 1.0, 1.1):
         learner.pace(spent)
@@ -165,7 +165,7 @@ def test_the_learning_rate_falls_towards_the_end_of_a_run() -> None:
                       for group in part.get("param_groups", ())})  # fmt: skip
     assert [min(rate) for rate in rates] == pytest.approx([1e-3, 1e-3, 5.5e-4, 1e-4, 1e-4])
     assert all(len(rate) == 1 for rate in rates), "the actor's and the critics' alike"
-    RelayLearner(STATE_SIZE, 2, replace(settings, slows_from=1.0), 0).pace(1.0)  # never: no division by zero
+    RelayLearner(STATE_SIZE, SKILLS, replace(settings, slows_from=1.0), 0).pace(1.0)  # never: no division by zero
 
 
 class _Telling(SkillActor):
@@ -174,13 +174,13 @@ class _Telling(SkillActor):
     def forward(
         self, state: torch.Tensor, way: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        action = (way[:, 3 + REACH] - 0.5)[:, None].expand(-1, ACTION_SIZE)
+        action = (way[:, -2 + REACH] - 0.5)[:, None].expand(-1, ACTION_SIZE)
         return action, torch.zeros(len(state)), action
 
 
 def test_half_of_the_decisions_are_the_first_skills_that_has_not_handed_over() -> None:
     count = 4_000
-    explorer = Explorer(_Telling(STATE_SIZE, 2, SMALL), SKILLS, SMALL, np.random.default_rng(4), count)
+    explorer = Explorer(_Telling(STATE_SIZE, SKILLS, SMALL), SKILLS, SMALL, np.random.default_rng(4), count)
     state, achieved = np.zeros((count, STATE_SIZE), np.float32), np.zeros((count, 2, 3), np.float32)
     for away_m, share in ((0.2, 0.5), (0.01, 0.0)):
         asked = achieved.copy()
@@ -198,7 +198,7 @@ class _Numbered(SkillActor):
     def forward(
         self, state: torch.Tensor, way: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        number = 0.1 * (1.0 + way[:, 3:].argmax(1).float())
+        number = 0.1 * (1.0 + way[:, -self.ways.skills:].argmax(1).float())
         return number[:, None].expand(-1, ACTION_SIZE), torch.zeros(len(state)), number
 
 
@@ -211,7 +211,7 @@ def test_skills_take_over_from_each_other_along_a_chain(near: tuple[bool, bool],
     carry, stack = Skill("carry", "block", GOAL, 0.03), Skill("stack", "block", GOAL)
     chain = (Skill("gripper", "gripper", "block", 0.03), carry, stack)
     settings = replace(SMALL, relay_share=1.0, random_share=0.0)
-    explorer = Explorer(_Numbered(STATE_SIZE, 3, SMALL), chain, settings, np.random.default_rng(4), 5)
+    explorer = Explorer(_Numbered(STATE_SIZE, chain, SMALL), chain, settings, np.random.default_rng(4), 5)
     state, achieved = np.zeros((5, STATE_SIZE), np.float32), np.zeros((5, 3, 3), np.float32)
     asked = achieved + np.where([*near, near[1]], 0.0, 0.2).astype(np.float32)[:, None]
     assert explorer.decide(state, achieved, asked, range(5)) == pytest.approx(0.1 * (1 + due))
@@ -220,7 +220,7 @@ def test_skills_take_over_from_each_other_along_a_chain(near: tuple[bool, bool],
 @pytest.mark.parametrize("name", ["none", "pink", "rnd"])
 def test_without_the_relay_all_decisions_are_the_last_skills(name: ExplorationName) -> None:
     settings, count = replace(SMALL, exploration=name, random_share=0.0), 100
-    explorer = Explorer(_Telling(STATE_SIZE, 2, SMALL), SKILLS, settings, np.random.default_rng(4), count)
+    explorer = Explorer(_Telling(STATE_SIZE, SKILLS, SMALL), SKILLS, settings, np.random.default_rng(4), count)
     state, achieved = np.zeros((count, STATE_SIZE), np.float32), np.zeros((count, 2, 3), np.float32)
     assert (explorer.decide(state, achieved, achieved + 0.2, range(count)) == -0.5).all()
 
@@ -265,7 +265,7 @@ class _Pointing(SkillActor):
 
 
 def test_what_a_finished_actor_does_is_the_mean_of_its_last_answers_in_each_environment() -> None:
-    actor = _Pointing(STATE_SIZE, len(SKILLS), SMALL)
+    actor = _Pointing(STATE_SIZE, SKILLS, SMALL)
     steady = SteadyActor(actor, 2, 3)
     grip, thing = np.zeros((3, 3), np.float32), np.zeros((3, 3), np.float32)
 
@@ -285,12 +285,12 @@ def test_novelty_is_a_reward_of_the_last_skill_alone_and_of_learning_alone() -> 
     replay.add(episode(0))
     batch = replay.sample(64, np.random.default_rng(1))
     assert set(batch.reward.tolist()) == {-1.0, 0.0}
-    learner = RelayLearner(STATE_SIZE, 2, settings, seed=0, places=(slice(0, 3), slice(3, 6)))
+    learner = RelayLearner(STATE_SIZE, SKILLS, settings, seed=0, places=(slice(0, 3), slice(3, 6)))
     with torch.no_grad():
         added = learner._reward(batch) - batch.reward
-    brings = batch.way[:, 3 + BRING] == 1.0
+    brings = batch.way[:, -2 + BRING] == 1.0
     assert (added[brings] > 0.0).all() and (added[~brings] == 0.0).all()
-    again = RelayLearner(STATE_SIZE, 2, settings, seed=1, places=(slice(0, 3), slice(3, 6)))
+    again = RelayLearner(STATE_SIZE, SKILLS, settings, seed=1, places=(slice(0, 3), slice(3, 6)))
     again.load_state_dict(learner.state_dict())
     with torch.no_grad():
         assert torch.equal(again._reward(batch), learner._reward(batch))
@@ -318,7 +318,7 @@ def toy_episodes(actor: SkillActor, rng: np.random.Generator, count: int) -> lis
 
 
 def test_within_seconds_the_gripper_learns_to_reach_from_binary_rewards_alone() -> None:
-    learner = RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=0)
+    learner = RelayLearner(STATE_SIZE, SKILLS, SMALL, seed=0)
     replay, rng = RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M), np.random.default_rng(5)
 
     def reached() -> float:
@@ -327,7 +327,9 @@ def test_within_seconds_the_gripper_learns_to_reach_from_binary_rewards_alone() 
         for _ in range(20):
             state, skill = np.concatenate([grip, thing], axis=1) / UNIT_M, np.full(100, REACH)
             with torch.inference_mode():
-                told = [torch.from_numpy(array.astype(np.float32)) for array in (state, way_to(goal, grip, skill, 2))]
+                achieved, asked = np.stack([grip, thing], axis=1), np.stack([thing, goal], axis=1)
+                way = learner.actor.ways.told(goal, achieved, asked, skill)
+                told = [torch.from_numpy(array.astype(np.float32)) for array in (state, way)]
                 _, _, action = learner.actor(*told, torch.zeros(100, ACTION_SIZE))
             grip = grip + 0.05 * action.numpy()[:, :3]
         return float(np.mean(np.linalg.norm(grip - goal, axis=1) < 0.05))
@@ -336,7 +338,7 @@ def test_within_seconds_the_gripper_learns_to_reach_from_binary_rewards_alone() 
     for _ in range(30):
         for one in toy_episodes(learner.actor, rng, 16):
             replay.add(one)
-        for _ in range(45):
+        for _ in range(60):
             learner.update(replay.sample(SMALL.batch, rng))
     assert before < 0.2
     after = reached()
@@ -344,7 +346,7 @@ def test_within_seconds_the_gripper_learns_to_reach_from_binary_rewards_alone() 
 
 
 def test_what_is_judged_averages_the_actors_weights() -> None:
-    learner, replay = RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=0), RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M)
+    learner, replay = RelayLearner(STATE_SIZE, SKILLS, SMALL, seed=0), RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M)
     for one in toy_episodes(learner.actor, np.random.default_rng(1), 16):
         replay.add(one)
     after: list[torch.Tensor] = []
@@ -425,7 +427,7 @@ def twins(critic: TwinCritic) -> list[torch.nn.Sequential]:
 def test_an_update_is_what_automatic_differentiation_makes_of_the_losses() -> None:
     replay = RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M)
     replay.add(episode(0))
-    learner = RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=0)
+    learner = RelayLearner(STATE_SIZE, SKILLS, SMALL, seed=0)
     reference = _ByAutograd(learner)
     initial = reference.actor[0].weight.clone()
     for count in range(5):
@@ -460,13 +462,13 @@ def test_bfloat16_between_hidden_layers_changes_gradients_by_little() -> None:
 def test_an_interrupted_learner_goes_on_as_if_nothing_had_been() -> None:
     replay = RelayReplay(SKILLS, SMALL, PLANAR, UNIT_M)
     replay.add(episode(0))
-    whole, first = (RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=1) for _ in range(2))
+    whole, first = (RelayLearner(STATE_SIZE, SKILLS, SMALL, seed=1) for _ in range(2))
     batches = [replay.sample(64, np.random.default_rng(i)) for i in range(6)]
     for batch in batches:
         whole.update(batch)
     for batch in batches[:3]:
         first.update(batch)
-    second = RelayLearner(STATE_SIZE, len(SKILLS), SMALL, seed=2)
+    second = RelayLearner(STATE_SIZE, SKILLS, SMALL, seed=2)
     second.load_state_dict(first.state_dict())
     for batch in batches[3:]:
         second.update(batch)
@@ -474,9 +476,18 @@ def test_an_interrupted_learner_goes_on_as_if_nothing_had_been() -> None:
         assert torch.equal(value, second.actor.state_dict()[name]), name
 
 
-def test_the_way_is_in_units_of_a_decimetre_with_the_mode_beside_it() -> None:
-    way = way_to(np.array([[0.3, 0.0, 0.1]]), np.array([[0.1, 0.0, 0.0]]), np.array([1]), 3)
-    assert way[0] == pytest.approx([2.0, 0.0, 1.0, 0.0, 1.0, 0.0])
+def test_networks_are_told_the_way_to_the_goal_and_that_of_earlier_skills_that_is_left() -> None:
+    chain = (*SKILLS[:1], Skill("carry", "thing", GOAL), Skill("stack", "thing", GOAL))
+    achieved, asked = np.zeros((3, 3, 3), np.float32), np.zeros((3, 3, 3), np.float32)
+    achieved[:, 0], asked[:, 0] = (0.1, 0.0, 0.0), (0.12, 0.5, 0.0)  # the gripper, and where it is to be
+    goal, skill = np.array([[0.3, 0.0, 0.1]] * 3, np.float32), np.array([0, 1, 2])
+    told = Ways(chain).told(goal, achieved, asked, skill)
+    assert told.shape == (3, Ways(chain).size)
+    # In decimetres; in units of 4 cm, no more than four of them; the mode.
+    assert told[0] == pytest.approx([2.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
+    assert told[1] == pytest.approx([3.0, 0.0, 1.0, 0.5, 4.0, 0.0, 0.0, 1.0, 0.0])
+    # A way to the goal is told of no other skill: in hindsight the goal is another one.
+    assert told[2] == pytest.approx([3.0, 0.0, 1.0, 0.5, 4.0, 0.0, 0.0, 0.0, 1.0])
 
 
 def test_every_task_has_a_chain_of_skills() -> None:

@@ -38,7 +38,7 @@ def setting(memory: MemorySpec | None = MEMORY) -> Setting:
 def expert() -> Expert:
     """One that has learned nothing: what it does is still a function of the state."""
     size = layout_of(find_task(TASK), LAST_ACTIONS).size
-    actor = RelayLearner(size, len(find_task(TASK).skills), CONFIG, 0).actor
+    actor = RelayLearner(size, find_task(TASK).skills, CONFIG, 0).actor
     return Expert(TASK, CONFIG, {name: value.numpy() for name, value in actor.state_dict().items()})
 
 

@@ -24,6 +24,7 @@ Departures from these papers, all of which matter:
   In ``slide`` so are transitions after the puck has come to rest, where nothing can be done any more.
 - ``slide`` is timed: the state has the time left, and nothing counts after the end. One that may as well strike later
   never strikes.
+- Beside state and goal the networks are told the way from gripper to object, in units of 4 cm (``Ways``).
 - Rewards are told by a tighter tolerance than success.
 - The learning rate falls in the second half of a run.
 - The actor that is judged and kept averages the learning one's weights; the learning one collects.
@@ -46,13 +47,16 @@ from torch import nn
 
 from fetch_sim2real.common.schema import Count, PositiveFloat, Share
 from fetch_sim2real.perception.observe import ACTION_SIZE
-from fetch_sim2real.tasks.base import Skill
+from fetch_sim2real.tasks.base import GOAL, Skill
 from fetch_sim2real.training.dense import Dense, gradient_of, in_one_piece, knows_bfloat16
 from fetch_sim2real.training.exploration import EXPLORATIONS, ExplorationName, Novelty
 from fetch_sim2real.types import BoolArray
 
 Float32 = NDArray[np.float32]
-_UNIT_M: Final = 0.1  # of the way to the goal, beside the state
+# Of ways, beside the state: to the goal, and within reach, where a few millimetres decide how something is struck.
+_UNIT_M: Final = 0.1
+_NEAR_UNIT_M: Final = 0.04
+_NEAR_UNITS: Final = 4.0  # further ways are cut to this
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,9 @@ class DecisionEpisode:
 
 
 class Batch(NamedTuple):
-    """Transitions with (relabelled) goals. ``way`` (B, 3 + M) is what the networks are told beside the state: the way
-    to the goal (3) and the mode, which is one of M skills. ``goes_on`` (B,) is 0 where the next state is the end of a
-    timed task, else 1. ``shift`` (B, 2) was added to positions in the states."""
+    """Transitions with (relabelled) goals. ``way`` (B, w) is what ``Ways`` tells the networks beside the state.
+    ``goes_on`` (B,) is 0 where the next state is the end of a timed task, else 1. ``shift`` (B, 2) was added to
+    positions in the states."""
 
     state: torch.Tensor
     way: torch.Tensor
@@ -144,12 +148,30 @@ class Batch(NamedTuple):
     shift: torch.Tensor
 
 
-def way_to(goal_m: Float32, achieved_m: Float32, skill: NDArray[np.int_], skills: int) -> Float32:
-    """Return what the networks are told of goal and mode (B, 3 + M): goals and achieved positions (B, 3) [m]."""
-    way = np.zeros((len(skill), 3 + skills), np.float32)
-    way[:, :3] = (goal_m - achieved_m) / _UNIT_M
-    way[np.arange(len(skill)), 3 + skill] = 1.0
-    return way
+class Ways:
+    """What the networks are told beside the state, (B, ``size``) with M skills: the way to the goal (3); of each skill
+    that is no way to the goal, the way that it has left (3), if it is an earlier one than the present (else 0); and the
+    present one as one of M modes.
+
+    To push a block they are told the way from block to goal, and that from gripper to block on a finer scale. Both are
+    differences of what the state holds, but a network learns much faster what it is told.
+    """
+
+    def __init__(self, skills: Sequence[Skill]) -> None:
+        self.skills = len(skills)
+        self._earlier = [number for number, skill in enumerate(skills[:-1]) if skill.to != GOAL]
+        self.size = 3 + 3 * len(self._earlier) + self.skills
+
+    def told(self, goal_m: Float32, achieved_m: Float32, asked_m: Float32, skill: NDArray[np.int_]) -> Float32:
+        """Return it for goals (B, 3) of ``skill`` (B,), and where all movers are and are to be (B, M, 3) [m]."""
+        every = np.arange(len(skill))
+        way = np.zeros((len(skill), self.size), np.float32)
+        way[:, :3] = (goal_m - achieved_m[every, skill]) / _UNIT_M
+        for column, earlier in enumerate(self._earlier):
+            left = ((asked_m[:, earlier] - achieved_m[:, earlier]) / _NEAR_UNIT_M).clip(-_NEAR_UNITS, _NEAR_UNITS)
+            way[:, 3 + 3 * column : 6 + 3 * column] = left * (skill > earlier)[:, None]
+        way[every, self.size - self.skills + skill] = 1.0
+        return way
 
 
 class RelayReplay:
@@ -170,7 +192,7 @@ class RelayReplay:
         """``planar`` says where in the state positions' x and y stand, in units of ``planar_unit_m``; ``timed``, that
         there is nothing after an episode's end."""
         self._settings, self._timed = settings, timed
-        self._follows = np.array([skill.follows for skill in skills])
+        self._ways, self._follows = Ways(skills), np.array([skill.follows for skill in skills])
         self._planar, self._planar_unit_m = planar, planar_unit_m
         self._arrays: dict[str, NDArray[Any]] = {}
         self._lengths = np.zeros(settings.capacity, np.int64)
@@ -224,14 +246,16 @@ class RelayReplay:
         earlier = rng.random(size) < settings.earlier_skills_share
         skill = np.where(earlier & (skills > 1), rng.integers(0, max(1, skills - 1), size), skills - 1)
         hindsight = (rng.random(size) < settings.hindsight_share)[:, None]
-        achieved, achieved_after = pick["achieved"][row, step, skill], pick["achieved"][row, step + 1, skill]
-        asked_after = pick["asked"][row, step + 1, skill]
+        every = np.arange(size)
+        achieved, achieved_after = pick["achieved"][row, step], pick["achieved"][row, step + 1]
+        asked, asked_after = pick["asked"][row, step], pick["asked"][row, step + 1]
+        asked_of_skill = asked_after[every, skill]
         # How the asked goal moves, before and after step + 1.
         follows = self._follows[skill][:, None]
-        moves = follows * (asked_after - pick["asked"][row, step, skill])
-        will_move = follows * (pick["asked"][row, later, skill] - asked_after)
-        goal_after = np.where(hindsight, pick["achieved"][row, later, skill] - will_move, asked_after)
-        reached = np.linalg.norm(achieved_after - goal_after, axis=1) <= settings.tolerance_m
+        moves = follows * (asked_of_skill - asked[every, skill])
+        will_move = follows * (pick["asked"][row, later, skill] - asked_of_skill)
+        goal_after = np.where(hindsight, pick["achieved"][row, later, skill] - will_move, asked_of_skill)
+        reached = np.linalg.norm(achieved_after[every, skill] - goal_after, axis=1) <= settings.tolerance_m
         reached &= pick["allowed"][row, step + 1, skill]
         state, next_state = pick["state"][row, step], pick["state"][row, step + 1]
         shift = rng.uniform(-1.0, 1.0, (size, 2)) * (settings.shift_m / self._planar_unit_m)
@@ -240,8 +264,8 @@ class RelayReplay:
             state[:, place] += shift
             next_state[:, place] += shift
         arrays = (
-            state, way_to(goal_after - moves, achieved, skill, skills),
-            next_state, way_to(goal_after, achieved_after, skill, skills),
+            state, self._ways.told(goal_after - moves, achieved, asked, skill),
+            next_state, self._ways.told(goal_after, achieved_after, asked_after, skill),
             pick["action"][row, step], np.where(reached, 0.0, -1.0),
             np.where(self._timed & (step + 1 == length), 0.0, 1.0), shift,
         )  # fmt: skip
@@ -252,12 +276,13 @@ class RelayReplay:
 
 
 class SkillActor(nn.Module):
-    """Squashed Gaussian over actions (B, 4), given state (B, p) and the way to the goal with the mode (B, 3 + M)."""
+    """Squashed Gaussian over actions (B, 4), given state (B, p) and what ``Ways`` tells (B, w)."""
 
-    def __init__(self, state_size: int, skills: int, settings: RelaySettings) -> None:
+    def __init__(self, state_size: int, skills: Sequence[Skill], settings: RelaySettings) -> None:
         super().__init__()
-        self.skills = skills
-        self.body = Dense(state_size + 3 + skills, settings.hidden, settings.layers, 2 * ACTION_SIZE, settings.between)
+        self.ways = Ways(skills)
+        inputs = state_size + self.ways.size
+        self.body = Dense(inputs, settings.hidden, settings.layers, 2 * ACTION_SIZE, settings.between)
 
     def forward(
         self, state: torch.Tensor, way: torch.Tensor, noise: torch.Tensor
@@ -277,11 +302,11 @@ class SkillActor(nn.Module):
 
 
 class TwinCritic(nn.Module):
-    """Two values (2, B) of state, way and action in one row (B, p + 3 + M + 4)."""
+    """Two values (2, B) of state, way and action in one row (B, p + w + 4)."""
 
-    def __init__(self, state_size: int, skills: int, settings: RelaySettings) -> None:
+    def __init__(self, state_size: int, skills: Sequence[Skill], settings: RelaySettings) -> None:
         super().__init__()
-        shape = (state_size + 3 + skills + ACTION_SIZE, settings.hidden, settings.layers, 1)
+        shape = (state_size + Ways(skills).size + ACTION_SIZE, settings.hidden, settings.layers, 1)
         self.first, self.second = (Dense(*shape, settings.between) for _ in range(2))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -311,7 +336,7 @@ class RelayLearner:
     def __init__(
         self,
         state_size: int,
-        skills: int,
+        skills: Sequence[Skill],
         settings: RelaySettings,
         seed: int,
         device: str = "cpu",
@@ -453,8 +478,7 @@ def _query(
     noise: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Return actions (N, 4) by ``skill`` (N,), with noise (N, 4) or without."""
-    every = np.arange(len(state))
-    way = way_to(asked_m[every, skill], achieved_m[every, skill], skill, actor.skills)
+    way = actor.ways.told(asked_m[np.arange(len(state)), skill], achieved_m, asked_m, skill)
     with torch.inference_mode():
         told = torch.from_numpy(np.zeros((len(state), ACTION_SIZE)) if noise is None else noise).float()
         sampled, _, mean = actor(torch.from_numpy(state), torch.from_numpy(way), told)
@@ -478,7 +502,8 @@ class SteadyActor:
 
     def act(self, state: Float32, achieved_m: Float32, asked_m: Float32, rows: Sequence[int]) -> NDArray[np.float64]:
         """Return the last skill's actions (N, 4), as ``Explorer.decide``."""
-        answers = _query(self._actor, state, achieved_m, asked_m, np.full(len(state), self._actor.skills - 1), None)
+        last = np.full(len(state), self._actor.ways.skills - 1)
+        answers = _query(self._actor, state, achieved_m, asked_m, last, None)
         for row, answer in zip(rows, answers, strict=True):
             self._answers[row].append(answer)
         return np.array([np.mean(self._answers[row], axis=0) for row in rows])

@@ -96,7 +96,7 @@ class DecisionCollector:
         self._runner = EpisodeRunner([make_loop(loaded, found, 0) for _ in range(environments)])
         self._settings, self._skills = settings, found.skills
         # Asked as it will be used.
-        self._actor = SkillActor(state_size, len(found.skills), replace(settings, precision="float32"))
+        self._actor = SkillActor(state_size, found.skills, replace(settings, precision="float32"))
         self._told_cpu_s = 0.0
 
     def answer(self, weights: Weights, request: Request) -> Collected:

@@ -139,7 +139,7 @@ def _places(task: Task, layout: Layout) -> list[slice]:
 
 def _learner(asked: RelayRun, task: Task, layout: Layout) -> RelayLearner:
     places = _places(task, layout)
-    return RelayLearner(layout.size, len(task.skills), asked.config, asked.seed, places=places)
+    return RelayLearner(layout.size, task.skills, asked.config, asked.seed, places=places)
 
 
 def _weights(actor: SkillActor) -> Weights:

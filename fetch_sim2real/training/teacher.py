@@ -47,7 +47,7 @@ class Teacher:
         task = find_task(expert.task)
         size = layout_of(task, LAST_ACTIONS).size
         # Asked as it was measured.
-        self._actor = SkillActor(size, len(task.skills), replace(expert.config, precision="float32"))
+        self._actor = SkillActor(size, task.skills, replace(expert.config, precision="float32"))
         self._actor.load_state_dict({name: torch.from_numpy(value) for name, value in expert.weights.items()})
         self._periods, self._count = expert.config.periods_per_decision, count
 
