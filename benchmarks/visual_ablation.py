@@ -1,9 +1,9 @@
 """What randomizing the appearance is worth, by what the actor sees of a picture: colour, depth, or both.
 
 Two encoders for each, of as many pictures of the same kind: one was trained with the appearance of
-``randomized``, one with the nominal one and as much variation of dynamics and delays. Both get the same head, of an
-expert that learned on positions as old and as wrong as a camera's, and are measured on the same seeds in ``gap``, which
-looks like neither. There is no DAgger and no fine-tuning, so success is below a shipped actor's.
+``randomized``, one with the nominal one and as much variation of dynamics and delays. Both get a head that has
+rehearsed without pictures, taught by the same expert, and are measured on the same seeds in ``gap``, which looks
+like neither. There are no rounds on pictures, so success is below a shipped actor's.
 
     python -m benchmarks.visual_ablation --run runs/appearance --pictures 16000 --episodes 60
 """
@@ -16,19 +16,19 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fetch_sim2real.common.outputs import write_text
 
 if TYPE_CHECKING:
     from fetch_sim2real.training.pipeline import TrainingRun
+    from fetch_sim2real.training.teacher import Expert
 
 _PLAIN: Final = str(Path(__file__).parent / "worlds" / "plain_appearance.yaml")
 APPEARANCES: Final = {"randomized": "randomized", "plain": _PLAIN}
 CHANNELS: Final = ("rgbd", "rgb", "depth")
 _TASK: Final = "push"
 _FIRST_SEED: Final = 20_000
-_EXPERT_STEPS: Final = 24_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _request(options: argparse.Namespace, appearance: str, channels: str) -> TrainingRun:
     from fetch_sim2real.training.encoder import PretrainSettings
     from fetch_sim2real.training.pipeline import TrainingRun
+    from fetch_sim2real.training.student_stage import StudentSettings
 
     pretrain = PretrainSettings(epochs=options.epochs)
     return TrainingRun(
@@ -76,28 +77,21 @@ def _request(options: argparse.Namespace, appearance: str, channels: str) -> Tra
         command="python -m benchmarks.visual_ablation " + " ".join(sys.argv[1:]),
         channels=channels,  # type: ignore[arg-type]  # one of CHANNELS
         pictures=options.pictures,
+        student=StudentSettings(rounds=0),
         pretrain=pretrain if appearance == "randomized" else replace(pretrain, augment=None),
     )
 
 
-def _expert(options: argparse.Namespace) -> dict[str, Any]:
-    """The learner whose head every actor gets."""
-    from fetch_sim2real.training.run_directory import RunDirectory
-    from fetch_sim2real.training.setup import Setting
-    from fetch_sim2real.training.state_estimator import EstimationErrors
-    from fetch_sim2real.training.state_stage import StageSettings, train_with_her
+def _expert(options: argparse.Namespace) -> Expert:
+    """The teacher of every actor."""
+    from fetch_sim2real.training.pipeline import train_expert
 
-    run, stage = RunDirectory(options.run / "expert"), StageSettings()
-    if not run.finished.exists():
-        stage = replace(stage, loop=replace(stage.loop, steps=_EXPERT_STEPS))
-        train_with_her(Setting(_TASK, "randomized", True, EstimationErrors()), run, stage, 0)
-        run.finished.touch()
-    learner: dict[str, Any] = run.load(run.best)["learner"]
-    return learner
+    request = replace(_request(options, "randomized", "rgbd"), run=options.run)
+    return train_expert(request, print)
 
 
 def _outcomes(
-    options: argparse.Namespace, expert: dict[str, Any], appearance: str, channels: str, world: str
+    options: argparse.Namespace, expert: Expert, appearance: str, channels: str, world: str
 ) -> list[bool]:
     from fetch_sim2real.evaluation.measure import Case, measure
     from fetch_sim2real.paths import worlds_dir
@@ -117,22 +111,16 @@ def _outcomes(
     return known[: options.episodes]
 
 
-def _make(request: TrainingRun, expert: dict[str, Any]) -> None:
-    """Encoder and the expert's head as a bundle."""
+def _make(request: TrainingRun, expert: Expert) -> None:
+    """Encoder and rehearsed head as a bundle."""
     from fetch_sim2real.training.pipeline import export, fit_encoder
     from fetch_sim2real.training.run_directory import RunDirectory
-    from fetch_sim2real.training.setup import Setting
-    from fetch_sim2real.training.state_stage import make_learner
+    from fetch_sim2real.training.student_stage import distil
 
-    encoder, _ = fit_encoder(request)
-    setting = Setting(_TASK, request.world, True, None, channels=request.channels)
-    learner = make_learner(setting, request.tuning.learner, request.seed)
-    head = {name: value for name, value in expert["policy"].items() if "encoder" not in name}
-    learner.policy.load_state_dict(head, strict=False)
-    learner.policy.actor.encoder.load_state_dict(encoder)
-    run = RunDirectory(request.run)
-    run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
-    export(request, setting, run)
+    encoder, pictures = fit_encoder(request, expert)
+    run = RunDirectory(request.run / "student")
+    actor = distil(request.setting(), expert, encoder, pictures, run, request.student, request.seed)
+    export(request, actor)
 
 
 if __name__ == "__main__":

@@ -32,11 +32,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """What training was asked for, instead of the training: a checkpoint is there afterwards."""
     taken: dict[str, Any] = {}
 
-    def train(request: Any) -> None:
+    def train(request: Any, say: Any) -> None:
         taken.update(request=request)
-        for name in ("expert", "tuned"):
-            directory = RunDirectory(request.run / name)
-            directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
+        directory = request.expert_run
+        directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
+        if request.expert.until == 2.0:
+            raise StopRequestedError(signal.SIGINT)
 
     def measure_best(run: Any, directory: RunDirectory, seeds: range, workplace: Workplace) -> Iterator[bool]:
         taken.update(seeds=seeds)
@@ -132,21 +133,40 @@ def test_no_process_that_collects_is_idle(asked: dict[str, Any], tmp_path: Path)
     assert refused.exit_code == 1 and "in_flight 2, asked for 1" in refused.output
 
 
-def test_settings_are_those_of_the_expert(tmp_path: Path) -> None:
-    for words in (("--until", 0.9), ("--set", "hidden=8"), ("--config", "my.yaml")):
-        refused = run("push", "--run", tmp_path / "run", *words)
-        assert refused.exit_code == 1 and f"{words[0]} goes with --stage expert" in refused.output
+def test_settings_of_the_expert_go_with_all_stages(asked: dict[str, Any], tmp_path: Path) -> None:
+    words = ("--until", 0.9, "--set", "hidden=8", "--expert-steps", 700, "--memory", 0, "--rounds", 2)
+    told = run("push", "--run", tmp_path / "run", "--episodes", 0, *words)
+    assert told.exit_code == 0, told.output
+    expert, student = asked["request"].expert, asked["request"].student
+    assert (expert.until, expert.hidden, expert.steps, student.memory, student.rounds) == (0.9, 8, 700, 0, 2)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["settings"] == {"memory": 0, "rounds": 2}
+    longer = run("push", "--run", tmp_path / "run", "--episodes", 0, *words, "--expert-steps", 900)
+    assert longer.exit_code == 0, longer.output
+    refused = run("push", "--run", tmp_path / "run", "--episodes", 0, *words, "--memory", 16)
+    assert refused.exit_code == 1 and "memory 0, asked for 16" in refused.output
+
+
+def test_a_stopped_run_of_all_stages_says_what_goes_on(asked: dict[str, Any], tmp_path: Path) -> None:
+    result = run("push", "--run", tmp_path / "run", "--episodes", 0, "--until", 2.0)
+    assert result.exit_code == 128 + signal.SIGINT and "stopped after 700 of" in result.output
+    assert "fetch-sim2real train" in result.output
+
+
+def test_a_task_with_two_objects_has_no_student_yet(asked: dict[str, Any], tmp_path: Path) -> None:
+    refused = run("stack", "--run", tmp_path / "run", "--episodes", 0)
+    assert refused.exit_code == 1 and "has 2 objects, expected one at most" in refused.output
 
 
 def test_the_bundle_comes_into_the_runs_folder(asked: dict[str, Any], tmp_path: Path) -> None:
-    result = run("push", "--run", tmp_path / "run", "--episodes", 0, "--tuning-steps", 9)
+    result = run("push", "--run", tmp_path / "run", "--episodes", 0, "--pictures", 9)
     assert result.exit_code == 0, result.output
     request = asked["request"]
     assert request.output == tmp_path / "run" / "policy" and request.encoder_run == tmp_path / "run" / "encoder"
-    assert request.tuning.loop.steps == 9
+    assert request.pictures == 9
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert (summary["env_steps"], summary["updates"]) == (1400, 1000) and summary["minutes"] is not None
-    run("push", "--run", tmp_path / "run", "--episodes", 0, "--tuning-steps", 9)
+    assert (summary["env_steps"], summary["updates"]) == (700, 500) and summary["minutes"] is not None
+    assert summary["demonstrator"] is False
+    run("push", "--run", tmp_path / "run", "--episodes", 0, "--pictures", 9)
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["minutes"] is None, "stages were there before"
 
 

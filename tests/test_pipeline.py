@@ -1,34 +1,70 @@
-"""The stages of a training run, without their hours."""
+"""All stages of a training run, without their hours."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from fetch_sim2real.evaluation.measure import Case, measure
+from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.training import pipeline
+from fetch_sim2real.training.encoder import PretrainSettings
+from fetch_sim2real.training.relay_config import RelayConfig
 from fetch_sim2real.training.run_directory import RunDirectory
-from fetch_sim2real.training.setup import Setting
-from fetch_sim2real.training.state_stage import make_learner
+from fetch_sim2real.training.student import FitSettings
+from fetch_sim2real.training.student_stage import StudentSettings
+
+pytest.importorskip("matplotlib")
 
 
-def test_without_fine_tuning_the_bundle_is_what_dagger_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def request_of_all(tmp_path_factory: pytest.TempPathFactory) -> pipeline.TrainingRun:
+    """A run of all stages, in seconds: nothing is learned."""
+    folder = tmp_path_factory.mktemp("all")
     request = pipeline.TrainingRun(
-        task="reach_block", run=tmp_path / "run", encoder_run=tmp_path / "run", output=tmp_path / "bundle", seed=0,
-        world="nominal", proprioception=True, command="a test",
+        task="reach_block", run=folder / "run", encoder_run=folder / "encoder", output=folder / "bundle", seed=0,
+        world="nominal", proprioception=True, command="a test", pictures=32,
+        expert=RelayConfig(
+            hidden=16, layers=1, batch=16, updates_per_decision=0.05, environments=2, evaluation_episodes=2, steps=240,
+        ),
+        pretrain=PretrainSettings(epochs=1, batch=16),
+        student=StudentSettings(
+            memory=8, rehearsals=2, rounds=1, rehearsed_episodes=2, episodes=2, environments=2,
+            fit=FitSettings(updates=2, batch=2), refit=PretrainSettings(epochs=1, batch=16), keep_every=12,
+        ),
     )  # fmt: skip
-    request = replace(request, tuning=replace(request.tuning, loop=replace(request.tuning.loop, steps=0)))
-    learner = make_learner(Setting("reach_block", "nominal", True, None), request.tuning.learner, 3)
-    for stage in ("expert", "dagger"):
-        run = RunDirectory(request.run / stage)
-        run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
-    RunDirectory(request.run / "expert").finished.touch()
-    monkeypatch.setattr(pipeline, "fit_encoder", lambda request: ({}, None))
     pipeline.train(request)
-    exported = load_bundle(request.output).actor.state_dict()
-    for name, weights in learner.policy.actor.state_dict().items():
-        torch.testing.assert_close(exported[name], weights, rtol=0, atol=0)
-    assert not (request.run / "tuned").exists()
+    return request
+
+
+def test_all_stages_end_in_a_bundle_with_memory(request_of_all: pipeline.TrainingRun) -> None:
+    request = request_of_all
+    bundle = load_bundle(request.output)
+    assert bundle.actor.spec.state_size == 8 and bundle.manifest.task == "reach_block"
+    kept = RunDirectory(request.run / "student").load(request.run / "student" / "last.pt")
+    assert kept["rounds"] == 3
+    for name, weights in bundle.actor.state_dict().items():
+        torch.testing.assert_close(kept["actor"][name], weights, rtol=0, atol=0)
+    world = load_world("nominal", worlds_dir()).with_episode_s(0.6)
+    assert len(list(measure(bundle, Case(world), [5, 6], environments=2))) == 2
+
+
+def test_what_a_folder_holds_is_not_done_again(
+    request_of_all: pipeline.TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in ("train_with_relay", "pretrain_encoder"):
+        monkeypatch.setattr(pipeline, stage, None)
+    kept = RunDirectory(request_of_all.run / "student").load(request_of_all.run / "student" / "last.pt")["actor"]
+    # One more rehearsal would be another student; one more round goes on from the last whole one.
+    longer = replace(request_of_all.student, rounds=2)
+    pipeline.train(replace(request_of_all, student=longer, output=tmp_path / "bundle"))
+    actor = load_bundle(tmp_path / "bundle").actor.state_dict()
+    assert any(not torch.equal(actor[name], weights) for name, weights in kept.items())
+    log = np.genfromtxt(request_of_all.run / "student" / "progress.csv", delimiter=",", names=True)
+    assert log["round"].tolist() == [1.0, 2.0, 3.0, 4.0], "earlier rounds were not gone through again"

@@ -17,7 +17,6 @@ from fetch_sim2real.evaluation.measure import Case, goals_in_air, measure
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions, Faults
-from fetch_sim2real.sim.full_state import layout_of
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import built_in_names, find_task
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings
@@ -39,13 +38,6 @@ from fetch_sim2real.training.state_estimator import (
     perfect_bottleneck,
 )
 from fetch_sim2real.training.state_stage import StageSettings, make_learner, measure_best, train_with_her
-from fetch_sim2real.training.vision_stage import (
-    DaggerSettings,
-    DistilSettings,
-    FilmedRolloutWorker,
-    distil,
-    run_dagger,
-)
 
 VISION = Setting("push", "nominal", True, None)
 BLIND = Setting("push", "nominal", True, NO_ERRORS)
@@ -251,28 +243,8 @@ def test_an_interrupted_learner_goes_on_exactly(world: World, tmp_path: Path) ->
     assert results[0] == results[1]
 
 
-def test_dagger_brings_the_actor_to_its_expert_and_the_bundle_reproduces_it(world: World, tmp_path: Path) -> None:
-    student, expert = _learner(1), _learner(2)
-    images = scattered_pictures(find_task("reach_block"), "nominal", 24, 0, "old")
-    settings = DaggerSettings(
-        rounds=1, episodes=2, refit=PretrainSettings(epochs=1, batch=8), distil=DistilSettings(epochs=1)
-    )
-
-    def make() -> tuple[Collector, torch.nn.Module]:
-        acting = _learner()
-        return _collector(world, acting, sees=True), acting.policy
-
-    with closing(OwnProcess(partial(FilmedRolloutWorker, make))) as pool:
-        episodes = run_dagger(student.policy, expert.policy.actor, pool, images, settings, 0)
-    errors = [
-        distil(student.policy.actor, expert.policy.actor, episodes, DistilSettings(epochs=epochs), 0)
-        for epochs in (1, 60)
-    ]
-    assert errors[1] < 0.5 * errors[0]
-
-    actor = student.policy.actor
-    size = layout_of(find_task("push"), actor.observation.last_actions).size
-    assert size == student.critic.layers[0].weight.shape[1] - 9 - 4
+def test_a_bundle_says_what_an_actor_was_trained_for_and_reproduces_it(world: World, tmp_path: Path) -> None:
+    actor = VISION.build_actor(3).eval()
     latency_randomization = LatencyRandomization(camera_late_ms=80.0, command_late_ms=30.0)
     loop = make_loop(world, find_task("push"), 1)
     export_bundle(tmp_path / "bundle", actor, world, loop, 0, "test", 60, latency_randomization)

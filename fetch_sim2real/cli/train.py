@@ -7,7 +7,8 @@ import os
 import platform
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -19,11 +20,12 @@ from fetch_sim2real.common.outputs import require_folder_place, require_own_plac
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.tasks.registry import find_task, task_names
 from fetch_sim2real.training.curve import require_plotting
-from fetch_sim2real.training.defaults import ENOUGH, EXPERT_STEPS, PICTURES, PROCESSES, RELAY_STEPS, TUNING_STEPS
+from fetch_sim2real.training.defaults import ENOUGH, MEMORY, PICTURES, PROCESSES, RELAY_STEPS, ROUNDS
 
 if TYPE_CHECKING:
     from fetch_sim2real.common.workers import Workplace
     from fetch_sim2real.training.pipeline import TrainingRun
+    from fetch_sim2real.training.relay_config import RelayConfig
     from fetch_sim2real.training.run_directory import RunDirectory, Spent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -34,14 +36,13 @@ _STAGES: Final = (ALL, EXPERT)
 # Evaluation seeds: training draws from a billion on.
 _FIRST_SEED: Final = 10_000
 _DEFAULTS_OF_ALL: Final[Mapping[str, Any]] = {
-    "expert_steps": EXPERT_STEPS, "pictures": PICTURES, "tuning_steps": TUNING_STEPS,
-    "proprioception": True, "channels": "rgbd", "critic_sees": "state",
+    "pictures": PICTURES, "memory": MEMORY, "rounds": ROUNDS, "proprioception": True, "channels": "rgbd",
 }  # fmt: skip
 _HELP: Final = """Train an actor: from nothing to a policy bundle, or the expert alone.
 
---stage expert learns on true positions from binary rewards alone, by relay HER: no pictures, no demonstrator, no
-bundle. --stage all (the default) makes a bundle: an expert that imitates the task's scripted baseline where it has one,
-encoder, DAgger, fine-tuning on pictures.
+--stage expert learns on the true state from binary rewards alone, by relay HER: no pictures, no demonstrator, no
+bundle. --stage all (the default) makes a bundle: that expert, an encoder of pictures, and a student with memory that
+sees what a robot has and is taught by the expert (DAgger).
 
 A run says what will take how long, and stops at Ctrl-C with a checkpoint: the same command goes on. At the end the
 result is measured on seeds that training never uses; summary.json says what came out, run.json what was asked for.
@@ -76,30 +77,30 @@ def train(
         typer.Option(
             min=1,
             help="Environment steps of the expert, 30 a second of simulated time. A longer one goes on with a run.",
-            show_default=f"{RELAY_STEPS}, or what the task says; with --stage all {EXPERT_STEPS}",
+            show_default=f"{RELAY_STEPS}, or what the task says",
         ),
     ] = None,
     until: Annotated[
         float | None,
         typer.Option(
-            help="With --stage expert: end before that at this success in two judgements in a row, on training seeds "
-            "that are held out (not those that the result is measured on); above 1: never.",
+            help="The expert ends before that at this success in two judgements in a row, on training seeds that are "
+            "held out (not those that the result is measured on); above 1: never.",
             show_default=f"{ENOUGH}",
         ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="With --stage expert: a YAML file of settings, one 'name: value' a line (docs/training.md)."),
+        typer.Option(help="A YAML file of the expert's settings, one 'name: value' a line (docs/training.md)."),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="With --stage expert: one setting; may be given again."),
+        typer.Option("--set", metavar="NAME=VALUE", help="One setting of the expert; may be given again."),
     ] = None,
     processes: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Processes. With --stage expert 1 collects and learns in turn; of N, 1 learns and N-1 collect.",
+            help="Processes. For the expert 1 collects and learns in turn; of N, 1 learns and N-1 collect.",
             show_default=f"{PROCESSES}; with --ray a worker for each CPU of the cluster",
         ),
     ] = None,
@@ -108,7 +109,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="With --stage expert: requests of 16 episodes that are asked for ahead of learning. With fewer than "
+            help="For the expert: requests of 16 episodes that are asked for ahead of learning. With fewer than "
             "collect some are idle; the same number gives the same run on any of them.",
             show_default="as many as --processes collect",
         ),
@@ -127,24 +128,20 @@ def train(
         bool, typer.Option("--overwrite-shipped", help="Let --output be among the policies that come with the project.")
     ] = False,
     pictures: Annotated[int, typer.Option(help="Labelled pictures for the encoder.")] = PICTURES,
-    tuning_steps: Annotated[
-        int, typer.Option(min=0, help="Environment steps of fine-tuning on pictures; 0: the actor as DAgger leaves it.")
-    ] = TUNING_STEPS,
+    memory: Annotated[
+        int, typer.Option(min=0, max=1024, help="Numbers that the student remembers by (GRU); 0: no memory.")
+    ] = MEMORY,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="Rounds of the student's own episodes on pictures, each followed by learning.")
+    ] = ROUNDS,
     proprioception: Annotated[
         bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
     ] = True,
     channels: Annotated[str, typer.Option(help="What the actor sees of a picture: rgbd, rgb or depth.")] = "rgbd",
-    critic_sees: Annotated[
-        str, typer.Option(help="state: the simulator's; observation: what the actor sees, for comparison.")
-    ] = "state",
 ) -> None:
     began_s, command = time.monotonic(), typed_command("train")
     _require_choice("stage", stage, _STAGES)
     find_task(task)
-    chosen = {"--until": until, "--config": config, "--set": settings, "--in-flight": in_flight}
-    for option, value in chosen.items():
-        if value and stage != EXPERT:
-            raise SetupError(f"{option} goes with --stage expert, and the stage is '{stage}'")
     encoder_run, output = encoder_run or run / "encoder", output or run / "policy"
     for folder, option in ((run, "--run"), (encoder_run, "--encoder-run"), (output, "--output")):
         if not overwrite_shipped:
@@ -162,17 +159,17 @@ def train(
     call = _Call(task, stage, world, seed, run, range(_FIRST_SEED, _FIRST_SEED + episodes), command)
     workplace = Workplace(processes if processes or ray else PROCESSES, ray)
     context.with_resource(workplace.connected())
+    given = (("steps", expert_steps), ("until", until), ("in_flight", in_flight))
+    options = {name: value for name, value in given if value is not None}
+    expert = _relay_config(task, config, settings or [], options, workplace)
     if stage == EXPERT:
-        given = (("steps", expert_steps), ("until", until), ("in_flight", in_flight))
-        options = {name: value for name, value in given if value is not None}
-        _train_expert(call, config, settings or [], options, workplace)
+        _train_expert(call, expert, workplace)
         return
     from fetch_sim2real.perception.preprocess import CHANNELS
-    from fetch_sim2real.training.actor_critic import CRITICS_SEE, LearnerSettings
     from fetch_sim2real.training.pipeline import TrainingRun
+    from fetch_sim2real.training.student_stage import StudentSettings
 
     _require_choice("channels", channels, CHANNELS)
-    _require_choice("critic-sees", critic_sees, CRITICS_SEE)
     request = TrainingRun(
         task=task,
         run=run,
@@ -184,18 +181,15 @@ def train(
         command=command,
         channels=channels,  # type: ignore[arg-type]  # checked above
         pictures=pictures,
-        processes=processes or PROCESSES,
+        workplace=workplace,
+        expert=expert,
+        student=StudentSettings(memory=memory, rounds=rounds),
     )
-    learner = LearnerSettings(critic_sees=critic_sees)  # type: ignore[arg-type]  # checked above
-    expert, tuning = request.expert, request.tuning
-    expert = replace(expert, loop=replace(expert.loop, steps=expert_steps or EXPERT_STEPS))
-    tuning = replace(tuning, loop=replace(tuning.loop, steps=tuning_steps))
-    expert, tuning = (replace(part, learner=learner, workplace=workplace) for part in (expert, tuning))
     stated = {
-        "expert_steps": expert_steps or EXPERT_STEPS, "pictures": pictures, "tuning_steps": tuning_steps,
-        "proprioception": proprioception, "channels": channels, "critic_sees": critic_sees,
+        "pictures": pictures, "memory": memory, "rounds": rounds, "proprioception": proprioception,
+        "channels": channels,
     }  # fmt: skip
-    _train_all(call, replace(request, expert=expert, tuning=tuning), stated, workplace, began_s)
+    _train_all(call, request, stated, began_s)
 
 
 @dataclass(frozen=True)
@@ -270,34 +264,27 @@ class _Call:
         typer.echo(f"summary: {directory.summary}")
 
 
-def _train_expert(
-    call: _Call, config: Path | None, assignments: Sequence[str], options: Mapping[str, Any], workplace: Workplace
-) -> None:
-    """Train by relay HER, and measure the best actor."""
-    from fetch_sim2real.common.stop_request import StopRequestedError
-    from fetch_sim2real.training.relay_config import (
-        BUDGET,
-        changed_settings,
-        read_settings,
-        relay_config,
-        usual_settings,
-    )
-    from fetch_sim2real.training.relay_stage import RelayRun, collecting, measure_best, train_with_relay
+def _relay_config(
+    task: str, config: Path | None, assignments: Sequence[str], options: Mapping[str, Any], workplace: Workplace
+) -> RelayConfig:
+    """Return the expert's settings: what suits the task, and no process idle, unless something else is stated."""
+    from fetch_sim2real.training.relay_config import read_settings, relay_config, usual_settings
+    from fetch_sim2real.training.relay_stage import collecting
 
-    # What nobody states: what suits the task, and no process idle.
-    usual = usual_settings(find_task(call.task)) | {"in_flight": max(1, collecting(workplace))}
-    chosen = relay_config(usual | read_settings(config, assignments) | dict(options))
+    usual = usual_settings(find_task(task)) | {"in_flight": max(1, collecting(workplace))}
+    return relay_config(usual | read_settings(config, assignments) | dict(options))
+
+
+def _train_expert(call: _Call, chosen: RelayConfig, workplace: Workplace) -> None:
+    """Train by relay HER, and measure the best actor."""
+    from fetch_sim2real.training.relay_config import BUDGET, changed_settings
+    from fetch_sim2real.training.relay_stage import RelayRun, measure_best, train_with_relay
+
     asked = RelayRun(call.task, call.world, call.seed, chosen)
     stated = asked.identity() | asdict(chosen) | asdict(workplace)
     directory = call.begin(stated, (*BUDGET, *asdict(workplace)))
-    typer.echo(f"{call.task}: the first episodes will show how fast this machine is; Ctrl-C stops and saves")
-    try:
+    with _told_how_to_go_on(call, directory, chosen):
         best = train_with_relay(asked, directory, workplace, typer.echo)
-    except StopRequestedError as stopped:
-        steps = directory.spent().env_steps
-        typer.echo(f"stopped after {steps} of {chosen.steps} steps, saved in {directory.last}; this goes on:")
-        typer.echo(f"  {call.command}")
-        raise typer.Exit(128 + stopped.signal_number) from None
     spent = directory.spent()
     minutes, cpu_minutes = (None if each is None else each / 60.0 for each in (spent.wall_s, spent.cpu_s))
     typer.echo(f"best success on held-out training seeds: {best:.2f}; {spent.env_steps} steps in {minutes:.1f} minutes")
@@ -305,25 +292,40 @@ def _train_expert(
     call.sum_up(directory, [spent], minutes, cpu_minutes, False, changed_settings(chosen), outcomes)
 
 
-def _train_all(
-    call: _Call, request: TrainingRun, stated: Mapping[str, Any], workplace: Workplace, began_s: float
-) -> None:
-    """Train all stages, and measure the bundle."""
-    from fetch_sim2real.training.pipeline import train as train_all
-    from fetch_sim2real.training.run_directory import RunDirectory
+@contextmanager
+def _told_how_to_go_on(call: _Call, directory: RunDirectory, chosen: RelayConfig) -> Iterator[None]:
+    """Say that the first episodes take a while; after a stop, how much of the expert is learned and what goes on."""
+    from fetch_sim2real.common.stop_request import StopRequestedError
 
+    typer.echo(f"{call.task}: the first episodes will show how fast this machine is; Ctrl-C stops and saves")
+    try:
+        yield
+    except StopRequestedError as stopped:
+        steps = directory.spent().env_steps
+        typer.echo(f"stopped after {steps} of {chosen.steps} steps, saved in {directory.last}; this goes on:")
+        typer.echo(f"  {call.command}")
+        raise typer.Exit(128 + stopped.signal_number) from None
+
+
+def _train_all(call: _Call, request: TrainingRun, stated: Mapping[str, Any], began_s: float) -> None:
+    """Train all stages, and measure the bundle."""
+    from fetch_sim2real.training.pipeline import require_one_object
+    from fetch_sim2real.training.pipeline import train as train_all
+    from fetch_sim2real.training.relay_config import BUDGET
+
+    require_one_object(request.task)
     began_here = not call.run.exists() or not any(call.run.iterdir())
-    directory = call.begin({**stated, **asdict(workplace)}, ("expert_steps", "tuning_steps", *asdict(workplace)))
-    train_all(request)
-    spent = [RunDirectory(call.run / name).spent() for name in ("expert", "tuned") if (call.run / name).exists()]
+    place = asdict(request.workplace)
+    directory = call.begin({**stated, **asdict(request.expert), **place}, (*BUDGET, *place))
+    with _told_how_to_go_on(call, request.expert_run, request.expert):
+        train_all(request, typer.echo)
     minutes, cpu_minutes = None, None
     if began_here:
         # Of this process and of those that it has ended.
         minutes, cpu_minutes = (time.monotonic() - began_s) / 60.0, sum(os.times()[:4]) / 60.0
     changed = {name: value for name, value in stated.items() if value != _DEFAULTS_OF_ALL[name]}
-    imitates = find_task(call.task).scripted is not None
-    outcomes = _measured(request, call.seeds, workplace)
-    call.sum_up(directory, spent, minutes, cpu_minutes, imitates, changed, outcomes)
+    outcomes = _measured(request, call.seeds)
+    call.sum_up(directory, [request.expert_run.spent()], minutes, cpu_minutes, False, changed, outcomes)
 
 
 def _version() -> dict[str, str]:
@@ -332,7 +334,7 @@ def _version() -> dict[str, str]:
     return {"fetch_sim2real": __version__, "commit": git_revision(), "python": platform.python_version()}
 
 
-def _measured(request: TrainingRun, seeds: Sequence[int], workplace: Workplace) -> Iterator[bool]:
+def _measured(request: TrainingRun, seeds: Sequence[int]) -> Iterator[bool]:
     """Whether the finished bundle succeeds, seed by seed."""
     from fetch_sim2real.evaluation.measure import Case, measure
     from fetch_sim2real.paths import worlds_dir
@@ -340,7 +342,7 @@ def _measured(request: TrainingRun, seeds: Sequence[int], workplace: Workplace) 
     from fetch_sim2real.sim.world_file import load_world
 
     case = Case(load_world(request.world, worlds_dir()))
-    for outcome in measure(load_bundle(request.output), case, seeds, workplace=workplace):
+    for outcome in measure(load_bundle(request.output), case, seeds, workplace=request.workplace):
         yield outcome.success
 
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.ranges import box_of
-from fetch_sim2real.episode import TRAINING_CAMERA_SIZE
+from fetch_sim2real.episode import TRAINING_CAMERA_SIZE, EpisodeStart
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
@@ -26,11 +26,13 @@ from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
-from fetch_sim2real.training.rollout import Behaviour, Collector, RolloutRequest
+from fetch_sim2real.training.relay_rollout import Weights
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.seeds import training_seeds
 from fetch_sim2real.training.setup import Setting
 from fetch_sim2real.training.state_estimator import NO_ERRORS
+from fetch_sim2real.training.student import LessonCollector, LessonRequest
+from fetch_sim2real.training.teacher import Expert
 
 # A new world costs a reset; each gives this many pictures with other arm and object poses.
 _PICTURES_PER_WORLD: Final = 4
@@ -81,37 +83,34 @@ def scattered_pictures(
 
 
 def pictures_of_episodes(
-    collector: Collector, requests: Iterator[RolloutRequest], count: int, tell: Tell = lambda _: None
-) -> PoseImages:
+    collector: LessonCollector, weights: Weights, requests: Iterator[LessonRequest], count: int,
+    tell: Tell = lambda _: None,
+) -> PoseImages:  # fmt: skip
     """Collect at least ``count`` pictures of the episodes asked for.
 
     How many each gives depends on the collector's world.
     """
-    album = ImageAlbum(collector.loop.sim, IMAGE)
-    collector.watch = album.add
-    while (before := len(album)) < count:
-        collector.collect(next(requests))
-        tell(len(album) - before)
-    collector.watch = None
-    return album.images()
+    parts: list[PoseImages] = []
+    while (before := sum(len(part) for part in parts)) < count:
+        _, pictures = collector.answer(weights, next(requests))
+        assert pictures is not None
+        parts.append(pictures)
+        tell(min(len(pictures), count - before))
+    return PoseImages.concatenate(parts)
 
 
-# Shares of the pictures that are of episodes, the others are of scattered poses. Tasks with the block (or nothing) on
-# the table share those of these tasks; elsewhere all are of the task itself.
-_BLOCK_EPISODES: Final[Mapping[str | None, float]] = {"push": 0.33, "pick_and_place": 0.38, "reach_block": 0.08}
-_SCATTERED_SHARE: Final = 1.0 - sum(_BLOCK_EPISODES.values())
-_BLOCK_TASK: Final = "reach_block"  # of the scattered poses with a block
-_POSES: Final = "scattered"
+_EPISODES_SHARE: Final = 0.6  # of the pictures are of the teacher's episodes, the others of scattered poses
+_POSES, _EPISODES = "poses", "episodes"
 _PICTURE_EVERY: Final = 6
 _MOVED_SHARE: Final = 0.3  # of these episodes have the object moved
-# Shares of random actions in the scripted baseline's episodes that pictures are taken of.
-_RANDOM_SHARES: Final = (0.05, 0.3, 0.6)
+_KICKS: Final = (0.0, 0.01, 0.04)  # shares of frames at which a kick begins, in these episodes
+_MOST_ENVIRONMENTS: Final = 8
 
 
 @dataclass(frozen=True)
 class _Part:
-    task: str | None  # None: scattered poses
-    scattered_in: str
+    kind: str
+    expert: Expert
     world: str
     seed: int
     stream: str
@@ -120,18 +119,16 @@ class _Part:
 
 
 def take_pictures(
-    run: RunDirectory, task: Task, world: str, seed: int, counts: Mapping[str, int], processes: int
+    run: RunDirectory, expert: Expert, world: str, seed: int, counts: Mapping[str, int], processes: int
 ) -> list[PoseImages]:
-    """Return pictures of scattered poses and of episodes with the task's object, for each stream as many as ``counts``
-    says. The episodes are those of the scripted baseline, of random actions where a task has none.
+    """Return pictures of scattered poses and of episodes of ``expert``'s task, for each stream as many as ``counts``
+    says.
 
     ``run`` keeps them; what it holds is not taken again. How many ``processes`` take them makes no difference to them.
     """
-    has_block = task.bodies == find_task(_BLOCK_TASK).bodies
-    episodes: Mapping[str | None, float] = _BLOCK_EPISODES if has_block else {task.name: 1.0 - _SCATTERED_SHARE}
-    shares, where = {**episodes, None: _SCATTERED_SHARE}, _BLOCK_TASK if has_block else task.name
+    shares = {_EPISODES: _EPISODES_SHARE, _POSES: 1.0 - _EPISODES_SHARE}
     parts = [
-        _Part(kind, where, world, seed, stream, max(1, round(count * share)), run.images(f"{stream}_{kind or _POSES}"))
+        _Part(kind, expert, world, seed, stream, max(1, round(count * share)), run.images(f"{stream}_{kind}"))
         for stream, count in counts.items()
         for kind, share in shares.items()
     ]
@@ -168,21 +165,27 @@ def _take_beside(missing: list[_Part], processes: int) -> Iterator[int]:
 
 
 def _take(part: _Part, tell: Tell) -> None:
-    stream = f"{part.stream}-{part.task or _POSES}"
-    if part.task is None:
-        where = find_task(part.scattered_in)
-        images = scattered_pictures(where, part.world, part.count, part.seed, stream, tell)
+    task, stream = find_task(part.expert.task), f"{part.stream}-{part.kind}"
+    if part.kind == _POSES:
+        images = scattered_pictures(task, part.world, part.count, part.seed, stream, tell)
     else:
-        setting = Setting(part.task, part.world, True, NO_ERRORS, picture_every=_PICTURE_EVERY)
-        collector, _ = setting.collector()()
-        images = pictures_of_episodes(collector, _episodes(find_task(part.task), part.seed, stream), part.count, tell)
-        collector.loop.sim.close()
+        setting = Setting(task.name, part.world, True, NO_ERRORS, picture_every=_PICTURE_EVERY)
+        environments = max(1, min(_MOST_ENVIRONMENTS, part.count // 40))  # an episode gives about as many
+        collector = LessonCollector(setting, part.expert, environments, keeps_pictures=True)
+        # The teacher acts all the time: what its student is like makes no difference.
+        weights = {name: value.numpy() for name, value in setting.build_actor(0).state_dict().items()}
+        requests = _requests(part.seed, stream, environments)
+        images = pictures_of_episodes(collector, weights, requests, part.count, tell)
+        collector.close()
     images.save(part.path)
 
 
-def _episodes(task: Task, run_seed: int, stream: str) -> Iterator[RolloutRequest]:
-    rng = np.random.default_rng([run_seed, *stream.encode(), 11])
-    behaviour: Behaviour = "random" if task.scripted is None else "scripted"
-    for seed in training_seeds(run_seed, stream):
-        conditions = Conditions(perturb=("move_block",)) if rng.random() < _MOVED_SHARE else NO_CONDITIONS
-        yield RolloutRequest(seed, behaviour, conditions, float(rng.choice(_RANDOM_SHARES)))
+def _requests(run_seed: int, stream: str, environments: int) -> Iterator[LessonRequest]:
+    rng, seeds = np.random.default_rng([run_seed, *stream.encode(), 11]), training_seeds(run_seed, stream)
+    moved = Conditions(perturb=("move_block",))
+    while True:
+        starts = tuple(
+            EpisodeStart(next(seeds), moved if rng.random() < _MOVED_SHARE else NO_CONDITIONS)
+            for _ in range(environments)
+        )
+        yield LessonRequest(starts, 1.0, float(rng.choice(_KICKS)))

@@ -13,7 +13,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from fetch_sim2real.common.workers import Pending, Pool, in_order
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic
 from fetch_sim2real.training.curve import LearningCurve
-from fetch_sim2real.training.defaults import EXPERT_STEPS
 from fetch_sim2real.training.episode import Episode
 from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
 from fetch_sim2real.training.replay import HindsightReplay
@@ -28,7 +27,7 @@ RolloutPool = Pool[Weights, RolloutRequest, Episode]
 class LoopSettings:
     """Counts are in environment steps unless said otherwise."""
 
-    steps: int = EXPERT_STEPS
+    steps: int = 40_000
     # Before learning starts: by the scripted baseline where there is imitation, else at random.
     warm_up_steps: int = 5_000
     # Before an interrupted run learns on: its episodes are not stored, and a few would be learned by heart.

@@ -3,53 +3,44 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from fetch_sim2real.common.workers import HERE, Workplace
 from fetch_sim2real.episode import make_loop
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
+from fetch_sim2real.policy.network import Actor, MemorySpec
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
-from fetch_sim2real.training.actor_critic import StochasticActor
-from fetch_sim2real.training.defaults import PICTURES, TUNING_STEPS
+from fetch_sim2real.training.defaults import PICTURES
 from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
 from fetch_sim2real.training.encoder_dataset import take_pictures
 from fetch_sim2real.training.export import export_bundle
 from fetch_sim2real.training.labelled_images import PoseImages
-from fetch_sim2real.training.latency_randomization import LatencyRandomization
-from fetch_sim2real.training.learn import LoopSettings
+from fetch_sim2real.training.relay_config import RelayConfig
+from fetch_sim2real.training.relay_stage import RelayRun, train_with_relay
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.setup import Setting
-from fetch_sim2real.training.state_estimator import EstimationErrors
-from fetch_sim2real.training.state_stage import StageSettings, make_learner, train_with_her, without_imitation
-from fetch_sim2real.training.vision_stage import (
-    DaggerSettings,
-    FilmedRolloutWorker,
-    fine_tune,
-    learner_from,
-    run_dagger,
-)
+from fetch_sim2real.training.student_stage import StudentSettings, distil
+from fetch_sim2real.training.teacher import Expert
 
 _log = logging.getLogger(__name__)
 
 HELD_OUT_SHARE: Final = 0.05
-# The encoder's estimates are better in its own world than they will be in others.
-_ADDED: Final = EstimationErrors(camera_m=0.003, object_m=0.003, lasting_m=0.003, frame_m=0.0)
 
 
 @dataclass(frozen=True)
 class TrainingRun:
     """What to train and where; ``command`` is written into the bundle's provenance.
 
-    ``encoder_run`` is the folder of pictures and encoder, which tasks with the same object can share. ``processes``
-    take the pictures.
+    ``encoder_run`` is the folder of pictures and encoder, which tasks with the same object can share. ``workplace``
+    is where episodes are collected, and as many processes as that has take the pictures.
     """
 
     task: str
@@ -62,108 +53,81 @@ class TrainingRun:
     command: str
     channels: Channels = "rgbd"
     pictures: int = PICTURES
-    processes: int = 1
-    expert: StageSettings = field(
-        default_factory=lambda: StageSettings(loop=LoopSettings(latency_randomization=LatencyRandomization()))
-    )
+    workplace: Workplace = HERE
+    expert: RelayConfig = field(default_factory=RelayConfig)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
-    dagger: DaggerSettings = field(default_factory=DaggerSettings)
-    tuning: StageSettings = field(
-        default_factory=lambda: StageSettings(
-            loop=LoopSettings(
-                steps=TUNING_STEPS, warm_up_steps=0, evaluate_every=5_000, random_share=0.05,
-                latency_randomization=LatencyRandomization(),
-            ),
-        )
-    )
+    student: StudentSettings = field(default_factory=StudentSettings)
+
+    @property
+    def expert_run(self) -> RunDirectory:
+        """Folder of the expert."""
+        return RunDirectory(self.run / "expert")
+
+    def setting(self) -> Setting:
+        """Return what the student is trained in."""
+        memory = MemorySpec(kind="gru", size=self.student.memory) if self.student.memory else None
+        return Setting(self.task, self.world, self.proprioception, None, channels=self.channels, memory=memory)
 
 
-def train(request: TrainingRun) -> None:
+def train(request: TrainingRun, say: Callable[[str], None] = _log.info) -> None:
     """Run the stages that the run's folder does not hold yet, then write the bundle.
 
-    Where the task has no scripted baseline, nothing is imitated.
+    Raises StopRequestedError after a signal to stop while the expert learns; the same call goes on.
     """
-    task = find_task(request.task)
+    require_one_object(request.task)
+    expert = train_expert(request, say)
+    say("encoder: pictures of the teacher's episodes and of scattered poses")
+    encoder, pictures = fit_encoder(request, expert)
+    say("student: rehearsals without pictures, then rounds with them")
+    student = RunDirectory(request.run / "student")
+    actor = distil(
+        request.setting(), expert, encoder, pictures, student, request.student, request.seed, request.workplace
+    )
+    export(request, actor)
+
+
+def require_one_object(name: str) -> None:
+    """Raise FetchSim2RealError for a task with several objects."""
+    task = find_task(name)
     if len(task.objects) > 1:
         raise FetchSim2RealError(
             f"the task '{task.name}' has {len(task.objects)} objects, expected one at most: the encoder of pictures "
             "estimates one position beside the gripper's. Train it on true positions (--stage expert)"
         )
-    if task.scripted is None:
-        request = replace(
-            request, expert=without_imitation(request.expert), tuning=without_imitation(request.tuning)
-        )
-    vision = _vision_setting(request)
-    expert_run = RunDirectory(request.run / "expert")
-    if not expert_run.finished.exists():
-        train_with_her(replace(vision, errors=EstimationErrors()), expert_run, request.expert, request.seed)
-        expert_run.finished.touch()
-    expert = expert_run.load(expert_run.best)["learner"]
-    encoder, images = fit_encoder(request)
-    distilled = RunDirectory(request.run / "dagger")
-    if not distilled.best.exists():
-        _distil(request, vision, expert, encoder, images, distilled)
-    if request.tuning.loop.steps == 0:
-        export(request, vision, distilled)
-        return
-    tuned = RunDirectory(request.run / "tuned")
-    start = distilled.load(distilled.best)["learner"]
-    learner = learner_from(start, vision, request.tuning, request.seed)
-    fine_tune(learner, vision, (), tuned, request.tuning, request.seed)
-    export(request, vision, tuned)
 
 
-def _vision_setting(request: TrainingRun) -> Setting:
-    return Setting(
-        request.task, request.world, request.proprioception, None, channels=request.channels, added_errors=_ADDED
-    )
+def train_expert(request: TrainingRun, say: Callable[[str], None]) -> Expert:
+    """Return the expert on the true state."""
+    run = request.expert_run
+    if not run.finished.exists():
+        asked = RelayRun(request.task, request.world, request.seed, request.expert)
+        train_with_relay(asked, run, request.workplace, say)
+        run.finished.touch()
+    return Expert.of_run(run)
 
 
-def fit_encoder(request: TrainingRun) -> tuple[dict[str, Any], PoseImages]:
+def fit_encoder(request: TrainingRun, expert: Expert) -> tuple[dict[str, Any], PoseImages]:
     """Return the pretrained encoder's weights, and the pictures that it learned from."""
-    run = RunDirectory(request.encoder_run)
+    run, processes = RunDirectory(request.encoder_run), request.workplace.processes or 1
     counts = {"held": round(request.pictures * HELD_OUT_SHARE), "train": request.pictures}
-    task = find_task(request.task)
-    held_out, images = take_pictures(run, task, request.world, request.seed, counts, request.processes)
+    held_out, images = take_pictures(run, expert, request.world, request.seed, counts, processes)
     encoder = run.encoder(request.channels)
     if not encoder.exists():
-        actor = _vision_setting(request).build_actor(request.seed)
+        actor = request.setting().build_actor(request.seed)
         error = pretrain_encoder(actor, images, held_out, request.pretrain, request.seed)
         _log.info("encoder on held-out pictures: %s", error)
         run.save(encoder, actor.encoder.state_dict())
     return run.load(encoder), images
 
 
-def _distil(
-    request: TrainingRun,
-    vision: Setting,
-    expert: dict[str, Any],
-    encoder: dict[str, Any],
-    images: PoseImages,
-    run: RunDirectory,
-) -> None:
-    policy = StochasticActor(vision.build_actor(0)).eval()
-    learner = make_learner(vision, request.tuning.learner, request.seed)
-    learner.load_state_dict(expert)
-    policy.load_state_dict(learner.policy.state_dict())
-    policy.actor.encoder.load_state_dict(encoder)
-    with closing(request.tuning.workplace.pool(partial(FilmedRolloutWorker, vision.collector()))) as pool:
-        run_dagger(policy, learner.policy.actor, pool, images, request.dagger, request.seed)
-    learner.policy.load_state_dict(policy.state_dict())
-    run.save(run.best, {"learner": learner.state_dict(), "steps": 0})
-
-
-def export(request: TrainingRun, vision: Setting, run: RunDirectory) -> None:
-    """Write the bundle of the best actor in ``run``."""
-    stored = run.load(run.best)
-    learner = make_learner(vision, request.tuning.learner, request.seed)
-    learner.load_state_dict(stored["learner"])
+def export(request: TrainingRun, actor: Actor) -> None:
+    """Write the bundle of ``actor``."""
     world = load_world(request.world, worlds_dir())
-    loop = make_loop(world, vision.definition, 1)
+    loop = make_loop(world, find_task(request.task), 1)
+    steps = request.expert_run.spent().env_steps
     with torch.no_grad():
         export_bundle(
-            request.output, learner.policy.actor, world, loop, request.seed, request.command, int(stored["steps"]),
-            request.tuning.loop.latency_randomization,
-        )  # fmt: skip
+            request.output, actor, world, loop, request.seed, request.command, steps, request.student.latency
+        )
     loop.sim.close()
     _log.info("wrote %s", request.output)
