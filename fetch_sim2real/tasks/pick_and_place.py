@@ -61,6 +61,6 @@ TASK: Final = Task(
         air_share=0.5,
         air_z_m=uniform(0.80, 0.92),
     ),
-    learning=LearningConfig(goal_centre_m=(0.63, 0.0, 0.78), relay_steps=780_000),
+    learning=LearningConfig(goal_centre_m=(0.63, 0.0, 0.78), relay_steps=600_000),
     scripted=scripted,
 )

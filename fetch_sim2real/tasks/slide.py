@@ -37,6 +37,6 @@ TASK: Final = Task(
         goal_m=(uniform(0.92, 1.00), uniform(-0.18, 0.18), fixed(0.741)),
         min_start_distance_m=0.15,
     ),
-    learning=LearningConfig(relay_steps=1_500_000),
+    learning=LearningConfig(relay_steps=900_000),
     timed=True,
 )

@@ -66,5 +66,5 @@ TASK: Final = StackTask(
         goal_m=(fixed(0.0), fixed(0.0), fixed(0.05)),
         tolerance_m=0.025,
     ),
-    learning=LearningConfig(goal_scale_m=(0.05, 0.05, 0.05), relay_steps=780_000),
+    learning=LearningConfig(goal_scale_m=(0.05, 0.05, 0.05), relay_steps=600_000),
 )

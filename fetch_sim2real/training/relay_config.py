@@ -22,6 +22,8 @@ from fetch_sim2real.training.relay_her import RelaySettings
 # These say for how long a run goes on, not what it is: they may change from call to call.
 BUDGET: Final = ("steps", "until")
 _REWARDED_SHARE: Final = 0.6
+# Of a timed task there is one try, and nothing to decide after it.
+_TIMED_REST_WEIGHT: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,12 @@ class RelayConfig(RelaySettings):
 
 
 def usual_settings(task: Task) -> dict[str, Any]:
-    """Return what a run of ``task`` takes where nobody states it: the task's own budget, and rewards by six tenths of
-    the distance that is a success."""
+    """Return what a run of ``task`` takes where nobody states it: the task's own budget, rewards by six tenths of the
+    distance that is a success, and, where there is one try, little of what comes after it."""
     return {
         "steps": task.learning.relay_steps or RELAY_STEPS,
         "tolerance_m": round(_REWARDED_SHARE * task.episode.tolerance_m, 4),
+        "rest_weight": _TIMED_REST_WEIGHT if task.timed else RelayConfig.rest_weight,
     }
 
 
