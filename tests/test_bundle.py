@@ -59,9 +59,10 @@ def make_content(memory: MemorySpec | None = None) -> ManifestContent:
         layer_norm=True,
         activation="relu",
         squash="tanh",
+        sure_of=(),
     )
     return ManifestContent(
-        format_version=6,
+        format_version=7,
         task="push",
         actor=actor,
         observation=make_observation_spec(
@@ -338,6 +339,9 @@ def test_every_unknown_field_is_named(folder: Path) -> None:
 
 def test_bundles_of_older_versions_are_read_as_they_were_meant(folder: Path) -> None:
     actor, manifest = load_bundle(folder).manifest.actor, read_manifest(folder)
+    del manifest["actor"]["sure_of"]
+    write_manifest(folder, manifest | {"format_version": 6})
+    assert load_bundle(folder).manifest.actor == actor
     manifest["actor"]["relations"] = manifest["actor"].pop("relative_features")
     del manifest["actor"]["memory"]
     manifest["actor"]["state_size"] = 0
@@ -368,7 +372,7 @@ def test_what_version_5_cannot_say_is_refused(
     assert refusal(folder).field in ("actor.memory", "actor.state_size")
 
 
-@pytest.mark.parametrize("version", [0, 2, 7, "5", 5.0, True, None])
+@pytest.mark.parametrize("version", [0, 2, 8, "5", 5.0, True, None])
 def test_other_versions_are_refused_before_all_else(folder: Path, version: object) -> None:
     manifest = read_manifest(folder)
     write_manifest(folder, {"format_version": version, "files": manifest["files"]})

@@ -161,6 +161,21 @@ def test_encoder_learns_where_a_block_is() -> None:
     assert error.median() < 0.3 * blind.median()
 
 
+def test_how_sure_an_estimate_is_stands_between_positions_and_latent_numbers() -> None:
+    plain, sure = make_actor(), make_actor(sure_of=("block",))
+    names, latent = [value.name for value in sure.spec.bottleneck], [f"latent_{index}" for index in range(4)]
+    assert names == ["block_x", "block_y", "block_z", "block_spread", "block_seen", *latent]
+    sure.encoder.load_state_dict(plain.encoder.state_dict(), strict=False)
+    rgb, depth, _, _ = inputs(5)
+    with torch.no_grad():
+        without, with_it = plain.encode(rgb, depth), sure.encode(rgb, depth)
+    assert (with_it[:, [0, 1, 2, 5, 6, 7, 8]] == without).all() and (with_it[:, 3:5].abs() <= 1.0).all()
+    # It learns to tell from what is found, and changes nothing of that.
+    sure.encode(rgb, depth)[:, 3:5].sum().backward()
+    changed = {name for name, weight in sure.named_parameters() if weight.grad is not None and weight.grad.any()}
+    assert changed == {name for name, _ in sure.named_parameters() if name.startswith("encoder.sure")}
+
+
 def test_same_input_same_action_bit_for_bit() -> None:
     actor = make_actor().eval()
     with torch.inference_mode():
@@ -297,6 +312,7 @@ def test_saved_tensors_are_weights_only() -> None:
         {"activation": "sine"},
         {"auxiliary": (), "latent": 0},
         {"hidden": (10**9,)},
+        {"sure_of": ("cup",)},
     ],
 )
 def test_architectures_that_cannot_be_are_refused(changes: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from fetch_sim2real.episode import EpisodeStart
 from fetch_sim2real.errors import SetupError
-from fetch_sim2real.policy.network import MemorySpec
+from fetch_sim2real.policy.network import Actor, MemorySpec
 from fetch_sim2real.sim.full_state import layout_of
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.relay_config import RelayConfig
@@ -78,10 +78,9 @@ def test_kicks_lead_off_the_beaten_track_and_are_not_taught(expert: Expert) -> N
     assert (collect(expert, 1.0, 0.2)[0].wanted == kicked.wanted).all(), "the same request, the same episodes"
 
 
-def remembered(count: int, length: int) -> list[Lesson]:
+def remembered(actor: Actor, count: int, length: int) -> list[Lesson]:
     """Episodes of two lengths in which the action is what was seen at the beginning, and not since."""
     rng = np.random.default_rng(0)
-    actor = setting().build_actor(0)
     lessons = []
     for number in range(count):
         frames = length - 7 * (number % 2)
@@ -98,7 +97,8 @@ def test_memory_learns_what_was_seen_before_the_present_piece(memory: MemorySpec
     actor = setting(memory).build_actor(0)
     encoder = {name: value.clone() for name, value in actor.encoder.state_dict().items()}
     # Pieces shorter than the episode: what is remembered goes on from piece to piece.
-    error = fit_head(actor, remembered(24, 40), FitSettings(updates=120, batch=12, piece=15, learning_rate=3e-3), 0)
+    settings = FitSettings(updates=120, batch=12, piece=15, learning_rate=3e-3)
+    error = fit_head(actor, remembered(actor, 24, 40), settings, 0)
     assert (error < 0.02) if learns else (error > 0.2)
     assert all(torch.equal(value, encoder[name]) for name, value in actor.encoder.state_dict().items())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ import torch
 from fetch_sim2real.common.workers import LocalProcesses, OwnProcess
 from fetch_sim2real.episode import make_loop
 from fetch_sim2real.evaluation.measure import Case, goals_in_air, measure
-from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.policy.network import MemorySpec
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions, Faults
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import built_in_names, find_task
 from fetch_sim2real.training.actor_critic import AsymmetricActorCritic, LearnerSettings
 from fetch_sim2real.training.curve import plot_learning_curve
-from fetch_sim2real.training.encoder import PretrainSettings, pretrain_encoder
+from fetch_sim2real.training.encoder import AugmentSettings, PretrainSettings, augment, pretrain_encoder
 from fetch_sim2real.training.encoder_dataset import scattered_pictures
 from fetch_sim2real.training.export import export_bundle
 from fetch_sim2real.training.latency_randomization import NO_ADDED_LATENCY, LatencyRandomization
@@ -84,6 +86,59 @@ def test_the_encoder_learns_where_things_are() -> None:
     before = pretrain_encoder(actor, images, images, PretrainSettings(epochs=1, batch=64, learning_rate=1e-9), 0)
     after = pretrain_encoder(actor, images, images, PretrainSettings(epochs=40, batch=32), 0)
     assert after.object_median_m < 0.6 * before.object_median_m
+
+
+def test_pictures_say_whether_the_object_is_seen() -> None:
+    images = scattered_pictures(find_task("reach_block"), "nominal", 48, 0, "seen")
+    columns, rows = np.clip(np.rint(images.object_uv).astype(int), 0, 83).T
+    red, green, blue = images.rgb[np.arange(48), rows, columns].astype(int).T
+    shows_red = red > 1.5 * np.maximum(green, blue)
+    assert 0.3 < images.object_seen.mean() < 1.0
+    assert np.mean(shows_red == images.object_seen) > 0.8
+
+
+def test_an_encoder_learns_whether_it_sees_the_object_and_how_far_off_it_is() -> None:
+    images = scattered_pictures(find_task("reach_block"), "nominal", 64, 0, "overfit")
+    actor = replace(VISION, memory=MemorySpec(kind="gru", size=4)).build_actor(0)
+    # One that finds things already.
+    actor.encoder.load_state_dict(load_bundle(find_policy("push")).actor.encoder.state_dict(), strict=False)
+    settings = PretrainSettings(epochs=30, batch=32, learning_rate=1e-3, augment=AugmentSettings(hide_share=0.5))
+    pretrain_encoder(actor, images, images, settings, 0)
+    index = np.arange(64)
+    clear, hiding = (AugmentSettings(patches=0, ghost_share=0.0, hide_share=share) for share in (0.0, 1.0))
+    told = []
+    for settings_of_view in (clear, hiding):
+        rgb, depth_mm, _ = augment(images, index, settings_of_view, np.random.default_rng(1))
+        with torch.inference_mode():
+            told.append(actor.encode(torch.from_numpy(rgb), torch.from_numpy(depth_mm))[:, 6:8].numpy())
+    seen = images.object_seen
+    (clear_spread, clear_seen), (hidden_spread, hidden_seen) = (each[seen].T for each in told)
+    assert np.median(clear_seen) > np.median(hidden_seen) + 0.4
+    assert np.median(hidden_spread) > np.median(clear_spread)
+
+
+def test_pretended_errors_vary_and_hide_the_object() -> None:
+    sizes = EstimationErrors(vary=3.0, hides_per_s=2.0, hidden_m=0.2)
+    actor = replace(BLIND, memory=MemorySpec(kind="gru", size=4)).build_actor(0)
+    far, spread = [], []
+    loop = make_loop(load_world("nominal", worlds_dir()), find_task("push"), 0)
+    loop.reset(FIRST_SEED)
+    captured = loop.next_frame()
+    assert captured is not None
+    estimator = TrueStateEstimator(actor, sizes)
+    for episode in range(20):
+        estimator.start(np.random.default_rng(episode))
+        for _ in range(30):
+            told = estimator.estimate(captured, loop.sim)
+            away = actor.auxiliary(told)[0, :3].numpy() - captured.truth.objects_m["block"]
+            far.append(float(np.linalg.norm(away)))
+            spread.append((float(told[0, 6]), float(told[0, 7])))
+    loop.sim.close()
+    hidden = np.array([seen < 0.0 for _, seen in spread])
+    assert 0.3 < hidden.mean() < 0.8, "about a second of each two"
+    assert np.median(np.array(far)[hidden]) > 5 * np.median(np.array(far)[~hidden])
+    told_spread = np.array([value for value, _ in spread])
+    assert np.median(told_spread[hidden]) > np.median(told_spread[~hidden]) + 0.5
 
 
 def test_the_same_weights_and_request_give_the_same_episode(world: World) -> None:

@@ -70,6 +70,7 @@ def write_untrained_bundle(
         layer_norm=True,
         activation="relu",
         squash="tanh",
+        sure_of=(),
     )
     observation = make_observation_spec(
         image,

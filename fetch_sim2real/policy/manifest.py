@@ -22,7 +22,7 @@ from fetch_sim2real.perception.observe import ObservationSpec
 from fetch_sim2real.policy.network import ActorSpec
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
-FORMAT_VERSION: Final = 6
+FORMAT_VERSION: Final = 7
 READABLE_VERSIONS: Final = tuple(range(3, FORMAT_VERSION + 1))
 ACTOR_FILE: Final = "actor.safetensors"
 GOLDEN_FILE: Final = "golden.npz"
@@ -174,7 +174,7 @@ class SuccessRecord(Record):
 class ManifestContent(Record):
     """The manifest but for the hashes, which ``save_bundle`` adds. ``success`` is null until it is measured."""
 
-    format_version: Literal[6]
+    format_version: Literal[7]
     task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     actor: ActorSpec
     observation: ObservationSpec
@@ -255,4 +255,6 @@ def upgraded(raw: dict[str, Any], version: int) -> dict[str, Any]:
         if "memory" not in actor and type(size) is int and size == 0:
             del actor["state_size"]
             actor["memory"] = None
+    if version < 7 and isinstance(actor, dict):
+        actor.setdefault("sure_of", [])
     return {**raw, "format_version": FORMAT_VERSION}

@@ -47,6 +47,12 @@ class ConvLayer(Record):
 PositionNames = Annotated[tuple[str, ...], Field(min_length=1, max_length=4)]
 _AXES: Final = "xyz"
 
+# What an encoder says of a position beside the position, in bottleneck units -1..1 around the centre: how far off it is
+# likely to be, as a power of ten of metres (3 mm to 30 cm), and the probability that it is seen at all.
+SURENESS: Final = (ScaledValue(name="spread", centre=-1.5, scale=1.0), ScaledValue(name="seen", centre=0.5, scale=0.5))
+_SURENESS_HIDDEN: Final = 64
+_LOGIT_UNIT: Final = 10.0
+
 
 class RelativeFeature(Record):
     """(sum of ``plus`` - sum of ``minus``) / ``scale_m``, for x, y and z.
@@ -72,7 +78,8 @@ class ActorSpec(Record):
     """The actor's architecture.
 
     ``auxiliary`` names the physical outputs of the bottleneck with the centre and scale that turn them into units;
-    ``latent`` is how many further numbers the bottleneck has. ``relative_features`` are differences of positions that
+    ``sure_of`` names those positions among them, without their axis, of which ``SURENESS`` follows; ``latent`` is how
+    many further numbers the bottleneck has. ``relative_features`` are differences of positions that
     the head gets beside bottleneck and vector. ``coordinate_channels`` adds u and v to the input. Without ``conv`` the
     actor sees no picture, only the vector. ``memory`` is None for a feed-forward actor. ``activation`` follows every
     hidden layer of the head, ``squash`` brings its output into [-1, 1].
@@ -88,6 +95,7 @@ class ActorSpec(Record):
     layer_norm: bool
     activation: Activation
     squash: Squash
+    sure_of: Annotated[tuple[str, ...], Field(max_length=8)]
 
     @model_validator(mode="after")
     def _bottleneck_has_outputs(self) -> ActorSpec:
@@ -95,12 +103,25 @@ class ActorSpec(Record):
             raise ValueError("the bottleneck is empty: give it auxiliary or latent outputs")
         if not self.conv and (self.bottleneck_size or self.coordinate_channels):
             raise ValueError("without convolutions nothing of a picture is seen: no auxiliary, latent, coordinates")
+        names = {value.name for value in self.auxiliary}
+        for stem in self.sure_of:
+            if not {f"{stem}_{axis}" for axis in _AXES} <= names:
+                raise ValueError(f"sure_of '{stem}' is no position among the auxiliary outputs {sorted(names)}")
         return self
 
     @property
     def bottleneck_size(self) -> int:
         """Numbers of the bottleneck."""
-        return len(self.auxiliary) + self.latent
+        return len(self.bottleneck)
+
+    @property
+    def bottleneck(self) -> tuple[ScaledValue, ...]:
+        """The bottleneck's numbers in order: auxiliary outputs, how sure they are, latent ones."""
+        sureness = (
+            value.model_copy(update={"name": f"{stem}_{value.name}"}) for stem in self.sure_of for value in SURENESS
+        )
+        latent = (ScaledValue(name=f"latent_{i}", centre=0.0, scale=1.0) for i in range(self.latent))
+        return (*self.auxiliary, *sureness, *latent)
 
     @property
     def state_size(self) -> int:
@@ -113,6 +134,7 @@ def default_actor_spec(
     latent: int = 0,
     relative_features: tuple[RelativeFeature, ...] = (),
     memory: MemorySpec | None = None,
+    sure_of: tuple[str, ...] = (),
 ) -> ActorSpec:
     """Return the architecture that this project trains."""
     layers = ((16, 5, 2), (32, 3, 2), (32, 3, 1), (32, 3, 1))
@@ -127,6 +149,7 @@ def default_actor_spec(
         layer_norm=True,
         activation="relu",
         squash="tanh",
+        sure_of=sure_of,
     )
 
 
@@ -171,6 +194,15 @@ class SpatialSoftmax(nn.Module):
         """Return the attention over the cells (B, C, H * W) before the softmax."""
         return features.flatten(2) * torch.exp(-self.log_temperature)[None, :, None]
 
+    def evidence(self, features: torch.Tensor) -> torch.Tensor:
+        """Return what tells whether a channel has found what it looks for (B, 2 C): how far its attention reaches
+        around its point, and by how much the best cell stands out."""
+        logits = self.logits(features)
+        columns = torch.stack([self.u, self.v, self.u.square() + self.v.square()], dim=1)
+        u, v, square = (torch.softmax(logits, dim=-1) @ columns).unbind(-1)
+        reach = (square - u.square() - v.square()).clamp(min=0.0).sqrt()
+        return torch.cat([reach, (logits.amax(-1) - logits.mean(-1)) / _LOGIT_UNIT], dim=-1)
+
     def forward(self, features: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
         """Return the expectations of features (B, C, H, W).
 
@@ -198,7 +230,7 @@ class SpatialSoftmax(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images in storage form -> bottleneck (B, b): auxiliary outputs first, latent ones after."""
+    """Images in storage form -> bottleneck (B, b), whose numbers ``ActorSpec.bottleneck`` names."""
 
     grid: torch.Tensor
 
@@ -220,7 +252,12 @@ class Encoder(nn.Module):
         self.conv = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.step = step
         self.softmax = SpatialSoftmax(channels, step, image)
-        self.out = nn.Linear(5 * channels, spec.bottleneck_size)
+        self._positions, sureness = len(spec.auxiliary), len(SURENESS) * len(spec.sure_of)
+        self.out = nn.Linear(5 * channels, spec.bottleneck_size - sureness)
+        # Positions are linear in what is attended to; whether something is there is not.
+        self.sure = nn.Sequential(
+            nn.Linear(7 * channels, _SURENESS_HIDDEN), nn.ReLU(), nn.Linear(_SURENESS_HIDDEN, sureness), nn.Tanh()
+        ) if sureness else None  # fmt: skip
         grid = torch.stack(_grid(image.size))[None] if spec.coordinate_channels else torch.zeros(0)
         self.register_buffer("grid", grid, persistent=False)
 
@@ -236,8 +273,14 @@ class Encoder(nn.Module):
 
     def read(self, features: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
         """Return the bottleneck (B, b) of ``feature_maps``."""
-        bottleneck: torch.Tensor = self.out(self.softmax(features, depth))
-        return bottleneck
+        points = self.softmax(features, depth)
+        bottleneck: torch.Tensor = self.out(points)
+        if self.sure is None:
+            return bottleneck
+        # What it is unsure of must not become less exact for that: only the last layers learn to tell.
+        told = self.sure(torch.cat([points, self.softmax.evidence(features)], dim=-1).detach())
+        positions, latent = bottleneck[:, : self._positions], bottleneck[:, self._positions :]
+        return torch.cat([positions, told, latent], dim=-1)
 
     def forward(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
         """Return the bottleneck (B, b) of rgb (B, S, S, 3) uint8 and depth (B, S, S) uint16 [mm]."""
@@ -291,8 +334,7 @@ class Head(nn.Module):
 
     def __init__(self, spec: ActorSpec, observation: ObservationSpec) -> None:
         super().__init__()
-        latent = tuple(ScaledValue(name=f"latent_{i}", centre=0.0, scale=1.0) for i in range(spec.latent))
-        values = (*spec.auxiliary, *latent, *observation.vector)
+        values = (*spec.bottleneck, *observation.vector)
         self.relative_features = RelativeFeatures(spec.relative_features, values)
         layers: list[nn.Module] = []
         width = len(values) + 3 * len(spec.relative_features)

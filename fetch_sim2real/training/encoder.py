@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.policy.network import SURENESS, Actor
 from fetch_sim2real.training.labelled_images import PoseImages
 from fetch_sim2real.training.specs import ESTIMATED_GRIP, ESTIMATED_OBJECT, estimate_columns
 from fetch_sim2real.types import FloatArray
@@ -33,12 +33,15 @@ class AugmentSettings:
     patch_depth_mm: tuple[int, int] = (400, 1_200)
     patch_hole_share: float = 0.3
     clear_px: float = 9.0  # between a patch and the centres of object and gripper
+    hide_share: float = 0.08  # of the pictures have the object behind one more patch
+    hide_px: tuple[int, int] = (12, 24)
 
 
 def augment(
     images: PoseImages, index: NDArray[np.intp], settings: AugmentSettings, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Return changed copies of the pictures ``index`` (B,): rgb (B, S, S, 3) and depth [mm] (B, S, S)."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.bool_]]:
+    """Return changed copies of the pictures ``index`` (B,): rgb (B, S, S, 3), depth [mm] (B, S, S), and whether
+    the object is hidden (B,)."""
     rgb, depth_mm = images.rgb[index].astype(np.float32), images.depth_mm[index].copy()
     rgb *= _factors(rng, (len(rgb), 1, 1, 1), settings.exposure_factor)
     rgb *= _factors(rng, (len(rgb), 1, 1, 3), settings.tint_factor)
@@ -50,7 +53,12 @@ def augment(
     for picture in range(len(rgb)):
         for _ in range(rng.integers(settings.patches + 1)):
             _put_patch(rgb[picture], depth_mm[picture], centers_px[picture], settings, rng)
-    return np.clip(rgb, 0.0, 255.0).astype(np.uint8), depth_mm
+    hidden = rng.random(len(rgb)) < settings.hide_share
+    for picture in np.flatnonzero(hidden).tolist():
+        side_px = rng.integers(*settings.hide_px, 2)
+        corner = (centers_px[picture, 0] - side_px / 2 + rng.uniform(-2.0, 2.0, 2)).round()
+        _fill(rgb[picture], depth_mm[picture], corner, side_px, settings, rng)
+    return np.clip(rgb, 0.0, 255.0).astype(np.uint8), depth_mm, hidden
 
 
 def _factors(rng: np.random.Generator, shape: tuple[int, ...], largest: float) -> NDArray[np.float32]:
@@ -68,9 +76,20 @@ def _put_patch(
     size = rng.integers(*settings.patch_px, 2)
     corner: FloatArray = rng.uniform(0.0, rgb.shape[0] - size).round()
     beside = np.maximum(np.maximum(corner - centers_px, centers_px - corner - size), 0.0)
-    if np.any(np.linalg.norm(beside, axis=1) < settings.clear_px):
-        return
-    (left, top), (right, bottom) = corner.astype(int), (corner + size).astype(int)
+    if not np.any(np.linalg.norm(beside, axis=1) < settings.clear_px):
+        _fill(rgb, depth_mm, corner, size, settings, rng)
+
+
+def _fill(
+    rgb: NDArray[np.float32],
+    depth_mm: NDArray[np.uint16],
+    corner: FloatArray,
+    size: NDArray[np.int64],
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+) -> None:
+    """Put a rectangle of one colour and depth, or a hole, at ``corner`` (2,) [px] of a picture."""
+    (left, top), (right, bottom) = (np.clip(edge, 0, len(rgb)).astype(int) for edge in (corner, corner + size))
     color = np.sort(rng.uniform(0.0, 255.0, 3))
     # Red is not the strongest.
     rgb[top:bottom, left:right] = color[[0, 1, 2]] if rng.random() < 0.5 else color[[1, 2, 0]]
@@ -117,10 +136,17 @@ def pretrain_encoder(
         losses = []
         for start in range(0, len(order) - settings.batch + 1, settings.batch):
             index = np.sort(order[start : start + settings.batch])
-            features, depth = actor.encoder.feature_maps(*_varied(images, index, settings.augment, rng))
-            wanted = actor.normalize_auxiliary(torch.from_numpy(_targets(images, index)))
-            loss = torch.nn.functional.huber_loss(actor.encoder.read(features, depth), wanted, delta=0.2)
-            loss = loss + settings.attention_weight * _attention_loss(actor, features, images, index)
+            rgb, depth_mm, hidden = _varied(images, index, settings.augment, rng)
+            features, depth = actor.encoder.feature_maps(rgb, depth_mm)
+            bottleneck, wanted = actor.encoder.read(features, depth), torch.from_numpy(_targets(images, index))
+            # Where a hidden object is cannot be seen: nothing is to be learned from a guess.
+            weight = torch.ones_like(wanted)
+            weight[hidden, :3] = 0.0
+            seen, normalized = bottleneck[:, : wanted.shape[1]], actor.normalize_auxiliary(wanted)
+            loss = (weight * torch.nn.functional.huber_loss(seen, normalized, delta=0.2, reduction="none")).mean()
+            loss = loss + settings.attention_weight * _attention_loss(actor, features, images, index, ~hidden)
+            if actor.spec.sure_of:
+                loss = loss + _sureness_loss(actor, bottleneck, wanted, images.object_seen[index] & ~hidden)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -131,14 +157,31 @@ def pretrain_encoder(
     return error
 
 
-def _attention_loss(actor: Actor, features: torch.Tensor, images: PoseImages, index: NDArray[np.intp]) -> torch.Tensor:
-    """Cross-entropy between the first two channels' attention and where block and gripper appear."""
+def _sureness_loss(
+    actor: Actor, bottleneck: torch.Tensor, wanted: torch.Tensor, seen: NDArray[np.bool_]
+) -> torch.Tensor:
+    """What the encoder says of its estimate of the object, against how far off that is [m] and whether it is seen (B,):
+    negative log likelihoods, of an exponential distribution of distances and of a coin."""
+    positions = len(actor.spec.auxiliary)
+    off_m = (actor.auxiliary(bottleneck.detach()) - wanted)[:, :3].norm(dim=1)
+    spread, probability = SURENESS
+    expected_m = 10.0 ** (bottleneck[:, positions] * spread.scale + spread.centre)
+    is_seen = (bottleneck[:, positions + 1] * probability.scale + probability.centre).clamp(1e-4, 1.0 - 1e-4)
+    coin = torch.nn.functional.binary_cross_entropy(is_seen, torch.from_numpy(seen).float())
+    return (off_m / expected_m + expected_m.log()).mean() + coin
+
+
+def _attention_loss(
+    actor: Actor, features: torch.Tensor, images: PoseImages, index: NDArray[np.intp], shows: NDArray[np.bool_]
+) -> torch.Tensor:
+    """Cross-entropy between the first two channels' attention and where block and gripper appear; of the block where
+    the picture shows it (B,)."""
     cells, step = features.shape[-1], actor.encoder.step
     logits = actor.encoder.softmax.logits(features)
     loss = torch.zeros(())
     for channel, uv in enumerate((images.object_uv[index], images.grip_uv[index])):
         cell = np.rint(uv / step).astype(np.int64)
-        inside = torch.from_numpy(np.all((cell >= 0) & (cell < cells), axis=1))
+        inside = torch.from_numpy(np.all((cell >= 0) & (cell < cells), axis=1) & (shows | (channel > 0)))
         flat = torch.from_numpy(np.clip(cell[:, 1], 0, cells - 1) * cells + np.clip(cell[:, 0], 0, cells - 1))
         loss = loss + torch.nn.functional.cross_entropy(logits[inside, channel], flat[inside])
     return loss
@@ -169,12 +212,12 @@ def _pictures(images: PoseImages, index: NDArray[np.intp]) -> tuple[torch.Tensor
 
 def _varied(
     images: PoseImages, index: NDArray[np.intp], settings: AugmentSettings | None, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The pictures ``index`` changed at random, or as they are without ``settings``."""
+) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.bool_]]:
+    """The pictures ``index`` changed at random, or as they are without ``settings``; in which the object is hidden."""
     if settings is None:
-        return _pictures(images, index)
-    rgb, depth_mm = augment(images, index, settings, rng)
-    return torch.from_numpy(rgb), torch.from_numpy(depth_mm)
+        return *_pictures(images, index), np.zeros(len(index), bool)
+    rgb, depth_mm, hidden = augment(images, index, settings, rng)
+    return torch.from_numpy(rgb), torch.from_numpy(depth_mm), hidden
 
 
 def _targets(images: PoseImages, index: NDArray[np.intp]) -> NDArray[np.float32]:

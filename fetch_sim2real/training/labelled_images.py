@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ class PoseImages:
     """n labelled images in storage form: rgb (n, S, S, 3), depth_mm (n, S, S).
 
     ``object_m`` and ``grip_m`` (n, 3) are true positions in base_link, ``object_uv`` and ``grip_uv`` (n, 2) where they
-    appear, in pixels of the S x S image.
+    appear, in pixels of the S x S image. ``object_seen`` (n,) is whether the object's surface is what is there.
     """
 
     rgb: NDArray[np.uint8]
@@ -29,6 +30,7 @@ class PoseImages:
     grip_m: NDArray[np.float32]
     object_uv: NDArray[np.float32]
     grip_uv: NDArray[np.float32]
+    object_seen: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.rgb)
@@ -68,6 +70,7 @@ class ImageAlbum:
         self._ideal = image.camera()
         self._rows: list[tuple[NDArray[np.uint8], NDArray[np.uint16], FloatArray, FloatArray]] = []
         self._uv: list[FloatArray] = []
+        self._seen: list[bool] = []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -81,12 +84,35 @@ class ImageAlbum:
         self._rows.append((picture.rgb, picture.depth_mm, object_m, grip_m))
         camera = self._sim.episode.camera
         in_camera = (np.stack([object_m, grip_m]) - camera.position_m) @ camera.rotation
-        self._uv.append(self._ideal.project(in_camera))
+        uv = self._ideal.project(in_camera)
+        self._uv.append(uv)
+        self._seen.append(_is_there(picture.depth_mm, uv[0], float(in_camera[0, 2])))
 
     def images(self) -> PoseImages:
         """Return all images so far."""
         rgb, depth, object_m, grip_m = (np.stack(column) for column in zip(*self._rows, strict=True))
         uv = np.stack(self._uv).astype(np.float32)
         return PoseImages(
-            rgb, depth, object_m.astype(np.float32), grip_m.astype(np.float32), uv[:, 0].copy(), uv[:, 1].copy()
-        )
+            rgb, depth, object_m.astype(np.float32), grip_m.astype(np.float32), uv[:, 0].copy(), uv[:, 1].copy(),
+            np.array(self._seen),
+        )  # fmt: skip
+
+
+# Around where an object's centre appears, so many pixels to each side; and how far its surface is from its centre at
+# most, towards the camera. What is nearer hides it; what is further away than its centre is not it.
+_AROUND_PX: Final = 2
+_SURFACE_M: Final = (-0.015, 0.055)
+
+
+def _is_there(depth_mm: NDArray[np.uint16], uv: FloatArray, depth_m: float) -> bool:
+    """Whether a picture shows, at one pixel in five around ``uv`` (2,), a surface where that of an object would be with
+    its centre at ``depth_m``; holes say nothing."""
+    (left, top), size = np.rint(uv).astype(int) - _AROUND_PX, len(depth_mm)
+    rows, columns = (slice(max(0, first), max(0, first + 2 * _AROUND_PX + 1)) for first in (top, left))
+    if not (0.0 <= uv[0] < size and 0.0 <= uv[1] < size):
+        return False
+    around_m = depth_mm[rows, columns] / 1e3
+    known = around_m > 0.0
+    before_m = depth_m - around_m[known]
+    low, high = _SURFACE_M
+    return bool(known.any() and np.mean((before_m > low) & (before_m < high)) >= 0.2)

@@ -82,6 +82,7 @@ def plain_actor(layers: Sequence[nn.Module], squash: Squash, observation: Observ
         layer_norm=norm,
         activation=activation,
         squash=squash,
+        sure_of=(),
     )
     actor = build_actor(spec, observation)
     weights = [(_weight(layer), _bias(layer)) for layer in linear]

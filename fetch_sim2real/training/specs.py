@@ -59,7 +59,9 @@ def task_actor_spec(task: Task, proprioception: bool, memory: MemorySpec | None 
         pairs.append((("commanded",), ("grip",)))
     scale_m = task.learning.difference_scale_m
     features = tuple(RelativeFeature(plus=plus, minus=minus, scale_m=scale_m) for plus, minus in pairs)
-    return default_actor_spec(_auxiliary(task), relative_features=features, memory=memory)
+    # One with memory can make use of it: what was seen before is worth more than what is hidden now.
+    sure_of = tuple(objects.values()) if memory else ()
+    return default_actor_spec(_auxiliary(task), relative_features=features, memory=memory, sure_of=sure_of)
 
 
 def _auxiliary(task: Task) -> tuple[ScaledValue, ...]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fetch_sim2real.perception.preprocess import preprocess
-from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.policy.network import SURENESS, Actor
 from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.sim.simulation import Simulation
+from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import FloatArray
 
 
@@ -31,39 +33,92 @@ class StateEstimator(Protocol):
 class EstimationErrors:
     """Standard deviations [m] of each axis: of an episode's constant error, which object and gripper share because it
     is the camera's; of a constant error of the object alone; of an error of either that lasts for a while, as a view
-    is much like the one before; and of each frame's error of either."""
+    is much like the one before; and of each frame's error of either. An episode's are up to ``vary`` times as large, or
+    as small.
+
+    An object is hidden so many times a second, for a time [s] between the two of ``hidden_s``: it is then estimated
+    about ``hidden_m`` from where it is.
+    """
 
     camera_m: float = 0.006
     object_m: float = 0.004
     lasting_m: float = 0.004
     frame_m: float = 0.003
+    vary: float = 1.0
+    hides_per_s: float = 0.0
+    hidden_s: tuple[float, float] = (0.2, 1.2)
+    hidden_m: float = 0.08
 
 
 NO_ERRORS = EstimationErrors(0.0, 0.0, 0.0, 0.0)
 # Of a lasting error, what is left of it in the next frame: half of it after 10 frames.
 _KEPT: Final = 0.5 ** (1 / 10)
+# An encoder that says how sure it is errs about that too: by so much, in bottleneck units.
+_SURENESS_ERROR: Final = 0.15
+_LEAST_M: Final = 0.003
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """Errors (3 k + 3,) of one frame, of k objects and the gripper, and whether each object is hidden (k,)."""
+
+    errors_m: FloatArray
+    hidden: NDArray[np.bool_]
 
 
 class _Errors:
     """Errors of the estimated positions of objects and gripper, frame by frame."""
 
     def __init__(self, sizes: EstimationErrors, rng: np.random.Generator, objects: int) -> None:
-        self._sizes, self._rng, self._size = sizes, rng, 3 * (objects + 1)
-        camera = rng.normal(0.0, 1.0, 3) * sizes.camera_m
-        own = [camera + rng.normal(0.0, 1.0, 3) * sizes.object_m for _ in range(objects)]
+        self._rng, self._size = rng, 3 * (objects + 1)
+        factor = 1.0 if sizes.vary == 1.0 else float(np.exp(rng.uniform(-1.0, 1.0) * np.log(sizes.vary)))
+        self._sizes = replace(
+            sizes, camera_m=factor * sizes.camera_m, object_m=factor * sizes.object_m,
+            lasting_m=factor * sizes.lasting_m, frame_m=factor * sizes.frame_m,
+        )  # fmt: skip
+        camera = rng.normal(0.0, 1.0, 3) * self._sizes.camera_m
+        own = [camera + rng.normal(0.0, 1.0, 3) * self._sizes.object_m for _ in range(objects)]
         self._constant = np.concatenate([*own, camera])
-        self._lasting = rng.normal(0.0, 1.0, self._size) * sizes.lasting_m
+        self._lasting = rng.normal(0.0, 1.0, self._size) * self._sizes.lasting_m
+        self._frames_hidden = np.zeros(objects, int)
+        self._away_m = np.zeros((objects, 3))
 
-    def next_m(self) -> FloatArray:
-        """Return the next frame's errors (3 k + 3,) of k objects and the gripper."""
+    def next(self) -> _Estimate:
+        """Return those of the next frame."""
         sizes, (lasting, frame) = self._sizes, self._rng.normal(0.0, 1.0, (2, self._size))
         self._lasting = _KEPT * self._lasting + np.sqrt(1.0 - _KEPT**2) * sizes.lasting_m * lasting
-        errors: FloatArray = self._constant + self._lasting + frame * sizes.frame_m
-        return errors
+        errors = self._constant + self._lasting + frame * sizes.frame_m
+        if sizes.hides_per_s > 0.0:
+            self._hide()
+            errors[:-3] += (self._away_m * (self._frames_hidden > 0)[:, None]).reshape(-1)
+        return _Estimate(errors, self._frames_hidden > 0)
+
+    def _hide(self) -> None:
+        """Let each object's time behind something go on, or begin."""
+        sizes, rng = self._sizes, self._rng
+        self._frames_hidden = np.maximum(0, self._frames_hidden - 1)
+        begins = (rng.random(len(self._away_m)) < sizes.hides_per_s / CONTROL_RATE_HZ) & (self._frames_hidden == 0)
+        for index in np.flatnonzero(begins):
+            self._frames_hidden[index] = round(rng.uniform(*sizes.hidden_s) * CONTROL_RATE_HZ)
+            self._away_m[index] = rng.normal(0.0, sizes.hidden_m, 3)
+
+    def sureness(self, hidden: NDArray[np.bool_]) -> FloatArray:
+        """Return what an encoder says of each object beside its position (k, 2), in bottleneck units: ``SURENESS``."""
+        sizes = self._sizes
+        usual_m = np.sqrt(3.0 * (sizes.camera_m**2 + sizes.object_m**2 + sizes.lasting_m**2 + sizes.frame_m**2))
+        off_m = np.where(hidden, np.sqrt(3.0) * sizes.hidden_m, usual_m)
+        spread, seen = SURENESS
+        told = np.stack(
+            [(np.log10(np.maximum(off_m, _LEAST_M)) - spread.centre) / spread.scale,
+             (np.where(hidden, 0.1, 0.9) - seen.centre) / seen.scale], axis=1,
+        )  # fmt: skip
+        noise = self._rng.normal(0.0, _SURENESS_ERROR, told.shape)
+        clipped: FloatArray = np.clip(told + noise, -1.0, 1.0)
+        return clipped
 
 
 def perfect_bottleneck(actor: Actor, captured: Captured, errors_m: FloatArray | float = 0.0) -> torch.Tensor:
-    """Return the bottleneck (1, b) of an encoder without errors but ``errors_m`` (3 k + 3,)."""
+    """Return the positions of the bottleneck (1, 3 k + 3) of an encoder without errors but ``errors_m`` (3 k + 3,)."""
     seen = np.concatenate([*captured.truth.objects_m.values(), captured.truth.grip_m]) + errors_m
     return actor.normalize_auxiliary(torch.from_numpy(seen.astype(np.float32))[None])
 
@@ -91,7 +146,7 @@ class EncoderEstimator:
             seen = actor.encode(torch.from_numpy(image.rgb)[None], torch.from_numpy(image.depth_mm)[None])
             if self._errors is None:
                 return seen
-            wrong_m = torch.from_numpy(self._errors.next_m().astype(np.float32))
+            wrong_m = torch.from_numpy(self._errors.next().errors_m.astype(np.float32))
             positions = actor.normalize_auxiliary(actor.auxiliary(seen) + wrong_m)
             # What a bottleneck holds beside named positions stays as it is.
             return torch.cat([positions, seen[:, positions.shape[1] :]], dim=-1)
@@ -107,4 +162,9 @@ class TrueStateEstimator:
         self._errors = _Errors(self._sizes, rng, _object_count(self._actor))
 
     def estimate(self, captured: Captured, sim: Simulation) -> torch.Tensor:
-        return perfect_bottleneck(self._actor, captured, self._errors.next_m())
+        estimate = self._errors.next()
+        positions = perfect_bottleneck(self._actor, captured, estimate.errors_m)
+        if not self._actor.spec.sure_of:
+            return positions
+        sureness = self._errors.sureness(estimate.hidden).reshape(1, -1)
+        return torch.cat([positions, torch.from_numpy(sureness.astype(np.float32))], dim=-1)

@@ -51,7 +51,7 @@ class StudentSettings:
     episodes: int = 48
     environments: int = 16
     kicks: float = 0.01
-    errors: EstimationErrors = field(default_factory=EstimationErrors)
+    errors: EstimationErrors = field(default_factory=lambda: EstimationErrors(vary=2.0, hides_per_s=0.15))
     latency: LatencyRandomization = field(default_factory=lambda: LatencyRandomization(moved_share=0.3))
     fit: FitSettings = field(default_factory=FitSettings)
     # The learning rate of fits after the first picture: what was rehearsed is not to be lost.
