@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent
 # Listed by hand: find_packages() would also take launch/ (which would shadow ROS's `launch`), tests and config.
 PACKAGES = [
     "fetch_sim2real",
+    "fetch_sim2real.api",
     "fetch_sim2real.arm",
     "fetch_sim2real.arm.fetch",
     "fetch_sim2real.bags",
@@ -110,6 +111,8 @@ EXTRAS = {
         "mcap-ros2-support>=0.5.5,<1",
         "ruff>=0.12,<1",
         "mypy>=1.11,<3",
+        "nbclient>=0.10,<1",
+        "ipykernel>=6.29,<8",
         "colcon-bash>=0.5,<0.6",
         "colcon-ros>=0.5,<0.6",
         "colcon-package-information>=0.4,<0.5",

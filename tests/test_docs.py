@@ -193,7 +193,7 @@ def is_name_of_ours(name: str) -> bool:
 
 
 LIBRARY = {path.stem for path in (ROOT / "fetch_sim2real").iterdir() if path.is_dir() or path.suffix == ".py"}
-FOLDERS = {"fetch_sim2real", "benchmarks", "tests", "launch", "config", "policies", "scripts", *NODES}
+FOLDERS = {"fetch_sim2real", "benchmarks", "tests", "launch", "config", "policies", "scripts", "examples", *NODES}
 # What is written like a path of ours, and stands for one that does not exist.
 PLACEHOLDERS = frozenset({"fetch_sim2real/sim/X"})
 FILE_ENDINGS = ("yaml", "json", "py", "md", "db3", "png")

@@ -38,6 +38,7 @@ LAYERS: Final = (
     ("calibration",),
     ("evaluation",),
     ("reports",),
+    ("api",),
     ("operation",),
     ("ros",),
     ("cli",),

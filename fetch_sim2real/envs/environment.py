@@ -1,4 +1,7 @@
-"""One task as a Gymnasium goal environment: the deployed control path behind ``reset`` and ``step``."""
+"""One task as a Gymnasium goal environment: the deployed control path behind ``reset`` and ``step``.
+
+Rewards are ``compute_reward``'s alone, so a subclass that overrides it changes what ``step`` gives.
+"""
 
 from __future__ import annotations
 
@@ -69,16 +72,22 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
                 f"observation_mode is 'robot', but in {task} what has to be at the goal is only seen in pictures: use "
                 "'rgbd' or 'asymmetric', or the task 'reach'"
             )
-        loaded = load_world(world, worlds_dir())
-        self.loop = make_loop(loaded, find_task(task), picture_every=int(self.mode in PICTURE_MODES))
-        self._runner, self._row = EpisodeRunner([self.loop]), 0
+        self._task, self._world = task, load_world(world, worlds_dir())
+        self._make_loop()
         self.tolerance_m = self.loop.sim.episode_config.tolerance_m
         self.reward_tolerance_m = self.tolerance_m if reward_tolerance_m is None else reward_tolerance_m
         self.observation_space = observation_space(self.mode, self.loop.sim.task)
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self._history = ActionHistory(LAST_ACTIONS)
+
+    def _make_loop(self) -> None:
+        """Make what cannot be copied: physics, renderer and the episode under way."""
+        self.loop = make_loop(self._world, find_task(self._task), picture_every=int(self.mode in PICTURE_MODES))
+        self._runner, self._row = EpisodeRunner([self.loop]), 0
         self._arrival: Arrival | None = None
         self._view: GoalView | None = None
+        self._seed: int | None = None
+        self._actions: list[FloatArray] = []
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -103,7 +112,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         came = self._runner.step([arrival], chosen[None])
         arrival, success = self.arrive(came[0] if came else None)
         observation, info = self._observe(arrival)
-        reward = float(self.rewards(observation, np.float64(info["distance_m"])))
+        reward = float(self.rewards(observation, info))
         if success is not None:
             info["is_success"] = success
         return observation, reward, False, success is not None, info
@@ -119,6 +128,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         super().reset(seed=seed)
         start = EpisodeStart(draw_training_seed(self.np_random) if seed is None else seed)
         self._history.reset()
+        self._seed, self._actions = start.seed, []
         begun = self._runner.begin([start], [self._row])
         if not begun:
             raise FetchSim2RealError(
@@ -137,6 +147,7 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
     def remember(self, action: FloatArray) -> None:
         """Take note of an action (4,) within the bounds."""
         self._history.push(action)
+        self._actions.append(action)
 
     def arrive(self, arrival: Arrival | None) -> tuple[Arrival, bool | None]:
         """Return the frame to be shown, now that the next one has come, and whether the episode was a success, if it is
@@ -148,25 +159,53 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         success = self.loop.sim.outcome().success
         return self._runner.after_end(self._row), success
 
-    def rewards(self, observation: Observation, distance_m: FloatArray | np.float64) -> FloatArray:
-        """Return the rewards (...,) of observations that are ``distance_m`` (...,) from their goals."""
-        if self.mode == "robot":  # a reward that follows from what is shown
-            distance_m = _distance_m(observation["achieved_goal"], observation["desired_goal"])
-        return self._reward_at(distance_m)
-
-    def _reward_at(self, distance_m: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
-        if self._is_dense:
-            return np.asarray(-distance_m / self.reward_tolerance_m)
-        return np.where(distance_m <= self.reward_tolerance_m, 0.0, -1.0)
+    def rewards(self, observation: Observation, info: dict[str, Any]) -> Any:
+        """Return ``compute_reward`` of what was observed, one row or several, and of what is said of it."""
+        # Pictures alone do not show what is at the goal: there it is in the info.
+        achieved = info["achieved_goal"] if self.mode == "rgbd" else observation["achieved_goal"]
+        return self.compute_reward(achieved, observation["desired_goal"], info)
 
     def compute_reward(self, achieved_goal: Goals, desired_goal: Goals, info: Any) -> Any:
         """Return the reward: sparse, 0 within ``reward_tolerance_m`` of the goal, else -1; dense, minus the distance in
         units of it.
 
-        A float for goals (3,), (...) for (..., 3).
+        A float for goals (3,), (...) for (..., 3). ``step`` gives what this returns; override it for other rewards.
         """
-        reward = self._reward_at(_distance_m(achieved_goal, desired_goal))
+        distance_m = _distance_m(achieved_goal, desired_goal)
+        if self._is_dense:
+            reward = np.asarray(-distance_m / self.reward_tolerance_m)
+        else:
+            reward = np.where(distance_m <= self.reward_tolerance_m, 0.0, -1.0)
         return reward if reward.ndim else float(reward)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of, by ``copy.deepcopy`` and ``pickle``: all but physics and pictures.
+
+        FetchSim2RealError for a row of a vector environment, whose others a copy would lack.
+        """
+        if len(self._runner.loops) > 1:
+            raise FetchSim2RealError(
+                f"environment {self._row} is stepped together with {len(self._runner.loops) - 1} others and cannot be "
+                "copied: make a single environment of the same arguments and reset it to the same seed"
+            )
+        made_anew = ("loop", "_runner", "_row", "_arrival", "_view", "_history")
+        kept = {name: value for name, value in self.__dict__.items() if name not in made_anew}
+        return kept | {"_episode_config": self.loop.sim.episode_config, "_is_under_way": self._arrival is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make physics anew and run the episode under way once more, to the same bits: same seed, same actions."""
+        kept = dict(state)
+        config, is_under_way = kept.pop("_episode_config"), kept.pop("_is_under_way")
+        self.__dict__.update(kept)
+        self._make_loop()
+        self.loop.sim.episode_config = config
+        self._history = ActionHistory(LAST_ACTIONS)
+        if is_under_way:
+            (arrival,) = self._runner.begin([EpisodeStart(kept["_seed"])], [self._row])
+            for action in kept["_actions"]:
+                (arrival,) = self._runner.step([arrival], action[None])
+                self._history.push(action)
+            self._arrival, self._seed, self._actions = arrival, kept["_seed"], list(kept["_actions"])
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """Return what the camera would see now (240, 424, 3), the goal marked; None without a render mode."""
@@ -186,7 +225,8 @@ class FetchEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
     def _observe(self, arrival: Arrival) -> tuple[Observation, dict[str, Any]]:
         observations, infos = observe_together([self], [arrival])
         info = {name: value[0] if value.ndim > 1 else value[0].item() for name, value in infos.items()}
-        return {name: value[0] for name, value in observations.items()}, info
+        # Of the same kind: the mode rgbd has one of its own.
+        return type(observations)({name: value[0] for name, value in observations.items()}), info
 
     @property
     def last_actions(self) -> FloatArray:

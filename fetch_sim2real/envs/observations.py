@@ -11,8 +11,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from fetch_sim2real.episode import Arrival, ClosedLoop
-from fetch_sim2real.errors import FetchSim2RealError
-from fetch_sim2real.perception.observe import observe, observe_vector
+from fetch_sim2real.errors import FetchSim2RealError, ObservationError
+from fetch_sim2real.perception.observe import Observation as ActorObservation
+from fetch_sim2real.perception.observe import ObservationSpec, observe, observe_vector, with_goal
+from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.default_observation import IMAGE, LAST_ACTIONS, observation_spec
 from fetch_sim2real.sim.full_state import full_states, layout_of
 from fetch_sim2real.tasks.base import Task
@@ -22,6 +24,21 @@ ObservationMode = Literal["state", "robot", "rgbd", "asymmetric"]
 PICTURE_MODES: Final = ("rgbd", "asymmetric")
 Observation = dict[str, Any]
 """Arrays by name."""
+
+
+
+class PictureObservation(dict[str, Any]):
+    """What the mode ``rgbd`` shows: who looks for the achieved goal there is told where it is."""
+
+    def __missing__(self, name: str) -> Any:
+        if name != "achieved_goal":
+            raise KeyError(name)
+        raise FetchSim2RealError(
+            "observation_mode 'rgbd' has no 'achieved_goal', because no policy is to get by accident what only a "
+            "simulator knows: for hindsight (HER) use observation_mode='asymmetric' and leave 'achieved_goal' and "
+            "'state' out of the policy's inputs, or take info['achieved_goal']"
+        )
+
 
 # Goals stay in metres here: only the part of the vector behind the goal is shown.
 _SPEC: Final = observation_spec(True, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -80,7 +97,7 @@ def make_observations(
     seen = [_seen(*of_row) for of_row in zip(arrivals, goal_m, last_actions, strict=True)]
     shown |= {name: np.array([each[name] for each in seen]) for name in seen[0]}
     if mode == "rgbd":
-        return shown
+        return PictureObservation(shown)
     return shown | {"state": _states(loops, last_actions), "achieved_goal": achieved_m.astype(np.float32)}
 
 
@@ -104,3 +121,31 @@ def _states(loops: Sequence[ClosedLoop], last_actions: FloatArray) -> NDArray[np
     full = full_states(sims, [loop.setpoint for loop in loops], last_actions)
     way_m = np.array([sim.grip_position_m - sim.main_object().position_m for sim in sims])
     return np.concatenate([full, way_m / _WAY_UNIT_M], axis=1, dtype=np.float32)
+
+
+def actor_observations(shown: Observation, spec: ObservationSpec) -> list[ActorObservation]:
+    """Return what an actor gets of N rows that a picture mode shows: the same pictures and numbers, and the goal.
+
+    ``desired_goal`` is rounded to float32 here, so the actions may differ in their last bits from those on frames.
+    ObservationError if the actor sees other pictures or numbers than environments show.
+    """
+    if spec.image != IMAGE:
+        raise ObservationError(f"the policy's image is {spec.image}, environments show {IMAGE}: give it camera frames")
+    places = {value: place for place, value in enumerate(_SPEC.vector[_GOAL_SIZE:])}
+    wanted = spec.vector[_GOAL_SIZE:]
+    if others := [value for value in wanted if value not in places]:
+        raise ObservationError(
+            f"the policy is told {', '.join(map(str, others))}, environments do not show it so: give it camera frames"
+        )
+    columns, size = [places[value] for value in wanted], len(places)
+    known = np.asarray(shown["observation"])
+    if known.ndim != 2 or known.shape[1] != size or known.dtype != np.float32 or not np.all(np.isfinite(known)):
+        raise ObservationError(
+            f"observation is {known.shape} {known.dtype}, expected rows of {size} finite numbers, float32: give what "
+            "the environment gave, without a wrapper that normalizes"
+        )
+    goals_m = np.asarray(shown["desired_goal"], np.float64)
+    return [
+        ActorObservation(Image(rgb, depth_mm), with_goal(spec, goal_m, row[columns]))
+        for rgb, depth_mm, goal_m, row in zip(shown["rgb"], shown["depth_mm"], goals_m, known, strict=True)
+    ]

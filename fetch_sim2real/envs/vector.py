@@ -27,12 +27,17 @@ class FetchVectorEnvironment(VectorEnv[Observation, NDArray[np.float32], NDArray
 
     metadata = _METADATA
 
-    def __init__(self, num_envs: int, task: str, **arguments: Any) -> None:
-        """``arguments`` are those of ``FetchEnvironment``. FetchSim2RealError also for less than one environment."""
+    def __init__(
+        self, num_envs: int, task: str, *, environment: type[FetchEnvironment] = FetchEnvironment, **arguments: Any
+    ) -> None:
+        """``arguments`` are those of ``FetchEnvironment``, or of the subclass ``environment`` with rewards of its own.
+
+        FetchSim2RealError also for less than one environment.
+        """
         if num_envs < 1:
             raise FetchSim2RealError(f"num_envs is {num_envs}, expected at least 1")
         self.num_envs = num_envs
-        self.environments = tuple(FetchEnvironment(task, **arguments) for _ in range(num_envs))
+        self.environments = tuple(environment(task, **arguments) for _ in range(num_envs))
         self._runner = EpisodeRunner([each.loop for each in self.environments])
         for row, each in enumerate(self.environments):
             each.join(self._runner, row)
@@ -85,7 +90,7 @@ class FetchVectorEnvironment(VectorEnv[Observation, NDArray[np.float32], NDArray
                     ended[row] = success
             shown.append(arrival)
         observations, infos = self._observe(shown)
-        rewards = self.environments[0].rewards(observations, infos["distance_m"])
+        rewards = np.array(self.environments[0].rewards(observations, infos), np.float64)
         for row, seed in begun.items():
             rewards[row] = 0.0
             infos = self._add_info(infos, {"seed": seed}, row)
@@ -100,6 +105,14 @@ class FetchVectorEnvironment(VectorEnv[Observation, NDArray[np.float32], NDArray
         observations, infos = observe_together(self.environments, arrivals)
         has_it = {f"_{name}": np.ones(self.num_envs, np.bool_) for name in infos}
         return observations, infos | has_it
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse ``copy.deepcopy`` and ``pickle``: FetchSim2RealError says what to do instead."""
+        raise FetchSim2RealError(
+            f"{self.num_envs} environments that are stepped together cannot be copied, since they share a runner: make "
+            "another vector environment of the same arguments and reset it to the same seeds, or copy single "
+            "environments"
+        )
 
     def compute_reward(self, achieved_goal: Goals, desired_goal: Goals, info: Any) -> Any:
         """Return the reward of goals (..., 3); see ``FetchEnvironment.compute_reward``."""

@@ -46,7 +46,7 @@ def resimulate(case: Case, task_name: str, seed: int, keep_every: int) -> Resimu
 
     def watch(step: Step) -> None:
         if next(frames) % keep_every == 0:
-            moments.append(_moment(step.arrival))
+            moments.append(moment_of(step.arrival))
 
     try:
         (outcome,) = runner.run(agent, [EpisodeStart(seed, case.conditions)], watch)
@@ -58,7 +58,8 @@ def resimulate(case: Case, task_name: str, seed: int, keep_every: int) -> Resimu
         runner.close()
 
 
-def _moment(arrival: Arrival) -> Moment:
+def moment_of(arrival: Arrival) -> Moment:
+    """Return a frame that has come, and what was true when it was taken; its time is its stamp."""
     captured, sim = arrival.captured, arrival.loop.sim
     assert captured.frame is not None
     truth = captured.truth

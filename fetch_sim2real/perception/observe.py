@@ -162,6 +162,13 @@ def observation_vector(
     return vector
 
 
+def with_goal(spec: ObservationSpec, goal_m: FloatArray, others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the vector (n,) of a goal (3,) [m] and of the other numbers (n - 3,), which are normalized already."""
+    centre, scale = _normalization(spec)
+    size = goal_m.shape[-1]
+    return np.concatenate([((goal_m - centre[:size]) / scale[:size]).astype(np.float32), others])
+
+
 @lru_cache(maxsize=8)
 def _normalization(spec: ObservationSpec) -> tuple[FloatArray, FloatArray]:
     return np.array([value.centre for value in spec.vector]), np.array([value.scale for value in spec.vector])

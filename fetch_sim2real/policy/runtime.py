@@ -199,12 +199,16 @@ class CommandRuntime:
         """Note that a frame was acted on and that how is not known here: it ends a row of holds."""
         self._holds = 0
 
+    def act(self, sensed: Sensed) -> FloatArray:
+        """Return the action (4,) in [-1, 1]; ObservationError if there is no sound one."""
+        action: FloatArray = self._runtime.act([sensed])[0]
+        self._holds = 0
+        return action
+
     def command(self, sensed: Sensed) -> JointCommand:
         """Return the command for one period; ObservationError or CommandError if there is no sound one."""
-        action = self._runtime.act([sensed])[0]
-        self._holds = 0
         return action_to_command(
-            action,
+            self.act(sensed),
             sensed.setpoint,
             self._ik,
             self._action.scale_m,
