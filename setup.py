@@ -76,6 +76,7 @@ CORE = [
 ]
 RAY = "ray>=2.52,<3"
 REALSENSE = "pyrealsense2>=2.55,<3"
+ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.18,<2"]
 ROSBRIDGE = ["roslibpy>=2.0,<3", "websockets>=13,<18"]
 EXTRAS = {
     # ROS 2 Jazzy from PyPI, for machines without an apt ROS. Never beside one.
@@ -98,6 +99,7 @@ EXTRAS = {
     "drake": ["drake>=1.51,<2"],
     "realsense": [REALSENSE],
     "rosbridge": ROSBRIDGE,
+    "onnx": ONNX,
     "viz": ["imageio-ffmpeg>=0.5,<1"],
     "test": [
         "pytest>=8,<9",  # launch_testing, part of an apt ROS, breaks pytest 9
@@ -119,6 +121,7 @@ EXTRAS = {
         # For software devices in place of cameras. Other machines may have no wheel; they skip those tests.
         f"{REALSENSE}; platform_machine == 'x86_64'",
         *ROSBRIDGE,
+        *ONNX,
     ],
 }
 

@@ -16,7 +16,7 @@ from fetch_sim2real import graph
 from fetch_sim2real.calibration.in_force import CameraPose
 from fetch_sim2real.common.stamp_sequence import StampVerdict
 from fetch_sim2real.control.action import box_text, common_box, target_box_of
-from fetch_sim2real.errors import CommandError, ObservationError
+from fetch_sim2real.errors import CommandError, ObservationError, SetupError
 from fetch_sim2real.messages.camera_info import decode_camera_info
 from fetch_sim2real.messages.images import decode_color, decode_depth
 from fetch_sim2real.messages.joint_states import JointStateMerger
@@ -25,10 +25,11 @@ from fetch_sim2real.messages.poses import decode_goal
 from fetch_sim2real.messages.stamps import decode_stamp
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.observe import MAX_JOINT_SKEW_NS, joint_skew_words
+from fetch_sim2real.policy.actor_runtime import TORCH, ActorRuntime
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
 from fetch_sim2real.policy.goals import GoalVerdict, judge_goal
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
-from fetch_sim2real.policy.runtime import ActorPolicy, CommandRuntime, Policy, Sensed, SetpointTracker
+from fetch_sim2real.policy.runtime import CommandRuntime, Policy, Sensed, SetpointTracker, policy_of
 from fetch_sim2real.policy.synchronization import (
     MAX_DEPTH_OFFSET_NS,
     SYNC_ADVICE,
@@ -67,7 +68,11 @@ class PolicyNode(StackNode):
         if world := self.parameters.text("world"):
             world_box_m = target_box_of(load_workcell(world, worlds_dir()))
             target_box_m, self._world_box = common_box(target_box_m, world_box_m), box_text(world_box_m)
-        policy = _policy_of(bundle, cast(LookRate, self.parameters.text("look")))
+        policy = _policy_of(
+            bundle,
+            cast(LookRate, self.parameters.text("look")),
+            cast(ActorRuntime, self.parameters.text("runtime")),
+        )
         self._actor = CommandRuntime(self._manifest, policy, target_box_m)
         # What the bundle's observations do not hold need not come.
         self._joints = JointStateMerger(needs_fingers=self._manifest.observation.proprioception, needs_velocity=False)
@@ -331,6 +336,7 @@ class PolicyNode(StackNode):
         values: dict[str, object] = {
             "task": self._manifest.task,
             "bundle_sha256": self._bundle_sha256,
+            "runtime": self.parameters.text("runtime"),
             "started": self._is_started,
             "calibration": self._camera.text(),
             "world_box_m": self._world_box,
@@ -364,10 +370,15 @@ class PolicyNode(StackNode):
         return Report(Level.OK, "no goal" if self._goal is None else "running", values)
 
 
-def _policy_of(bundle: PolicyBundle, look: LookRate) -> Policy:
+def _policy_of(bundle: PolicyBundle, look: LookRate, runtime: ActorRuntime) -> Policy:
     """The bundle's actor, or an open-loop baseline of it where that is asked for."""
     if look == EVERY_FRAME:
-        return ActorPolicy(bundle)
+        return policy_of(bundle, runtime)
+    if runtime != TORCH:
+        raise SetupError(
+            f"parameter 'runtime' is '{runtime}' with 'look' '{look}', expected '{TORCH}': a baseline acts on what the "
+            "encoder did not see, and an exported actor is in one piece. Leave one of the two out"
+        )
     from fetch_sim2real.evaluation.open_loop import policy_at
 
     return policy_at(bundle, look)

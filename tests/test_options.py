@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[str, Option[Any]]] = {
     "sim": {
         "policy": stack_options.POLICY, "task": stack_options.TASK, "world": stack_options.WORLD,
         "camera": stack_options.CAMERA_PROFILE, "camera_source": stack_options.CAMERA_SOURCE,
+        "runtime": stack_options.RUNTIME,
         "seed": stack_options.SEED, "lockstep": stack_options.LOCKSTEP, "move_block": stack_options.MOVE_BLOCK,
         "blank_image": stack_options.BLANK_IMAGE, "backend": stack_options.SIM_BACKEND,
         "rosbridge_loss": stack_options.ROSBRIDGE_LOSS,

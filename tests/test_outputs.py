@@ -86,6 +86,7 @@ OUTPUTS: dict[str, tuple[str, list[str]]] = {
     "report --output": (".html", ["{bag}"]),
     "contact-sheet --output": (".png", []),
     "import-policy --output": ("folder", ["{bag}"]),
+    "export-policy --output": (".onnx", ["push"]),
     "reference --docs": ("folder", []),
 }
 NEED_ROS = ("sim", "evaluate", "operate", "play", "reference")

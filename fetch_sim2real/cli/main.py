@@ -123,6 +123,11 @@ SUBCOMMANDS: Final = (
         "Make a policy bundle from a policy trained with Stable-Baselines3.",
     ),
     Subcommand(
+        "export-policy",
+        "fetch_sim2real.cli.export_policy",
+        "Write a policy bundle's actor as an ONNX file for other runtimes.",
+    ),
+    Subcommand(
         "reference",
         "fetch_sim2real.cli.reference",
         "Write the pages of the documentation that follow from the code.",

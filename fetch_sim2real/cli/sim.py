@@ -6,7 +6,7 @@ import time
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.console import Console
 from fetch_sim2real.cli.entry import declared_option, in_ms, make_console, typed_command
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.graph import ROSBRIDGE
+from fetch_sim2real.policy.actor_runtime import ActorRuntime
 from fetch_sim2real.ros.namespaces import checked_namespace
 from fetch_sim2real.stack import options
 from fetch_sim2real.stack.options import SimGraphOptions
@@ -69,6 +70,7 @@ def sim(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what of a world's draws the engine cannot express, and end.")
     ] = False,
+    runtime: Annotated[str, declared_option(options.RUNTIME)] = options.RUNTIME.default,
     move_block: Annotated[bool, declared_option(options.MOVE_BLOCK, "--move-block")] = options.MOVE_BLOCK.default,
     blank_image: Annotated[bool, declared_option(options.BLANK_IMAGE, "--blank-image")] = options.BLANK_IMAGE.default,
     backend: Annotated[str, declared_option(options.SIM_BACKEND)] = options.SIM_BACKEND.default,
@@ -109,6 +111,7 @@ def sim(
                 task=task,
                 world=world,
                 engine=engine,
+                runtime=cast(ActorRuntime, runtime),
                 camera=camera_source,
                 camera_profile=camera,
                 lockstep=lockstep,

@@ -19,7 +19,7 @@ from fetch_sim2real.errors import BundleError
 from fetch_sim2real.perception.observe import Observation, ScaledValue
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
-from fetch_sim2real.policy.runtime import ActorPolicy, Policy
+from fetch_sim2real.policy.runtime import ActorPolicy, NetworkPolicy, Policy
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import FloatArray
 
@@ -55,7 +55,7 @@ class OpenLoopPolicy:
         """BundleError if the actor does not name object and gripper in its bottleneck, or is not told its gripper."""
         actor = bundle.actor
         auxiliary, vector = actor.spec.auxiliary, actor.observation.vector
-        self._policy, self._actor = ActorPolicy(bundle, environments), actor
+        self._policy, self._actor = NetworkPolicy(bundle, environments), actor
         self._every = every
         self._object = _columns(auxiliary, "seen_object")
         self._seen_grip = _columns(auxiliary, "seen_grip")

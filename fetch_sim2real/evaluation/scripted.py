@@ -11,7 +11,7 @@ import torch
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.policy.bundle import PolicyBundle
-from fetch_sim2real.policy.runtime import ActorPolicy
+from fetch_sim2real.policy.runtime import NetworkPolicy
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.estimated_state import estimated_state
 from fetch_sim2real.types import FloatArray
@@ -33,7 +33,7 @@ class OwnEncoder:
     """The encoder of the bundle's actor."""
 
     def __init__(self, bundle: PolicyBundle) -> None:
-        self._policy = ActorPolicy(bundle)
+        self._policy = NetworkPolicy(bundle)
 
     def reset(self, environments: Sequence[int] | None = None) -> None:
         """Do nothing: nothing is remembered."""

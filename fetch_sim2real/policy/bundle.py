@@ -42,10 +42,13 @@ _MAX_FILE_BYTES: Final = {MANIFEST_FILE: 2**20, ACTOR_FILE: 64 * 2**20, GOLDEN_F
 
 @dataclass(frozen=True)
 class PolicyBundle:
-    """A verified bundle: manifest, actor in eval mode without gradients, and a sha256 that identifies all of it."""
+    """A verified bundle: manifest, actor in eval mode without gradients, the golden sequences that it reproduces, and a
+    sha256 that identifies all of it.
+    """
 
     manifest: Manifest
     actor: Actor
+    golden: Golden
     sha256: str
 
 
@@ -112,9 +115,10 @@ def _verify(files: dict[str, bytes]) -> PolicyBundle:
                 name, f"sha256 is {got[:12]}..., the manifest says {expected[:12]}...: the file is damaged or replaced"
             )
     actor = _load_actor(files[ACTOR_FILE], manifest)
-    verify_golden(actor, golden_from_bytes(files[GOLDEN_FILE], manifest.observation, manifest.actor.state_size))
+    golden = golden_from_bytes(files[GOLDEN_FILE], manifest.observation, manifest.actor.state_size)
+    verify_golden(actor, golden)
     # The manifest holds the other files' hashes, so its own covers the bundle.
-    return PolicyBundle(manifest, actor, _sha256(files[MANIFEST_FILE]))
+    return PolicyBundle(manifest, actor, golden, _sha256(files[MANIFEST_FILE]))
 
 
 def _parse_manifest(data: bytes) -> Manifest:

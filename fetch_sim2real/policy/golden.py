@@ -13,13 +13,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fetch_sim2real.errors import BundleError
 from fetch_sim2real.perception.observe import ACTION_SIZE, Observation, ObservationSpec
 from fetch_sim2real.policy.manifest import GOLDEN_FILE
-from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.policy.step_actor import StepActor
 
 # Rounding differs between processors by about 1e-6; anything above this is another policy.
 TOLERANCE: Final = 1e-5
@@ -43,24 +42,20 @@ class Golden:
     state: NDArray[np.float32]
 
 
-def run_golden(actor: Actor, golden: Golden) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def run_golden(actor: StepActor, golden: Golden) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return actions (T, 4) and states (T, s) that ``actor`` computes, one step at a time as on the robot."""
     actions = np.zeros((len(golden.reset), ACTION_SIZE), np.float32)
-    states = np.zeros((len(golden.reset), actor.spec.state_size), np.float32)
-    state = actor.initial_state()
-    with torch.inference_mode():
-        for step, reset in enumerate(golden.reset):
-            if reset:
-                state = actor.initial_state()
-            one = slice(step, step + 1)
-            inputs = (torch.from_numpy(values[one]) for values in (golden.rgb, golden.depth_mm, golden.vector))
-            output = actor(*inputs, state)
-            actions[step], state = output.action[0].numpy(), output.state
-            states[step] = state[0].numpy()
+    states = np.zeros((len(golden.reset), actor.state_size), np.float32)
+    state = initial = np.zeros((1, actor.state_size), np.float32)
+    for step, reset in enumerate(golden.reset):
+        state = initial if reset else state
+        one = slice(step, step + 1)
+        action, state = actor.step(golden.rgb[one], golden.depth_mm[one], golden.vector[one], state)
+        actions[step], states[step] = action[0], state[0]
     return actions, states
 
 
-def record_golden(actor: Actor, observations: Sequence[Observation], reset: Sequence[bool]) -> Golden:
+def record_golden(actor: StepActor, observations: Sequence[Observation], reset: Sequence[bool]) -> Golden:
     """Return golden sequences from ``observations`` of one or more episodes, with ``actor``'s actions and states.
 
     ``reset`` is true where an episode starts: there the recurrent state is the initial one.
@@ -71,7 +66,7 @@ def record_golden(actor: Actor, observations: Sequence[Observation], reset: Sequ
         vector=np.stack([observation.vector for observation in observations]).astype(np.float32),
         reset=np.array(reset, dtype=np.bool_),
         action=np.zeros((len(observations), ACTION_SIZE), np.float32),
-        state=np.zeros((len(observations), actor.spec.state_size), np.float32),
+        state=np.zeros((len(observations), actor.state_size), np.float32),
     )
     action, state = run_golden(actor, inputs)
     return replace(inputs, action=action, state=state)
@@ -156,16 +151,22 @@ def _check(golden: Golden, observation: ObservationSpec, state_size: int) -> Non
         raise BundleError(f"{GOLDEN_FILE}/reset", "the first step is not a reset: its recurrent state is unknown")
 
 
-def verify_golden(actor: Actor, golden: Golden) -> None:
-    """Raise BundleError unless ``actor`` reproduces every golden action and recurrent state within TOLERANCE."""
+def verify_golden(actor: StepActor, golden: Golden, runs: str = "the actor") -> float:
+    """Return by how much ``actor``'s actions and states are off the golden ones at most.
+
+    BundleError if that is more than TOLERANCE; ``runs`` says in it who computed them.
+    """
+    most = 0.0
     for name, computed in zip(("action", "state"), run_golden(actor, golden), strict=True):
         off = np.abs(computed - getattr(golden, name))
         worst = float(off.max(initial=0.0))
+        most = max(most, worst)
         # Written so that a NaN fails too.
         if not worst <= TOLERANCE:
             step = int(np.argmax(np.where(np.isnan(off), np.inf, off).max(axis=1)))
             raise BundleError(
                 f"{GOLDEN_FILE}/{name}",
-                f"the actor does not reproduce the recorded {name}s: off by {worst:.2g} at step {step}, tolerance "
+                f"{runs} does not reproduce the recorded {name}s: off by {worst:.2g} at step {step}, tolerance "
                 f"{TOLERANCE:g}. The weights, the golden file or this code differ from those that trained it",
             )
+    return most

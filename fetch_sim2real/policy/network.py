@@ -14,7 +14,9 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Final, Literal, NamedTuple, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import nn
 
@@ -267,7 +269,7 @@ class Encoder(nn.Module):
         # The depth at each cell's centre: picked, not averaged, and holes stay holes.
         depth = images[:, 3:4, :: self.step, :: self.step]
         if self.grid.numel():
-            images = torch.cat([images, self.grid.expand(len(images), -1, -1, -1)], dim=1)
+            images = torch.cat([images, self.grid.expand(images.shape[0], -1, -1, -1)], dim=1)
             images = images.contiguous(memory_format=torch.channels_last)
         return self.conv(images), depth
 
@@ -295,7 +297,8 @@ class Blind(Encoder):
 
     def forward(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
         """Return the bottleneck (B, 0)."""
-        return torch.zeros(len(rgb), 0)
+        # The shape, not len(): an exported graph takes batches of any size.
+        return torch.zeros(rgb.shape[0], 0)
 
 
 class RelativeFeatures(nn.Module):
@@ -389,6 +392,11 @@ class Actor(nn.Module):
         self.register_buffer("auxiliary_centre", centre, persistent=False)
         self.register_buffer("auxiliary_scale", scale, persistent=False)
 
+    @property
+    def state_size(self) -> int:
+        """Numbers of the recurrent state."""
+        return self.spec.state_size
+
     def initial_state(self, batch: int = 1) -> torch.Tensor:
         """Return the recurrent state (B, s) at the start of an episode: zeros."""
         return torch.zeros(batch, self.spec.state_size)
@@ -438,6 +446,19 @@ class Actor(nn.Module):
         bottleneck = self.encode(rgb, depth_mm)
         action, state = self.act(bottleneck, vector, state)
         return ActorOutput(action, bottleneck, state)
+
+    def step(
+        self,
+        rgb: NDArray[np.uint8],
+        depth_mm: NDArray[np.uint16],
+        vector: NDArray[np.float32],
+        state: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See ``policy.step_actor.StepActor``."""
+        with torch.inference_mode():
+            inputs = (torch.from_numpy(values) for values in (rgb, depth_mm, vector, state))
+            output = self(*inputs)
+        return output.action.numpy(), output.state.numpy()
 
 
 def build_actor(spec: ActorSpec, observation: ObservationSpec) -> Actor:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fetch_sim2real.arm.ik import DifferentialIk, TargetBox
 from fetch_sim2real.arm.kinematics import grip_position
@@ -21,9 +22,11 @@ from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.messages.motion import ENDS_ACTIVITY, SetpointReport
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.observe import ActionHistory, Observation, ObservationSpec, observe
+from fetch_sim2real.policy.actor_runtime import TORCH, ActorRuntime
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.manifest import Manifest
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.policy.step_actor import StepActor
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
 # After so many holds in a row the arm has come to rest: what was done before is no history of what follows.
@@ -52,35 +55,77 @@ class HasActor(Protocol):
     """A bundle, or an actor that is not in one yet."""
 
     @property
+    def actor(self) -> StepActor: ...
+
+
+class HasNetwork(Protocol):
+    """A bundle whose actor has this project's architecture, or such an actor."""
+
+    @property
     def actor(self) -> Actor: ...
 
 
 class ActorPolicy:
-    """Runs a bundle's actor. Several environments go through the network as one batch."""
+    """Runs a bundle's actor. Several environments are computed as one batch."""
 
     def __init__(self, bundle: HasActor, environments: int = 1) -> None:
-        self.actor = bundle.actor
-        self._state = self.actor.initial_state(environments)
+        self._runs = bundle.actor
+        self._state = np.zeros((environments, self._runs.state_size), np.float32)
 
     def reset(self, environments: Sequence[int] | None = None) -> None:
         """See Policy."""
-        rows = _rows(environments, len(self._state))
-        self._state[rows] = self.actor.initial_state(len(rows))
+        self._state[_rows(environments, len(self._state))] = 0.0
 
     def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
         """See Policy. ObservationError for an observation of other shapes than the actor's, or one with NaN."""
-        return self.act_on(self.encode(observations), observations, environments)
+        self._require_shapes(observations)
+        rows = self._checked_rows(observations, environments)
+        action, state = self._runs.step(
+            np.stack([observation.image.rgb for observation in observations]),
+            np.stack([observation.image.depth_mm for observation in observations]),
+            np.stack([observation.vector for observation in observations]),
+            self._state[rows],
+        )
+        return self._taken(action, state, rows)
 
-    def encode(self, observations: Sequence[Observation]) -> torch.Tensor:
-        """Return the bottlenecks (N, b) that the actor's encoder makes of the images."""
-        side = self.actor.observation.image.size
-        for image in (observation.image for observation in observations):
+    def _require_shapes(self, observations: Sequence[Observation]) -> None:
+        spec = self._runs.observation
+        side, size = spec.image.size, spec.vector_size
+        for observation in observations:
+            image, vector = observation.image, observation.vector
             if image.rgb.shape != (side, side, 3) or image.depth_mm.shape != (side, side):
                 raise ObservationError(
                     f"the policy's image is {image.rgb.shape} with depth {image.depth_mm.shape}, expected size {side}"
                 )
+            if vector.shape != (size,):
+                raise ObservationError(f"the policy's vector is {vector.shape}, expected ({size},)")
+
+    def _checked_rows(self, observations: Sequence[Observation], environments: Sequence[int] | None) -> list[int]:
+        rows = _rows(environments, len(self._state))
+        if len(rows) != len(observations):
+            raise ObservationError(f"{len(observations)} observations came for {len(rows)} environments")
+        return rows
+
+    def _taken(self, action: NDArray[np.float32], state: NDArray[np.float32], rows: list[int]) -> FloatArray:
+        actions: FloatArray = action.astype(np.float64)
+        if not np.all(np.isfinite(actions)):
+            raise ObservationError(f"the policy's action is {actions.tolist()}: its observation is not finite")
+        self._state[rows] = state
+        return actions
+
+
+class NetworkPolicy(ActorPolicy):
+    """Runs an actor of this project's architecture in its two parts, for who acts on what the encoder did not see."""
+
+    def __init__(self, bundle: HasNetwork, environments: int = 1) -> None:
+        super().__init__(bundle, environments)
+        self._network = bundle.actor
+
+    def encode(self, observations: Sequence[Observation]) -> torch.Tensor:
+        """Return the bottlenecks (N, b) that the actor's encoder makes of the images."""
+        self._require_shapes(observations)
         with torch.inference_mode():
-            return self.actor.encode(
+            return self._network.encode(
                 torch.stack([torch.from_numpy(observation.image.rgb) for observation in observations]),
                 torch.stack([torch.from_numpy(observation.image.depth_mm) for observation in observations]),
             )
@@ -89,21 +134,24 @@ class ActorPolicy:
         self, bottleneck: torch.Tensor, observations: Sequence[Observation], environments: Sequence[int] | None = None
     ) -> FloatArray:
         """Return the actions (N, 4) on bottlenecks (N, b) and the observations' vectors; steps the memory."""
-        size = self.actor.observation.vector_size
-        for vector in (observation.vector for observation in observations):
-            if vector.shape != (size,):
-                raise ObservationError(f"the policy's vector is {vector.shape}, expected ({size},)")
-        rows = _rows(environments, len(self._state))
-        if len(rows) != len(observations):
-            raise ObservationError(f"{len(observations)} observations came for {len(rows)} environments")
+        rows = self._checked_rows(observations, environments)
         vectors = torch.stack([torch.from_numpy(observation.vector) for observation in observations])
         with torch.inference_mode():
-            output, state = self.actor.act(bottleneck, vectors, self._state[rows])
-        actions: FloatArray = output.numpy().astype(np.float64)
-        if not np.all(np.isfinite(actions)):
-            raise ObservationError(f"the policy's action is {actions.tolist()}: its observation is not finite")
-        self._state[rows] = state
-        return actions
+            action, state = self._network.act(bottleneck, vectors, torch.from_numpy(self._state[rows]))
+        return self._taken(action.numpy(), state.numpy(), rows)
+
+
+def policy_of(bundle: PolicyBundle, runtime: ActorRuntime = TORCH, environments: int = 1) -> ActorPolicy:
+    """Return the policy of a bundle's actor, computed by ``runtime``.
+
+    SetupError without the extra ``onnx`` where that is needed; BundleError, with the worst difference, if ONNX Runtime
+    does not reproduce the golden actions.
+    """
+    if runtime == TORCH:
+        return ActorPolicy(bundle, environments)
+    from fetch_sim2real.policy.onnx_export import export_actor
+
+    return ActorPolicy(export_actor(bundle), environments)
 
 
 def _rows(environments: Sequence[int] | None, count: int) -> list[int]:

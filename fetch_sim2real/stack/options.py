@@ -13,6 +13,7 @@ from fetch_sim2real import paths
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, PROFILES
 from fetch_sim2real.common.option import Option, declared
 from fetch_sim2real.graph import JOINT_TRAJECTORY
+from fetch_sim2real.policy.actor_runtime import ACTOR_RUNTIMES, TORCH, ActorRuntime
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LOOK_RATES, LookRate
 from fetch_sim2real.rosbridge.topics import DEFAULT_PORT
 from fetch_sim2real.stack.backends import BUILT_IN, backend_names
@@ -40,6 +41,12 @@ _LONGEST_DELAY_S: Final = 1.0
 POLICY: Final = Option("policy", "reach_block", "Name of a shipped policy bundle, or the folder of one.")
 LOOK: Final[Option[LookRate]] = Option(
     "look", EVERY_FRAME, "When the actor sees; all but every frame are baselines.", choices=LOOK_RATES
+)
+RUNTIME: Final[Option[ActorRuntime]] = Option(
+    "runtime",
+    TORCH,
+    "What computes the actor: torch; or onnx, ONNX Runtime with one thread (the extra 'onnx').",
+    choices=ACTOR_RUNTIMES,
 )
 CALIBRATION: Final = Option(
     "calibration", "", "Calibration file of the camera, for goals in its frame; empty: where it was in training."
@@ -233,6 +240,7 @@ class SimGraphOptions:
     move_block: bool = declared(MOVE_BLOCK)
     conditions: str = declared(CONDITIONS)
     look: LookRate = declared(LOOK)
+    runtime: ActorRuntime = declared(RUNTIME)
     blank_image: bool = declared(BLANK_IMAGE)
     episode_s: float = declared(EPISODE_S)
     ack_timeout_s: float = declared(ACK_TIMEOUT_S)
@@ -256,6 +264,7 @@ class RobotGraphOptions:
     """What can be chosen about the graph on a robot: ``launch/robot.launch.py``. Nothing moves by the defaults."""
 
     policy: str = declared(POLICY)
+    runtime: ActorRuntime = declared(RUNTIME)
     mode: str = declared(ROBOTS_MODE)
     heartbeat: str = declared(HEARTBEAT)
     camera: str = declared(ROBOTS_CAMERA)
@@ -289,6 +298,7 @@ class PlaybackOptions:
     bag: str = declared(BAG.but(default="bag"))
     policy: str = declared(POLICY)
     look: LookRate = declared(LOOK)
+    runtime: ActorRuntime = declared(RUNTIME)
     rate: float = declared(RATE)
     start_s: float = declared(START_S)
     loop: bool = declared(LOOP)

@@ -95,6 +95,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
             "policy": str(folder),
             "world": world,
             "look": options.look,
+            "runtime": options.runtime,
             "await_start": options.await_start,
             "calibration": absolute_file(options.calibration),
         },
@@ -160,6 +161,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
         return sim_graph(
             SimGraphOptions(
                 policy=options.policy,
+                runtime=options.runtime,
                 world=options.world,
                 camera=options.camera,
                 camera_profile=options.camera_profile,
@@ -182,6 +184,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
         # On a robot a goal alone starts nothing.
         parameters={
             "policy": str(paths.find_policy(options.policy).resolve()),
+            "runtime": options.runtime,
             "world": absolute_world(options.world),
             "await_start": True,
             "calibration": absolute_file(options.calibration),
@@ -244,6 +247,7 @@ def playback_graph(options: PlaybackOptions) -> tuple[NodeProcess, ...]:
             "use_sim_time": True,
             "policy": str(paths.find_policy(options.policy).resolve()),
             "look": options.look,
+            "runtime": options.runtime,
             "calibration": absolute_file(options.calibration),
             "world": absolute_world(options.world) if options.world else "",
             "await_start": False,
