@@ -22,7 +22,7 @@ from fetch_sim2real.control.action import ACTION_SCALE_M, actions_to_commands, c
 from fetch_sim2real.control.filter import NO_SETPOINT, Decision, SafetyFilter, decide_together, hear_together
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE
-from fetch_sim2real.policy.manifest import Manifest
+from fetch_sim2real.policy.manifest import ManifestContent
 from fetch_sim2real.policy.runtime import PolicyRuntime, Sensed
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.randomization.sample import EpisodeSample
@@ -47,7 +47,7 @@ class ActionSettings:
     profile: LimitProfile
 
     @staticmethod
-    def of_bundle(manifest: Manifest) -> ActionSettings:
+    def of_bundle(manifest: ManifestContent) -> ActionSettings:
         """Return the settings that the bundle was trained with."""
         action = manifest.action
         return ActionSettings(

@@ -378,7 +378,7 @@ def test_other_versions_are_refused_before_all_else(folder: Path, version: objec
     write_manifest(folder, {"format_version": version, "files": manifest["files"]})
     error = refusal(folder)
     assert error.field == "format_version"
-    assert repr(version) in str(error) and "version 3 or 4 or 5 or 6" in str(error)
+    assert repr(version) in str(error) and "version 3 or 4 or 5 or 6 or 7" in str(error)
 
 
 @pytest.mark.parametrize(

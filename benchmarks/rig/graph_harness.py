@@ -82,7 +82,7 @@ def write_untrained_bundle(
         grip_scale_m=(0.1, 0.1, 0.1),
     )
     content = ManifestContent(
-        format_version=6,
+        format_version=7,
         task="reach_block",
         actor=spec,
         observation=observation,

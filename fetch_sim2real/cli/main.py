@@ -120,7 +120,7 @@ SUBCOMMANDS: Final = (
     Subcommand(
         "import-policy",
         "fetch_sim2real.cli.import_policy",
-        "Make a policy bundle from a policy trained with Stable-Baselines3.",
+        "Make a policy bundle from a policy trained with Stable-Baselines3, or from an ONNX network.",
     ),
     Subcommand(
         "export-policy",

@@ -33,7 +33,7 @@ class ColourThreshold:
     """
 
     def __init__(self, bundle: PolicyBundle, environments: int) -> None:
-        self._actor, manifest = bundle.actor, bundle.manifest
+        self._actor, manifest = bundle.network, bundle.manifest
         task = find_task(manifest.task)
         if len(task.bodies) != 1 or not manifest.observation.proprioception:
             raise FetchSim2RealError(

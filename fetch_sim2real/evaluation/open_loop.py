@@ -53,7 +53,7 @@ class OpenLoopPolicy:
 
     def __init__(self, bundle: PolicyBundle, every: int | None, environments: int = 1) -> None:
         """BundleError if the actor does not name object and gripper in its bottleneck, or is not told its gripper."""
-        actor = bundle.actor
+        actor = bundle.network
         auxiliary, vector = actor.spec.auxiliary, actor.observation.vector
         self._policy, self._actor = NetworkPolicy(bundle, environments), actor
         self._every = every

@@ -47,7 +47,7 @@ class ScriptedPolicy:
     """Takes a bundle's place: what an ``estimator`` makes of its observations goes to the task's scripted baseline."""
 
     def __init__(self, bundle: PolicyBundle, estimator: Estimator) -> None:
-        self._actor, self._estimator = bundle.actor, estimator
+        self._actor, self._estimator = bundle.network, estimator
         self._task = find_task(bundle.manifest.task)
         if self._task.scripted is None:
             raise FetchSim2RealError(f"the task '{self._task.name}' has no scripted baseline: choose another control")

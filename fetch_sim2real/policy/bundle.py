@@ -1,4 +1,6 @@
-"""A policy bundle on disk: ``manifest.json``, ``actor.safetensors``, ``golden.npz``. Data, never code: no pickle.
+"""A policy bundle on disk: ``manifest.json``, ``golden.npz``, and the actor. Data, never code: no pickle.
+
+The actor is ``actor.safetensors``, weights of this project's architecture, or ``actor.onnx``, a network of others.
 
 The files have fixed names, so that nothing in a manifest ever names a path. Each file is read once, and what is
 checked is what is used.
@@ -21,23 +23,32 @@ from safetensors import SafetensorError
 from fetch_sim2real.common.outputs import write_bytes
 from fetch_sim2real.common.validation import complaint_of, field_of
 from fetch_sim2real.errors import BundleError
+from fetch_sim2real.perception.observe import ObservationSpec
 from fetch_sim2real.policy.golden import Golden, golden_from_bytes, golden_to_bytes, verify_golden
 from fetch_sim2real.policy.manifest import (
     ACTOR_FILE,
+    ACTOR_KINDS,
     FORMAT_VERSION,
     GOLDEN_FILE,
     MANIFEST_FILE,
+    ONNX_FILE,
     READABLE_VERSIONS,
     Manifest,
     ManifestContent,
     SuccessRecord,
+    actor_file,
     upgraded,
 )
-from fetch_sim2real.policy.network import Actor, build_actor
+from fetch_sim2real.policy.network import Actor, ActorSpec, build_actor
+from fetch_sim2real.policy.onnx_mapping import OnnxActorSpec
+from fetch_sim2real.policy.onnx_network import OnnxNetwork
 
 _READABLE: Final = " or ".join(str(version) for version in READABLE_VERSIONS)
 _SHOWN_FIELDS: Final = 6
-_MAX_FILE_BYTES: Final = {MANIFEST_FILE: 2**20, ACTOR_FILE: 64 * 2**20, GOLDEN_FILE: 128 * 2**20}
+_MAX_FILE_BYTES: Final = {
+    MANIFEST_FILE: 2**20, ACTOR_FILE: 64 * 2**20, ONNX_FILE: 512 * 2**20, GOLDEN_FILE: 128 * 2**20
+}  # fmt: skip
+AnyActor = Actor | OnnxNetwork
 
 
 @dataclass(frozen=True)
@@ -47,9 +58,19 @@ class PolicyBundle:
     """
 
     manifest: Manifest
-    actor: Actor
+    actor: AnyActor
     golden: Golden
     sha256: str
+
+    @property
+    def network(self) -> Actor:
+        """The actor, where it has this project's architecture. BundleError for an ONNX file of others."""
+        if isinstance(self.actor, Actor):
+            return self.actor
+        raise BundleError(
+            "actor.kind", f"is '{self.actor.spec.kind}', expected an actor of this project's architecture, whose "
+            "encoder can be asked by itself: choose what needs none, or another policy"
+        )  # fmt: skip
 
 
 def load_bundle(directory: str | os.PathLike[str]) -> PolicyBundle:
@@ -61,18 +82,20 @@ def load_bundle(directory: str | os.PathLike[str]) -> PolicyBundle:
     folder = Path(directory)
     if not folder.is_dir():
         raise BundleError("directory", f"there is no folder {folder}")
-    return _verify({name: _read(folder / name) for name in _MAX_FILE_BYTES})
+    manifest = _read(folder / MANIFEST_FILE)
+    # Names that the manifest's own checks admit, and no others.
+    others = {name: _read(folder / name) for name in _parse_manifest(manifest).files}
+    return _verify({MANIFEST_FILE: manifest} | others)
 
 
 def save_bundle(
-    directory: str | os.PathLike[str], content: ManifestContent, actor: Actor, golden: Golden
+    directory: str | os.PathLike[str], content: ManifestContent, actor: AnyActor, golden: Golden
 ) -> PolicyBundle:
     """Write a bundle, replacing one that is there, after verifying it exactly as ``load_bundle`` will.
 
     Nothing is written when the verification fails (BundleError). ``SetupError`` if a file cannot be written.
     """
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in actor.state_dict().items()}
-    files = {ACTOR_FILE: safetensors.torch.save(weights), GOLDEN_FILE: golden_to_bytes(golden)}
+    files = {actor_file(content.actor): _actor_bytes(actor), GOLDEN_FILE: golden_to_bytes(golden)}
     hashes = {name: _sha256(data) for name, data in files.items()}
     files[MANIFEST_FILE] = _manifest_bytes(content, hashes)
     bundle = _verify(files)
@@ -80,6 +103,8 @@ def save_bundle(
     # The manifest last: an interrupted save leaves hashes that do not match, and is refused.
     for name, data in files.items():
         write_bytes(data, folder / name)
+    for name in {ACTOR_FILE, ONNX_FILE} - files.keys():
+        (folder / name).unlink(missing_ok=True)  # of what it replaces
     return bundle
 
 
@@ -91,6 +116,13 @@ def record_success(directory: str | os.PathLike[str], success: SuccessRecord) ->
     )
     write_bytes(_manifest_bytes(content, manifest.files), Path(directory) / MANIFEST_FILE)
     return load_bundle(directory)
+
+
+def _actor_bytes(actor: AnyActor) -> bytes:
+    if isinstance(actor, OnnxNetwork):
+        return actor.model
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in actor.state_dict().items()}
+    return safetensors.torch.save(weights)
 
 
 def _manifest_bytes(content: ManifestContent, hashes: dict[str, str]) -> bytes:
@@ -114,9 +146,13 @@ def _verify(files: dict[str, bytes]) -> PolicyBundle:
             raise BundleError(
                 name, f"sha256 is {got[:12]}..., the manifest says {expected[:12]}...: the file is damaged or replaced"
             )
-    actor = _load_actor(files[ACTOR_FILE], manifest)
+    actor: AnyActor
+    if isinstance(manifest.actor, OnnxActorSpec):
+        actor = OnnxNetwork(files[ONNX_FILE], ONNX_FILE, manifest.actor, manifest.observation)
+    else:
+        actor = _load_actor(files[ACTOR_FILE], manifest.actor, manifest.observation)
     golden = golden_from_bytes(files[GOLDEN_FILE], manifest.observation, manifest.actor.state_size)
-    verify_golden(actor, golden)
+    verify_golden(actor, golden, "the actor" if isinstance(actor, Actor) else "ONNX Runtime")
     # The manifest holds the other files' hashes, so its own covers the bundle.
     return PolicyBundle(manifest, actor, golden, _sha256(files[MANIFEST_FILE]))
 
@@ -141,12 +177,19 @@ def _parse_manifest(data: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(data, strict=True)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
+        problems = [_without_kind(problem) for problem in error.errors(include_url=False, include_context=False)]
         first = problems[0]
         field = field_of(first, MANIFEST_FILE)
         others = [field_of(problem, MANIFEST_FILE) for problem in problems[1:_SHOWN_FIELDS]]
         more = f" (also wrong: {', '.join(others)})" if others else ""
         raise BundleError(field, f"{complaint_of(first)}{more}") from error
+
+
+def _without_kind(problem: Any) -> dict[str, Any]:
+    field, *rest = problem["loc"] or ("",)
+    if field == "actor" and rest[:1] and rest[0] in ACTOR_KINDS:
+        rest = rest[1:]
+    return {**problem, "loc": (field, *rest) if field else ()}
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -157,13 +200,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _load_actor(data: bytes, manifest: Manifest) -> Actor:
+def _load_actor(data: bytes, spec: ActorSpec, observation: ObservationSpec) -> Actor:
     try:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise BundleError(ACTOR_FILE, f"not a safetensors file ({error}). Export the bundle again") from error
     try:
-        actor = build_actor(manifest.actor, manifest.observation)
+        actor = build_actor(spec, observation)
     except ValueError as error:
         raise BundleError("actor.relative_features", str(error)) from error
     expected = actor.state_dict()

@@ -120,11 +120,12 @@ def golden_from_bytes(data: bytes, observation: ObservationSpec, state_size: int
                     f"{GOLDEN_FILE}/{name}", f"not a plain array ({error}). Export the bundle again"
                 ) from error
     golden = Golden(**({"state": np.zeros((arrays["reset"].size, 0), np.float32)} | arrays))
-    _check(golden, observation, state_size)
+    require_sound(golden, observation, state_size)
     return golden
 
 
-def _check(golden: Golden, observation: ObservationSpec, state_size: int) -> None:
+def require_sound(golden: Golden, observation: ObservationSpec, state_size: int) -> None:
+    """Raise BundleError, naming the array, unless shapes and types are those of ``observation`` and all is finite."""
     side, steps = observation.image.size, len(golden.reset) if golden.reset.ndim == 1 else 0
     if not 1 <= steps <= MAX_STEPS:
         raise BundleError(

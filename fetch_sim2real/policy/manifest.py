@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import TargetBox
@@ -20,11 +20,13 @@ from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.perception.observe import ObservationSpec
 from fetch_sim2real.policy.network import ActorSpec
+from fetch_sim2real.policy.onnx_mapping import OnnxActorSpec
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 FORMAT_VERSION: Final = 7
 READABLE_VERSIONS: Final = tuple(range(3, FORMAT_VERSION + 1))
 ACTOR_FILE: Final = "actor.safetensors"
+ONNX_FILE: Final = "actor.onnx"
 GOLDEN_FILE: Final = "golden.npz"
 MANIFEST_FILE: Final = "manifest.json"
 
@@ -33,6 +35,26 @@ NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+# What pydantic puts into the place of an error beside the field's own name.
+ACTOR_KINDS: Final = ("network", "onnx")
+
+
+def _kind_of(actor: Any) -> str:
+    kind = actor.get("kind") if isinstance(actor, dict) else getattr(actor, "kind", None)
+    return "network" if kind is None else "onnx"
+
+
+# An actor of this project's architecture, or an ONNX file with a mapping.
+AnyActorSpec = Annotated[
+    Annotated[ActorSpec, Tag("network")] | Annotated[OnnxActorSpec, Tag("onnx")], Discriminator(_kind_of)
+]
+
+
+def actor_file(actor: ActorSpec | OnnxActorSpec) -> str:
+    """Return the name of the file that holds the actor."""
+    return ONNX_FILE if isinstance(actor, OnnxActorSpec) else ACTOR_FILE
 
 
 class PoseRecord(Record):
@@ -176,7 +198,7 @@ class ManifestContent(Record):
 
     format_version: Literal[7]
     task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    actor: ActorSpec
+    actor: AnyActorSpec
     observation: ObservationSpec
     camera: CameraRecord
     goal: GoalRecord
@@ -229,8 +251,10 @@ class Manifest(ManifestContent):
 
     @field_validator("files")
     @classmethod
-    def _all_files(cls, value: dict[str, str]) -> dict[str, str]:
-        expected = {ACTOR_FILE, GOLDEN_FILE}
+    def _all_files(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if "actor" not in info.data:
+            return value  # which is refused for its actor
+        expected = {actor_file(info.data["actor"]), GOLDEN_FILE}
         if set(value) != expected:
             raise ValueError(f"hashes are given for {sorted(value)}, expected exactly {sorted(expected)}")
         return value

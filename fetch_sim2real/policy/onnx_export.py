@@ -58,7 +58,7 @@ def export_actor(bundle: PolicyBundle, file: str = "actor.onnx") -> ExportedActo
     BundleError if it does not reproduce the golden actions and states, SetupError without the extra ``onnx``.
     """
     data = onnx_bytes(bundle)
-    actor = OnnxActor(data, file, bundle.actor.observation, bundle.actor.state_size)
+    actor = OnnxActor(data, file, bundle.network.observation, bundle.network.state_size)
     return ExportedActor(data, actor, verify_golden(actor, bundle.golden, "ONNX Runtime"))
 
 
@@ -69,7 +69,7 @@ def onnx_bytes(bundle: PolicyBundle) -> bytes:
     ``onnx``.
     """
     onnx = require_onnx()
-    actor = bundle.actor
+    actor = bundle.network
     example = _example(actor)
     inputs, outputs = list(example), [ACTION, *([NEXT_STATE] if STATE in example else [])]
     # Its types only know of names of files, it itself takes streams too.

@@ -58,13 +58,6 @@ class HasActor(Protocol):
     def actor(self) -> StepActor: ...
 
 
-class HasNetwork(Protocol):
-    """A bundle whose actor has this project's architecture, or such an actor."""
-
-    @property
-    def actor(self) -> Actor: ...
-
-
 class ActorPolicy:
     """Runs a bundle's actor. Several environments are computed as one batch."""
 
@@ -117,9 +110,10 @@ class ActorPolicy:
 class NetworkPolicy(ActorPolicy):
     """Runs an actor of this project's architecture in its two parts, for who acts on what the encoder did not see."""
 
-    def __init__(self, bundle: HasNetwork, environments: int = 1) -> None:
+    def __init__(self, bundle: PolicyBundle, environments: int = 1) -> None:
+        """BundleError for an actor of another architecture."""
+        self._network = bundle.network
         super().__init__(bundle, environments)
-        self._network = bundle.actor
 
     def encode(self, observations: Sequence[Observation]) -> torch.Tensor:
         """Return the bottlenecks (N, b) that the actor's encoder makes of the images."""
@@ -142,12 +136,12 @@ class NetworkPolicy(ActorPolicy):
 
 
 def policy_of(bundle: PolicyBundle, runtime: ActorRuntime = TORCH, environments: int = 1) -> ActorPolicy:
-    """Return the policy of a bundle's actor, computed by ``runtime``.
+    """Return the policy of a bundle's actor, computed by ``runtime``; one that is an ONNX file always by ONNX Runtime.
 
     SetupError without the extra ``onnx`` where that is needed; BundleError, with the worst difference, if ONNX Runtime
     does not reproduce the golden actions.
     """
-    if runtime == TORCH:
+    if runtime == TORCH or not isinstance(bundle.actor, Actor):
         return ActorPolicy(bundle, environments)
     from fetch_sim2real.policy.onnx_export import export_actor
 

@@ -45,7 +45,8 @@ LOOK: Final[Option[LookRate]] = Option(
 RUNTIME: Final[Option[ActorRuntime]] = Option(
     "runtime",
     TORCH,
-    "What computes the actor: torch; or onnx, ONNX Runtime with one thread (the extra 'onnx').",
+    "What computes the actor: torch; or onnx, ONNX Runtime with one thread (the extra 'onnx'), which computes imported "
+    "networks in any case.",
     choices=ACTOR_RUNTIMES,
 )
 CALIBRATION: Final = Option(

@@ -28,6 +28,7 @@ from fetch_sim2real.policy.manifest import (
     TrainingRecord,
 )
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.policy.onnx_network import OnnxNetwork
 from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.timing import CONTROL_RATE_HZ
@@ -37,7 +38,7 @@ from fetch_sim2real.training.seeds import training_seeds
 from fetch_sim2real.types import FloatArray
 
 # Two short episodes with a reset between them.
-_GOLDEN_EPISODES, _GOLDEN_STEPS = 2, 12
+GOLDEN_EPISODES, GOLDEN_STEPS = 2, 12
 
 
 def export_bundle(
@@ -49,8 +50,8 @@ def export_bundle(
     seeds = training_seeds(run_seed, "golden")
     observations: list[Observation] = []
     reset: list[bool] = []
-    for _ in range(_GOLDEN_EPISODES):
-        episode = observations_of_episode(loop, actor, next(seeds), _GOLDEN_STEPS)
+    for _ in range(GOLDEN_EPISODES):
+        episode = observations_of_episode(loop, actor, next(seeds), GOLDEN_STEPS)
         observations += episode
         reset += [index == 0 for index in range(len(episode))]
     manifest = manifest_of(actor, world, loop.sim.task, run_seed, command, steps, latency_randomization)
@@ -58,7 +59,7 @@ def export_bundle(
 
 
 def manifest_of(
-    actor: Actor, world: World, task: Task, run_seed: int, command: str, steps: int,
+    actor: Actor | OnnxNetwork, world: World, task: Task, run_seed: int, command: str, steps: int,
     latency_randomization: LatencyRandomization = NO_ADDED_LATENCY,
 ) -> ManifestContent:  # fmt: skip
     """Return what a manifest says of ``actor``, trained on ``task`` in ``world`` with ``latency_randomization``.

@@ -15,6 +15,7 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.perception.observe import ACTION_SIZE, ActionHistory, Observation, observe_vector
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.policy.runtime import ActorPolicy, PolicyRuntime
+from fetch_sim2real.policy.step_actor import StepActor
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.full_state import full_state
 from fetch_sim2real.sim.sensors.camera_timing import Captured
@@ -174,7 +175,7 @@ class RolloutWorker:
         self._collector.loop.sim.close()
 
 
-def observations_of_episode(loop: ClosedLoop, actor: Actor, seed: int, count: int) -> list[Observation]:
+def observations_of_episode(loop: ClosedLoop, actor: StepActor, seed: int, count: int) -> list[Observation]:
     """Return the first ``count`` observations of an episode run by the deterministic actor, made as the policy node
     does."""
     recorder = _Recorder(actor)
@@ -186,7 +187,7 @@ def observations_of_episode(loop: ClosedLoop, actor: Actor, seed: int, count: in
 class _Recorder:
     """Runs an actor and keeps what it observes. See Policy."""
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: StepActor) -> None:
         self.actor = actor
         self._policy = ActorPolicy(self)
         self.observations: list[Observation] = []
