@@ -102,7 +102,8 @@ def test_the_actor_of_the_page_becomes_a_bundle_that_acts_as_it_does(
 ) -> None:
     names = trained_by_the_page("400", "200", tmp_path, monkeypatch)
     assert names["model"]._n_updates >= 100
-    (command,) = re.findall(r"^ +fetch-sim2real import-policy (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    text = PAGE.read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ +fetch-sim2real import-policy (.*--algorithm .*)$", text, re.MULTILINE)
     result = CliRunner().invoke(import_policy.app, command.split())
     assert result.exit_code == 0, result.output
     assert "SAC's actions reproduced" in result.output

@@ -18,13 +18,12 @@ from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle, save_bundle
 from fetch_sim2real.policy.golden import TOLERANCE, run_golden, verify_golden
 from fetch_sim2real.policy.manifest import ManifestContent
 from fetch_sim2real.policy.network import ActorSpec
-from fetch_sim2real.policy.onnx_actor import OnnxActor
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from fetch_sim2real.cli.export_policy import app  # noqa: E402
-from fetch_sim2real.policy.onnx_export import onnx_bytes  # noqa: E402
+from fetch_sim2real.policy.onnx_export import OnnxActor, onnx_bytes  # noqa: E402
 
 
 def bundle_of(content: ManifestContent, folder: Path) -> PolicyBundle:

@@ -44,7 +44,8 @@ def test_environments_remember_and_forget_as_in_torch(bundle: PolicyBundle) -> N
 
 
 def test_an_actor_that_comes_out_differently_is_not_run(bundle: PolicyBundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fetch_sim2real.policy.onnx_actor import OnnxActor
+    
+    from fetch_sim2real.policy.onnx_export import OnnxActor
 
     right = OnnxActor.step
 

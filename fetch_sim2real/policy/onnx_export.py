@@ -1,5 +1,17 @@
 """A bundle's actor as one ONNX file: storage-form images in, actions out, normalization and memory inside.
 
+============  =====================  ====================================================================
+tensor        type, shape            meaning
+============  =====================  ====================================================================
+rgb           uint8 (B, S, S, 3)     the actor's image in storage form (``perception.preprocess``)
+depth_mm      uint16 (B, S, S)       its depth [mm], 0 where there is none; both are left out for an actor
+                                     that sees no picture
+vector        float32 (B, n)         the normalized vector (``perception.observe``)
+state         float32 (B, s)         the recurrent state, zeros at the start; only of an actor with memory
+action        float32 (B, 4)         the action in [-1, 1]
+next_state    float32 (B, s)         the state for the next step; only of an actor with memory
+============  =====================  ====================================================================
+
 torch's own exporter traces the actor that runs, so nothing of it is written down a second time. It is the older one of
 torch's two, which needs no package but ``onnx``. Needs the extra ``onnx``.
 """
@@ -14,15 +26,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from fetch_sim2real.perception.observe import ObservationSpec
 from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.golden import verify_golden
 from fetch_sim2real.policy.network import Actor
-from fetch_sim2real.policy.onnx_actor import ACTION, DEPTH, NEXT_STATE, RGB, STATE, VECTOR, OnnxActor
-from fetch_sim2real.policy.onnx_session import require_onnx
+from fetch_sim2real.policy.onnx_session import OnnxSession, require_onnx
 
+RGB: Final = "rgb"
+DEPTH: Final = "depth_mm"
+VECTOR: Final = "vector"
+STATE: Final = "state"
+ACTION: Final = "action"
+NEXT_STATE: Final = "next_state"
 # The first with layer normalization as one operator.
 _OPSET: Final = 17
 
@@ -40,6 +60,29 @@ class _Traced(nn.Module):
         bottleneck = self.actor.encode(told[RGB], told[DEPTH]) if RGB in told else nothing
         action, state = self.actor.act(bottleneck, told[VECTOR], told.get(STATE, nothing))
         return (action, state) if STATE in told else action
+
+
+class OnnxActor:
+    """A ``StepActor`` in ONNX Runtime."""
+
+    def __init__(self, model: bytes, file: str, observation: ObservationSpec, state_size: int) -> None:
+        self._session = OnnxSession(model, file)
+        self.observation, self.state_size = observation, state_size
+
+    def step(
+        self,
+        rgb: NDArray[np.uint8],
+        depth_mm: NDArray[np.uint16],
+        vector: NDArray[np.float32],
+        state: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See StepActor."""
+        inputs: dict[str, NDArray[Any]] = {RGB: rgb, DEPTH: depth_mm, VECTOR: vector, STATE: state}
+        told = {name: inputs[name] for name in self._session.inputs}
+        if not self.state_size:
+            return self._session.run([ACTION], told)[0], state
+        action, state = self._session.run([ACTION, NEXT_STATE], told)
+        return action, state
 
 
 @dataclass(frozen=True)
@@ -63,7 +106,7 @@ def export_actor(bundle: PolicyBundle, file: str = "actor.onnx") -> ExportedActo
 
 
 def onnx_bytes(bundle: PolicyBundle) -> bytes:
-    """Return the ONNX file of the bundle's actor; ``policy.onnx_actor`` says what goes in and out.
+    """Return the ONNX file of the bundle's actor; the table above says what goes in and out.
 
     The bundle's manifest is in it as metadata: image, vector and action mean what it says. SetupError without the extra
     ``onnx``.

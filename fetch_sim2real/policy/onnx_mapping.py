@@ -172,7 +172,8 @@ class OnnxActorSpec(Record):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of all tensors that are filled."""
-        return tuple(part.tensor for part in (*self.images, *self.vectors, *self.states))
+        filled: list[ImageTensor | VectorTensor | StateTensor] = [*self.images, *self.vectors, *self.states]
+        return tuple(part.tensor for part in filled)
 
     @property
     def state_size(self) -> int:

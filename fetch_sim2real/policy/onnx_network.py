@@ -121,10 +121,10 @@ def _picture(image: ImageTensor, rgb: NDArray[np.uint8], depth_mm: NDArray[np.ui
     """Return the tensor of rgb (B, S, S, 3) and depth (B, S, S)."""
     parts: list[NDArray[Any]] = []
     if image.colour is not None:
-        colour = rgb if image.colour.order == "rgb" else rgb[..., ::-1]
+        colour: NDArray[Any] = rgb if image.colour.order == "rgb" else rgb[..., ::-1]
         if not image.colour.is_raw:
             scaled = colour.astype(np.float32) * np.float32(image.colour.scale)
-            colour = (scaled - np.float32(image.colour.mean)) / np.float32(image.colour.std)
+            colour = (scaled - np.array(image.colour.mean, np.float32)) / np.array(image.colour.std, np.float32)
         parts.append(colour)
     if image.depth is not None:
         parts.append(_depth(image.depth, depth_mm)[..., None])
@@ -138,8 +138,10 @@ def _depth(scaling: DepthScaling, depth_mm: NDArray[np.uint16]) -> NDArray[Any]:
     if scaling.is_raw:
         return depth_mm
     depth_m = depth_mm.astype(np.float32) * np.float32(1e-3)
-    clipped = depth_m if scaling.clip_m is None else np.clip(depth_m, *np.float32(scaling.clip_m))
-    scaled = (clipped / np.float32(scaling.unit_m) - np.float32(scaling.mean)) / np.float32(scaling.std)
+    if scaling.clip_m is not None:
+        nearest_m, farthest_m = scaling.clip_m
+        depth_m = np.clip(depth_m, np.float32(nearest_m), np.float32(farthest_m))
+    scaled = (depth_m / np.float32(scaling.unit_m) - np.float32(scaling.mean)) / np.float32(scaling.std)
     return np.where(depth_mm > 0, scaled, np.float32(scaling.hole))
 
 

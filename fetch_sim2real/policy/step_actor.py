@@ -1,4 +1,4 @@
-"""What runs in a policy, whatever computes it: torch (``policy.network``) or ONNX Runtime (``policy.onnx_actor``)."""
+"""What runs in a policy, whatever computes it: torch (``policy.network``) or ONNX Runtime (``policy.onnx_export``)."""
 
 from __future__ import annotations
 

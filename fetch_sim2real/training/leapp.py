@@ -18,7 +18,7 @@ from fetch_sim2real.common.validation import shortened
 from fetch_sim2real.errors import BundleError
 
 # Kinds of numbers that the vector has too, and what they are called in it.
-PLACES: Final = {
+PLACES: Final[dict[str, str]] = {
     "state/body/position": "grip_x, grip_y, grip_z, if the body is the gripper and its frame base_link",
     "command/body/pose": "goal_x, goal_y, goal_z, if it is the goal in the task's frame; an orientation has no place",
 }
@@ -27,7 +27,11 @@ _KEYS: Final = ("models", "pipeline", "system information")
 
 @dataclass(frozen=True)
 class LeappTensor:
-    """One tensor of a model; ``kind`` is empty where the export did not say."""
+    """One tensor of a model; ``kind`` is empty where the export did not say.
+
+    Kinds are ``state/...`` (joints, bodies, wrench) and ``command/...`` of inputs, ``target/...`` (joints, bodies),
+    ``kp`` and ``kd`` of outputs. Whose joint or body it is stands in ``element_names``, in the robot's own words.
+    """
 
     model: str
     name: str
