@@ -157,6 +157,7 @@ class DecisionCollector:
 
 
 def true_state(arrivals: Sequence[Arrival], histories: Sequence[ActionHistory]) -> TrueState:
+    """Return what is true now where frames have come; ``histories`` are of all environments."""
     sims, task = [arrival.loop.sim for arrival in arrivals], arrivals[0].loop.sim.task
     recent = np.array([histories[arrival.environment].recent() for arrival in arrivals])
     states = full_states(sims, [arrival.loop.setpoint for arrival in arrivals], recent)

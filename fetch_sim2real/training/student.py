@@ -22,6 +22,7 @@ from fetch_sim2real.episode import Arrival, EpisodeRunner, EpisodeStart
 from fetch_sim2real.perception.observe import ACTION_SIZE, ActionHistory, observe_vector
 from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.policy.network import Actor
+from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.training.labelled_images import ImageAlbum, PoseImages
 from fetch_sim2real.training.relay_rollout import LAST_ACTIONS, Weights
 from fetch_sim2real.training.setup import Setting
@@ -64,7 +65,7 @@ class LessonCollector:
     def __init__(self, setting: Setting, expert: Expert, environments: int, *, keeps_pictures: bool) -> None:
         loops, self._estimators, self._actor = setting.several(environments)
         self._runner, self._teacher = EpisodeRunner(loops), Teacher(expert, environments)
-        self._frames = round(loops[0].sim.episode_config.episode_s * 30)
+        self._frames = round(loops[0].sim.episode_config.episode_s * CONTROL_RATE_HZ)
         self._keeps_pictures = keeps_pictures
 
     def answer(self, weights: Weights, request: LessonRequest) -> tuple[list[Lesson], PoseImages | None]:

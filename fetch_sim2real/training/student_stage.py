@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-import torch
 from rich.progress import track
 
 from fetch_sim2real.common.workers import HERE, Pool, Workplace, in_order
@@ -197,11 +196,3 @@ class _Distillation:
                 stored["seeds"], stored["success"], zip(*columns, strict=True), strict=True
             ):
                 yield Lesson(int(seed), seen, told, wanted, bool(success))
-
-
-def load_student(setting: Setting, run: RunDirectory) -> Actor:
-    """Return the student that ``run`` keeps."""
-    actor = setting.build_actor(0).eval()
-    with torch.no_grad():
-        actor.load_state_dict(run.load(run.last)["actor"])
-    return actor
