@@ -68,7 +68,8 @@ def _request(options: argparse.Namespace, appearance: str, channels: str) -> Tra
     return TrainingRun(
         task=_TASK,
         run=options.run / f"{appearance}_{channels}",
-        # One folder of pictures for all channels.
+        # One teacher, and one folder of pictures for all channels.
+        expert_run=options.run / "expert",
         encoder_run=options.run / appearance,
         output=options.run / f"{appearance}_{channels}" / "bundle",
         seed=0,
@@ -86,8 +87,7 @@ def _expert(options: argparse.Namespace) -> Expert:
     """The teacher of every actor."""
     from fetch_sim2real.training.pipeline import train_expert
 
-    request = replace(_request(options, "randomized", "rgbd"), run=options.run)
-    return train_expert(request, print)
+    return train_expert(_request(options, "randomized", "rgbd"), print)
 
 
 def _outcomes(

@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
     def train(request: Any, say: Any) -> None:
         taken.update(request=request)
-        directory = request.expert_run
+        directory = RunDirectory(request.expert_run)
         directory.save(directory.last, {"steps": 700, "learner": {"updates": 500}, "wall_s": 90.0})
         if request.expert.until == 2.0:
             raise StopRequestedError(signal.SIGINT)

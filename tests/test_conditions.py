@@ -22,6 +22,7 @@ from fetch_sim2real.sim.disturbances.conditions import (
     Perturbation,
     conditions_of,
     faults_of,
+    generator,
 )
 from fetch_sim2real.sim.disturbances.faults import with_faults
 from fetch_sim2real.sim.mujoco.scene import CAMERA, PASSERS
@@ -97,6 +98,23 @@ def test_a_shove_moves_the_block_within_reach_and_once(sim: Simulation, world: W
         for axis, (starts, goals) in enumerate(((part.object_x_m, part.goal_m[0]), (part.object_y_m, part.goal_m[1]))):
             low, high = min(starts.low, goals.low), max(starts.high, goals.high)
             assert low - 0.01 <= path[-1, axis] <= high + 0.01
+
+
+def test_kept_shoving_comes_every_two_seconds_and_leaves_three_at_the_end(sim: Simulation) -> None:
+    path = block_path(sim, 2, "keep_shoving")
+    moving = np.flatnonzero(np.linalg.norm(np.diff(path, axis=0), axis=1) > 0.003)
+    begins_s = [moving[0] / 30, *(later / 30 for earlier, later in pairwise(moving) if later - earlier > 15)]
+    assert begins_s == pytest.approx([1.0, 3.0, 5.0], abs=0.1)
+
+
+def test_generators_of_uses_stay_what_they_were() -> None:
+    """Else episodes with a change or a fault would be others in every version."""
+    drawn = [generator(7, use).integers(1000) for use in ("move_block", "occlude", "extra_latency_ms")]
+    assert drawn == [_of_place(0), _of_place(6), _of_place(7)]
+
+
+def _of_place(place: int) -> int:
+    return int(np.random.default_rng(np.random.SeedSequence(7, spawn_key=(1000 + place,))).integers(1000))
 
 
 def test_without_a_shove_the_block_lies_still(sim: Simulation) -> None:

@@ -12,7 +12,11 @@ from fetch_sim2real.paths import find_policy
 from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle, load_bundle
+from fetch_sim2real.policy.network import MemorySpec, build_actor
 from fetch_sim2real.policy.runtime import ActorPolicy
+from fetch_sim2real.tasks.registry import find_task
+from fetch_sim2real.training.specs import task_actor_spec, task_observation_spec
+from fetch_sim2real.training.state_estimator import seen_rarely
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def predictions(push: PolicyBundle, monkeypatch: pytest.MonkeyPatch) -> Predicti
 
 
 def test_the_object_stays_where_seen_and_the_gripper_goes_on(push: PolicyBundle, predictions: Predictions) -> None:
-    policy = OpenLoopPolicy(push, None)
+    policy = OpenLoopPolicy(push, "once")
     policy.act([observation(push, [0.56, 0.0, 0.9])])
     policy.act([observation(push, [0.58, 0.01, 0.88])])
     assert predictions.count == 1
@@ -59,7 +63,7 @@ def test_the_object_stays_where_seen_and_the_gripper_goes_on(push: PolicyBundle,
 
 
 def test_it_looks_again_when_it_is_time_and_after_a_reset(push: PolicyBundle, predictions: Predictions) -> None:
-    policy = OpenLoopPolicy(push, 30)
+    policy = OpenLoopPolicy(push, "each-second")
     for _ in range(61):
         policy.act([observation(push, [0.56, 0.0, 0.9])])
     assert predictions.count == 3
@@ -68,8 +72,37 @@ def test_it_looks_again_when_it_is_time_and_after_a_reset(push: PolicyBundle, pr
     assert predictions.count == 4
 
 
+def test_a_rate_is_how_often_it_looks(push: PolicyBundle, predictions: Predictions) -> None:
+    for look, looks in (("every-frame", 60), ("10-hz", 20), ("3-hz", 6), ("each-second", 2), ("once", 1)):
+        predictions.count = 0
+        policy = OpenLoopPolicy(push, look)  # type: ignore[arg-type]  # all of them
+        for _ in range(60):
+            policy.act([observation(push, [0.56, 0.0, 0.9])])
+        assert predictions.count == looks, look
+
+
+def test_one_that_holds_repeats_its_last_action_between_looks(push: PolicyBundle, predictions: Predictions) -> None:
+    policy = OpenLoopPolicy(push, "10-hz", "hold")
+    actions = [policy.act([observation(push, [0.56, 0.01 * step, 0.9])])[0] for step in range(5)]
+    assert np.array_equal(actions[0], actions[1]) and np.array_equal(actions[0], actions[2])
+    assert not np.array_equal(actions[0], actions[3]) and np.array_equal(actions[3], actions[4])
+
+
+def test_one_that_remembers_goes_by_what_it_saw_and_knows_that_it_is_old() -> None:
+    task = find_task("push")
+    actor = build_actor(task_actor_spec(task, True, MemorySpec(kind="gru", size=4)), task_observation_spec(task, True))
+    seen = torch.rand(6, actor.spec.bottleneck_size)
+    rarely = seen_rarely(actor, seen, "10-hz")
+    positions = len(actor.spec.auxiliary)
+    for frame, look in enumerate((0, 0, 0, 3, 3, 3)):
+        assert torch.equal(rarely[frame, :positions], seen[look, :positions])
+    (column,) = (i for i, value in enumerate(actor.spec.bottleneck) if value.name == "seen_object_seen")
+    assert rarely[[0, 3], column].tolist() == seen[[0, 3], column].tolist()
+    assert rarely[[1, 2, 4, 5], column].tolist() == [-1.0] * 4
+
+
 def test_each_environment_has_its_own_looks(push: PolicyBundle, predictions: Predictions) -> None:
-    policy = OpenLoopPolicy(push, None, environments=2)
+    policy = OpenLoopPolicy(push, "once", environments=2)
     here, there = observation(push, [0.56, 0.0, 0.9]), observation(push, [0.58, 0.01, 0.88])
     policy.act([here, here])
     policy.act([there], [1])

@@ -28,8 +28,8 @@ def request_of_all(tmp_path_factory: pytest.TempPathFactory) -> pipeline.Trainin
     """A run of all stages, in seconds: nothing is learned."""
     folder = tmp_path_factory.mktemp("all")
     request = pipeline.TrainingRun(
-        task="reach_block", run=folder / "run", encoder_run=folder / "encoder", output=folder / "bundle", seed=0,
-        world="nominal", proprioception=True, command="a test", pictures=32,
+        task="reach_block", run=folder / "run", expert_run=folder / "expert", encoder_run=folder / "encoder",
+        output=folder / "bundle", seed=0, world="nominal", proprioception=True, command="a test", pictures=32,
         expert=RelayConfig(
             hidden=16, layers=1, batch=16, updates_per_decision=0.05, environments=2, evaluation_episodes=2, steps=240,
         ),

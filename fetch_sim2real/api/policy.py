@@ -211,7 +211,7 @@ class LoadedPolicy:
 def load_policy(name: str | Path, *, look: LookRate = EVERY_FRAME, environments: int = 1) -> LoadedPolicy:
     """Return the shipped policy called ``name``, or the bundle in that folder, verified.
 
-    ``look``: ``once`` and ``each-second`` are open-loop baselines that look so often. ``environments`` is how many a
+    ``look``: all but ``every-frame`` are open-loop baselines that look so often. ``environments`` is how many a
     vector environment has. SetupError where there is no such policy, BundleError if it does not reproduce its actions.
     """
     if look not in LOOK_RATES:

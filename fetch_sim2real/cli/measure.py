@@ -11,6 +11,7 @@ import typer
 from fetch_sim2real.cli.entry import RayAddress, declared_option
 from fetch_sim2real.common.outputs import require_file_place, write_text
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.policy.look_rate import BETWEEN, EVERY_FRAME, LOOK_RATES
 from fetch_sim2real.stack.options import ENGINE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,14 +30,25 @@ def measure(
         str,
         typer.Option(
             help="none; blank-image, foreign-pictures, do-nothing, which must fail; or a baseline: look-once, "
-            "look-each-second, scripted (on the encoder's positions), colour-threshold (on those of the red patch)."
+            "look-each-second, scripted (on the encoder's positions), scripted-kalman (on those, filtered), "
+            "colour-threshold (on those of the red patch)."
         ),
     ] = "none",
+    look: Annotated[str, typer.Option(help=f"How often the actor sees: {', '.join(LOOK_RATES)}.")] = EVERY_FRAME,
+    between: Annotated[
+        str,
+        typer.Option(
+            help="What it goes by between: predict (what it would see), hold (its last action), or remember (what it "
+            "saw last, known to be old: for one that was trained with `train --look`)."
+        ),
+    ] = "predict",
     engine: Annotated[str, declared_option(ENGINE)] = ENGINE.default,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the object during each episode.")] = False,
     perturb: Annotated[
         list[str] | None,
-        typer.Option(help="An unplanned change: shove, move_goal, push_arm, bump_camera, switch_light, occlude, ..."),
+        typer.Option(
+            help="An unplanned change: shove, keep_shoving, move_goal, push_arm, bump_camera, switch_light, occlude."
+        ),
     ] = None,
     inject: Annotated[
         list[str] | None,
@@ -72,8 +84,10 @@ def measure(
     from fetch_sim2real.tasks.registry import find_task
 
     torch.set_num_threads(1)
-    if control not in CONTROLS:
-        raise SetupError(f"control is '{control}', expected one of {', '.join(CONTROLS)}")
+    chosen = (("control", control, CONTROLS), ("look", look, LOOK_RATES), ("between", between, BETWEEN))
+    for name, value, choices in chosen:
+        if value not in choices:
+            raise SetupError(f"{name} is '{value}', expected one of {', '.join(choices)}")
     if control == "foreign-pictures" and (ray is not None or (processes or 1) > 1):
         raise SetupError(
             "the control 'foreign-pictures' shows each episode the pictures of the one before, expected one process: "
@@ -87,7 +101,7 @@ def measure(
     seeds = range(seed, seed + episodes)
     left = [each for each in seeds if each not in done]
     conditions = conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])})
-    case = Case(load_world(world, worlds_dir()), control, move_block, conditions, engine)  # type: ignore[arg-type]  # checked
+    case = Case(load_world(world, worlds_dir()), control, move_block, conditions, engine, look, between)  # type: ignore[arg-type]  # checked
     bundle = load_bundle(find_policy(policy))
     if left:
         workplace = Workplace(processes, ray)

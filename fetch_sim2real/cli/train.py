@@ -18,6 +18,7 @@ from fetch_sim2real import __version__
 from fetch_sim2real.cli.entry import RayAddress, typed_command
 from fetch_sim2real.common.outputs import require_folder_place, require_own_place
 from fetch_sim2real.errors import SetupError
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LOOK_RATES
 from fetch_sim2real.tasks.registry import find_task, task_names
 from fetch_sim2real.training.curve import require_plotting
 from fetch_sim2real.training.defaults import ENOUGH, MEMORY, PICTURES, PROCESSES, RELAY_STEPS, ROUNDS
@@ -37,6 +38,7 @@ _STAGES: Final = (ALL, EXPERT)
 _FIRST_SEED: Final = 10_000
 _DEFAULTS_OF_ALL: Final[Mapping[str, Any]] = {
     "pictures": PICTURES, "memory": MEMORY, "rounds": ROUNDS, "proprioception": True, "channels": "rgbd",
+    "look": EVERY_FRAME,
 }  # fmt: skip
 _HELP: Final = """Train an actor: from nothing to a policy bundle, or the expert alone.
 
@@ -117,6 +119,9 @@ def train(
     episodes: Annotated[
         int, typer.Option(min=0, help="Episodes to measure the result on, by seeds that training never uses; 0: none.")
     ] = 200,
+    expert_run: Annotated[
+        Path | None, typer.Option(help="Folder of the expert, which students can share.", show_default="<run>/expert")
+    ] = None,
     encoder_run: Annotated[
         Path | None,
         typer.Option(help="Folder of pictures and encoder, which runs can share.", show_default="<run>/encoder"),
@@ -138,12 +143,22 @@ def train(
         bool, typer.Option(help="Whether the actor is told its gripper's position, which a real robot knows.")
     ] = True,
     channels: Annotated[str, typer.Option(help="What the actor sees of a picture: rgbd, rgb or depth.")] = "rgbd",
+    look: Annotated[
+        str,
+        typer.Option(
+            help=f"How often the student sees: {', '.join(LOOK_RATES)}. Between it is told what it saw last, and that "
+            "this is old; to be measured with `--look RATE --between remember`."
+        ),
+    ] = EVERY_FRAME,
 ) -> None:
     began_s, command = time.monotonic(), typed_command("train")
     _require_choice("stage", stage, _STAGES)
     find_task(task)
-    encoder_run, output = encoder_run or run / "encoder", output or run / "policy"
-    for folder, option in ((run, "--run"), (encoder_run, "--encoder-run"), (output, "--output")):
+    _require_choice("look", look, LOOK_RATES)
+    expert_run, encoder_run = expert_run or run / "expert", encoder_run or run / "encoder"
+    output = output or run / "policy"
+    folders = {"--run": run, "--expert-run": expert_run, "--encoder-run": encoder_run, "--output": output}
+    for option, folder in folders.items():
         if not overwrite_shipped:
             require_own_place(folder, option, "--overwrite-shipped")
         require_folder_place(folder, option)
@@ -173,6 +188,7 @@ def train(
     request = TrainingRun(
         task=task,
         run=run,
+        expert_run=expert_run,
         encoder_run=encoder_run,
         output=output,
         seed=seed,
@@ -180,6 +196,7 @@ def train(
         proprioception=proprioception,
         command=command,
         channels=channels,  # type: ignore[arg-type]  # checked above
+        look=look,  # type: ignore[arg-type]  # checked above
         pictures=pictures,
         workplace=workplace,
         expert=expert,
@@ -187,7 +204,7 @@ def train(
     )
     stated = {
         "pictures": pictures, "memory": memory, "rounds": rounds, "proprioception": proprioception,
-        "channels": channels,
+        "channels": channels, "look": look,
     }  # fmt: skip
     _train_all(call, request, stated, began_s)
 
@@ -312,12 +329,14 @@ def _train_all(call: _Call, request: TrainingRun, stated: Mapping[str, Any], beg
     from fetch_sim2real.training.pipeline import require_one_object
     from fetch_sim2real.training.pipeline import train as train_all
     from fetch_sim2real.training.relay_config import BUDGET
+    from fetch_sim2real.training.run_directory import RunDirectory
 
     require_one_object(request.task)
     began_here = not call.run.exists() or not any(call.run.iterdir())
     place = asdict(request.workplace)
     directory = call.begin({**stated, **asdict(request.expert), **place}, (*BUDGET, *place))
-    with _told_how_to_go_on(call, request.expert_run, request.expert):
+    expert = RunDirectory(request.expert_run)
+    with _told_how_to_go_on(call, expert, request.expert):
         train_all(request, typer.echo)
     minutes, cpu_minutes = None, None
     if began_here:
@@ -325,7 +344,7 @@ def _train_all(call: _Call, request: TrainingRun, stated: Mapping[str, Any], beg
         minutes, cpu_minutes = (time.monotonic() - began_s) / 60.0, sum(os.times()[:4]) / 60.0
     changed = {name: value for name, value in stated.items() if value != _DEFAULTS_OF_ALL[name]}
     outcomes = _measured(request, call.seeds)
-    call.sum_up(directory, [request.expert_run.spent()], minutes, cpu_minutes, False, changed, outcomes)
+    call.sum_up(directory, [expert.spent()], minutes, cpu_minutes, False, changed, outcomes)
 
 
 def _version() -> dict[str, str]:

@@ -24,12 +24,13 @@ from fetch_sim2real.episode import (
     StandStill,
 )
 from fetch_sim2real.evaluation.colour_threshold import ColourThreshold
+from fetch_sim2real.evaluation.kalman import KalmanFiltered
 from fetch_sim2real.evaluation.open_loop import policy_at
 from fetch_sim2real.evaluation.scripted import OwnEncoder, ScriptedPolicy
 from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import PolicyBundle
-from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, Between, LookRate
 from fetch_sim2real.policy.runtime import Policy, PolicyRuntime
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
 from fetch_sim2real.sim.engine import DEFAULT_ENGINE
@@ -43,7 +44,7 @@ from fetch_sim2real.types import FloatArray, RgbdFrame
 
 Control = Literal[
     "none", "blank-image", "foreign-pictures", "do-nothing", "look-once", "look-each-second", "scripted",
-    "colour-threshold",
+    "scripted-kalman", "colour-threshold",
 ]
 CONTROLS: Final[tuple[Control, ...]] = get_args(Control)
 _LOOKS: Final[dict[Control, LookRate]] = {"look-once": "once", "look-each-second": "each-second"}
@@ -56,8 +57,9 @@ class Case:
 
     Some controls replace what the actor sees or does, and must fail: black pictures without depth, the pictures of the
     episode before, no motion at all. The others are baselines: the actor looks once, or each second
-    (``evaluation.open_loop``), or the task's scripted baseline acts on positions: those that the encoder estimates, or
-    that of the largest red patch in the picture.
+    (``evaluation.open_loop``), or the task's scripted baseline acts on positions: those that the encoder estimates,
+    with a Kalman filter after it or without, or that of the largest red patch in the picture. ``look`` says how often
+    the actor looks otherwise, and ``between`` what it goes by in the meantime.
     """
 
     world: World
@@ -65,6 +67,8 @@ class Case:
     move_block: bool = False
     conditions: Conditions = NO_CONDITIONS
     engine: str = DEFAULT_ENGINE
+    look: LookRate = EVERY_FRAME
+    between: Between = "predict"
 
 
 class Measurer:
@@ -79,7 +83,7 @@ class Measurer:
                 for _ in range(environments)
             ]
         )
-        self._agent = _agent(bundle, case.control, environments)
+        self._agent = _agent(bundle, case, environments)
         self._conditions = case.conditions.and_moved_block() if case.move_block else case.conditions
 
     def answer(self, shared: None, request: Sequence[int]) -> tuple[Outcome, ...]:
@@ -120,20 +124,23 @@ def goals_in_air(world: World, task: Task, seeds: Sequence[int]) -> set[int]:
     return {seed for seed in seeds if draw_episode(world, task, seed, ik).goal_m[2] > on_table_m}
 
 
-def _agent(bundle: PolicyBundle, control: Control, environments: int) -> Agent:
-    if control == "do-nothing":
+def _agent(bundle: PolicyBundle, case: Case, environments: int) -> Agent:
+    if case.control == "do-nothing":
         return StandStill()
-    policy = _policy(bundle, control, environments)
+    policy = _policy(bundle, case, environments)
     runtime = PolicyRuntime.of_bundle(bundle, policy, environments)
-    return PolicyAgent(runtime, RgbdFrame.blanked) if control == "blank-image" else PolicyAgent(runtime)
+    return PolicyAgent(runtime, RgbdFrame.blanked) if case.control == "blank-image" else PolicyAgent(runtime)
 
 
-def _policy(bundle: PolicyBundle, control: Control, environments: int) -> Policy:
+def _policy(bundle: PolicyBundle, case: Case, environments: int) -> Policy:
+    control = case.control
     if control == "scripted":
         return ScriptedPolicy(bundle, OwnEncoder(bundle))
+    if control == "scripted-kalman":
+        return ScriptedPolicy(bundle, KalmanFiltered(OwnEncoder(bundle), bundle, environments))
     if control == "colour-threshold":
         return ScriptedPolicy(bundle, ColourThreshold(bundle, environments))
-    policy = policy_at(bundle, _LOOKS.get(control, EVERY_FRAME), environments)
+    policy = policy_at(bundle, _LOOKS.get(control, case.look), environments, case.between)
     return _ForeignPictures(policy) if control == "foreign-pictures" else policy
 
 

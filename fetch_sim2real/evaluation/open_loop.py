@@ -1,7 +1,8 @@
-"""Open-loop baselines: an actor that looks once, or once a second, with plain prediction between.
+"""Open-loop baselines: an actor that looks once, or a few times a second.
 
-An actor that has looked keeps where the encoder saw the object. What it still has is what a robot has without a
-camera: the measured gripper. So the seen gripper goes on by the measured one's motion, and the object's place is
+Between its looks it repeats its last action; or it goes by what it saw, known to be old; or it predicts. One that
+predicts keeps where the encoder saw the object. What it still has is what a robot has without a camera: the measured
+gripper. So the seen gripper goes on by the measured one's motion, and the object's place is
 carried on by contact, as a careful open-loop player would: fingers that have stopped on something where the object
 should be take it along, and closed fingers push it ahead of them.
 """
@@ -16,11 +17,10 @@ import numpy as np
 import torch
 
 from fetch_sim2real.errors import BundleError
-from fetch_sim2real.perception.observe import Observation, ScaledValue
+from fetch_sim2real.perception.observe import ACTION_SIZE, Observation, ScaledValue
 from fetch_sim2real.policy.bundle import PolicyBundle
-from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, Between, LookRate, is_look
 from fetch_sim2real.policy.runtime import ActorPolicy, NetworkPolicy, Policy
-from fetch_sim2real.timing import CONTROL_RATE_HZ
 from fetch_sim2real.types import FloatArray
 
 # Fingers that have stopped between these openings [m] hold something; still means slower than this per period.
@@ -37,26 +37,30 @@ _CLOSED_M: Final = 0.008
 
 @dataclass
 class _Believed:
-    """What is kept of an environment since its last look: frames, bottleneck (1, b), measured gripper and finger."""
+    """What is kept of an environment since its last look: frames, bottleneck (1, b), measured gripper and finger, and
+    the action (4,)."""
 
     frames: int = 0
     bottleneck: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     grip_m: FloatArray = field(default_factory=lambda: np.zeros(3))
     finger_m: float = 0.0
+    action: FloatArray = field(default_factory=lambda: np.zeros(ACTION_SIZE))
 
 
 class OpenLoopPolicy:
-    """An actor that looks at the first picture and then at every ``every``-th (None: never again).
+    """An actor that looks at some pictures only: the first one, and as often as ``look`` says.
 
-    It wraps a bundle's actor, predicts between its looks, and acts on the prediction.
+    It wraps a bundle's actor, and goes ``between`` its looks by what that says.
     """
 
-    def __init__(self, bundle: PolicyBundle, every: int | None, environments: int = 1) -> None:
+    def __init__(
+        self, bundle: PolicyBundle, look: LookRate, between: Between = "predict", environments: int = 1
+    ) -> None:
         """BundleError if the actor does not name object and gripper in its bottleneck, or is not told its gripper."""
         actor = bundle.network
         auxiliary, vector = actor.spec.auxiliary, actor.observation.vector
         self._policy, self._actor = NetworkPolicy(bundle, environments), actor
-        self._every = every
+        self._look, self._between = look, between
         self._object = _columns(auxiliary, "seen_object")
         self._seen_grip = _columns(auxiliary, "seen_grip")
         self._grip = _columns(vector, "grip")
@@ -73,11 +77,15 @@ class OpenLoopPolicy:
 
     def act(self, observations: Sequence[Observation], environments: Sequence[int] | None = None) -> FloatArray:
         """See Policy."""
-        bottlenecks = [
-            self._bottleneck_of(observation, self._believed[row])
-            for observation, row in zip(observations, self._rows(environments), strict=True)
-        ]
-        return self._policy.act_on(torch.cat(bottlenecks), observations, environments)
+        believed = [self._believed[row] for row in self._rows(environments)]
+        bottlenecks = [self._bottleneck_of(*pair) for pair in zip(observations, believed, strict=True)]
+        actions = self._policy.act_on(torch.cat(bottlenecks), observations, environments)
+        for index, each in enumerate(believed):
+            if self._between == "hold" and not is_look(self._look, each.frames):
+                actions[index] = each.action
+            each.action = actions[index].copy()
+            each.frames += 1
+        return actions
 
     def _rows(self, environments: Sequence[int] | None) -> Sequence[int]:
         return range(len(self._believed)) if environments is None else environments
@@ -86,12 +94,13 @@ class OpenLoopPolicy:
         """Bottleneck (1, b) as seen or as predicted."""
         values = observation.vector.astype(np.float64) * self._scale + self._centre
         grip_m, finger_m = values[self._grip], float(values[self._finger])
-        if believed.frames == 0 or (self._every is not None and believed.frames % self._every == 0):
+        if is_look(self._look, believed.frames):
             believed.bottleneck = self._policy.encode([observation])
-        else:
+        elif self._between == "predict":
             believed.bottleneck = self._predicted(believed, grip_m, finger_m)
+        else:
+            believed.bottleneck = self._actor.unseen(believed.bottleneck)
         believed.grip_m, believed.finger_m = grip_m, finger_m
-        believed.frames += 1
         return believed.bottleneck
 
     def _predicted(self, believed: _Believed, grip_m: FloatArray, finger_m: float) -> torch.Tensor:
@@ -124,14 +133,16 @@ def carried(
     return pushed
 
 
-def policy_at(bundle: PolicyBundle, look: LookRate, environments: int = 1) -> Policy:
+def policy_at(
+    bundle: PolicyBundle, look: LookRate, environments: int = 1, between: Between = "predict"
+) -> Policy:
     """Return the policy of a bundle whose actor looks as often as ``look`` says.
 
     BundleError if the actor cannot do without a picture.
     """
     if look == EVERY_FRAME:
         return ActorPolicy(bundle, environments)
-    return OpenLoopPolicy(bundle, CONTROL_RATE_HZ if look == "each-second" else None, environments)
+    return OpenLoopPolicy(bundle, look, between, environments)
 
 
 def _columns(values: tuple[ScaledValue, ...], stem: str) -> list[int]:

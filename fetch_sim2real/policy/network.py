@@ -417,6 +417,16 @@ class Actor(nn.Module):
         """
         return (values - self.auxiliary_centre) / self.auxiliary_scale
 
+    def unseen(self, bottleneck: torch.Tensor) -> torch.Tensor:
+        """Return bottlenecks (B, b) with the same positions, of which it is known that nothing of them is seen now.
+
+        They are the same where the encoder does not say what it sees.
+        """
+        told = bottleneck.clone()
+        first = len(self.spec.auxiliary) + [value.name for value in SURENESS].index("seen")
+        told[..., first : first + len(SURENESS) * len(self.spec.sure_of) : len(SURENESS)] = -1.0
+        return told
+
     def act(
         self, bottleneck: torch.Tensor, vector: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:

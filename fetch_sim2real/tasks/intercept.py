@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from fetch_sim2real.tasks import push
 from fetch_sim2real.tasks.base import RED_BLOCK, EpisodeConfig, LearningConfig, Task, fixed, uniform
 from fetch_sim2real.tasks.carrying import BeltConfig
 
@@ -29,4 +30,6 @@ TASK: Final = Task(
         goal_m=(uniform(0.71, 0.76), uniform(-0.18, 0.18), fixed(0.745)),
     ),
     learning=LearningConfig(goal_centre_m=(0.63, 0.0, 0.78), relay_steps=600_000),
+    # Where the block is once a Kalman filter has led it, it is pushed as one at rest.
+    scripted=push.scripted,
 )

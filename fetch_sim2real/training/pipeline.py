@@ -15,6 +15,7 @@ from fetch_sim2real.episode import make_loop
 from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.policy.network import Actor, MemorySpec
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
@@ -39,12 +40,14 @@ HELD_OUT_SHARE: Final = 0.05
 class TrainingRun:
     """What to train and where; ``command`` is written into the bundle's provenance.
 
-    ``encoder_run`` is the folder of pictures and encoder, which tasks with the same object can share. ``workplace``
+    ``expert_run`` is the folder of the teacher, which several students can share, and ``encoder_run`` that of pictures
+    and encoder, which tasks with the same object can share. The student looks as often as ``look`` says. ``workplace``
     is where episodes are collected, and as many processes as that has take the pictures.
     """
 
     task: str
     run: Path
+    expert_run: Path
     encoder_run: Path
     output: Path
     seed: int
@@ -52,21 +55,19 @@ class TrainingRun:
     proprioception: bool
     command: str
     channels: Channels = "rgbd"
+    look: LookRate = EVERY_FRAME
     pictures: int = PICTURES
     workplace: Workplace = HERE
     expert: RelayConfig = field(default_factory=RelayConfig)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     student: StudentSettings = field(default_factory=StudentSettings)
 
-    @property
-    def expert_run(self) -> RunDirectory:
-        """Folder of the expert."""
-        return RunDirectory(self.run / "expert")
-
     def setting(self) -> Setting:
         """Return what the student is trained in."""
         memory = MemorySpec(kind="gru", size=self.student.memory) if self.student.memory else None
-        return Setting(self.task, self.world, self.proprioception, None, channels=self.channels, memory=memory)
+        return Setting(
+            self.task, self.world, self.proprioception, None, channels=self.channels, memory=memory, look=self.look
+        )
 
 
 def train(request: TrainingRun, say: Callable[[str], None] = _log.info) -> None:
@@ -98,7 +99,7 @@ def require_one_object(name: str) -> None:
 
 def train_expert(request: TrainingRun, say: Callable[[str], None]) -> Expert:
     """Return the expert on the true state."""
-    run = request.expert_run
+    run = RunDirectory(request.expert_run)
     if not run.finished.exists():
         asked = RelayRun(request.task, request.world, request.seed, request.expert)
         train_with_relay(asked, run, request.workplace, say)
@@ -124,7 +125,7 @@ def export(request: TrainingRun, actor: Actor) -> None:
     """Write the bundle of ``actor``."""
     world = load_world(request.world, worlds_dir())
     loop = make_loop(world, find_task(request.task), 1)
-    steps = request.expert_run.spent().env_steps
+    steps = RunDirectory(request.expert_run).spent().env_steps
     with torch.no_grad():
         export_bundle(
             request.output, actor, world, loop, request.seed, request.command, steps, request.student.latency

@@ -13,6 +13,7 @@ from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
 from fetch_sim2real.episode import ClosedLoop, make_loop
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
+from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.policy.network import Actor, MemorySpec, build_actor
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.base import Task
@@ -24,6 +25,7 @@ from fetch_sim2real.training.state_estimator import (
     NO_ERRORS,
     EncoderEstimator,
     EstimationErrors,
+    RareLooks,
     StateEstimator,
     TrueStateEstimator,
 )
@@ -39,7 +41,7 @@ class Setting:
     ``errors`` are those of seen positions, None where the actor looks at pictures; ``added_errors`` come on top of
     what its encoder then sees. ``picture_every`` n renders every n-th frame, 0 what the actor needs. ``channels`` is
     what the actor sees of a picture. ``memory`` is that of the actor. ``limited`` False takes the limits of velocity
-    and acceleration away, which only a simulated robot stands: for comparison.
+    and acceleration away, which only a simulated robot stands: for comparison. ``look`` is how often the actor sees.
     """
 
     task: str
@@ -51,6 +53,7 @@ class Setting:
     limited: bool = True
     added_errors: EstimationErrors = NO_ERRORS
     memory: MemorySpec | None = None
+    look: LookRate = EVERY_FRAME
 
     @property
     def definition(self) -> Task:
@@ -70,9 +73,12 @@ class Setting:
         return [self._loop() for _ in range(count)], [self._estimator(actor) for _ in range(count)], actor
 
     def _estimator(self, actor: Actor) -> StateEstimator:
+        estimator: StateEstimator
         if self.errors is None:
-            return EncoderEstimator(actor, self.added_errors)
-        return TrueStateEstimator(actor, self.errors)
+            estimator = EncoderEstimator(actor, self.added_errors)
+        else:
+            estimator = TrueStateEstimator(actor, self.errors)
+        return estimator if self.look == EVERY_FRAME else RareLooks(estimator, actor, self.look)
 
     def _loop(self) -> ClosedLoop:
         picture_every = self.picture_every or (1 if self.errors is None else 0)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from fetch_sim2real.perception.preprocess import preprocess
+from fetch_sim2real.policy.look_rate import LookRate, is_look
 from fetch_sim2real.policy.network import SURENESS, Actor
 from fetch_sim2real.sim.sensors.camera_timing import Captured
 from fetch_sim2real.sim.simulation import Simulation
@@ -168,3 +169,31 @@ class TrueStateEstimator:
             return positions
         sureness = self._errors.sureness(estimate.hidden).reshape(1, -1)
         return torch.cat([positions, torch.from_numpy(sureness.astype(np.float32))], dim=-1)
+
+
+def seen_rarely(actor: Actor, bottleneck: torch.Tensor, look: LookRate) -> torch.Tensor:
+    """Return the bottlenecks (T, b) of an episode's frames as an actor has them that looks as often as ``look`` says:
+    between its looks, what it saw last, known to be old."""
+    looks = torch.tensor([is_look(look, frame) for frame in range(len(bottleneck))])
+    frames = torch.arange(len(bottleneck))
+    last = torch.where(looks, frames, 0).cummax(0).values
+    return torch.where(looks[:, None], bottleneck, actor.unseen(bottleneck[last]))
+
+
+class RareLooks:
+    """Another estimator, seen rarely, frame by frame: see ``seen_rarely``."""
+
+    def __init__(self, estimator: StateEstimator, actor: Actor, look: LookRate) -> None:
+        self._estimator, self._actor, self._look = estimator, actor, look
+        self._frame, self._last = 0, torch.zeros(0)
+
+    def start(self, rng: np.random.Generator) -> None:
+        self._frame = 0
+        self._estimator.start(rng)
+
+    def estimate(self, captured: Captured, sim: Simulation) -> torch.Tensor:
+        # Asked in every frame: what it draws for each then does not depend on the looks.
+        now = self._estimator.estimate(captured, sim)
+        self._last = now if is_look(self._look, self._frame) else self._actor.unseen(self._last)
+        self._frame += 1
+        return self._last

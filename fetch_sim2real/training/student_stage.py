@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
+import torch
 from rich.progress import track
 
 from fetch_sim2real.common.workers import HERE, Pool, Workplace, in_order
@@ -29,7 +30,7 @@ from fetch_sim2real.training.relay_rollout import Weights
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.seeds import training_seeds
 from fetch_sim2real.training.setup import Setting
-from fetch_sim2real.training.state_estimator import EstimationErrors
+from fetch_sim2real.training.state_estimator import EstimationErrors, seen_rarely
 from fetch_sim2real.training.student import FitSettings, Lesson, LessonCollector, LessonRequest, fit_head
 from fetch_sim2real.training.teacher import Expert
 
@@ -161,7 +162,10 @@ class _Distillation:
         self._pictures = PoseImages.concatenate([self._pictures, new])
         ends = np.cumsum([len(lesson) for lesson in lessons])[:-1]
         seen = np.split(encode_all(self._actor, pictures), ends)
-        return [replace(lesson, bottleneck=part) for lesson, part in zip(lessons, seen, strict=True)]
+        return [
+            replace(lesson, bottleneck=seen_rarely(self._actor, torch.from_numpy(part), self._setting.look).numpy())
+            for lesson, part in zip(lessons, seen, strict=True)
+        ]
 
     def _learn(self, number: int, lessons: Sequence[Lesson], fit: FitSettings) -> None:
         """Fit the head to all lessons so far, and keep what the round has left."""

@@ -1,6 +1,7 @@
 """Unplanned changes in the middle of an episode: what is drawn for each, and what it does to the simulated world.
 
-Each begins at a random time in the first half of the episode. Some move objects, some are only seen.
+Each begins at a random time in the first half of the episode, unless it says otherwise. Some move objects, some are
+only seen.
 """
 
 from __future__ import annotations
@@ -130,10 +131,9 @@ class Shove:
     _ON_TABLE_M: Final = 0.01
     _GRIPPER_REACH_M: Final = 0.12
 
-    def __init__(self, context: DisturbanceContext) -> None:
-        rng = generator(context.sample.seed, "shove")
-        self._context = context
-        self._begin_s = begin_s(context, rng)
+    def __init__(self, context: DisturbanceContext, rng: np.random.Generator, at_s: float) -> None:
+        """``at_s`` is since the start of the episode."""
+        self._context, self._begin_s = context, at_s
         self._distance_m = float(rng.uniform(*self._DISTANCE_M))
         angles = rng.uniform(0.0, 2.0 * np.pi, 64)
         self._directions: FloatArray = np.column_stack([np.cos(angles), np.sin(angles)])
@@ -175,6 +175,29 @@ class Shove:
         self._from_m = here[:2]
         self._until_s = now_s + self._LONGEST_S
         return True
+
+
+def _shove(context: DisturbanceContext) -> Shove:
+    rng = generator(context.sample.seed, "shove")
+    return Shove(context, rng, begin_s(context, rng))
+
+
+class KeepShoving:
+    """The object is shoved again and again: a second after the start, then every two seconds, as long as three are
+    left to make it good."""
+
+    _FIRST_S: Final = 1.0
+    _EVERY_S: Final = 2.0
+    _LEFT_S: Final = 3.0
+
+    def __init__(self, context: DisturbanceContext) -> None:
+        rng = generator(context.sample.seed, "keep_shoving")
+        times_s = np.arange(self._FIRST_S, context.episode_s - self._LEFT_S + 1e-9, self._EVERY_S)
+        self._shoves = [Shove(context, rng, float(at_s)) for at_s in times_s]
+
+    def act(self, now_s: float) -> None:
+        for shove in self._shoves:
+            shove.act(now_s)
 
 
 def _ground(world: World, draw: EpisodeSample) -> tuple[FloatArray, FloatArray]:
@@ -350,11 +373,12 @@ def _turn_z_to(axis: FloatArray) -> FloatArray:
 # ``move_goal`` is the simulation's own: it changes what that keeps.
 _KINDS: Final[dict[Perturbation, Callable[[DisturbanceContext], Disturbance]]] = {
     "move_block": MovedObject,
-    "shove": Shove,
+    "shove": _shove,
     "push_arm": ArmPush,
     "bump_camera": CameraBump,
     "switch_light": LightSwitch,
     "occlude": PassingHand,
+    "keep_shoving": KeepShoving,
 }
 
 
@@ -363,7 +387,8 @@ def make_disturbances(conditions: Conditions, context: DisturbanceContext) -> tu
     shoved."""
     # Where the object is put comes first: what else happens at that time finds it there.
     kinds = sorted((kind for kind in conditions.perturb if kind in _KINDS), key=lambda kind: kind != "move_block")
-    return tuple(_KINDS[kind](context) for kind in kinds if kind != "shove" or context.sample.task.objects)
+    with_objects = bool(context.sample.task.objects)
+    return tuple(_KINDS[kind](context) for kind in kinds if with_objects or kind not in ("shove", "keep_shoving"))
 
 
 @dataclass(frozen=True)

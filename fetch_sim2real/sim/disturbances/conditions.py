@@ -17,7 +17,9 @@ from fetch_sim2real.common.schema import Record
 from fetch_sim2real.common.validation import complaint_of, field_of
 from fetch_sim2real.errors import FetchSim2RealError
 
-Perturbation = Literal["move_block", "shove", "move_goal", "push_arm", "bump_camera", "switch_light", "occlude"]
+Perturbation = Literal[
+    "move_block", "shove", "move_goal", "push_arm", "bump_camera", "switch_light", "occlude", "keep_shoving"
+]
 PERTURBATIONS: Final[tuple[Perturbation, ...]] = get_args(Perturbation)
 # Keys of generators, far from those that `draw_episode` takes: its sections are numbered from 0.
 _FIRST_KEY: Final = 1000
@@ -55,6 +57,8 @@ class Faults(Record):
 
 NO_FAULTS: Final = Faults()
 FAULTS: Final = tuple(Faults.model_fields)
+# What draws has a generator by its place in here. New uses come last: episodes of earlier versions stay the same.
+_USES: Final = (*PERTURBATIONS[:7], *FAULTS, *PERTURBATIONS[7:])
 
 
 class Conditions(Record):
@@ -126,5 +130,5 @@ def faults_of(texts: Sequence[str]) -> dict[str, float]:
 
 def generator(seed: int, use: str) -> np.random.Generator:
     """Return the generator of one use (a perturbation or a fault) in the episode of ``seed``."""
-    key = (*PERTURBATIONS, *FAULTS).index(use)  # type: ignore[arg-type]  # a name that is in neither raises
+    key = _USES.index(use)  # a name that is not in it raises
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_FIRST_KEY + key,)))
