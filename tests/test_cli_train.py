@@ -152,11 +152,6 @@ def test_a_stopped_run_of_all_stages_says_what_goes_on(asked: dict[str, Any], tm
     assert "fetch-sim2real train" in result.output
 
 
-def test_a_task_with_two_objects_has_no_student_yet(asked: dict[str, Any], tmp_path: Path) -> None:
-    refused = run("stack", "--run", tmp_path / "run", "--episodes", 0)
-    assert refused.exit_code == 1 and "has 2 objects, expected one at most" in refused.output
-
-
 def test_the_bundle_comes_into_the_runs_folder(asked: dict[str, Any], tmp_path: Path) -> None:
     result = run("push", "--run", tmp_path / "run", "--episodes", 0, "--pictures", 9)
     assert result.exit_code == 0, result.output

@@ -23,12 +23,12 @@ from fetch_sim2real.training.student_stage import StudentSettings
 pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(scope="module")
-def request_of_all(tmp_path_factory: pytest.TempPathFactory) -> pipeline.TrainingRun:
-    """A run of all stages, in seconds: nothing is learned."""
+@pytest.fixture(scope="module", params=["reach_block", "stack"])
+def request_of_all(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> pipeline.TrainingRun:
+    """A run of all stages, in seconds, of a task with one object and of one with two: nothing is learned."""
     folder = tmp_path_factory.mktemp("all")
-    request = pipeline.TrainingRun(
-        task="reach_block", run=folder / "run", expert_run=folder / "expert", encoder_run=folder / "encoder",
+    asked = pipeline.TrainingRun(
+        task=request.param, run=folder / "run", expert_run=folder / "expert", encoder_run=folder / "encoder",
         output=folder / "bundle", seed=0, world="nominal", proprioception=True, command="a test", pictures=32,
         expert=RelayConfig(
             hidden=16, layers=1, batch=16, updates_per_decision=0.05, environments=2, evaluation_episodes=2, steps=240,
@@ -39,14 +39,14 @@ def request_of_all(tmp_path_factory: pytest.TempPathFactory) -> pipeline.Trainin
             fit=FitSettings(updates=2, batch=2), refit=PretrainSettings(epochs=1, batch=16), keep_every=12,
         ),
     )  # fmt: skip
-    pipeline.train(request)
-    return request
+    pipeline.train(asked)
+    return asked
 
 
 def test_all_stages_end_in_a_bundle_with_memory(request_of_all: pipeline.TrainingRun) -> None:
     request = request_of_all
     bundle = load_bundle(request.output)
-    assert bundle.actor.spec.state_size == 8 and bundle.manifest.task == "reach_block"
+    assert bundle.actor.spec.state_size == 8 and bundle.manifest.task == request.task
     kept = RunDirectory(request.run / "student").load(request.run / "student" / "last.pt")
     assert kept["rounds"] == 3
     for name, weights in bundle.actor.state_dict().items():

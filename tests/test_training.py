@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from fetch_sim2real.common.ranges import Range
 from fetch_sim2real.common.workers import LocalProcesses, OwnProcess
 from fetch_sim2real.episode import make_loop
 from fetch_sim2real.evaluation.measure import Case, goals_in_air, measure
@@ -44,6 +45,7 @@ from fetch_sim2real.training.state_stage import StageSettings, make_learner, mea
 VISION = Setting("push", "nominal", True, None)
 BLIND = Setting("push", "nominal", True, NO_ERRORS)
 FIRST_SEED = 2_000_000_000
+RED = [Range(low=-10.0, high=10.0)]
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +75,8 @@ def test_pictures_repeat_and_are_labelled_where_things_appear() -> None:
     first, second = (scattered_pictures(find_task("reach_block"), "nominal", 16, 0, "test") for _ in range(2))
     np.testing.assert_array_equal(first.rgb, second.rgb)
     np.testing.assert_array_equal(first.depth_mm, second.depth_mm)
-    assert len({tuple(position) for position in first.object_m.tolist()}) == 16
-    columns, rows = np.clip(np.rint(first.object_uv).astype(int), 0, 83).T
+    assert len({tuple(position) for position in first.objects_m[:, 0].tolist()}) == 16
+    columns, rows = np.clip(np.rint(first.objects_uv[:, 0]).astype(int), 0, 83).T
     red, green, blue = first.rgb[np.arange(16), rows, columns].astype(int).T
     # The gripper hides the object now and then.
     assert np.mean(red > 1.3 * np.maximum(green, blue)) > 0.5
@@ -83,18 +85,33 @@ def test_pictures_repeat_and_are_labelled_where_things_appear() -> None:
 def test_the_encoder_learns_where_things_are() -> None:
     images = scattered_pictures(find_task("reach_block"), "nominal", 64, 0, "overfit")
     actor = VISION.build_actor(0)
-    before = pretrain_encoder(actor, images, images, PretrainSettings(epochs=1, batch=64, learning_rate=1e-9), 0)
-    after = pretrain_encoder(actor, images, images, PretrainSettings(epochs=40, batch=32), 0)
+    before = pretrain_encoder(actor, images, images, PretrainSettings(epochs=1, batch=64, learning_rate=1e-9), RED, 0)
+    after = pretrain_encoder(actor, images, images, PretrainSettings(epochs=40, batch=32), RED, 0)
     assert after.object_median_m < 0.6 * before.object_median_m
+
+
+def test_pictures_of_two_objects_tell_of_both_and_the_encoder_learns_them() -> None:
+    images = scattered_pictures(find_task("stack"), "nominal", 48, 0, "two")
+    assert images.objects_m.shape == (48, 2, 3) and images.objects_seen.shape == (48, 2)
+    columns, rows = np.clip(np.rint(images.objects_uv[:, 1]).astype(int), 0, 83).T
+    red, _, blue = images.rgb[np.arange(48), rows, columns].astype(int).T
+    assert np.mean((blue > 1.3 * red) == images.objects_seen[:, 1]) > 0.8
+    setting = Setting("stack", "nominal", True, None, memory=MemorySpec(kind="gru", size=4))
+    actor = setting.build_actor(0)
+    before = pretrain_encoder(
+        actor, images, images, PretrainSettings(epochs=1, batch=48, learning_rate=1e-9), setting.hues_deg, 0
+    )
+    after = pretrain_encoder(actor, images, images, PretrainSettings(epochs=40, batch=24), setting.hues_deg, 0)
+    assert after.object_median_m < 0.85 * before.object_median_m
 
 
 def test_pictures_say_whether_the_object_is_seen() -> None:
     images = scattered_pictures(find_task("reach_block"), "nominal", 48, 0, "seen")
-    columns, rows = np.clip(np.rint(images.object_uv).astype(int), 0, 83).T
+    columns, rows = np.clip(np.rint(images.objects_uv[:, 0]).astype(int), 0, 83).T
     red, green, blue = images.rgb[np.arange(48), rows, columns].astype(int).T
     shows_red = red > 1.5 * np.maximum(green, blue)
-    assert 0.3 < images.object_seen.mean() < 1.0
-    assert np.mean(shows_red == images.object_seen) > 0.8
+    assert 0.3 < images.objects_seen.mean() < 1.0
+    assert np.mean(shows_red == images.objects_seen[:, 0]) > 0.8
 
 
 def test_an_encoder_learns_whether_it_sees_the_object_and_how_far_off_it_is() -> None:
@@ -103,15 +120,15 @@ def test_an_encoder_learns_whether_it_sees_the_object_and_how_far_off_it_is() ->
     # One that finds things already.
     actor.encoder.load_state_dict(load_bundle(find_policy("push")).actor.encoder.state_dict(), strict=False)
     settings = PretrainSettings(epochs=30, batch=32, learning_rate=1e-3, augment=AugmentSettings(hide_share=0.5))
-    pretrain_encoder(actor, images, images, settings, 0)
+    pretrain_encoder(actor, images, images, settings, RED, 0)
     index = np.arange(64)
     clear, hiding = (AugmentSettings(patches=0, ghost_share=0.0, hide_share=share) for share in (0.0, 1.0))
     told = []
     for settings_of_view in (clear, hiding):
-        rgb, depth_mm, _ = augment(images, index, settings_of_view, np.random.default_rng(1))
+        rgb, depth_mm, _ = augment(images, index, settings_of_view, RED, np.random.default_rng(1))
         with torch.inference_mode():
             told.append(actor.encode(torch.from_numpy(rgb), torch.from_numpy(depth_mm))[:, 6:8].numpy())
-    seen = images.object_seen
+    seen = images.objects_seen[:, 0]
     (clear_spread, clear_seen), (hidden_spread, hidden_seen) = (each[seen].T for each in told)
     assert np.median(clear_seen) > np.median(hidden_seen) + 0.4
     assert np.median(hidden_spread) > np.median(clear_spread)

@@ -326,12 +326,10 @@ def _told_how_to_go_on(call: _Call, directory: RunDirectory, chosen: RelayConfig
 
 def _train_all(call: _Call, request: TrainingRun, stated: Mapping[str, Any], began_s: float) -> None:
     """Train all stages, and measure the bundle."""
-    from fetch_sim2real.training.pipeline import require_one_object
     from fetch_sim2real.training.pipeline import train as train_all
     from fetch_sim2real.training.relay_config import BUDGET
     from fetch_sim2real.training.run_directory import RunDirectory
 
-    require_one_object(request.task)
     began_here = not call.run.exists() or not any(call.run.iterdir())
     place = asdict(request.workplace)
     directory = call.begin({**stated, **asdict(request.expert), **place}, (*BUDGET, *place))

@@ -100,6 +100,15 @@ class World(Record):
         """Return the task's bodies here, by name: its own, but for what this world says."""
         return {name: self.object_of(name, own) for name, own in task.bodies.items()}
 
+    def hues_of(self, task: Task) -> list[Range]:
+        """Return the ranges of hue [deg] of the task's objects, the main one's first.
+
+        Nothing else on the table has such a hue.
+        """
+        configs = self.objects_of(task)
+        main = configs.pop(task.main_body)
+        return [*main.hues_deg, *(hue for config in configs.values() for hue in config.hues_deg)]
+
     def object_of(self, name: str, own: ObjectConfig) -> ObjectConfig:
         """Return the object called ``name`` here: ``own``, but for what this world says."""
         return _changed(own, self.objects.get(name))

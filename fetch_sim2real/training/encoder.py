@@ -1,22 +1,24 @@
-"""Pretraining of the actor's encoder: where are block and gripper, from one RGB-D image.
+"""Pretraining of the actor's encoder: where are objects and gripper, from one RGB-D image.
 
-Two targets: the positions themselves, and, for the first two feature channels, attention on the cell in which block and
-gripper appear. Without the second the encoder spends its first five epochs before it notices the block at all, which
-covers 5 of 441 cells.
+Two targets: the positions themselves, and, for as many of the first feature channels, attention on the cell in which
+each of them appears. Without the second the encoder spends its first five epochs before it notices the block at all,
+which covers 5 of 441 cells.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fetch_sim2real.common.ranges import Range, rgb_of
 from fetch_sim2real.policy.network import SURENESS, Actor
+from fetch_sim2real.sim.randomization.distractors import draw_other_hue
 from fetch_sim2real.training.labelled_images import PoseImages
-from fetch_sim2real.training.specs import ESTIMATED_GRIP, ESTIMATED_OBJECT, estimate_columns
 from fetch_sim2real.types import FloatArray
 
 
@@ -32,16 +34,18 @@ class AugmentSettings:
     patch_px: tuple[int, int] = (6, 26)
     patch_depth_mm: tuple[int, int] = (400, 1_200)
     patch_hole_share: float = 0.3
-    clear_px: float = 9.0  # between a patch and the centres of object and gripper
-    hide_share: float = 0.08  # of the pictures have the object behind one more patch
+    hue_gap_deg: float = 25.0  # between a patch's hue and those of objects
+    clear_px: float = 9.0  # between a patch and the centres of objects and gripper
+    hide_share: float = 0.08  # of the pictures have an object behind one more patch
     hide_px: tuple[int, int] = (12, 24)
 
 
 def augment(
-    images: PoseImages, index: NDArray[np.intp], settings: AugmentSettings, rng: np.random.Generator
+    images: PoseImages, index: NDArray[np.intp], settings: AugmentSettings, hues_deg: Sequence[Range],
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.bool_]]:
     """Return changed copies of the pictures ``index`` (B,): rgb (B, S, S, 3), depth [mm] (B, S, S), and whether
-    the object is hidden (B,)."""
+    each of k objects is hidden now (B, k). ``hues_deg`` are those of the objects, which nothing else has."""
     rgb, depth_mm = images.rgb[index].astype(np.float32), images.depth_mm[index].copy()
     rgb *= _factors(rng, (len(rgb), 1, 1, 1), settings.exposure_factor)
     rgb *= _factors(rng, (len(rgb), 1, 1, 3), settings.tint_factor)
@@ -49,15 +53,15 @@ def augment(
     weight = rng.uniform(0.0, settings.ghost_weight, (len(ghosts), 1, 1, 1)).astype(np.float32)
     others = images.rgb[index[rng.permutation(len(index))[: len(ghosts)]]]
     rgb[ghosts] += weight * (others - rgb[ghosts])
-    centers_px = np.stack([images.object_uv[index], images.grip_uv[index]], axis=1)
+    centers_px = np.concatenate([images.objects_uv[index], images.grip_uv[index][:, None]], axis=1)
     for picture in range(len(rgb)):
         for _ in range(rng.integers(settings.patches + 1)):
-            _put_patch(rgb[picture], depth_mm[picture], centers_px[picture], settings, rng)
-    hidden = rng.random(len(rgb)) < settings.hide_share
-    for picture in np.flatnonzero(hidden).tolist():
+            _put_patch(rgb[picture], depth_mm[picture], centers_px[picture], settings, hues_deg, rng)
+    hidden = rng.random((len(rgb), centers_px.shape[1] - 1)) < settings.hide_share
+    for picture, hides in np.argwhere(hidden).tolist():
         side_px = rng.integers(*settings.hide_px, 2)
-        corner = (centers_px[picture, 0] - side_px / 2 + rng.uniform(-2.0, 2.0, 2)).round()
-        _fill(rgb[picture], depth_mm[picture], corner, side_px, settings, rng)
+        corner = (centers_px[picture, hides] - side_px / 2 + rng.uniform(-2.0, 2.0, 2)).round()
+        _fill(rgb[picture], depth_mm[picture], corner, side_px, settings, hues_deg, rng)
     return np.clip(rgb, 0.0, 255.0).astype(np.uint8), depth_mm, hidden
 
 
@@ -70,6 +74,7 @@ def _put_patch(
     depth_mm: NDArray[np.uint16],
     centers_px: NDArray[np.float32],
     settings: AugmentSettings,
+    hues_deg: Sequence[Range],
     rng: np.random.Generator,
 ) -> None:
     """Put a rectangle of one colour and depth into a picture, unless it would come too close to a centre (k, 2)."""
@@ -77,7 +82,7 @@ def _put_patch(
     corner: FloatArray = rng.uniform(0.0, rgb.shape[0] - size).round()
     beside = np.maximum(np.maximum(corner - centers_px, centers_px - corner - size), 0.0)
     if not np.any(np.linalg.norm(beside, axis=1) < settings.clear_px):
-        _fill(rgb, depth_mm, corner, size, settings, rng)
+        _fill(rgb, depth_mm, corner, size, settings, hues_deg, rng)
 
 
 def _fill(
@@ -86,13 +91,13 @@ def _fill(
     corner: FloatArray,
     size: NDArray[np.int64],
     settings: AugmentSettings,
+    hues_deg: Sequence[Range],
     rng: np.random.Generator,
 ) -> None:
     """Put a rectangle of one colour and depth, or a hole, at ``corner`` (2,) [px] of a picture."""
     (left, top), (right, bottom) = (np.clip(edge, 0, len(rgb)).astype(int) for edge in (corner, corner + size))
-    color = np.sort(rng.uniform(0.0, 255.0, 3))
-    # Red is not the strongest.
-    rgb[top:bottom, left:right] = color[[0, 1, 2]] if rng.random() < 0.5 else color[[1, 2, 0]]
+    hue_deg = draw_other_hue(hues_deg, settings.hue_gap_deg, rng)
+    rgb[top:bottom, left:right] = 255.0 * rgb_of(np.array([hue_deg, *rng.uniform(0.0, 1.0, 2)]))
     hole = rng.random() < settings.patch_hole_share
     depth_mm[top:bottom, left:right] = 0 if hole else rng.integers(*settings.patch_depth_mm)
 
@@ -122,9 +127,13 @@ class PoseError:
 
 
 def pretrain_encoder(
-    actor: Actor, images: PoseImages, held_out: PoseImages, settings: PretrainSettings, run_seed: int
+    actor: Actor, images: PoseImages, held_out: PoseImages, settings: PretrainSettings, hues_deg: Sequence[Range],
+    run_seed: int,
 ) -> PoseError:
-    """Fit the encoder's auxiliary outputs to the true positions (Huber loss); the actor's head is left alone."""
+    """Fit the encoder's auxiliary outputs to the true positions (Huber loss); the actor's head is left alone.
+
+    ``hues_deg`` are those of the objects: see ``augment``.
+    """
     rng = np.random.default_rng([run_seed, 2])
     optimizer = torch.optim.Adam(actor.encoder.parameters())
     steps = settings.epochs * (len(images) // settings.batch)
@@ -136,17 +145,17 @@ def pretrain_encoder(
         losses = []
         for start in range(0, len(order) - settings.batch + 1, settings.batch):
             index = np.sort(order[start : start + settings.batch])
-            rgb, depth_mm, hidden = _varied(images, index, settings.augment, rng)
+            rgb, depth_mm, hidden = _varied(images, index, settings.augment, hues_deg, rng)
             features, depth = actor.encoder.feature_maps(rgb, depth_mm)
             bottleneck, wanted = actor.encoder.read(features, depth), torch.from_numpy(_targets(images, index))
             # Where a hidden object is cannot be seen: nothing is to be learned from a guess.
             weight = torch.ones_like(wanted)
-            weight[hidden, :3] = 0.0
+            weight[:, :-3] = torch.from_numpy(np.repeat(~hidden, 3, axis=1)).float()
             seen, normalized = bottleneck[:, : wanted.shape[1]], actor.normalize_auxiliary(wanted)
             loss = (weight * torch.nn.functional.huber_loss(seen, normalized, delta=0.2, reduction="none")).mean()
             loss = loss + settings.attention_weight * _attention_loss(actor, features, images, index, ~hidden)
             if actor.spec.sure_of:
-                loss = loss + _sureness_loss(actor, bottleneck, wanted, images.object_seen[index] & ~hidden)
+                loss = loss + _sureness_loss(actor, bottleneck, wanted, images.objects_seen[index] & ~hidden)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -160,13 +169,14 @@ def pretrain_encoder(
 def _sureness_loss(
     actor: Actor, bottleneck: torch.Tensor, wanted: torch.Tensor, seen: NDArray[np.bool_]
 ) -> torch.Tensor:
-    """What the encoder says of its estimate of the object, against how far off that is [m] and whether it is seen (B,):
-    negative log likelihoods, of an exponential distribution of distances and of a coin."""
-    positions = len(actor.spec.auxiliary)
-    off_m = (actor.auxiliary(bottleneck.detach()) - wanted)[:, :3].norm(dim=1)
+    """What the encoder says of its estimates of k objects, against how far off they are [m] and whether each is seen
+    (B, k): negative log likelihoods, of an exponential distribution of distances and of a coin."""
+    positions, objects = len(actor.spec.auxiliary), seen.shape[1]
+    off_m = (actor.auxiliary(bottleneck.detach()) - wanted)[:, :-3].unflatten(1, (objects, 3)).norm(dim=2)
     spread, probability = SURENESS
-    expected_m = 10.0 ** (bottleneck[:, positions] * spread.scale + spread.centre)
-    is_seen = (bottleneck[:, positions + 1] * probability.scale + probability.centre).clamp(1e-4, 1.0 - 1e-4)
+    told = bottleneck[:, positions : positions + len(SURENESS) * objects].unflatten(1, (objects, len(SURENESS)))
+    expected_m = 10.0 ** (told[..., 0] * spread.scale + spread.centre)
+    is_seen = (told[..., 1] * probability.scale + probability.centre).clamp(1e-4, 1.0 - 1e-4)
     coin = torch.nn.functional.binary_cross_entropy(is_seen, torch.from_numpy(seen).float())
     return (off_m / expected_m + expected_m.log()).mean() + coin
 
@@ -174,25 +184,28 @@ def _sureness_loss(
 def _attention_loss(
     actor: Actor, features: torch.Tensor, images: PoseImages, index: NDArray[np.intp], shows: NDArray[np.bool_]
 ) -> torch.Tensor:
-    """Cross-entropy between the first two channels' attention and where block and gripper appear; of the block where
-    the picture shows it (B,)."""
+    """Cross-entropy between the first channels' attention and where objects and gripper appear; of each object where
+    it is not hidden (B, k)."""
     cells, step = features.shape[-1], actor.encoder.step
     logits = actor.encoder.softmax.logits(features)
     loss = torch.zeros(())
-    for channel, uv in enumerate((images.object_uv[index], images.grip_uv[index])):
-        cell = np.rint(uv / step).astype(np.int64)
-        inside = torch.from_numpy(np.all((cell >= 0) & (cell < cells), axis=1) & (shows | (channel > 0)))
+    centers_px = np.concatenate([images.objects_uv[index], images.grip_uv[index][:, None]], axis=1)
+    shows = np.pad(shows, ((0, 0), (0, 1)), constant_values=True)
+    for channel in range(centers_px.shape[1]):
+        cell = np.rint(centers_px[:, channel] / step).astype(np.int64)
+        inside = torch.from_numpy(np.all((cell >= 0) & (cell < cells), axis=1) & shows[:, channel])
         flat = torch.from_numpy(np.clip(cell[:, 1], 0, cells - 1) * cells + np.clip(cell[:, 0], 0, cells - 1))
         loss = loss + torch.nn.functional.cross_entropy(logits[inside, channel], flat[inside])
     return loss
 
 
 def pose_error(actor: Actor, images: PoseImages) -> PoseError:
-    """Return how far [m] the encoder's positions are from the true ones."""
-    predicted = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy()
-    of_object = np.linalg.norm(predicted[:, estimate_columns(actor.spec, ESTIMATED_OBJECT)] - images.object_m, axis=1)
-    of_grip = np.linalg.norm(predicted[:, estimate_columns(actor.spec, ESTIMATED_GRIP)] - images.grip_m, axis=1)
-    return PoseError(float(np.median(of_object)), float(np.percentile(of_object, 95)), float(np.median(of_grip)))
+    """Return how far [m] the encoder's positions are from the true ones, all objects together."""
+    everything = np.arange(len(images))
+    off = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy() - _targets(images, everything)
+    off_m = np.linalg.norm(off.reshape(len(off), -1, 3), axis=2)
+    of_objects, of_grip = off_m[:, :-1], off_m[:, -1]
+    return PoseError(float(np.median(of_objects)), float(np.percentile(of_objects, 95)), float(np.median(of_grip)))
 
 
 def encode_all(actor: Actor, images: PoseImages) -> NDArray[np.float32]:
@@ -211,14 +224,17 @@ def _pictures(images: PoseImages, index: NDArray[np.intp]) -> tuple[torch.Tensor
 
 
 def _varied(
-    images: PoseImages, index: NDArray[np.intp], settings: AugmentSettings | None, rng: np.random.Generator
+    images: PoseImages, index: NDArray[np.intp], settings: AugmentSettings | None, hues_deg: Sequence[Range],
+    rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.bool_]]:
-    """The pictures ``index`` changed at random, or as they are without ``settings``; in which the object is hidden."""
+    """The pictures ``index`` changed at random, or as they are without ``settings``; which objects (B, k) are hidden.
+    """
     if settings is None:
-        return *_pictures(images, index), np.zeros(len(index), bool)
-    rgb, depth_mm, hidden = augment(images, index, settings, rng)
+        return *_pictures(images, index), np.zeros((len(index), images.objects_m.shape[1]), bool)
+    rgb, depth_mm, hidden = augment(images, index, settings, hues_deg, rng)
     return torch.from_numpy(rgb), torch.from_numpy(depth_mm), hidden
 
 
 def _targets(images: PoseImages, index: NDArray[np.intp]) -> NDArray[np.float32]:
-    return np.concatenate([images.object_m[index], images.grip_m[index]], axis=1)
+    """Positions (B, 3 k + 3) of objects and gripper, as the auxiliary outputs of an actor stand."""
+    return np.concatenate([images.objects_m[index].reshape(len(index), -1), images.grip_m[index]], axis=1)

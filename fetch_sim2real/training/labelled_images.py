@@ -1,4 +1,4 @@
-"""Labelled pictures: what a camera showed, and where object and gripper truly were. The encoder learns from them."""
+"""Labelled pictures: what a camera showed, and where objects and gripper truly were. The encoder learns from them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from fetch_sim2real.types import FloatArray
 
 @dataclass(frozen=True)
 class PoseImages:
-    """n labelled images in storage form: rgb (n, S, S, 3), depth_mm (n, S, S).
+    """n labelled images of k objects in storage form: rgb (n, S, S, 3), depth_mm (n, S, S).
 
-    ``object_m`` and ``grip_m`` (n, 3) are true positions in base_link, ``object_uv`` and ``grip_uv`` (n, 2) where they
-    appear, in pixels of the S x S image. ``object_seen`` (n,) is whether the object's surface is what is there.
+    ``objects_m`` (n, k, 3) and ``grip_m`` (n, 3) are true positions in base_link, ``objects_uv`` (n, k, 2) and
+    ``grip_uv`` (n, 2) where they appear, in pixels of the S x S image. ``objects_seen`` (n, k) is whether the object's
+    surface is what is there. Objects are in the order of the task's bodies.
     """
 
     rgb: NDArray[np.uint8]
     depth_mm: NDArray[np.uint16]
-    object_m: NDArray[np.float32]
+    objects_m: NDArray[np.float32]
     grip_m: NDArray[np.float32]
-    object_uv: NDArray[np.float32]
+    objects_uv: NDArray[np.float32]
     grip_uv: NDArray[np.float32]
-    object_seen: NDArray[np.bool_]
+    objects_seen: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.rgb)
@@ -70,7 +71,7 @@ class ImageAlbum:
         self._ideal = image.camera()
         self._rows: list[tuple[NDArray[np.uint8], NDArray[np.uint16], FloatArray, FloatArray]] = []
         self._uv: list[FloatArray] = []
-        self._seen: list[bool] = []
+        self._seen: list[list[bool]] = []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -80,20 +81,22 @@ class ImageAlbum:
         if captured.frame is None:
             return
         picture = preprocess(captured.frame, self._sim.camera_model, self._image)
-        object_m, grip_m = captured.truth.objects_m[self._sim.task.main_body], captured.truth.grip_m
-        self._rows.append((picture.rgb, picture.depth_mm, object_m, grip_m))
+        truth = captured.truth
+        objects_m, grip_m = np.stack([truth.objects_m[name] for name in self._sim.task.bodies]), truth.grip_m
+        self._rows.append((picture.rgb, picture.depth_mm, objects_m, grip_m))
         camera = self._sim.episode.camera
-        in_camera = (np.stack([object_m, grip_m]) - camera.position_m) @ camera.rotation
+        in_camera = (np.vstack([objects_m, grip_m]) - camera.position_m) @ camera.rotation
         uv = self._ideal.project(in_camera)
         self._uv.append(uv)
-        self._seen.append(_is_there(picture.depth_mm, uv[0], float(in_camera[0, 2])))
+        placed = zip(uv[:-1], in_camera[:-1, 2], strict=True)
+        self._seen.append([_is_there(picture.depth_mm, place_uv, float(depth_m)) for place_uv, depth_m in placed])
 
     def images(self) -> PoseImages:
         """Return all images so far."""
-        rgb, depth, object_m, grip_m = (np.stack(column) for column in zip(*self._rows, strict=True))
+        rgb, depth, objects_m, grip_m = (np.stack(column) for column in zip(*self._rows, strict=True))
         uv = np.stack(self._uv).astype(np.float32)
         return PoseImages(
-            rgb, depth, object_m.astype(np.float32), grip_m.astype(np.float32), uv[:, 0].copy(), uv[:, 1].copy(),
+            rgb, depth, objects_m.astype(np.float32), grip_m.astype(np.float32), uv[:, :-1].copy(), uv[:, -1].copy(),
             np.array(self._seen),
         )  # fmt: skip
 

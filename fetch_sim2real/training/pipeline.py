@@ -12,7 +12,6 @@ import torch
 
 from fetch_sim2real.common.workers import HERE, Workplace
 from fetch_sim2real.episode import make_loop
-from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
@@ -75,7 +74,6 @@ def train(request: TrainingRun, say: Callable[[str], None] = _log.info) -> None:
 
     Raises StopRequestedError after a signal to stop while the expert learns; the same call goes on.
     """
-    require_one_object(request.task)
     expert = train_expert(request, say)
     say("encoder: pictures of the teacher's episodes and of scattered poses")
     encoder, pictures = fit_encoder(request, expert)
@@ -85,16 +83,6 @@ def train(request: TrainingRun, say: Callable[[str], None] = _log.info) -> None:
         request.setting(), expert, encoder, pictures, student, request.student, request.seed, request.workplace
     )
     export(request, actor)
-
-
-def require_one_object(name: str) -> None:
-    """Raise FetchSim2RealError for a task with several objects."""
-    task = find_task(name)
-    if len(task.objects) > 1:
-        raise FetchSim2RealError(
-            f"the task '{task.name}' has {len(task.objects)} objects, expected one at most: the encoder of pictures "
-            "estimates one position beside the gripper's. Train it on true positions (--stage expert)"
-        )
 
 
 def train_expert(request: TrainingRun, say: Callable[[str], None]) -> Expert:
@@ -114,8 +102,9 @@ def fit_encoder(request: TrainingRun, expert: Expert) -> tuple[dict[str, Any], P
     held_out, images = take_pictures(run, expert, request.world, request.seed, counts, processes)
     encoder = run.encoder(request.channels)
     if not encoder.exists():
-        actor = request.setting().build_actor(request.seed)
-        error = pretrain_encoder(actor, images, held_out, request.pretrain, request.seed)
+        setting = request.setting()
+        actor = setting.build_actor(request.seed)
+        error = pretrain_encoder(actor, images, held_out, request.pretrain, setting.hues_deg, request.seed)
         _log.info("encoder on held-out pictures: %s", error)
         run.save(encoder, actor.encoder.state_dict())
     return run.load(encoder), images

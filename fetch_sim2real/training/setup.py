@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fetch_sim2real.arm.limits import DEFAULT_PROFILE, limit_profile
+from fetch_sim2real.common.ranges import Range
 from fetch_sim2real.episode import ClosedLoop, make_loop
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
@@ -59,6 +60,11 @@ class Setting:
     def definition(self) -> Task:
         """What is called ``task``."""
         return find_task(self.task)
+
+    @property
+    def hues_deg(self) -> list[Range]:
+        """Those of the task's objects in the world."""
+        return load_world(self.world, worlds_dir()).hues_of(self.definition)
 
     def build_actor(self, seed: int) -> Actor:
         """Return a new actor."""

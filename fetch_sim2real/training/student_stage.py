@@ -155,7 +155,9 @@ class _Distillation:
         count = min(len(self._pictures), round(len(new) * settings.old_per_new))
         old = self._pictures.pick(rng.choice(len(self._pictures), count, replace=False))
         before = pose_error(self._actor, new)
-        pretrain_encoder(self._actor, PoseImages.concatenate([new, old]), new, settings.refit, self._seed + number)
+        pictures_to_learn = PoseImages.concatenate([new, old])
+        hues_deg = self._setting.hues_deg
+        pretrain_encoder(self._actor, pictures_to_learn, new, settings.refit, hues_deg, self._seed + number)
         self._actor.eval()
         after = pose_error(self._actor, new)
         _log.info("the encoder on the student's own pictures: before %s, after %s", before, after)

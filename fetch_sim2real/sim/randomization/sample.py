@@ -140,7 +140,7 @@ def draw_episode(world: World, task: Task, seed: int, ik: DifferentialIk) -> Epi
     ]
     for carrier in carriers.values():
         keep_clear += _ways_of(carrier, world)
-    hues_deg = [*configs[main].hues_deg, *(hue for config in others.values() for hue in config.hues_deg)]
+    hues_deg = world.hues_of(task)
     on_table = draw_distractors(world.distractors, hues_deg, keep_clear, distractors)
     # Last: starts and goals are the same whatever the shape.
     bodies = {main: shaped(configs[main], unshaped[main], shape)}
