@@ -19,6 +19,8 @@ _CENTRE_M: Final = np.array([0.63, 0.0, 0.80])
 POSITION_UNIT_M: Final = 0.2
 _DELAY_UNIT_S: Final = 0.1
 _OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
+_COASTING_UNIT_M: Final = 0.1
+_GRAVITY_M_S2: Final = 9.81
 
 
 @cache
@@ -44,6 +46,8 @@ def full_state_layout(
     <object>.nature    half size in units of 0.025 m, mass in units of 0.1 kg, friction
     goal_velocity     of goals that move, in units of 0.2 m/s; where none does there is no such part
     time_left         of tasks that are timed, 1 at the start and 0 at the end; elsewhere there is no such part
+    coasting          of tasks that are timed: how far along x and y the main object would slide on by itself, by its
+                      speed and friction, in units of 0.1 m
     ================  ==========================================================================================
     """
     joints = len(ARM.joint_names)
@@ -56,7 +60,7 @@ def full_state_layout(
         | {"last_actions": last_actions * ACTION_SIZE, "latency": 2}
         | {f"{name}.nature": 3 for name in objects}
         | ({"goal_velocity": 3} if goal_moves else {})
-        | ({"time_left": 1} if timed else {})
+        | ({"time_left": 1, "coasting": 2} if timed else {})
     )
 
 
@@ -109,4 +113,14 @@ def full_states(
         state[:, layout["goal_velocity"]] = np.array([sim.goal_velocity_m_s for sim in sims]) / POSITION_UNIT_M
     if task.timed:
         state[:, layout["time_left"]] = [[sim.time_left_s / sim.episode_config.episode_s] for sim in sims]
+        state[:, layout["coasting"]] = [_coasting_m(sim) / _COASTING_UNIT_M for sim in sims]
     return state
+
+
+def _coasting_m(sim: Simulation) -> FloatArray:
+    """Return how far (2,) the main object would slide on a table with nothing in its way: v |v| / (2 mu g)."""
+    name = sim.task.main_body
+    velocity = sim.engine.object_velocity(name)[:2]
+    friction = sim.episode.objects[name].physics.friction
+    way_m: FloatArray = velocity * np.linalg.norm(velocity) / (2.0 * friction * _GRAVITY_M_S2)
+    return way_m
