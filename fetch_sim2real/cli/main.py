@@ -100,7 +100,7 @@ SUBCOMMANDS: Final = (
     Subcommand(
         "train",
         "fetch_sim2real.cli.train",
-        "Train an actor: expert with HER, encoder, DAgger, fine-tuning on pictures, policy bundle.",
+        "Train an actor: expert with HER, encoder, DAgger on pictures, policy bundle.",
     ),
     Subcommand(
         "measure",
@@ -111,6 +111,11 @@ SUBCOMMANDS: Final = (
         "compare",
         "fetch_sim2real.cli.compare",
         "Compare two measurements episode by episode.",
+    ),
+    Subcommand(
+        "trials",
+        "fetch_sim2real.cli.trials",
+        "Compare two policies on a robot: blinded, in pairs, ended as soon as enough is known.",
     ),
     Subcommand(
         "contact-sheet",
