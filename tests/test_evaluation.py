@@ -22,7 +22,7 @@ from fetch_sim2real.evaluation.result import (
     success_of,
     write_result,
 )
-from fetch_sim2real.evaluation.statistics import paired_difference, percentiles, wilson_interval
+from fetch_sim2real.evaluation.statistics import methods_difference, paired_difference, percentiles, wilson_interval
 from fetch_sim2real.reports.table import print_result
 
 PAIRS = ((True, True), (True, False), (False, True), (False, False))
@@ -38,6 +38,24 @@ def test_paired_difference_against_published_values(counts: tuple[int, ...], low
     found = paired_difference([a for a, _ in pairs], [b for _, b in pairs])
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
     assert (found.only_first, found.only_second) == counts[1:3]
+
+
+def test_methods_are_compared_over_trainings_as_well_as_episodes() -> None:
+    rng, covered = np.random.default_rng(3), 0
+    for _ in range(200):
+        hard = rng.normal(0.0, 0.15, 200)  # episodes differ for all alike
+        runs = [[rng.random(200) < rate + rng.normal(0.0, 0.03) + hard for _ in range(3)] for rate in (0.75, 0.65)]
+        found = methods_difference(*runs)  # type: ignore[arg-type]  # arrays are sequences
+        covered += found.low <= 0.1 <= found.high
+    assert 184 <= covered <= 200, "95 % and a bit more"
+    with pytest.raises(ValueError, match="two trainings of each"):
+        methods_difference([[True, False]], [[True, True]])
+
+
+def test_trainings_that_differ_much_show_no_difference_of_methods() -> None:
+    first, second = [[True] * 90 + [False] * 10, [True] * 50 + [False] * 50], [[True] * 60 + [False] * 40] * 2
+    found = methods_difference(first, second)
+    assert found.low < 0.0 < found.high and found.rate == pytest.approx(0.1)
 
 
 def test_paired_difference_turns_round_and_refuses_nonsense() -> None:

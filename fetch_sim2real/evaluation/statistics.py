@@ -111,6 +111,44 @@ def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> PairedDi
     return PairedDifference(rate, rate - down, rate + up, only_first, only_second)
 
 
+@dataclass(frozen=True)
+class MethodsDifference:
+    """How the success of two methods differs, ``rate`` of the first minus the second's, with a 95 % interval for other
+    trainings and other episodes than these."""
+
+    rate: float
+    low: float
+    high: float
+
+    def text(self) -> str:
+        """Return the difference for a person."""
+        return f"{100 * self.rate:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
+
+
+def methods_difference(first: Sequence[Sequence[bool]], second: Sequence[Sequence[bool]]) -> MethodsDifference:
+    """Compare two methods by several trainings of each: outcomes (k, n) of the same n episodes in the same order.
+
+    Trainings with other seeds differ, and so do episodes; the interval adds both up, by Welch's t. It is a bit wide:
+    what an episode's luck adds to a single training is in both parts. ValueError for fewer than two trainings of each.
+    """
+    runs = [np.asarray(each, np.float64) for each in (first, second)]
+    if min(len(each) for each in runs) < 2 or runs[0].shape[1:] != runs[1].shape[1:] or runs[0].shape[1] < 2:
+        shapes = " and ".join(str(each.shape) for each in runs)
+        raise ValueError(f"outcomes are {shapes}, expected two trainings of each at least, with the same episodes")
+    means = [each.mean(axis=1) for each in runs]
+    by_episode = runs[0].mean(axis=0) - runs[1].mean(axis=0)
+    samples = (*means, by_episode)
+    parts = [float(values.var(ddof=1)) / len(values) for values in samples]
+    variance, rate = sum(parts), float(by_episode.mean())
+    if variance == 0.0:
+        return MethodsDifference(rate, rate, rate)
+    freedom = variance**2 / sum(part**2 / (len(values) - 1) for part, values in zip(parts, samples, strict=True))
+    from scipy.special import stdtrit  # quick to import, unlike scipy.stats
+
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
+    return MethodsDifference(rate, rate - half, rate + half)
+
+
 def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
     """Of two columns of successes, with Newcombe's correction for continuity; 0 if one of them is constant."""
     margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
