@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any, Final
 
 import typer
@@ -111,8 +112,16 @@ def measure(
             done[outcome.seed] = outcome.success
             if output is not None:
                 with output.open("a", encoding="utf-8") as stream:
-                    line = {"seed": outcome.seed, "success": outcome.success, "distance_m": outcome.final_distance_m}
+                    line: dict[str, Any] = {
+                        "seed": outcome.seed, "success": outcome.success, "distance_m": outcome.final_distance_m,
+                    }  # fmt: skip
+                    if outcome.rms_m is not None:
+                        line["rms_m"] = outcome.rms_m
                     stream.write(json.dumps(line) + "\n")
+    lines = [] if output is None else measured(output)
+    distances_m = [line["rms_m"] for line in lines if "rms_m" in line]
+    if distances_m:
+        typer.echo(f"root mean square of the distance, the median of all episodes: {1e3 * median(distances_m):.1f} mm")
     in_air = goals_in_air(case.world, find_task(bundle.manifest.task), seeds)
     for subset, words in ((seeds, "succeed"), (sorted(in_air), "succeed of those with a goal in the air")):
         if subset:
