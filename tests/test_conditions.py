@@ -10,7 +10,9 @@ import pytest
 from mujoco_simulation import mujoco_of
 
 from fetch_sim2real.arm.ik import DifferentialIk
+from fetch_sim2real.episode import TRAINING_CAMERA_SIZE
 from fetch_sim2real.paths import worlds_dir
+from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.sim.disturbances.changes import draw_goal_change
 from fetch_sim2real.sim.disturbances.conditions import (
     FAULTS,
@@ -32,6 +34,7 @@ from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import PHYSICS_STEPS_PER_PERIOD
+from fetch_sim2real.training.labelled_images import ImageAlbum
 from fetch_sim2real.types import FloatArray
 
 TIMES = FrameTimes(first_step=0, latency_steps=24, depth_steps=0, jitter_steps=(0,))
@@ -105,6 +108,25 @@ def test_kept_shoving_comes_every_two_seconds_and_leaves_three_at_the_end(sim: S
     moving = np.flatnonzero(np.linalg.norm(np.diff(path, axis=0), axis=1) > 0.003)
     begins_s = [moving[0] / 30, *(later / 30 for earlier, later in pairwise(moving) if later - earlier > 15)]
     assert begins_s == pytest.approx([1.0, 3.0, 5.0], abs=0.1)
+
+
+def test_what_is_hidden_is_not_seen_for_a_second(world: World) -> None:
+    sim = Simulation(world, find_task("push"), TRAINING_CAMERA_SIZE)
+    sim.reset(3, conditions=Conditions(perturb=("hide",)))
+    album = ImageAlbum(sim, IMAGE)
+    while (captured := sim.advance_to_next_frame()) is not None:
+        album.add(captured)
+    sim.close()
+    seen = album.images().objects_seen[:, 0]
+    hidden = np.flatnonzero(~seen)
+    assert 28 <= len(hidden) <= 34 and hidden[-1] - hidden[0] == len(hidden) - 1
+    assert 0.07 * len(seen) < hidden[0] < 0.51 * len(seen)
+
+
+def test_a_world_may_ask_for_more_than_a_task_does(world: World) -> None:
+    strict = world.with_tolerance_m(0.02)
+    assert strict.episode_of(find_task("push")).tolerance_m == 0.02
+    assert world.episode_of(find_task("push")).tolerance_m == 0.05
 
 
 def test_generators_of_uses_stay_what_they_were() -> None:

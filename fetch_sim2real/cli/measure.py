@@ -45,10 +45,15 @@ def measure(
     ] = "predict",
     engine: Annotated[str, declared_option(ENGINE)] = ENGINE.default,
     move_block: Annotated[bool, typer.Option("--move-block", help="Move the object during each episode.")] = False,
+    tolerance_m: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.2, help="How near to the goal is a success [m].", show_default="the task's own"),
+    ] = None,
     perturb: Annotated[
         list[str] | None,
         typer.Option(
-            help="An unplanned change: shove, keep_shoving, move_goal, push_arm, bump_camera, switch_light, occlude."
+            help="An unplanned change: shove, keep_shoving, move_goal, push_arm, bump_camera, switch_light, occlude, "
+            "hide."
         ),
     ] = None,
     inject: Annotated[
@@ -102,7 +107,9 @@ def measure(
     seeds = range(seed, seed + episodes)
     left = [each for each in seeds if each not in done]
     conditions = conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])})
-    case = Case(load_world(world, worlds_dir()), control, move_block, conditions, engine, look, between)  # type: ignore[arg-type]  # checked
+    loaded = load_world(world, worlds_dir())
+    loaded = loaded if tolerance_m is None else loaded.with_tolerance_m(tolerance_m)
+    case = Case(loaded, control, move_block, conditions, engine, look, between)  # type: ignore[arg-type]  # checked
     bundle = load_bundle(find_policy(policy))
     if left:
         workplace = Workplace(processes, ray)

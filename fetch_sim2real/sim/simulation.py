@@ -18,13 +18,9 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.arm.ik import DifferentialIk
 from fetch_sim2real.perception.camera import CameraModel
-from fetch_sim2real.sim.disturbances.changes import (
-    CameraMount,
-    DisturbanceContext,
-    draw_goal_change,
-    make_disturbances,
-)
+from fetch_sim2real.sim.disturbances.changes import draw_goal_change, make_disturbances
 from fetch_sim2real.sim.disturbances.conditions import NO_CONDITIONS, Conditions
+from fetch_sim2real.sim.disturbances.context import CameraMount, DisturbanceContext
 from fetch_sim2real.sim.disturbances.faults import with_faults
 from fetch_sim2real.sim.disturbances.unrest import make_unrest
 from fetch_sim2real.sim.engine import DEFAULT_ENGINE, EngineSettings, ObjectState, Rendering, Truth, find_engine

@@ -63,6 +63,8 @@ class World(Record):
     tasks: dict[str, EpisodeConfig] = Field(default_factory=dict)
     # How long the episodes of every task are; without it as each task says.
     episode_s: Annotated[float, Field(gt=0.0, le=3600.0)] | None = None
+    # How near to the goal is a success, in every task; without it as each task says.
+    tolerance_m: Annotated[float, Field(gt=0.0, le=0.2)] | None = None
     camera: CameraConfig
     sensor: SensorConfig
     light: LightConfig
@@ -94,7 +96,8 @@ class World(Record):
     def episode_of(self, task: Task) -> EpisodeConfig:
         """Return starts, goals and length of the task's episodes here: its own, but for what this world says."""
         config = _changed(task.episode, self.tasks.get(task.name))
-        return config if self.episode_s is None else config.model_copy(update={"episode_s": self.episode_s})
+        own = {"episode_s": self.episode_s, "tolerance_m": self.tolerance_m}
+        return config.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     def objects_of(self, task: Task) -> dict[str, ObjectConfig]:
         """Return the task's bodies here, by name: its own, but for what this world says."""
@@ -112,6 +115,10 @@ class World(Record):
     def object_of(self, name: str, own: ObjectConfig) -> ObjectConfig:
         """Return the object called ``name`` here: ``own``, but for what this world says."""
         return _changed(own, self.objects.get(name))
+
+    def with_tolerance_m(self, tolerance_m: float) -> World:
+        """Return the same world, in which a success of every task is ``tolerance_m`` from the goal at most."""
+        return self.model_copy(update={"tolerance_m": tolerance_m})
 
     def with_episode_s(self, episode_s: float) -> World:
         """Return the same world with every task's episodes ``episode_s`` long."""

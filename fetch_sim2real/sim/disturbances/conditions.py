@@ -18,7 +18,7 @@ from fetch_sim2real.common.validation import complaint_of, field_of
 from fetch_sim2real.errors import FetchSim2RealError
 
 Perturbation = Literal[
-    "move_block", "shove", "move_goal", "push_arm", "bump_camera", "switch_light", "occlude", "keep_shoving"
+    "move_block", "shove", "move_goal", "push_arm", "bump_camera", "switch_light", "occlude", "keep_shoving", "hide"
 ]
 PERTURBATIONS: Final[tuple[Perturbation, ...]] = get_args(Perturbation)
 # Keys of generators, far from those that `draw_episode` takes: its sections are numbered from 0.

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from fetch_sim2real.arm.default import ARM
-from fetch_sim2real.sim.disturbances.changes import Disturbance, DisturbanceContext
+from fetch_sim2real.sim.disturbances.context import Disturbance, DisturbanceContext
 from fetch_sim2real.sim.randomization.sample import small_rotation
 
 _WRIST: Final = ARM.joints[-2].link
