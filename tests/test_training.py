@@ -158,6 +158,15 @@ def test_pretended_errors_vary_and_hide_the_object() -> None:
     assert np.median(told_spread[hidden]) > np.median(told_spread[~hidden]) + 0.5
 
 
+def test_errors_are_made_as_large_as_an_encoders_and_what_is_shared_is_the_cameras() -> None:
+    rng = np.random.default_rng(0)
+    camera, own, of_grip = (rng.normal(0.0, size, (4_000, 3)) for size in (0.015, 0.008, 0.004))
+    found = EstimationErrors(hides_per_s=0.1).as_large_as(camera + own, camera + of_grip)
+    assert found.hides_per_s == 0.1
+    assert found.camera_m == pytest.approx(0.015, rel=0.15), "less, for want of the worst tenth"
+    assert np.hypot(found.object_m, np.hypot(found.lasting_m, found.frame_m)) == pytest.approx(0.008, rel=0.15)
+
+
 def test_the_same_weights_and_request_give_the_same_episode(world: World) -> None:
     collector = _collector(world, _learner(), sees=False)
     request = RolloutRequest(FIRST_SEED, "exploring", random_share=0.2)

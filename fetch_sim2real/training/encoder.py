@@ -201,11 +201,15 @@ def _attention_loss(
 
 def pose_error(actor: Actor, images: PoseImages) -> PoseError:
     """Return how far [m] the encoder's positions are from the true ones, all objects together."""
-    everything = np.arange(len(images))
-    off = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy() - _targets(images, everything)
-    off_m = np.linalg.norm(off.reshape(len(off), -1, 3), axis=2)
+    off_m = np.linalg.norm(errors_m(actor, images), axis=2)
     of_objects, of_grip = off_m[:, :-1], off_m[:, -1]
     return PoseError(float(np.median(of_objects)), float(np.percentile(of_objects, 95)), float(np.median(of_grip)))
+
+
+def errors_m(actor: Actor, images: PoseImages) -> NDArray[np.float32]:
+    """Return the encoder's positions minus the true ones (n, k + 1, 3), of the objects and then of the gripper."""
+    estimated: NDArray[np.float32] = actor.auxiliary(torch.from_numpy(encode_all(actor, images))).numpy()
+    return (estimated - _targets(images, np.arange(len(images)))).reshape(len(images), -1, 3)
 
 
 def encode_all(actor: Actor, images: PoseImages) -> NDArray[np.float32]:

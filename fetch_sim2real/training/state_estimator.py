@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -49,6 +50,24 @@ class EstimationErrors:
     hides_per_s: float = 0.0
     hidden_s: tuple[float, float] = (0.2, 1.2)
     hidden_m: float = 0.08
+
+    def as_large_as(self, objects_off_m: FloatArray, grip_off_m: FloatArray) -> EstimationErrors:
+        """Return errors as large as those of an encoder on pictures: of n objects (n, 3), and of the gripper (n, 3) in
+        the same ones.
+
+        What both share is the camera's. Of what is the objects' own, half is taken to be constant, a quarter to last
+        for a while: a picture alone does not tell. A tenth of the pictures, the worst, are left out: those are what
+        ``hides_per_s`` is for.
+        """
+        size = np.linalg.norm(objects_off_m, axis=1) + np.linalg.norm(grip_off_m, axis=1)
+        usual = size <= np.quantile(size, 0.9)
+        objects, grip = (off - off.mean(axis=0) for off in (objects_off_m[usual], grip_off_m[usual]))
+        shared = max(0.0, float((objects * grip).mean()))
+        own = max(0.0, float((objects**2).mean()) - shared)
+        return replace(
+            self, camera_m=math.sqrt(shared), object_m=math.sqrt(own / 2), lasting_m=math.sqrt(own / 4),
+            frame_m=math.sqrt(own / 4),
+        )  # fmt: skip
 
 
 NO_ERRORS = EstimationErrors(0.0, 0.0, 0.0, 0.0)

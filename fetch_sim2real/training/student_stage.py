@@ -23,7 +23,7 @@ from fetch_sim2real.common.workers import HERE, Pool, Workplace, in_order
 from fetch_sim2real.episode import EpisodeStart
 from fetch_sim2real.policy.network import Actor
 from fetch_sim2real.training.defaults import MEMORY, ROUNDS
-from fetch_sim2real.training.encoder import PretrainSettings, encode_all, pose_error, pretrain_encoder
+from fetch_sim2real.training.encoder import PretrainSettings, encode_all, errors_m, pose_error, pretrain_encoder
 from fetch_sim2real.training.labelled_images import PoseImages
 from fetch_sim2real.training.latency_randomization import LatencyRandomization
 from fetch_sim2real.training.relay_rollout import Weights
@@ -37,6 +37,8 @@ from fetch_sim2real.training.teacher import Expert
 _log = logging.getLogger(__name__)
 _Pool = Pool[Weights, LessonRequest, tuple[list[Lesson], PoseImages | None]]
 _COLUMNS: Final = ("bottleneck", "vector", "wanted")
+# Pictures that the encoder's errors are estimated from.
+_LEAST_SHOWN, _MOST_SHOWN = 100, 4_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class StudentSettings:
     episodes: int = 48
     environments: int = 16
     kicks: float = 0.01
+    # Of what is pretended in rehearsals, where that is not known from an encoder.
     errors: EstimationErrors = field(default_factory=lambda: EstimationErrors(vary=2.0, hides_per_s=0.15))
     latency: LatencyRandomization = field(default_factory=lambda: LatencyRandomization(moved_share=0.3))
     fit: FitSettings = field(default_factory=FitSettings)
@@ -74,8 +77,8 @@ def distil(
 ) -> Actor:
     """Return the student of ``expert`` in ``setting``, which looks at pictures by ``encoder`` (its weights).
 
-    ``pictures`` are those that the encoder has learned from. ``run`` keeps what every round has left: an interrupted
-    call goes on after the last whole one.
+    ``pictures`` are those that the encoder has learned from: rehearsals pretend to see as far off as it is on them.
+    ``run`` keeps what every round has left: an interrupted call goes on after the last whole one.
     """
     return _Distillation(setting, expert, encoder, pictures, run, settings, seed, workplace).run()
 
@@ -101,7 +104,7 @@ class _Distillation:
         settings = self._settings
         self._began_wall_s, self._began_cpu_s = time.monotonic() - self._wall_s, time.process_time() - self._cpu_s
         if self._done < settings.rehearsals:
-            pretended = replace(self._setting, errors=settings.errors)
+            pretended = replace(self._setting, errors=self._errors_of_encoder())
             with closing(self._pool(pretended, keeps_pictures=False)) as pool:
                 for number in range(self._done, settings.rehearsals):
                     # The first ones are the teacher's own: what it does at all has to be learned first.
@@ -118,6 +121,19 @@ class _Distillation:
                     lessons = self._look_again(number, lessons, pictures)
                     self._learn(number, lessons, fit)
         return self._actor
+
+    def _errors_of_encoder(self) -> EstimationErrors:
+        """Errors as large as the encoder's, on some of its pictures that show all objects."""
+        knowing = self._setting.build_actor(self._seed).eval()
+        knowing.encoder.load_state_dict(self._encoder)
+        shows = np.flatnonzero(self._pictures.objects_seen.all(axis=1))
+        if len(shows) < _LEAST_SHOWN:
+            return self._settings.errors
+        off_m = errors_m(knowing, self._pictures.pick(shows[:: max(1, len(shows) // _MOST_SHOWN)])).astype(np.float64)
+        objects_off_m, grip_off_m = off_m[:, :-1], np.repeat(off_m[:, -1:], off_m.shape[1] - 1, axis=1)
+        errors = self._settings.errors.as_large_as(objects_off_m.reshape(-1, 3), grip_off_m.reshape(-1, 3))
+        _log.info("rehearsals pretend errors of %s", errors)
+        return errors
 
     def _pool(self, setting: Setting, *, keeps_pictures: bool) -> _Pool:
         make = partial(
