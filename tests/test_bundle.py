@@ -60,9 +60,10 @@ def make_content(memory: MemorySpec | None = None) -> ManifestContent:
         activation="relu",
         squash="tanh",
         sure_of=(),
+        refine=0,
     )
     return ManifestContent(
-        format_version=7,
+        format_version=8,
         task="push",
         actor=actor,
         observation=make_observation_spec(
@@ -339,6 +340,9 @@ def test_every_unknown_field_is_named(folder: Path) -> None:
 
 def test_bundles_of_older_versions_are_read_as_they_were_meant(folder: Path) -> None:
     actor, manifest = load_bundle(folder).manifest.actor, read_manifest(folder)
+    del manifest["actor"]["refine"]
+    write_manifest(folder, manifest | {"format_version": 7})
+    assert load_bundle(folder).manifest.actor == actor
     del manifest["actor"]["sure_of"]
     write_manifest(folder, manifest | {"format_version": 6})
     assert load_bundle(folder).manifest.actor == actor
@@ -372,13 +376,13 @@ def test_what_version_5_cannot_say_is_refused(
     assert refusal(folder).field in ("actor.memory", "actor.state_size")
 
 
-@pytest.mark.parametrize("version", [0, 2, 8, "5", 5.0, True, None])
+@pytest.mark.parametrize("version", [0, 2, 9, "5", 5.0, True, None])
 def test_other_versions_are_refused_before_all_else(folder: Path, version: object) -> None:
     manifest = read_manifest(folder)
     write_manifest(folder, {"format_version": version, "files": manifest["files"]})
     error = refusal(folder)
     assert error.field == "format_version"
-    assert repr(version) in str(error) and "version 3 or 4 or 5 or 6 or 7" in str(error)
+    assert repr(version) in str(error) and "version 3 or 4 or 5 or 6 or 7 or 8" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def write_untrained_bundle(
         activation="relu",
         squash="tanh",
         sure_of=(),
+        refine=0,
     )
     observation = make_observation_spec(
         image,
@@ -82,7 +83,7 @@ def write_untrained_bundle(
         grip_scale_m=(0.1, 0.1, 0.1),
     )
     content = ManifestContent(
-        format_version=7,
+        format_version=8,
         task="reach_block",
         actor=spec,
         observation=observation,

@@ -23,7 +23,7 @@ from fetch_sim2real.policy.network import ActorSpec
 from fetch_sim2real.policy.onnx_mapping import OnnxActorSpec
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
-FORMAT_VERSION: Final = 7
+FORMAT_VERSION: Final = 8
 READABLE_VERSIONS: Final = tuple(range(3, FORMAT_VERSION + 1))
 ACTOR_FILE: Final = "actor.safetensors"
 ONNX_FILE: Final = "actor.onnx"
@@ -196,7 +196,7 @@ class SuccessRecord(Record):
 class ManifestContent(Record):
     """The manifest but for the hashes, which ``save_bundle`` adds. ``success`` is null until it is measured."""
 
-    format_version: Literal[7]
+    format_version: Literal[8]
     task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     actor: AnyActorSpec
     observation: ObservationSpec
@@ -281,4 +281,6 @@ def upgraded(raw: dict[str, Any], version: int) -> dict[str, Any]:
             actor["memory"] = None
     if version < 7 and isinstance(actor, dict):
         actor.setdefault("sure_of", [])
+    if version < 8 and isinstance(actor, dict):
+        actor.setdefault("refine", 0)
     return {**raw, "format_version": FORMAT_VERSION}

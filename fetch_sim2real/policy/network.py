@@ -81,10 +81,11 @@ class ActorSpec(Record):
 
     ``auxiliary`` names the physical outputs of the bottleneck with the centre and scale that turn them into units;
     ``sure_of`` names those positions among them, without their axis, of which ``SURENESS`` follows; ``latent`` is how
-    many further numbers the bottleneck has. ``relative_features`` are differences of positions that
-    the head gets beside bottleneck and vector. ``coordinate_channels`` adds u and v to the input. Without ``conv`` the
-    actor sees no picture, only the vector. ``memory`` is None for a feed-forward actor. ``activation`` follows every
-    hidden layer of the head, ``squash`` brings its output into [-1, 1].
+    many further numbers the bottleneck has. ``refine`` is how many hidden units correct the positions by what is found
+    where the first channels attend, one channel for each position (0: none do). ``relative_features`` are differences
+    of positions that the head gets beside bottleneck and vector. ``coordinate_channels`` adds u and v to the input.
+    Without ``conv`` the actor sees no picture, only the vector. ``memory`` is None for a feed-forward actor.
+    ``activation`` follows every hidden layer of the head, ``squash`` brings its output into [-1, 1].
     """
 
     conv: Annotated[tuple[ConvLayer, ...], Field(max_length=8)]
@@ -98,6 +99,7 @@ class ActorSpec(Record):
     activation: Activation
     squash: Squash
     sure_of: Annotated[tuple[str, ...], Field(max_length=8)]
+    refine: Annotated[int, Field(ge=0, le=1024)]
 
     @model_validator(mode="after")
     def _bottleneck_has_outputs(self) -> ActorSpec:
@@ -105,11 +107,18 @@ class ActorSpec(Record):
             raise ValueError("the bottleneck is empty: give it auxiliary or latent outputs")
         if not self.conv and (self.bottleneck_size or self.coordinate_channels):
             raise ValueError("without convolutions nothing of a picture is seen: no auxiliary, latent, coordinates")
+        if self.refine and self.positions > (self.conv[-1].channels if self.conv else 0):
+            raise ValueError(f"refine needs a channel of the last convolution for each of {self.positions} positions")
         names = {value.name for value in self.auxiliary}
         for stem in self.sure_of:
             if not {f"{stem}_{axis}" for axis in _AXES} <= names:
                 raise ValueError(f"sure_of '{stem}' is no position among the auxiliary outputs {sorted(names)}")
         return self
+
+    @property
+    def positions(self) -> int:
+        """How many positions the auxiliary outputs are."""
+        return len(self.auxiliary) // len(_AXES)
 
     @property
     def bottleneck_size(self) -> int:
@@ -152,6 +161,7 @@ def default_actor_spec(
         activation="relu",
         squash="tanh",
         sure_of=sure_of,
+        refine=128,
     )
 
 
@@ -205,6 +215,11 @@ class SpatialSoftmax(nn.Module):
         reach = (square - u.square() - v.square()).clamp(min=0.0).sqrt()
         return torch.cat([reach, (logits.amax(-1) - logits.mean(-1)) / _LOGIT_UNIT], dim=-1)
 
+    def found(self, features: torch.Tensor, channels: int) -> torch.Tensor:
+        """Return all features (B, channels * C) as they are on average where each of the first ``channels`` attends."""
+        attention = torch.softmax(self.logits(features)[:, :channels], dim=-1)
+        return torch.bmm(attention, features.flatten(2).transpose(1, 2)).flatten(1)
+
     def forward(self, features: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
         """Return the expectations of features (B, C, H, W).
 
@@ -256,9 +271,17 @@ class Encoder(nn.Module):
         self.softmax = SpatialSoftmax(channels, step, image)
         self._positions, sureness = len(spec.auxiliary), len(SURENESS) * len(spec.sure_of)
         self.out = nn.Linear(5 * channels, spec.bottleneck_size - sureness)
-        # Positions are linear in what is attended to; whether something is there is not.
+        # Positions are nearly linear in what is attended to. What is found there says how they are not: which side of a
+        # block is seen, how far from a cell's middle.
+        self._attended = spec.positions if spec.refine else 0
+        found = self._attended * channels
+        self.refine = nn.Sequential(
+            nn.Linear(5 * channels + found, spec.refine), nn.ReLU(), nn.Linear(spec.refine, self._positions)
+        ) if spec.refine else None  # fmt: skip
+        # Whether something is there is not linear at all.
         self.sure = nn.Sequential(
-            nn.Linear(7 * channels, _SURENESS_HIDDEN), nn.ReLU(), nn.Linear(_SURENESS_HIDDEN, sureness), nn.Tanh()
+            nn.Linear(7 * channels + found, _SURENESS_HIDDEN), nn.ReLU(),
+            nn.Linear(_SURENESS_HIDDEN, sureness), nn.Tanh(),
         ) if sureness else None  # fmt: skip
         grid = torch.stack(_grid(image.size))[None] if spec.coordinate_channels else torch.zeros(0)
         self.register_buffer("grid", grid, persistent=False)
@@ -277,11 +300,14 @@ class Encoder(nn.Module):
         """Return the bottleneck (B, b) of ``feature_maps``."""
         points = self.softmax(features, depth)
         bottleneck: torch.Tensor = self.out(points)
+        positions, latent = bottleneck[:, : self._positions], bottleneck[:, self._positions :]
+        if self.refine is not None:
+            points = torch.cat([points, self.softmax.found(features, self._attended)], dim=-1)
+            positions = positions + self.refine(points)
         if self.sure is None:
-            return bottleneck
+            return torch.cat([positions, latent], dim=-1)
         # What it is unsure of must not become less exact for that: only the last layers learn to tell.
         told = self.sure(torch.cat([points, self.softmax.evidence(features)], dim=-1).detach())
-        positions, latent = bottleneck[:, : self._positions], bottleneck[:, self._positions :]
         return torch.cat([positions, told, latent], dim=-1)
 
     def forward(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:

@@ -83,6 +83,7 @@ def plain_actor(layers: Sequence[nn.Module], squash: Squash, observation: Observ
         activation=activation,
         squash=squash,
         sure_of=(),
+        refine=0,
     )
     actor = build_actor(spec, observation)
     weights = [(_weight(layer), _bias(layer)) for layer in linear]

@@ -22,8 +22,9 @@ from fetch_sim2real.training.relay_her import RelaySettings
 # These say for how long a run goes on, not what it is: they may change from call to call.
 BUDGET: Final = ("steps", "until")
 _REWARDED_SHARE: Final = 0.6
-# Of a timed task there is one try, and nothing to decide after it.
-_TIMED_REST_WEIGHT: Final = 0.2
+# Of a timed task there is one try, and nothing to decide after it. A tenth of a second is too long for one decision of
+# how it is struck; the discount is the same in a second.
+_TIMED: Final[Mapping[str, Any]] = {"rest_weight": 0.2, "periods_per_decision": 2, "gamma": 0.976}
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class RelayConfig(RelaySettings):
 
 def usual_settings(task: Task) -> dict[str, Any]:
     """Return what a run of ``task`` takes where nobody states it: the task's own budget, rewards by six tenths of the
-    distance that is a success, and, where there is one try, little of what comes after it."""
-    return {
+    distance that is a success, and, where there is one try, shorter decisions and little of what comes after it."""
+    usual = {
         "steps": task.learning.relay_steps or RELAY_STEPS,
         "tolerance_m": round(_REWARDED_SHARE * task.episode.tolerance_m, 4),
-        "rest_weight": _TIMED_REST_WEIGHT if task.timed else RelayConfig.rest_weight,
     }
+    return usual | (dict(_TIMED) if task.timed else {})
 
 
 def relay_config(stated: Mapping[str, Any], origin: str = "settings") -> RelayConfig:
