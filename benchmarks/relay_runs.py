@@ -3,7 +3,8 @@
     python -m benchmarks.relay_runs runs/push_1 runs/push_2 ... --data docs/data/relay --out docs/images/relay_runs.png
 
 Every run that is named is in both, and in two small files of ``--data``: ``runs.csv`` with a line a run (from
-``summary.json``) and ``curves.csv`` with a line a judgement (from ``progress.csv``).
+``summary.json``) and ``curves.csv`` with a line a judgement (from ``progress.csv``). Runs that these files hold already
+stay, whether their folders are still there or not; one of the same task and seed takes the place of an older one.
 """
 
 from __future__ import annotations
@@ -53,6 +54,32 @@ def read_run(run: Path) -> tuple[Row, list[Row]]:
         for each in judgements
     ]  # fmt: skip
     return line, curve
+
+
+def read_data(folder: Path) -> dict[tuple[str, int], tuple[Row, list[Row]]]:
+    """Return the runs that ``runs.csv`` and ``curves.csv`` of a folder hold, by task and seed."""
+    runs: dict[tuple[str, int], tuple[Row, list[Row]]] = {}
+    for name in ("runs.csv", "curves.csv"):
+        if not (folder / name).exists():
+            continue
+        with (folder / name).open(encoding="utf-8", newline="") as stream:
+            for text in csv.DictReader(stream):
+                row = {key: _number(value) for key, value in text.items()}
+                key = (row["task"], row["seed"])
+                if name == "runs.csv":
+                    runs[key] = (row, [])
+                else:
+                    runs[key][1].append(row)
+    return runs
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _without_place(words: Sequence[str]) -> Iterable[str]:
@@ -107,11 +134,16 @@ def plot(curves: Sequence[Sequence[Row]], out: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the runs, write their data and picture, print the table."""
     options_of = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options_of.add_argument("runs", nargs="+", type=Path, help="folders that train was told to write to")
+    options_of.add_argument("runs", nargs="*", type=Path, help="folders that train was told to write to")
     options_of.add_argument("--data", type=Path, help="folder for runs.csv and curves.csv")
     options_of.add_argument("--out", type=Path, help="picture to draw")
     options = options_of.parse_args(arguments)
-    read = [read_run(run) for run in options.runs]
+    runs = {} if options.data is None else read_data(options.data)
+    runs |= {(line["task"], line["seed"]): (line, curve) for line, curve in map(read_run, options.runs)}
+    if not runs:
+        raise SystemExit("there are no runs: name finished ones, or a --data that holds some")
+    tasks = list(dict.fromkeys(task for task, _ in runs))
+    read = [runs[key] for key in sorted(runs, key=lambda key: (tasks.index(key[0]), key[1]))]
     lines, curves = [line for line, _ in read], [curve for _, curve in read]
     if options.data is not None:
         options.data.mkdir(parents=True, exist_ok=True)

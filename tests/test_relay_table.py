@@ -40,6 +40,21 @@ def test_every_run_is_a_line_of_table_and_data(tmp_path: Path, capsys: pytest.Ca
     assert picture.stat().st_size > 1_000
 
 
+def test_runs_of_before_stay_and_the_same_seed_is_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(tmp_path / "data")]
+    for folder, seed, successes in (("a", 2, 190), ("b", 1, 195), ("c", 2, 199)):
+        (tmp_path / folder).mkdir()
+        assert main([str(_run(tmp_path / folder, seed, successes)), *data]) == 0
+    capsys.readouterr()
+    assert main([*data, "--out", str(tmp_path / "runs.png")]) == 0
+    told = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split("|")[7].strip() for line in told] == ["195 of 200", "199 of 200"]
+    with pytest.raises(SystemExit, match="there are no runs"):
+        main(["--data", str(tmp_path / "nothing")])
+
+
 def test_a_run_without_a_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=f"{tmp_path} holds no finished run"):
         main([str(tmp_path)])
