@@ -47,6 +47,21 @@ def test_a_sweep_becomes_cases_of_one_curve(tmp_path: Path) -> None:
     assert suite.sha256() != load_suite(str(path)).sha256()
 
 
+def test_another_policy_takes_the_cases_of_its_task_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "description: d\ncases:\n  - {name: a, policy: push}\n  - {name: b, policy: reach_block}\n"
+        "  - {name: c, policy: reach_block, task: push, against: b}\n  - {name: d}\n"
+    )
+    tasks = {"push": "push", "mine": "push", "reach_block": "reach_block", "far": "slide"}
+    suite = load_suite(str(path), {}, "mine").with_policy("mine", tasks.__getitem__)
+    assert [(case.name, case.policy, case.against) for case in suite.cases] == [
+        ("a", "mine", ""), ("c", "mine", ""), ("d", "mine", ""),
+    ]  # fmt: skip
+    with pytest.raises(SuiteError, match=r"'far'|for the task 'slide', expected one of those .*: push, reach_block"):
+        load_suite(str(path), {}, "push").with_policy("far", tasks.__getitem__)
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -211,6 +226,8 @@ def test_the_report_draws_a_curve_for_each_sweep(tmp_path: Path) -> None:
     results = [case_result(c, "push", "0", 0.05, episodes("sf")) for c in load_suite(str(path)).cases]
     page = report_html(evidence(a="s").model_copy(update={"cases": tuple(results)}))
     assert page.count("<polyline") == 1 and page.count("extra latency [ms] ") == 3
+    watch = "fetch-sim2real sim --policy push --world randomized --seed 11 --episodes 1 --view"
+    assert f"<code>{watch} --inject extra_latency_ms=40</code>" in page
 
 
 def test_unfinished_work_is_found_again_and_never_mixed(tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ Examples:
 def evaluate(
     suite: Annotated[str, typer.Argument(help="Name of a shipped suite, or a YAML file.")],
     policy: Annotated[
-        str | None, typer.Option(help="Policy of every case instead of its own.", show_default="the suite's")
+        str | None,
+        typer.Option(
+            help="Policy of every case of its task; cases of other tasks are left out.", show_default="the suite's"
+        ),
     ] = None,
     episodes: Annotated[int | None, typer.Option(min=1, max=10_000, help="Episodes of every case.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="First seed of every case.")] = None,
@@ -89,12 +92,19 @@ def evaluate(
     from fetch_sim2real.evaluation.regression_check import compare
     from fetch_sim2real.evaluation.result import write_result
     from fetch_sim2real.evaluation.suite import load_suite
-    from fetch_sim2real.paths import expanded
+    from fetch_sim2real.paths import expanded, find_policy, policy_task
     from fetch_sim2real.reports.evaluation_page import report_html, worst_clips
     from fetch_sim2real.ros.simulated_runs.evaluation import DONE, REPORT, case_results, checked, prepare, run_workers
 
-    overrides: dict[str, Any] = {"policy": policy, "episodes": episodes, "seed": seed}
-    chosen = load_suite(suite, {name: value for name, value in overrides.items() if value is not None})
+    overrides: dict[str, Any] = {"episodes": episodes, "seed": seed}
+    chosen = load_suite(suite, {name: value for name, value in overrides.items() if value is not None}, policy)
+    if policy is not None:
+        names = [case.name for case in chosen.cases]
+        chosen = chosen.with_policy(policy, lambda each: policy_task(find_policy(each)))
+        left_out = [name for name in names if name not in {case.name for case in chosen.cases}]
+        if left_out:
+            told = f"left out, of other tasks than {policy}: {', '.join(left_out)}"
+            console.print(told, style="yellow", markup=False, highlight=False)
     before = None if baseline is None else read_evidence(baseline)
     folder = expanded(folder or Path("runs") / f"evaluate-{chosen.name}").absolute()
     require_folder_place(folder, "--folder")
@@ -157,12 +167,13 @@ def _print(evidence: Evidence, console: Console) -> None:
     from rich.table import Table
 
     table = Table(title=f"{evidence.suite}: {evidence.description}", title_justify="left", pad_edge=False)
-    for name in ("case", "success", "95 % interval", "median distance", "refused"):
-        table.add_column(name, justify="left" if name == "case" else "right")
+    for name in ("case", "task", "success", "95 % interval", "median distance", "refused"):
+        table.add_column(name, justify="left" if name in ("case", "task") else "right")
     for result in evidence.cases:
         low, high = result.ci95
         table.add_row(
             result.case.name,
+            result.task,
             f"{result.successes} of {len(result.episodes)}",
             f"{low:.0%} to {high:.0%}",
             f"{100 * result.median_distance_m:.1f} cm",

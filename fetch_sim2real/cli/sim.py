@@ -15,6 +15,7 @@ from fetch_sim2real.cli.entry import declared_option, in_ms, make_console, typed
 from fetch_sim2real.cli.view import COMMAND as VIEW_COMMAND
 from fetch_sim2real.graph import ROSBRIDGE
 from fetch_sim2real.policy.actor_runtime import ActorRuntime
+from fetch_sim2real.policy.look_rate import LookRate
 from fetch_sim2real.ros.namespaces import checked_namespace
 from fetch_sim2real.stack import options
 from fetch_sim2real.stack.options import SimGraphOptions
@@ -40,6 +41,7 @@ Examples:
   fetch-sim2real sim --world randomized --seed 500        varied appearance, camera poses, latencies
   fetch-sim2real sim --engine drake                       in a simulator that no policy was trained in
   fetch-sim2real sim --move-block                         the block is put elsewhere on the way
+  fetch-sim2real sim --perturb shove --look once          an actor that looks once, and a block that is shoved
   fetch-sim2real sim --blank-image                        control experiment: does the policy look at all?
   fetch-sim2real sim --realtime --duration 60             latencies and rate against the wall clock
   fetch-sim2real sim --camera-source software-device      pictures take the way of a RealSense camera's
@@ -72,6 +74,15 @@ def sim(
     ] = False,
     runtime: Annotated[str, declared_option(options.RUNTIME)] = options.RUNTIME.default,
     move_block: Annotated[bool, declared_option(options.MOVE_BLOCK, "--move-block")] = options.MOVE_BLOCK.default,
+    perturb: Annotated[
+        list[str] | None,
+        typer.Option(help="An unplanned change: shove, hide, move_goal, ... (docs/evaluation.md). May be given again."),
+    ] = None,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(help="A fault and its size, for example extra_latency_ms=60. May be given again."),
+    ] = None,
+    look: Annotated[str, declared_option(options.LOOK)] = options.LOOK.default,
     blank_image: Annotated[bool, declared_option(options.BLANK_IMAGE, "--blank-image")] = options.BLANK_IMAGE.default,
     backend: Annotated[str, declared_option(options.SIM_BACKEND)] = options.SIM_BACKEND.default,
     rosbridge_latency_ms: Annotated[float, declared_option(_LATENCY_MS)] = _LATENCY_MS.default,
@@ -103,6 +114,7 @@ def sim(
     from fetch_sim2real.ros.simulated_runs.run import RESULT_FILE, InterruptedRunError, run_sim
     from fetch_sim2real.ros.simulated_runs.settings import SimSettings, checked
     from fetch_sim2real.ros.view.beside import view_beside
+    from fetch_sim2real.sim.disturbances.conditions import conditions_of, faults_of
 
     settings = checked(
         SimSettings(
@@ -117,6 +129,8 @@ def sim(
                 lockstep=lockstep,
                 seed=seed,
                 move_block=move_block,
+                conditions=conditions_of({"perturb": perturb or [], "faults": faults_of(inject or [])}).to_text(),
+                look=cast(LookRate, look),
                 blank_image=blank_image,
                 backend=backend,
                 # Of a run that shares this machine with others, or with a robot's relay.

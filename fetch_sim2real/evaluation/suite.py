@@ -7,7 +7,7 @@ own. ``sweep: {extra_latency_ms: [0, 40, 80]}`` in a case makes one case of each
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -120,6 +120,26 @@ class Suite(Record):
         """Episodes in all."""
         return sum(case.episodes for case in self.cases)
 
+    def with_policy(self, policy: str, task_of: Callable[[str], str]) -> Suite:
+        """Return the cases of the policy's task with that policy; ``task_of`` tells a policy's task.
+
+        SuiteError if no case is of its task.
+        """
+        task = task_of(policy)
+        kept = [case for case in self.cases if (case.task or task_of(case.policy)) == task]
+        if not kept:
+            tasks = sorted({case.task or task_of(case.policy) for case in self.cases})
+            raise SuiteError(
+                f"the policy {policy} is for the task '{task}', expected one of those of the suite {self.name}: "
+                f"{', '.join(tasks)}. Choose another suite, or write one (docs/evaluation.md)"
+            )
+        names = {case.name for case in kept}
+        cases = (
+            case.model_copy(update={"policy": policy, "against": case.against if case.against in names else ""})
+            for case in kept
+        )
+        return Suite(name=self.name, description=self.description, cases=tuple(cases))
+
     def items(self) -> Iterator[tuple[Case, int]]:
         """Yield every case with each of its seeds."""
         for case in self.cases:
@@ -136,8 +156,9 @@ def suite_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in SUITES.glob("*.yaml")))
 
 
-def load_suite(name_or_path: str, overrides: dict[str, Any] | None = None) -> Suite:
-    """Return the shipped suite of that name, or the one at that path. ``overrides`` replace values of every case.
+def load_suite(name_or_path: str, overrides: dict[str, Any] | None = None, policy: str | None = None) -> Suite:
+    """Return the shipped suite of that name, or the one at that path. ``overrides`` replace values of every case,
+    ``policy`` is that of cases that state none.
 
     Raises:
         SuiteError: no such suite, not YAML, or a value that is missing, unknown or impossible (it is named).
@@ -152,7 +173,8 @@ def load_suite(name_or_path: str, overrides: dict[str, Any] | None = None) -> Su
         raise SuiteError(f"suite {path} must be a mapping with a list of 'cases'")
     if wrong := [case for case in content["cases"] if not isinstance(case, dict)]:
         raise SuiteError(f"suite {path}: a case is {shortened(repr(wrong[0]))}, expected a mapping")
-    common = {key: value for key, value in content.items() if key not in ("description", "cases")}
+    common = {} if policy is None else {"policy": policy}
+    common |= {key: value for key, value in content.items() if key not in ("description", "cases")}
     cases = [each for case in content["cases"] for each in _swept(path, {**common, **case, **(overrides or {})})]
     try:
         return Suite(name=path.stem, description=str(content.get("description", "")), cases=tuple(cases))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,11 +17,13 @@ from fetch_sim2real.evaluation.evidence import CaseResult, Evidence, SeedResult
 from fetch_sim2real.evaluation.recorded_episode import Moment
 from fetch_sim2real.evaluation.regression_check import Finding
 from fetch_sim2real.evaluation.resimulation import resimulate
+from fetch_sim2real.evaluation.suite import Case
 from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.policy.look_rate import EVERY_FRAME
 from fetch_sim2real.reports.charts import RatePoint, Spread, rate_bar, rate_curve, spread_rows
 from fetch_sim2real.reports.film_strip import Picture, color_picture
 from fetch_sim2real.reports.page import page_html
+from fetch_sim2real.sim.engine import DEFAULT_ENGINE
 from fetch_sim2real.timing import CONTROL_RATE_HZ
 
 WIDTH_PX: Final = 320
@@ -134,8 +137,8 @@ def _comparison(findings: Sequence[Finding]) -> str:
 def _cases(evidence: Evidence) -> str:
     rows = "".join(_case_row(result) for result in evidence.cases)
     return (
-        '<h2>Success</h2><div class="scroll"><table><thead><tr><th>case</th><th>policy</th><th>world</th>'
-        '<th>what is different</th><th class="number">success</th><th>with 95 % interval</th>'
+        '<h2>Success</h2><div class="scroll"><table><thead><tr><th>case</th><th>task</th><th>policy</th>'
+        '<th>world</th><th>what is different</th><th class="number">success</th><th>with 95 % interval</th>'
         '<th class="number">median distance</th><th class="number">refused</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
         '<p class="faint">Success: within the tolerance of the goal during the whole last half second. Intervals are '
@@ -149,8 +152,8 @@ def _case_row(result: CaseResult) -> str:
     refused = sum(result.refusals.values())
     reasons = ", ".join(f"{count} {reason}" for reason, count in result.refusals.items()) or "none"
     return (
-        f"<tr><td>{escape(case.name)}</td><td>{escape(case.policy)}</td><td>{escape(case.world)}</td>"
-        f"<td>{escape(case.summary()) or '<span class=faint>nothing</span>'}</td>"
+        f"<tr><td>{escape(case.name)}</td><td>{escape(result.task)}</td><td>{escape(case.policy)}</td>"
+        f"<td>{escape(case.world)}</td><td>{escape(case.summary()) or '<span class=faint>nothing</span>'}</td>"
         f'<td class="number">{result.successes} of {len(result.episodes)}</td>'
         f'<td class="bar-cell">{rate_bar(result.success_rate, low, high)} {low:.0%} to {high:.0%}</td>'
         f'<td class="number">{100 * result.median_distance_m:.1f} cm</td>'
@@ -233,7 +236,8 @@ def _worst(clips: Sequence[Clip]) -> str:
 
 def _failures(evidence: Evidence) -> str:
     rows = "".join(
-        f"<tr><td>{escape(result.case.name)}</td><td>{', '.join(map(str, failed))}</td></tr>"
+        f"<tr><td>{escape(result.case.name)}</td><td>{', '.join(map(str, failed))}</td>"
+        f"<td><code>{escape(_watch_command(result.case, failed[0]))}</code></td></tr>"
         for result in evidence.cases
         if (failed := [episode.seed for episode in result.episodes if not episode.success])
     )
@@ -241,9 +245,22 @@ def _failures(evidence: Evidence) -> str:
         return ""
     return (
         "<h2>Failed seeds</h2>"
-        '<div class="scroll"><table><thead><tr><th>case</th><th>seeds</th></tr></thead>'
+        '<div class="scroll"><table><thead><tr><th>case</th><th>seeds</th><th>watch the first again</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
+
+
+def _watch_command(case: Case, seed: int) -> str:
+    """Return the command that shows an episode of the case again."""
+    words = ["fetch-sim2real", "sim", "--policy", case.policy, "--world", case.world, "--seed", str(seed)]
+    words += ["--episodes", "1", "--view"]
+    words += ["--task", case.task] if case.task else []
+    words += ["--look", case.look] if case.look != EVERY_FRAME else []
+    words += ["--blank-image"] if case.blank_image else []
+    words += ["--engine", case.engine] if case.engine != DEFAULT_ENGINE else []
+    words += [word for name in case.perturb for word in ("--perturb", name)]
+    words += [word for name, size in case.faults.stated().items() for word in ("--inject", f"{name}={size:g}")]
+    return shlex.join(words)
 
 
 def _foot(evidence: Evidence) -> str:
