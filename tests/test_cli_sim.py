@@ -189,6 +189,11 @@ def test_a_domain_with_another_graph_is_refused(tmp_path: Path, bundle: Path, wo
         (("--duration", "5"), "--realtime"),
         (("--no-record", "--video", "e.mp4"), "--no-record"),
         (("--record", "."), "not empty"),
+        (("--policy", "push", "--task", "reach_block"), "is trained for push, and the goals of --task reach_block are"),
+        (("--policy", "push", "--task", "slide"), "are elsewhere: it would refuse them"),
+        (("--perturb", "kick"), "changes are move_block, shove"),
+        (("--inject", "late"), "expected name=size"),
+        (("--look", "often"), "every-frame"),
     ],
 )
 def test_mistakes_are_told_before_anything_starts(

@@ -72,7 +72,7 @@ def checked(settings: SimSettings) -> SimSettings:
         return _checked_attached(settings)
     if settings.namespace:
         raise GraphError("--namespace is for --attach, a graph that a launch file started with namespace:=")
-    settings.world.episode_of(settings.task)
+    _require_goals_known(settings)
     find_engine(settings.graph.engine)
     if settings.duration_s is not None and settings.graph.lockstep:
         raise GraphError("--duration is wall time, which lockstep does not follow: add --realtime, or use --episodes")
@@ -89,6 +89,21 @@ def checked(settings: SimSettings) -> SimSettings:
         raise SetupError(f"the folder {folder} is not empty, choose another: --record DIR")
     options = replace(settings.graph, record=str(folder / "bag"))
     return replace(settings, folder=folder, graph=options)
+
+
+def _require_goals_known(settings: SimSettings) -> None:
+    """GraphError if the policy would refuse every goal of the task that is asked for."""
+    world, task = settings.world, settings.task
+    trained = find_task(paths.policy_task(settings.policy_folder))
+    goals, known = (world.episode_of(each).goal_m for each in (task, trained))
+    apart = any(goal.low > own.high or goal.high < own.low for goal, own in zip(goals, known, strict=True))
+    if task.goal_frame == trained.goal_frame and not apart:
+        return
+    why = "elsewhere" if apart and task.goal_frame == trained.goal_frame else f"relative to '{task.goal_frame}'"
+    raise GraphError(
+        f"the policy {settings.graph.policy} is trained for {trained.name}, and the goals of --task {task.name} are "
+        f"{why}: it would refuse them. Leave --task out, or choose a policy for {task.name}"
+    )
 
 
 def _checked_attached(settings: SimSettings) -> SimSettings:
