@@ -52,7 +52,7 @@ def test_each_shipped_policy_is_the_same_in_onnx_runtime(name: str, tmp_path: Pa
     assert result.exit_code == 0, result.output
     assert "24 golden actions reproduced" in result.output
     bundle = load_bundle(find_policy(name))
-    actor = OnnxActor(output.read_bytes(), output.name, bundle.actor.observation, 0)
+    actor = OnnxActor(output.read_bytes(), output.name, bundle.actor.observation, bundle.actor.state_size)
     assert verify_golden(actor, bundle.golden) < TOLERANCE
     # Against torch on this machine it is closer than against what training recorded on another.
     assert np.abs(run_golden(actor, bundle.golden)[0] - run_golden(bundle.actor, bundle.golden)[0]).max() < TOLERANCE
