@@ -23,8 +23,8 @@ from fetch_sim2real.common.world_files import read_world_file
 TORSO_TOLERANCE_M: Final = 0.01
 # Sections of a world file that say nothing of the workcell: the simulation reads them.
 SIMULATION_SECTIONS: Final = (
-    "name", "description", "episode_s", "robot", "table", "floor", "wall", "links", "distractors", "obstacles",
-    "objects", "tasks", "camera", "sensor", "light", "timing", "perturbation", "pushes", "drift",
+    "name", "description", "episode_s", "tolerance_m", "robot", "table", "floor", "wall", "links", "distractors",
+    "obstacles", "objects", "tasks", "camera", "sensor", "light", "timing", "perturbation", "pushes", "drift",
 )  # fmt: skip
 # The fields of those that held what version 0.1 said of the workcell.
 FORMER_SECTIONS: Final = {

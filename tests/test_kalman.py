@@ -35,7 +35,8 @@ class Told:
     def estimate(self, observations: Sequence[Observation], environments: Sequence[int]) -> torch.Tensor:
         noisy = self.object_m + self._rng.normal(0.0, self._error_m, 3)
         positions = torch.from_numpy(np.concatenate([noisy, [0.6, 0.0, 0.9]])).float()
-        return self._actor.normalize_auxiliary(positions)[None]
+        told = torch.ones(self._actor.spec.bottleneck_size - len(positions))  # it is seen
+        return torch.cat([self._actor.normalize_auxiliary(positions), told])[None]
 
 
 def errors_m(bundle: PolicyBundle, lead_s: float, error_m: float) -> FloatArray:

@@ -42,7 +42,9 @@ class Predictions:
 
     def _encode(self, rgb: torch.Tensor, depth_mm: torch.Tensor) -> torch.Tensor:
         self.count += 1
-        return self._bundle.actor.normalize_auxiliary(torch.tensor([[0.65, 0.1, 0.745, 0.55, 0.0, 0.9]]))
+        positions = self._bundle.actor.normalize_auxiliary(torch.tensor([[0.65, 0.1, 0.745, 0.55, 0.0, 0.9]]))
+        told = torch.zeros(1, self._bundle.actor.spec.bottleneck_size - positions.shape[1])
+        return torch.cat([positions, told], dim=1)
 
     def _acted(self, bottleneck: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.seen_m = self._bundle.actor.auxiliary(bottleneck).tolist()

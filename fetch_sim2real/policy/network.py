@@ -161,7 +161,7 @@ def default_actor_spec(
         activation="relu",
         squash="tanh",
         sure_of=sure_of,
-        refine=128,
+        refine=128 if auxiliary else 0,
     )
 
 
