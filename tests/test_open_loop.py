@@ -16,7 +16,7 @@ from fetch_sim2real.policy.network import MemorySpec, build_actor
 from fetch_sim2real.policy.runtime import ActorPolicy
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.specs import task_actor_spec, task_observation_spec
-from fetch_sim2real.training.state_estimator import seen_rarely
+from fetch_sim2real.training.state_estimator import RareLooks, seen_rarely
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,30 @@ def test_one_that_remembers_goes_by_what_it_saw_and_knows_that_it_is_old() -> No
     (column,) = (i for i, value in enumerate(actor.spec.bottleneck) if value.name == "seen_object_seen")
     assert rarely[[0, 3], column].tolist() == seen[[0, 3], column].tolist()
     assert rarely[[1, 2, 4, 5], column].tolist() == [-1.0] * 4
+
+
+def test_what_is_seen_rarely_is_the_same_frame_by_frame_and_afterwards() -> None:
+    task = find_task("push")
+    actor = build_actor(task_actor_spec(task, True, MemorySpec(kind="gru", size=4)), task_observation_spec(task, True))
+    seen = torch.rand(70, actor.spec.bottleneck_size)
+    for look in ("every-frame", "10-hz", "3-hz", "each-second", "once"):
+        rare = RareLooks(_Row(seen), actor, look)  # type: ignore[arg-type]  # all of them
+        rare.start(np.random.default_rng(0))
+        one_by_one = torch.cat([rare.estimate(None, None) for _ in range(70)])  # type: ignore[arg-type]  # not looked at
+        assert torch.equal(one_by_one, seen_rarely(actor, seen, look)), look  # type: ignore[arg-type]
+
+
+class _Row:
+    """An estimator that says one row after the other."""
+
+    def __init__(self, rows: torch.Tensor) -> None:
+        self._rows = rows
+
+    def start(self, rng: np.random.Generator) -> None:
+        self._next = iter(self._rows)
+
+    def estimate(self, captured: object, sim: object) -> torch.Tensor:
+        return next(self._next)[None]
 
 
 def test_each_environment_has_its_own_looks(push: PolicyBundle, predictions: Predictions) -> None:
