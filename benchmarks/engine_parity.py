@@ -20,7 +20,7 @@ import numpy as np
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.sim.engine import Rendering
-from fetch_sim2real.sim.simulation import Simulation
+from fetch_sim2real.sim.simulation import GRAVITY_M_S2, Simulation
 from fetch_sim2real.sim.world_file import load_world
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.timing import JOINT_STATE_EVERY_STEPS, PHYSICS_STEP_S
@@ -28,7 +28,6 @@ from fetch_sim2real.types import FloatArray
 
 _SIZE: Final = (424, 240)
 _FIRST_SEED: Final = 10_000
-_GRAVITY_M_S2: Final = 9.81
 _SLIDING_M_S: Final = 0.5
 _DROP_M: Final = 0.2
 # Free motion: each joint swings about where the episode begins, slower than its limit, for so long.
@@ -116,7 +115,7 @@ def held_mm_s(engine: str) -> float:
     sim.engine.place_object("block", sim.engine.grip_position_m(), 0.0)
     sim.engine.set_finger_target(0.0)
     mass_kg = sim.episode.objects["block"].physics.mass_kg
-    sim.engine.apply_force("block", np.array([0.0, 0.0, mass_kg * _GRAVITY_M_S2]), sim.engine.grip_position_m())
+    sim.engine.apply_force("block", np.array([0.0, 0.0, mass_kg * GRAVITY_M_S2]), sim.engine.grip_position_m())
     hold(sim, _GRIP_S)
     sim.engine.apply_force("block", np.zeros(3), sim.engine.grip_position_m())
     hold(sim, _GRIP_S)
@@ -145,11 +144,11 @@ def compared(engines: tuple[str, str], scenes: int, episodes: int) -> Mapping[st
     content["free gripper"] = {"mean_mm": float(off_mm.mean()), "max_mm": float(off_mm.max())}
     friction = find_task("push").objects["block"].friction.middle
     content["sliding_mm"] = {
-        "theory": 1e3 * _SLIDING_M_S**2 / (2.0 * friction * _GRAVITY_M_S2),
+        "theory": 1e3 * _SLIDING_M_S**2 / (2.0 * friction * GRAVITY_M_S2),
         **{engine: 1e3 * sliding_m(engine) for engine in engines},
     }
     content["falling_s"] = {
-        "theory": float(np.sqrt(2.0 * _DROP_M / _GRAVITY_M_S2)), **{engine: falling_s(engine) for engine in engines}
+        "theory": float(np.sqrt(2.0 * _DROP_M / GRAVITY_M_S2)), **{engine: falling_s(engine) for engine in engines}
     }  # fmt: skip
     content["sinking_mm_s"] = {engine: held_mm_s(engine) for engine in engines}
     return content

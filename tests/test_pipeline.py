@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from fetch_sim2real.errors import SetupError
 from fetch_sim2real.evaluation.measure import Case, measure
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.policy.bundle import load_bundle
@@ -53,6 +54,11 @@ def test_all_stages_end_in_a_bundle_with_memory(request_of_all: pipeline.Trainin
         torch.testing.assert_close(kept["actor"][name], weights, rtol=0, atol=0)
     world = load_world("nominal", worlds_dir()).with_episode_s(0.6)
     assert len(list(measure(bundle, Case(world), [5, 6], environments=2))) == 2
+
+
+def test_an_expert_of_another_task_teaches_nobody(request_of_all: pipeline.TrainingRun) -> None:
+    with pytest.raises(SetupError, match=f"holds an expert for '{request_of_all.task}', expected one for 'push'"):
+        pipeline.train_expert(replace(request_of_all, task="push"), print)
 
 
 def test_what_a_folder_holds_is_not_done_again(

@@ -19,12 +19,6 @@ BETWEEN: Final[tuple[Between, ...]] = get_args(Between)
 _HZ: Final[dict[LookRate, int]] = {"every-frame": CONTROL_RATE_HZ, "10-hz": 10, "3-hz": 3, "each-second": 1}
 
 
-def frames_per_look(look: LookRate) -> int | None:
-    """Return at every how many frames there is a look, the first frame included; None: at that one alone."""
-    return None if look == "once" else CONTROL_RATE_HZ // _HZ[look]
-
-
 def is_look(look: LookRate, frame: int) -> bool:
     """Return whether an actor looks at the frame of this index since the start of the episode."""
-    every = frames_per_look(look)
-    return frame == 0 or (every is not None and frame % every == 0)
+    return frame == 0 or (look != "once" and frame % (CONTROL_RATE_HZ // _HZ[look]) == 0)

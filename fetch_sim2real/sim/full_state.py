@@ -11,7 +11,7 @@ import numpy as np
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.common.layout import Layout
 from fetch_sim2real.perception.observe import ACTION_SIZE
-from fetch_sim2real.sim.simulation import Simulation, measured_joints
+from fetch_sim2real.sim.simulation import GRAVITY_M_S2, Simulation, measured_joints
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray, JointSetpoint
 
@@ -20,7 +20,6 @@ POSITION_UNIT_M: Final = 0.2
 _DELAY_UNIT_S: Final = 0.1
 _OBJECT_SIZE_M, _OBJECT_MASS_KG = 0.025, 0.1
 _COASTING_UNIT_M: Final = 0.1
-_GRAVITY_M_S2: Final = 9.81
 
 
 @cache
@@ -122,5 +121,5 @@ def _coasting_m(sim: Simulation) -> FloatArray:
     name = sim.task.main_body
     velocity = sim.engine.object_velocity(name)[:2]
     friction = sim.episode.objects[name].physics.friction
-    way_m: FloatArray = velocity * np.linalg.norm(velocity) / (2.0 * friction * _GRAVITY_M_S2)
+    way_m: FloatArray = velocity * np.linalg.norm(velocity) / (2.0 * friction * GRAVITY_M_S2)
     return way_m

@@ -38,7 +38,7 @@ from fetch_sim2real.types import FloatArray, JointSample, JointTrajectory, RgbdF
 
 # Success is the goal held for this long at the end of the episode.
 HOLD_S: Final = 0.5
-_GRAVITY_M_S2: Final = 9.81
+GRAVITY_M_S2: Final = 9.81
 # What is carried comes to its carrier's velocity in two joint states, slower where the force is at its limit.
 _CARRY_S: Final = 2 * JOINT_STATE_EVERY_STEPS * PHYSICS_STEP_S
 # Below this velocity the pull against the table's friction is the less the slower it is.
@@ -383,7 +383,7 @@ class Simulation:
             place_m, start, force_n = engine.object_state(name).position_m, sample.objects[name], np.zeros(3)
             wanted = carrier.velocity_m_s(now_s, place_m[:2])
             if wanted is not None and place_m[2] < start.position_m[2] + _LIFTED_M:
-                limit_n = start.physics.friction * start.physics.mass_kg * _GRAVITY_M_S2
+                limit_n = start.physics.friction * start.physics.mass_kg * GRAVITY_M_S2
                 missing = start.physics.mass_kg / _CARRY_S * (wanted - engine.object_velocity(name)[:2])
                 missing *= min(1.0, limit_n / max(float(np.linalg.norm(missing)), 1e-9))
                 force_n[:2] = missing + limit_n * wanted / max(float(np.linalg.norm(wanted)), _SLOW_M_S)

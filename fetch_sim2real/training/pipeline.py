@@ -12,6 +12,7 @@ import torch
 
 from fetch_sim2real.common.workers import HERE, Workplace
 from fetch_sim2real.episode import make_loop
+from fetch_sim2real.errors import SetupError
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import Channels
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
@@ -92,7 +93,13 @@ def train_expert(request: TrainingRun, say: Callable[[str], None]) -> Expert:
         asked = RelayRun(request.task, request.world, request.seed, request.expert)
         train_with_relay(asked, run, request.workplace, say)
         run.finished.touch()
-    return Expert.of_run(run)
+    expert = Expert.of_run(run)
+    if expert.task != request.task:
+        raise SetupError(
+            f"{run.path} holds an expert for '{expert.task}', expected one for '{request.task}': name another "
+            "--expert-run, or leave it out to train one"
+        )
+    return expert
 
 
 def fit_encoder(request: TrainingRun, expert: Expert) -> tuple[dict[str, Any], PoseImages]:
