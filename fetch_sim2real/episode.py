@@ -33,7 +33,7 @@ from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
 # Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
-TRAINING_CAMERA_SIZE: Final = (168, 168)
+TRAINING_CAMERA_SIZE: Final = (224, 224)
 
 
 @dataclass(frozen=True)

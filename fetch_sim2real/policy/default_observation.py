@@ -8,7 +8,7 @@ from fetch_sim2real.perception.observe import ObservationSpec, make_observation_
 from fetch_sim2real.perception.preprocess import ImageSpec
 
 # The part of the camera's 42.5 degrees that holds the workspace, with room for an error of the camera's pose.
-IMAGE: Final = ImageSpec(size=84, fov_deg=35.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd")
+IMAGE: Final = ImageSpec(size=96, fov_deg=28.0, depth_near_m=0.5, depth_far_m=1.8, channels="rgbd")
 LAST_ACTIONS: Final = 3
 
 

@@ -148,7 +148,7 @@ def default_actor_spec(
     sure_of: tuple[str, ...] = (),
 ) -> ActorSpec:
     """Return the architecture that this project trains."""
-    layers = ((16, 5, 2), (32, 3, 2), (32, 3, 1), (32, 3, 1))
+    layers = ((32, 5, 2), (64, 3, 2), (64, 3, 1), (64, 3, 1), (64, 3, 1), (64, 3, 1))
     return ActorSpec(
         conv=tuple(ConvLayer(channels=c, kernel=k, stride=s) for c, k, s in layers),
         coordinate_channels=False,

@@ -25,7 +25,7 @@ from fetch_sim2real.sim.randomization.timing import TimingConfig
 from fetch_sim2real.sim.randomization.unrest import DriftConfig, PushesConfig
 from fetch_sim2real.sim.sensors.rgbd import SensorConfig
 from fetch_sim2real.tasks.base import EpisodeConfig, ObjectConfig, Task
-from fetch_sim2real.tasks.registry import built_in_names, find_task, objects_of_added_tasks, task_names
+from fetch_sim2real.tasks.registry import objects_of_added_tasks, objects_of_built_in_tasks, task_names
 from fetch_sim2real.workcell import WorkcellConfig
 
 
@@ -84,7 +84,7 @@ class World(Record):
     @field_validator("objects")
     @classmethod
     def _known_objects(cls, value: dict[str, ObjectConfig]) -> dict[str, ObjectConfig]:
-        known = {name for task in built_in_names() for name in find_task(task).bodies}
+        known = objects_of_built_in_tasks()
         if set(value) - known:
             # Only then: a package that is broken disturbs nobody who does not ask for its objects.
             known |= objects_of_added_tasks()

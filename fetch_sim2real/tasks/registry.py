@@ -65,9 +65,14 @@ def find_task(name: str) -> base.Task:
             f"its package's entry points '{ENTRY_POINTS}', or uninstall it"
         )
     if is_built_in:
-        return _checked(import_module(f"{__package__}.{name}").TASK, name, "fetch_sim2real")
+        return _built_in(name)
     require_task_name(name)
     return _loaded(next(iter(added.values())))
+
+
+def objects_of_built_in_tasks() -> set[str]:
+    """Return the names of the objects in this package's tasks, without a look at other packages."""
+    return {body for name in built_in_names() for body in _built_in(name).bodies}
 
 
 def objects_of_added_tasks() -> set[str]:
@@ -77,6 +82,10 @@ def objects_of_added_tasks() -> set[str]:
         with suppress(FetchSim2RealError):
             names |= set(find_task(name).objects)
     return names
+
+
+def _built_in(name: str) -> base.Task:
+    return _checked(import_module(f"{__package__}.{name}").TASK, name, "fetch_sim2real")
 
 
 def _loaded(entry: EntryPoint) -> base.Task:

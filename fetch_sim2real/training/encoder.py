@@ -18,26 +18,27 @@ from numpy.typing import NDArray
 from fetch_sim2real.common.ranges import Range, rgb_of
 from fetch_sim2real.policy.network import SURENESS, Actor
 from fetch_sim2real.sim.randomization.distractors import draw_other_hue
+from fetch_sim2real.training.dense import knows_bfloat16
 from fetch_sim2real.training.labelled_images import PoseImages
 from fetch_sim2real.types import FloatArray
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How much pictures of 84 x 84 are changed; each value is the largest, or a probability where it says share."""
+    """How much pictures of 96 x 96 are changed; each value is the largest, or a probability where it says share."""
 
     exposure_factor: float = 1.3
     tint_factor: float = 1.12  # of each colour on its own
     ghost_share: float = 0.3
     ghost_weight: float = 0.25  # of another picture laid over
     patches: int = 2
-    patch_px: tuple[int, int] = (6, 26)
+    patch_px: tuple[int, int] = (9, 38)
     patch_depth_mm: tuple[int, int] = (400, 1_200)
     patch_hole_share: float = 0.3
     hue_gap_deg: float = 25.0  # between a patch's hue and those of objects
-    clear_px: float = 9.0  # between a patch and the centres of objects and gripper
+    clear_px: float = 13.0  # between a patch and the centres of objects and gripper
     hide_share: float = 0.08  # of the pictures have an object behind one more patch
-    hide_px: tuple[int, int] = (12, 24)
+    hide_px: tuple[int, int] = (18, 35)
 
 
 def augment(
@@ -60,7 +61,7 @@ def augment(
     hidden = rng.random((len(rgb), centers_px.shape[1] - 1)) < settings.hide_share
     for picture, hides in np.argwhere(hidden).tolist():
         side_px = rng.integers(*settings.hide_px, 2)
-        corner = (centers_px[picture, hides] - side_px / 2 + rng.uniform(-2.0, 2.0, 2)).round()
+        corner = (centers_px[picture, hides] - side_px / 2 + rng.uniform(-3.0, 3.0, 2)).round()
         _fill(rgb[picture], depth_mm[picture], corner, side_px, settings, hues_deg, rng)
     return np.clip(rgb, 0.0, 255.0).astype(np.uint8), depth_mm, hidden
 
@@ -109,7 +110,7 @@ _log = logging.getLogger(__name__)
 class PretrainSettings:
     """Epochs over the images, batch size, and the peak of the one-cycle learning rate."""
 
-    epochs: int = 12
+    epochs: int = 16
     batch: int = 128
     learning_rate: float = 2e-3
     # Weight of the attention's cross-entropy [nats] beside the positions' Huber loss [bottleneck units].
@@ -138,7 +139,7 @@ def pretrain_encoder(
     optimizer = torch.optim.Adam(actor.encoder.parameters())
     steps = settings.epochs * (len(images) // settings.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=steps)
-    error = pose_error(actor, held_out)
+    error, low_precision = pose_error(actor, held_out), knows_bfloat16()
     for epoch in range(settings.epochs):
         actor.train()
         order = rng.permutation(len(images))
@@ -146,7 +147,9 @@ def pretrain_encoder(
         for start in range(0, len(order) - settings.batch + 1, settings.batch):
             index = np.sort(order[start : start + settings.batch])
             rgb, depth_mm, hidden = _varied(images, index, settings.augment, hues_deg, rng)
-            features, depth = actor.encoder.feature_maps(rgb, depth_mm)
+            with torch.autocast("cpu", torch.bfloat16, enabled=low_precision):
+                features, depth = actor.encoder.feature_maps(rgb, depth_mm)
+            features = features.float()
             bottleneck, wanted = actor.encoder.read(features, depth), torch.from_numpy(_targets(images, index))
             # Where a hidden object is cannot be seen: nothing is to be learned from a guess.
             weight = torch.ones_like(wanted)

@@ -103,7 +103,7 @@ class ImageAlbum:
 
 # Around where an object's centre appears, so many pixels to each side; and how far its surface is from its centre at
 # most, towards the camera. What is nearer hides it; what is further away than its centre is not it.
-_AROUND_PX: Final = 2
+_AROUND_PX: Final = 3
 _SURFACE_M: Final = (-0.015, 0.055)
 
 
