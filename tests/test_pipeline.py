@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fetch_sim2real.training.relay_config import RelayConfig
 from fetch_sim2real.training.run_directory import RunDirectory
 from fetch_sim2real.training.student import FitSettings
 from fetch_sim2real.training.student_stage import StudentSettings
+from fetch_sim2real.training.teacher import Expert
 
 pytest.importorskip("matplotlib")
 
@@ -59,6 +61,22 @@ def test_all_stages_end_in_a_bundle_with_memory(request_of_all: pipeline.Trainin
 def test_an_expert_of_another_task_teaches_nobody(request_of_all: pipeline.TrainingRun) -> None:
     with pytest.raises(SetupError, match=f"holds an expert for '{request_of_all.task}', expected one for 'push'"):
         pipeline.train_expert(replace(request_of_all, task="push"), print)
+
+
+def test_pictures_and_encoders_of_another_actor_are_refused_by_name(
+    request_of_all: pipeline.TrainingRun, tmp_path: Path
+) -> None:
+    expert = Expert.of_run(RunDirectory(request_of_all.expert_run))
+    objects = {"reach_block": 1, "stack": 2}
+    mine = objects.pop(request_of_all.task)
+    ((other, theirs),) = objects.items()
+    with pytest.raises(SetupError, match=f"pictures in .* objects is {mine}, expected {theirs}. Name another"):
+        pipeline.fit_encoder(replace(request_of_all, task=other), expert)
+    shutil.copytree(request_of_all.encoder_run, tmp_path / "encoder")
+    run = RunDirectory(tmp_path / "encoder")
+    run.save(run.encoder("rgbd"), run.load(run.encoder("rgbd")) | {"out.bias": torch.zeros(3)})
+    with pytest.raises(SetupError, match=r"weights in .*rgbd.pt are of another actor: out.bias is \(3,\), expected"):
+        pipeline.fit_encoder(replace(request_of_all, encoder_run=run.path), expert)
 
 
 def test_what_a_folder_holds_is_not_done_again(

@@ -103,18 +103,39 @@ def train_expert(request: TrainingRun, say: Callable[[str], None]) -> Expert:
 
 
 def fit_encoder(request: TrainingRun, expert: Expert) -> tuple[dict[str, Any], PoseImages]:
-    """Return the pretrained encoder's weights, and the pictures that it learned from."""
+    """Return the pretrained encoder's weights, and the pictures that it learned from.
+
+    Raises:
+        SetupError: the folder's pictures or encoder are of another actor; the text says in what.
+    """
     run, processes = RunDirectory(request.encoder_run), request.workplace.processes or 1
     counts = {"held": round(request.pictures * HELD_OUT_SHARE), "train": request.pictures}
     held_out, images = take_pictures(run, expert, request.world, request.seed, counts, processes)
-    encoder = run.encoder(request.channels)
+    encoder, setting = run.encoder(request.channels), request.setting()
+    actor = setting.build_actor(request.seed)
+    found = {"objects": images.objects_m.shape[1], "pixels a side": images.rgb.shape[1]}
+    wanted = {"objects": len(setting.definition.bodies), "pixels a side": actor.observation.image.size}
+    _require_same(f"the pictures in {run.path}", found, wanted)
     if not encoder.exists():
-        setting = request.setting()
-        actor = setting.build_actor(request.seed)
         error = pretrain_encoder(actor, images, held_out, request.pretrain, setting.hues_deg, request.seed)
         _log.info("encoder on held-out pictures: %s", error)
         run.save(encoder, actor.encoder.state_dict())
-    return run.load(encoder), images
+    weights: dict[str, Any] = run.load(encoder)
+    shapes, expected = (
+        {name: tuple(value.shape) for name, value in state.items()} for state in (weights, actor.encoder.state_dict())
+    )
+    _require_same(f"the weights in {encoder}", shapes, expected)
+    return weights, images
+
+
+def _require_same(what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    other = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    if other:
+        name = other[0]
+        raise SetupError(
+            f"{what} are of another actor: {name} is {found.get(name)}, expected {wanted.get(name)}. Name another "
+            "--encoder-run, or leave it out to take pictures anew"
+        )
 
 
 def export(request: TrainingRun, actor: Actor) -> None:
