@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from typer.testing import CliRunner
 
-from fetch_sim2real.cli.contact_sheet import depth_colors
 from fetch_sim2real.cli.main import app
 
 
@@ -31,9 +30,3 @@ def test_an_output_that_is_no_picture_is_refused(tmp_path: Path) -> None:
     arguments = ["contact-sheet", "--episodes", "1", "--output", str(tmp_path / "sheet.txt")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1 and ".png or .jpg" in result.output
-
-
-def test_depth_is_coloured_by_distance_and_holes_are_black() -> None:
-    colors = depth_colors(np.array([[0, 700, 1750]], np.uint16)).astype(int)
-    assert colors[0, 0].tolist() == [0, 0, 0]
-    assert colors[0, 1, 2] > colors[0, 1, 0] and colors[0, 2, 0] > colors[0, 2, 2]

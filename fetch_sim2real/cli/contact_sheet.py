@@ -14,14 +14,13 @@ from fetch_sim2real.common.picture_file import drawable, require_picture_place, 
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.preprocess import ImageSpec, preprocess
 from fetch_sim2real.policy.default_observation import IMAGE
+from fetch_sim2real.reports.film_strip import depth_picture
 from fetch_sim2real.sim.simulation import Simulation
 from fetch_sim2real.sim.world_file import World, load_world
 from fetch_sim2real.stack.options import DEFAULT_CAMERA_SIZE
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.tasks.registry import find_task
 
-# Colours of depth run from blue at the nearer to red at the farther.
-_NEAR_M, _FAR_M = 0.6, 1.8
 _TILE_HEIGHT_PX: Final = 168
 _GAP_PX: Final = 6
 _COLUMNS: Final = 2
@@ -57,7 +56,7 @@ def _tile(sim: Simulation, image: ImageSpec, seed: int, name: str) -> NDArray[np
         raise RuntimeError("an episode ended before its first frame")
     frame = captured.frame
     seen = preprocess(frame, sim.camera_model, image)
-    pictures = (frame.rgb, depth_colors(frame.depth_mm), seen.rgb, depth_colors(seen.depth_mm))
+    pictures = (frame.rgb, depth_picture(frame.depth_mm), seen.rgb, depth_picture(seen.depth_mm))
     parts = [_scaled(picture) for picture in pictures]
     title = drawable(f"{name} {seed}")
     cv2.putText(parts[0], title, (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
@@ -70,14 +69,6 @@ def _scaled(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     size = (round(width * _TILE_HEIGHT_PX / height), _TILE_HEIGHT_PX)
     # Pixels stay visible as such: neither depth nor noise is averaged.
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
-def depth_colors(depth_mm: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Return depth (H, W) [mm] as colours (H, W, 3), holes black."""
-    share = (depth_mm / 1000.0 - _NEAR_M) / (_FAR_M - _NEAR_M)
-    colors = cv2.applyColorMap(np.rint(255.0 * np.clip(share, 0.0, 1.0)).astype(np.uint8), cv2.COLORMAP_TURBO)
-    colors[depth_mm == 0] = 0
-    return np.asarray(cv2.cvtColor(colors, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
