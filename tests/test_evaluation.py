@@ -199,6 +199,13 @@ def test_the_table_shows_that_a_run_is_a_control_experiment() -> None:
     assert "black images" in stream.getvalue() and "block moved" in stream.getvalue()
 
 
+@pytest.mark.parametrize(("late", "is_told"), [(7, False), (8, True)])
+def test_a_machine_that_is_too_slow_for_real_time_is_told_of_lockstep(late: int, is_told: bool) -> None:
+    stream = io.StringIO()
+    print_result(result(clock="realtime", missed_cycles=late - 3, frames_lost=3), Console(file=stream, width=300))
+    assert (f"{late} of 354 frames had no answer in time" in stream.getvalue()) is is_told
+
+
 def test_no_episodes_is_a_result_too() -> None:
     assert success_of([]) == (0.0, (0.0, 1.0))
     stream = io.StringIO()

@@ -11,6 +11,8 @@ from rich.text import Text
 from fetch_sim2real.evaluation.result import LatencyRecord, RunResult
 
 _CLOCKS = {"lockstep": "lockstep (the world waits for the policy)", "realtime": "real time"}
+# Of the frames without an answer in time: more is no longer a hiccup.
+_LATE_SHARE = 0.02
 _CONTROLS = {"none": "", "blank_image": "black images without depth"}
 
 
@@ -59,6 +61,7 @@ def _rows(result: RunResult) -> list[tuple[str, str | Text]]:
         ("render to driver", _latency(latency.total)),
         ("rate", f"{result.rate_hz:.1f} commands/s, {result.realtime_factor:.2f} x real time"),
         ("frames", _frames(result)),
+        *_hints(result),
         ("commands", _commands(result)),
         ("start-up", _start_up(result.start_up_s)),
         ("policy", f"sha256 {result.policy_sha256[:12]}, fetch-sim2real {result.version}"),
@@ -91,6 +94,19 @@ def _start_up(start_up_s: float | None) -> str:
 def _frames(result: RunResult) -> str:
     text = f"{result.frames_lost} lost, {result.missed_cycles} answered too late"
     return text if result.frames_unrecorded is None else f"{text}, {result.frames_unrecorded} missing in the bag"
+
+
+def _hints(result: RunResult) -> list[tuple[str, Text]]:
+    """Say so where a machine could not follow the wall clock: the success is then that of a late policy."""
+    published = sum(episode.steps for episode in result.episodes)
+    late = result.missed_cycles + result.frames_lost
+    if result.clock == "lockstep" or late <= _LATE_SHARE * published:
+        return []
+    told = (
+        f"{late} of {published} frames had no answer in time: this machine, with what else it does, is too slow for "
+        "real time. Without --realtime the world waits for the policy (lockstep)"
+    )
+    return [("too slow", Text(told, "yellow"))]
 
 
 def _commands(result: RunResult) -> str:
