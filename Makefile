@@ -9,7 +9,7 @@ export PYTHON
 # Environment of everything that runs: ROS as scripts/ros_env.sh chooses it.
 ENV := set -u; . scripts/ros_env.sh || exit 1;
 
-.PHONY: help venv sim test check check-extras lint typecheck bench doctor clean
+.PHONY: help venv sim test check check-extras site lint typecheck bench doctor clean
 
 help: ## This text
 	@echo "fetch_sim2real: closed-loop RGB-D policies on a Fetch arm, on the robot and in simulation."
@@ -47,6 +47,10 @@ check-extras: venv ## Install the heavy extras (Drake) and run the tests that ne
 	@extras=$$(cat .venv/.extras); case ",$$extras," in *,$(HEAVY),*) ;; *) EXTRAS="$${extras:+$$extras,}$(HEAVY)" scripts/setup_venv.sh ;; esac
 	@$(ENV) exec $(BIN)/python -m pytest -m extras $(ARGS)
 
+site: venv ## Build the pages of docs/ as a searchable site, site/index.html
+	@extras=$$(cat .venv/.extras); case ",$$extras," in *,docs,*) ;; *) EXTRAS="$${extras:+$$extras,}docs" scripts/setup_venv.sh ;; esac
+	@$(BIN)/mkdocs build --quiet && echo "site/index.html"
+
 lint: venv ## Run ruff
 	@$(BIN)/ruff check .
 
@@ -60,5 +64,5 @@ doctor: venv ## Say what this machine has and lacks
 	@$(ENV) exec $(BIN)/fetch-sim2real doctor $(ARGS)
 
 clean: ## Remove .venv and everything that was built
-	rm -rf .venv build dist install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv site build dist install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf ros2_ws/build ros2_ws/install ros2_ws/log

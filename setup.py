@@ -101,6 +101,7 @@ EXTRAS = {
     "rosbridge": ROSBRIDGE,
     "onnx": ONNX,
     "viz": ["imageio-ffmpeg>=0.5,<1"],
+    "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.29,<2"],
     "test": [
         "pytest>=8,<9",  # launch_testing, part of an apt ROS, breaks pytest 9
         "pytest-timeout>=2.3,<3",
