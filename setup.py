@@ -32,6 +32,7 @@ PACKAGES = [
     "fetch_sim2real.ros.bag_player",
     "fetch_sim2real.ros.operate",
     "fetch_sim2real.ros.recorder",
+    "fetch_sim2real.ros.scene_publisher",
     "fetch_sim2real.ros.simulated_runs",
     "fetch_sim2real.ros.view",
     "fetch_sim2real.rosbridge",
@@ -51,7 +52,7 @@ PACKAGES = [
 ]
 NODES = {
     **{name: f"{name}.main" for name in ("policy_node", "camera_node", "arm_driver", "sim_bridge")},
-    **{name: f"fetch_sim2real.ros.{name}.main" for name in ("recorder", "bag_player")},
+    **{name: f"fetch_sim2real.ros.{name}.main" for name in ("recorder", "bag_player", "scene_publisher")},
 }
 
 # Why each is needed: docs/dependencies.md.
@@ -77,6 +78,7 @@ CORE = [
 RAY = "ray>=2.52,<3"
 REALSENSE = "pyrealsense2>=2.55,<3"
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.18,<2"]
+FOXGLOVE = "foxglove-sdk>=0.30,<0.31"  # below 1.0 any minor version may change its interface
 ROSBRIDGE = ["roslibpy>=2.0,<3", "websockets>=13,<18"]
 EXTRAS = {
     # ROS 2 Jazzy from PyPI, for machines without an apt ROS. Never beside one.
@@ -91,6 +93,7 @@ EXTRAS = {
         "ros-jazzy-std-msgs==5.3.6",
         "ros-jazzy-std-srvs==5.3.6",
         "ros-jazzy-rosgraph-msgs==2.0.3",
+        "ros-jazzy-visualization-msgs==5.3.6",
         "ros-jazzy-lifecycle-msgs==2.0.3",
     ],
     "train": ["matplotlib>=3.8,<4", "tensorboardX>=2.6.2,<3"],
@@ -100,6 +103,7 @@ EXTRAS = {
     "realsense": [REALSENSE],
     "rosbridge": ROSBRIDGE,
     "onnx": ONNX,
+    "foxglove": [FOXGLOVE],
     "viz": ["imageio-ffmpeg>=0.5,<1"],
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.29,<2"],
     "test": [
@@ -123,6 +127,7 @@ EXTRAS = {
         f"{REALSENSE}; platform_machine == 'x86_64'",
         *ROSBRIDGE,
         *ONNX,
+        FOXGLOVE,
     ],
 }
 

@@ -18,8 +18,12 @@ CAMERA: Final = "camera"  # a camera node, or the bridge in its place
 OPERATOR: Final = "operator"
 CHECK_GRAPH: Final = "check_graph"
 VIEW: Final = "view"
+SCENE_PUBLISHER: Final = "scene_publisher"
+VIEWERS: Final = "viewers"  # RViz, Foxglove and the like
 # Nodes that subscribe to what moves a robot and move none.
-LISTENERS: Final = frozenset({RECORDER, OPERATOR, CHECK_GRAPH, VIEW, "rosbag2_recorder", "foxglove_bridge"})
+LISTENERS: Final = frozenset(
+    {RECORDER, OPERATOR, CHECK_GRAPH, VIEW, SCENE_PUBLISHER, "rosbag2_recorder", "foxglove_bridge"}
+)
 _ROS_TOOLS: Final = ("_ros2cli", "rqt_gui", "plotjuggler")
 # What the middleware says of a node before it has heard its name.
 UNKNOWN_NODE: Final = "_NODE_NAME_UNKNOWN_"
@@ -53,6 +57,7 @@ RELIABLE_1: Final = Qos("reliable", 1)
 RELIABLE_5: Final = Qos("reliable", 5)
 RELIABLE_100: Final = Qos("reliable", 100)
 BEST_EFFORT_1: Final = Qos("best_effort", 1)
+LATCHED: Final = Qos("reliable", 1, "transient_local")
 
 
 # By how much a rate may differ from the contract's where the topic has no range of its own.
@@ -220,6 +225,18 @@ SIM_DEPTH_INFO: Final = Topic(
     RELIABLE_5, RELIABLE_5, DEPTH_OPTICAL_FRAME, CONTROL_RATE_HZ, simulation_only=True,
 )  # fmt: skip
 SIM_CAMERA: Final[tuple[Topic, ...]] = (SIM_COLOR, SIM_COLOR_INFO, SIM_DEPTH, SIM_DEPTH_INFO)
+
+# For tools that draw, of scene_publisher alone. Not in the contract: nothing that moves the robot needs it.
+ROBOT_DESCRIPTION: Final = Topic(
+    "/robot_description", "std_msgs/msg/String", SCENE_PUBLISHER, (VIEWERS,), LATCHED, LATCHED
+)
+TF: Final = Topic("/tf", "tf2_msgs/msg/TFMessage", SCENE_PUBLISHER, (VIEWERS,), RELIABLE_100, RELIABLE_100)
+TF_STATIC: Final = Topic("/tf_static", "tf2_msgs/msg/TFMessage", SCENE_PUBLISHER, (VIEWERS,), LATCHED, LATCHED)
+MARKERS: Final = Topic(
+    f"/{SCENE_PUBLISHER}/markers", "visualization_msgs/msg/MarkerArray", SCENE_PUBLISHER, (VIEWERS,), LATCHED, LATCHED,
+    BASE_FRAME,
+)  # fmt: skip
+SCENE: Final[tuple[Topic, ...]] = (ROBOT_DESCRIPTION, TF, TF_STATIC, MARKERS)
 
 # Controllers take goals by action too. Nothing here sends any; who does is a second commander.
 ROBOT_ACTIONS: Final = ("/arm_controller/follow_joint_trajectory", "/gripper_controller/gripper_action")

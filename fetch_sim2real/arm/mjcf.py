@@ -8,6 +8,7 @@ each joint reaches its velocity limit within its effort limit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.spec import ArmSpec, MjcfSource, ServoGains
 from fetch_sim2real.common.physics import mujoco
 from fetch_sim2real.errors import RobotModelError
+from fetch_sim2real.types import FloatArray
 
 GRIP_SITE: Final = "grip"
 # Collision groups as bits: the robot meets the world, not itself (the safety filter keeps it from itself, and mesh
@@ -89,6 +91,32 @@ def arm_model(torso_height_m: float, arm: ArmSpec = ARM, gains: ServoGains | Non
     for body in (first, *first.find_all("body")):
         body.gravcomp = 1.0
     return spec
+
+
+@dataclass(frozen=True, eq=False)
+class MeshFile:
+    """A mesh as its source has it: where the file's own frame lies in the link, (3,) [m] and wxyz; scale (3,)."""
+
+    path: Path
+    position_m: FloatArray
+    quaternion_wxyz: FloatArray
+    scale: FloatArray
+
+
+def mesh_files(arm: ArmSpec = ARM) -> dict[str, MeshFile]:
+    """Return the files of the arm's meshes, by the names of the model's shapes.
+
+    A compiled model has vertices about each mesh's own centre instead. RobotModelError for an arm without a model.
+    """
+    spec = arm_model(arm.torso_range_m[0], arm)
+    folder = _file_of(source_of(arm)).parent / spec.meshdir
+    found = {}
+    for geom in spec.geoms:
+        if geom.type == mujoco.mjtGeom.mjGEOM_MESH:
+            mesh = spec.mesh(geom.meshname)
+            path = (folder / mesh.file).resolve()
+            found[geom.name] = MeshFile(path, geom.pos.copy(), geom.quat.copy(), mesh.scale.copy())
+    return found
 
 
 def _refit_joints(spec: mujoco.MjSpec, arm: ArmSpec, source: MjcfSource, gains: ServoGains) -> None:

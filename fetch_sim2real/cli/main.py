@@ -123,6 +123,11 @@ SUBCOMMANDS: Final = (
         "Write a picture of a world's episodes as camera and actor see them.",
     ),
     Subcommand(
+        "urdf",
+        "fetch_sim2real.cli.urdf",
+        "Print or write the robot's URDF, for RViz, Foxglove, MoveIt and others.",
+    ),
+    Subcommand(
         "import-policy",
         "fetch_sim2real.cli.import_policy",
         "Make a policy bundle from a policy trained with Stable-Baselines3, or from an ONNX network.",

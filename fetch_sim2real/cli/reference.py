@@ -172,7 +172,8 @@ def _first_paragraph(model: type[BaseModel]) -> str:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 NODES: Final = (
-    graph.POLICY_NODE, graph.ARM_DRIVER, graph.CAMERA_NODE, graph.SIM_BRIDGE, graph.RECORDER, graph.BAG_PLAYER
+    graph.POLICY_NODE, graph.ARM_DRIVER, graph.CAMERA_NODE, graph.SIM_BRIDGE, graph.RECORDER, graph.BAG_PLAYER,
+    graph.SCENE_PUBLISHER,
 )  # fmt: skip
 _MADE: Final = "*Made by `fetch-sim2real reference --docs docs`. A test fails when it is out of date.*\n"
 _SERVICES: Final = (
@@ -244,6 +245,12 @@ def _topics() -> Iterator[str]:
     yield from _table_of((graph.SHADOW_ARM, graph.SHADOW_GRIPPER))
     yield "\n## Between simulation and camera node\n\nOnly with `software-device`.\n"
     yield from _table_of(graph.SIM_CAMERA)
+    yield (
+        "\n## For RViz and Foxglove\n\nOnly with `scene:=true`: a node of its own publishes them ([view](view.md)), and "
+        "nothing that moves the robot hears them. `/tf` and `/tf_static` need the ROS package `tf2_msgs`, the markers "
+        "`visualization_msgs`; where one is missing the node says so and publishes the others.\n"
+    )
+    yield from _table_of(graph.SCENE)
     yield "\n## Services\n\nAll are `std_srvs/srv/Trigger`.\n\n| service | what it does |\n|---|---|"
     yield from (f"| `{name}` | {meaning} |" for name, meaning in _SERVICES)
     yield ""

@@ -100,6 +100,7 @@ def sim(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file too.")] = None,
     video: Annotated[Path | None, typer.Option(help="Write a video of the pictured episode, .mp4.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show the run live, as a page in a browser.")] = False,
+    scene: Annotated[bool, declared_option(options.SCENE, "--scene")] = options.SCENE.default,
 ) -> None:
     started_s = time.monotonic()
     console = make_console()
@@ -138,6 +139,7 @@ def sim(
                 rosbridge_latency_s=rosbridge_latency_ms * 1e-3,
                 rosbridge_jitter_s=rosbridge_jitter_ms * 1e-3,
                 rosbridge_loss=rosbridge_loss,
+                scene=scene,
             ),
             episodes=episodes,
             command=typed_command("sim"),

@@ -52,6 +52,12 @@ RUNTIME: Final[Option[ActorRuntime]] = Option(
 CALIBRATION: Final = Option(
     "calibration", "", "Calibration file of the camera, for goals in its frame; empty: where it was in training."
 )
+SCENES_POLICY: Final = POLICY.but(
+    default="", description="Bundle that says where the camera is as long as no calibration does; empty: none."
+)
+SCENES_CALIBRATION: Final = CALIBRATION.but(
+    description="Calibration file of the camera; empty: the one that the policy node says it uses, if any."
+)
 AWAIT_START: Final = Option(
     "await_start", False, "true: the policy holds until it is told to start; false: it acts on a goal."
 )
@@ -75,6 +81,9 @@ TASK: Final = BRIDGES_TASK.but(
     default="",
     description="Task: decides starts, goals and success; empty takes the one that the policy was trained for.",
     choices=("", *task_names()),
+)
+SCENES_WORLD: Final = DRIVERS_WORLD.but(
+    description="World whose table and workspace are drawn: a name, or a YAML file; empty: none."
 )
 CAMERA_PROFILE: Final = Option("camera_profile", CAMERAS[0], "Size and rate of the camera.", choices=CAMERAS)
 # A camera on this machine stamps by the wall clock, which a simulated robot does not live by.
@@ -216,6 +225,12 @@ RENAME: Final = Option(
     "rename", "", "Topics with another name in the bag: /joint_states:=/fetch/joint_states; spaces between."
 )
 
+# ---- tools that draw -------------------------------------------------------------------------------------------------
+
+SCENE: Final = Option(
+    "scene", False, "Publish the robot's description, frames and markers too, for RViz and Foxglove (docs/view.md)."
+)
+
 # ---- names -----------------------------------------------------------------------------------------------------------
 
 NAMESPACE: Final = Option("namespace", "", "Namespace of all nodes and topics, for a second robot in the same network.")
@@ -256,6 +271,7 @@ class SimGraphOptions:
     rosbridge_loss: float = declared(ROSBRIDGE_LOSS)
     await_start: bool = declared(AWAIT_START)
     calibration: str = declared(CALIBRATION)
+    scene: bool = declared(SCENE)
     record: str = declared(RECORD)
     record_metadata: str = declared(RECORD_METADATA)
 
@@ -280,6 +296,7 @@ class RobotGraphOptions:
     rosbag_filename: str = declared(ROSBAG_FILENAME)
     lockstep: bool = declared(NODES_LOCKSTEP)
     calibration: str = declared(CALIBRATION)
+    scene: bool = declared(SCENE)
     record: str = declared(RECORD)
 
 
@@ -306,6 +323,7 @@ class PlaybackOptions:
     rename: str = declared(RENAME)
     calibration: str = declared(CALIBRATION)
     world: str = declared(DRIVERS_WORLD)
+    scene: bool = declared(SCENE)
     record: str = declared(RECORD)
 
 

@@ -38,7 +38,7 @@ _NAMESPACE: Final = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]
 ENVIRONMENT: Final[Mapping[str, str]] = {graph.FASTDDS_TRANSPORT_VARIABLE: graph.FASTDDS_TRANSPORT}
 
 # Nodes that are part of the library; the others are packages of their own name.
-_LIBRARY_NODES: Final = (graph.RECORDER, graph.BAG_PLAYER)
+_LIBRARY_NODES: Final = (graph.RECORDER, graph.BAG_PLAYER, graph.SCENE_PUBLISHER)
 
 
 def node_package(executable: str) -> str:
@@ -144,7 +144,7 @@ def sim_graph(options: SimGraphOptions) -> tuple[NodeProcess, ...]:
         stop_rank=2,
     )
     # The slowest to start first: it has the longest way to its first answer.
-    processes = (policy, bridge, *cameras, driver)
+    processes = (policy, bridge, *cameras, driver, *_scene_processes(options.scene, policy))
     if not options.record:
         return processes
     return (*processes, recorder_process(options.record, options.record_metadata))
@@ -173,6 +173,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
                 heartbeat=options.heartbeat,
                 await_start=True,
                 calibration=options.calibration,
+                scene=options.scene,
                 record=options.record,
             )
         )
@@ -212,7 +213,7 @@ def robot_graph(options: RobotGraphOptions) -> tuple[NodeProcess, ...]:
     )
     cameras = camera_processes(options.camera, options.camera_profile, options.serial_no, options.rosbag_filename)
     recorder = (recorder_process(options.record),) if options.record else ()
-    return (policy, *cameras, driver, *recorder)
+    return (policy, *cameras, driver, *_scene_processes(options.scene, policy), *recorder)
 
 
 def _require_meant(options: RobotGraphOptions) -> None:
@@ -267,10 +268,11 @@ def playback_graph(options: PlaybackOptions) -> tuple[NodeProcess, ...]:
         },
         stop_rank=1,
     )
+    processes = (policy, player, *_scene_processes(options.scene, policy))
     if not options.record:
-        return policy, player
+        return processes
     # Last, so that it hears what the others say at their end.
-    return policy, player, replace(recorder_process(options.record), stop_rank=2)
+    return (*processes, replace(recorder_process(options.record), stop_rank=2))
 
 
 def record_graph(options: RecordOptions) -> tuple[NodeProcess, ...]:
@@ -314,6 +316,15 @@ def recorder_process(folder: str, metadata: str = "{}", compress: bool = True) -
         parameters={"output": str(paths.expanded(folder).absolute()), "metadata": metadata, "compress": compress},
         stop_rank=1,
     )
+
+
+def _scene_processes(wanted: bool, policy: NodeProcess) -> tuple[NodeProcess, ...]:
+    """The process that publishes for tools that draw, if it is ``wanted``. Its end is the end of nothing else."""
+    if not wanted:
+        return ()
+    # What the policy takes the camera and the table to be is what is drawn.
+    parameters = {name: policy.parameters[name] for name in ("policy", "world", "calibration")}
+    return (NodeProcess("scene_publisher", graph.SCENE_PUBLISHER, parameters, stop_rank=1, required=False),)
 
 
 def normal_namespace(text: str) -> str:

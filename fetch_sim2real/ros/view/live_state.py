@@ -118,12 +118,12 @@ class LiveState:
         with self._lock:
             self._goal_status = status
             if status.get("accepted"):
-                self._goal = _goal_of(status)
+                self._goal = goal_of(status)
 
     def on_policy_goal(self, status: Mapping[str, Any] | None) -> None:
         """Take in the goal that is in force, as the policy says again and again; None without one."""
         with self._lock:
-            self._goal = None if status is None else _goal_of(status)
+            self._goal = None if status is None else goal_of(status)
 
     def on_move_status(self, status: Mapping[str, Any]) -> None:
         """Take in what became of a slow move of the arm."""
@@ -155,6 +155,11 @@ class LiveState:
                 del self._ignored[next(iter(self._ignored))]
 
     # -- what is asked for ---------------------------------------------------------------------------------------
+
+    def camera_pose(self) -> Pose | None:
+        """Return where the policy takes the camera to be, ``base_T_camera``; None while that is not known."""
+        with self._lock:
+            return self._base_T_camera
 
     def picture(self, kind: str) -> tuple[Picture, GoalMark] | None:
         """Return the newest picture of a kind, and where the goal is in it; None before the first."""
@@ -254,8 +259,8 @@ class LiveState:
         return {"trace_ms": trace, "p50_ms": float(p50), "p99_ms": float(p99)}
 
 
-def _goal_of(status: Mapping[str, Any]) -> Goal:
-    """ValueError or TypeError for what is no position."""
+def goal_of(status: Mapping[str, Any]) -> Goal:
+    """Return the goal that a status repeats; ValueError, TypeError or KeyError for what is none."""
     position_m = np.array([float(value) for value in status["position_m"]])
     if position_m.shape != (3,):
         raise ValueError(f"goal with {len(position_m)} numbers, expected 3")
