@@ -18,7 +18,7 @@ from fetch_sim2real.common.yaml_files import YamlFileError, read_yaml
 from fetch_sim2real.errors import CalibrationError, ObservationError
 from fetch_sim2real.perception.camera import CameraModel
 from fetch_sim2real.perception.distortion import LensDistortion
-from fetch_sim2real.policy.manifest import PoseRecord
+from fetch_sim2real.perception.pose_record import PoseRecord
 from fetch_sim2real.types import FloatArray
 
 Method = Literal["board_on_table", "board_in_gripper", "depth_alignment", "measured"]

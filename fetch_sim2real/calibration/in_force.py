@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -18,7 +18,9 @@ from fetch_sim2real.errors import CalibrationError, ObservationError
 from fetch_sim2real.messages.camera_info import decode_camera_info
 from fetch_sim2real.paths import expanded
 from fetch_sim2real.perception.camera import CameraModel, Pose
-from fetch_sim2real.policy.manifest import CameraRecord
+
+if TYPE_CHECKING:
+    from fetch_sim2real.policy.manifest import CameraRecord  # brings torch
 
 # Sizes of one camera show its sensor's full height, so that lengths in units of it agree; what rounding leaves is less.
 LENS_TOLERANCE: Final = 0.005

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fetch_sim2real.calibration.rotations import rotation_vector
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.policy.manifest import CameraRecord
 from fetch_sim2real.types import FloatArray
+
+if TYPE_CHECKING:
+    from fetch_sim2real.policy.manifest import CameraRecord  # brings torch
 
 AXES: Final = ("x", "y", "z")
 # A camera on the very edge of its range is in it; so is one that was not varied and stands right.

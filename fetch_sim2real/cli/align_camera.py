@@ -26,9 +26,9 @@ from fetch_sim2real.common.outputs import Attempts, require_file_place
 from fetch_sim2real.common.picture_file import require_picture_place, write_picture
 from fetch_sim2real.paths import find_policy, worlds_dir
 from fetch_sim2real.perception.camera import CameraModel, Pose
+from fetch_sim2real.perception.pose_record import PoseRecord
 from fetch_sim2real.perception.preprocess import crop_window
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.policy.manifest import PoseRecord
 from fetch_sim2real.ros.snapshot_sources import Files, look
 from fetch_sim2real.sim.world_file import World, load_world
 

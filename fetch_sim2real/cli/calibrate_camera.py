@@ -35,7 +35,7 @@ from fetch_sim2real.calibration.solve import (
 from fetch_sim2real.common.outputs import require_file_place
 from fetch_sim2real.common.picture_file import require_picture_place, write_picture
 from fetch_sim2real.errors import CalibrationError
-from fetch_sim2real.policy.manifest import PoseRecord
+from fetch_sim2real.perception.pose_record import PoseRecord
 from fetch_sim2real.ros.snapshot_sources import live, tell_losses
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

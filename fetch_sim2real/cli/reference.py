@@ -246,9 +246,9 @@ def _topics() -> Iterator[str]:
     yield "\n## Between simulation and camera node\n\nOnly with `software-device`.\n"
     yield from _table_of(graph.SIM_CAMERA)
     yield (
-        "\n## For RViz and Foxglove\n\nOnly with `scene:=true`: a node of its own publishes them ([view](view.md)), and "
-        "nothing that moves the robot hears them. `/tf` and `/tf_static` need the ROS package `tf2_msgs`, the markers "
-        "`visualization_msgs`; where one is missing the node says so and publishes the others.\n"
+        "\n## For RViz and Foxglove\n\nOnly with `scene:=true`: a node of its own publishes them ([view](view.md)), "
+        "and nothing that moves the robot hears them. `/tf` and `/tf_static` need the ROS package `tf2_msgs`, the "
+        "markers `visualization_msgs`; where one is missing the node says so and publishes the others.\n"
     )
     yield from _table_of(graph.SCENE)
     yield "\n## Services\n\nAll are `std_srvs/srv/Trigger`.\n\n| service | what it does |\n|---|---|"

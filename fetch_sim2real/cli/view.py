@@ -6,6 +6,8 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -14,11 +16,14 @@ from fetch_sim2real import graph
 from fetch_sim2real.cli.entry import declared_option
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.ros.namespaces import checked_namespace, hint_of_namespaces, place_of
-from fetch_sim2real.ros.view.address import DEFAULT_PORT, LOOPBACK, is_loopback
+from fetch_sim2real.ros.view.address import DEFAULT_PORT, FOXGLOVE_PORT, LOOPBACK, is_loopback
 from fetch_sim2real.stack.options import NAMESPACE
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+
+    from fetch_sim2real.ros.view.listener import Listener
+    from fetch_sim2real.ros.view.live_state import LiveState
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -41,6 +46,7 @@ Examples:
   ROS_DOMAIN_ID=42 fetch-sim2real view           look at a simulation in another terminal (it prints its domain)
   fetch-sim2real view --namespace left           a graph that runs with namespace:=left
   fetch-sim2real sim --view                      both at once
+  fetch-sim2real view --foxglove                 for the Foxglove app too: open a connection to ws://localhost:8765
   ssh -L 8484:localhost:8484 robot               look at a robot's view from your desk
 """
 
@@ -56,6 +62,16 @@ def view(
         typer.Option(help="Bundle whose camera pose the goal is drawn by.", show_default="the policy node's"),
     ] = None,
     namespace: Annotated[str, declared_option(NAMESPACE)] = NAMESPACE.default,
+    foxglove: Annotated[
+        bool,
+        typer.Option(
+            "--foxglove",
+            help="Serve the Foxglove app too: all topics, the robot, its frames, goal, table (extra 'foxglove').",
+        ),
+    ] = False,
+    foxglove_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="With --foxglove: its port; 0 takes a free one.")
+    ] = FOXGLOVE_PORT,
 ) -> None:
     place = checked_namespace(namespace)
     # Imported here, so that --help needs no ROS.
@@ -72,21 +88,45 @@ def view(
             StopRequest() as stop,
             ViewServer(state, host, port) as server,
             RosSession(NODE_NAME, stop.check, namespace=place, message_info=True) as ros,
+            ExitStack() as beside,
         ):
             shown_host, shown_port = server.address
             typer.echo(f"{place_of(place)}, on http://{shown_host}:{shown_port}")
             if not is_loopback(host):
                 typer.echo("everybody who reaches this address can watch: there is no password", err=True)
             listener = Listener(ros.node, state, policy, place)
+            update = _foxglove(beside, ros.node, host, foxglove_port, place) if foxglove else None
             said_s = time.monotonic()
             while True:
                 listener.poll()
+                if update is not None:
+                    update(listener, state)
                 ros.spin(_SLICE_S)
                 if not listener.has_heard and time.monotonic() - said_s > _SILENCE_S:
                     said_s = math.inf
                     typer.echo(_silence(ros.node, place), err=True)
     except StopRequestedError as stopped:
         raise typer.Exit(128 + stopped.signal_number) from None
+
+
+def _foxglove(
+    beside: ExitStack, node: Node, host: str, port: int, place: str
+) -> Callable[[Listener, LiveState], None]:
+    """Serve Foxglove until ``beside`` is left; what is returned is to be called now and then."""
+    from fetch_sim2real.errors import FetchSim2RealError
+    from fetch_sim2real.ros.view.foxglove_server import FoxgloveServer, FoxgloveView
+
+    server = beside.enter_context(FoxgloveServer(host, port))
+    shown = FoxgloveView(node, server, place)
+    typer.echo(f"for the Foxglove app: open a connection to ws://{host}:{server.port}")
+
+    def update(listener: Listener, state: LiveState) -> None:
+        try:
+            shown.update(state.camera_pose(), listener.world)
+        except FetchSim2RealError as error:
+            typer.echo(f"table and workspace are not drawn: {error}", err=True)
+
+    return update
 
 
 def _silence(node: Node, namespace: str) -> str:

@@ -24,7 +24,7 @@ def type_called(name: str) -> Any:
 
 
 def serialized(message: Any) -> bytes:
-    """Return ``message``, of a class of ``type_called``, as ROS sends it: CDR. rclpy publishes such bytes as they are."""
+    """Return ``message``, of a class of ``type_called``, as ROS sends it (CDR). rclpy publishes such bytes too."""
     return bytes(ros_types().serialize_cdr(message, message.__msgtype__))
 
 

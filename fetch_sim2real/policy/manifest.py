@@ -15,10 +15,9 @@ from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.arm.ik import TargetBox
 from fetch_sim2real.arm.limits import PROFILES
 from fetch_sim2real.common.schema import PositiveFloat, Record, Vector3
-from fetch_sim2real.errors import ObservationError
 from fetch_sim2real.graph import BASE_FRAME, COLOR_OPTICAL_FRAME
-from fetch_sim2real.perception.camera import Pose
 from fetch_sim2real.perception.observe import ObservationSpec
+from fetch_sim2real.perception.pose_record import PoseRecord
 from fetch_sim2real.policy.network import ActorSpec
 from fetch_sim2real.policy.onnx_mapping import OnnxActorSpec
 from fetch_sim2real.timing import CONTROL_RATE_HZ
@@ -55,31 +54,6 @@ AnyActorSpec = Annotated[
 def actor_file(actor: ActorSpec | OnnxActorSpec) -> str:
     """Return the name of the file that holds the actor."""
     return ONNX_FILE if isinstance(actor, OnnxActorSpec) else ACTOR_FILE
-
-
-class PoseRecord(Record):
-    """A pose as position [m] and unit quaternion in ROS' order."""
-
-    position_m: Vector3
-    quaternion_xyzw: tuple[float, float, float, float]
-
-    @field_validator("quaternion_xyzw")
-    @classmethod
-    def _unit(cls, value: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        try:
-            Pose.from_quaternion((0.0, 0.0, 0.0), value)
-        except ObservationError as error:
-            raise ValueError(str(error)) from None
-        return value
-
-    @staticmethod
-    def of(pose: Pose) -> PoseRecord:
-        x, y, z = (float(value) for value in pose.position)
-        qx, qy, qz, qw = (float(value) for value in pose.quaternion_xyzw)
-        return PoseRecord(position_m=(x, y, z), quaternion_xyzw=(qx, qy, qz, qw))
-
-    def pose(self) -> Pose:
-        return Pose.from_quaternion(self.position_m, self.quaternion_xyzw)
 
 
 class CameraRecord(Record):

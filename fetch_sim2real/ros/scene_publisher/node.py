@@ -33,7 +33,7 @@ class ScenePublisherNode(StackNode):
     def __init__(self) -> None:
         super().__init__(graph.SCENE_PUBLISHER, TABLE)
         os.nice(_NICENESS)
-        self._publishers: dict[str, Publisher] = {}
+        self._offered: dict[str, Publisher] = {}
         self._missing: list[str] = []
         self._sent: Counter[str] = Counter()
         self._warnings = BoundedLog(self.get_logger())
@@ -42,12 +42,12 @@ class ScenePublisherNode(StackNode):
         feed_of = self.get_namespace().rstrip("/")
         self._feed = SceneFeed(self, self._scene(), self, urdf(), self._on_ignored, feed_of)
         self._diagnostics = Diagnostics(self, self._report)
-        names = ", ".join(resolved_name(self, topic.name) for topic in graph.SCENE if topic.name in self._publishers)
+        names = ", ".join(resolved_name(self, topic.name) for topic in graph.SCENE if topic.name in self._offered)
         self.get_logger().info(f"publishing {names}; frames follow the first joint states")
 
     def send(self, topic: Topic, data: bytes) -> None:
         """See ``SceneSink``."""
-        publisher = self._publishers.get(topic.name)
+        publisher = self._offered.get(topic.name)
         if publisher is not None:
             publisher.publish(data)
             self._sent[topic.name] += 1
@@ -58,7 +58,7 @@ class ScenePublisherNode(StackNode):
     def _offer(self, topic: Topic) -> None:
         package = topic.type.partition("/")[0]
         try:
-            self._publishers[topic.name] = publish_to(self, topic)
+            self._offered[topic.name] = publish_to(self, topic)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] != package:
                 raise

@@ -7,6 +7,7 @@ from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8484
+FOXGLOVE_PORT: Final = 8765  # what Foxglove's app suggests
 
 
 def is_loopback(host: str) -> bool:

@@ -45,8 +45,11 @@ class Listener:
         self._state, self._namespace = state, namespace
         self._merger = JointStateMerger()
         self._asked: Future | None = None
+        self._taken: Future | None = None
         self.has_heard = False
-        self._pose_is_known = self._pose_is_fixed = policy is not None
+        self.world: str | None = None
+        """The world that the policy node was last found to work in, empty for none; None while it has not said."""
+        self._pose_is_fixed = policy is not None
         self._policy_node = node.create_client(GetParameters, f"{graph.POLICY_NODE}/get_parameters")
         if policy is not None:
             self._take_pose_of(policy)
@@ -66,19 +69,19 @@ class Listener:
             subscribe_to(node, replace(topic, subscribe=qos), self._guarded(topic, callback))
 
     def poll(self) -> None:
-        """Ask each policy node that comes up for its bundle. Call this now and then; it never waits."""
-        if self._pose_is_fixed:
-            return
+        """Ask each policy node that comes up for its bundle and its world. Call this now and then; it never waits."""
         if not self._policy_node.service_is_ready():
             # The next one may run another policy.
-            self._asked, self._pose_is_known = None, False
+            self._asked = None
         elif self._asked is None:
-            self._asked = self._policy_node.call_async(GetParameters.Request(names=["policy"]))
-        elif self._asked.done() and not self._pose_is_known:
+            self._asked = self._policy_node.call_async(GetParameters.Request(names=["policy", "world"]))
+        elif self._asked.done() and self._asked is not self._taken:
+            self._taken = self._asked
             answer = self._asked.result()
-            self._pose_is_known = True
-            if answer is not None and answer.values:
-                self._take_pose_of(answer.values[0].string_value)
+            if answer is not None and len(answer.values) == 2:
+                policy, self.world = (value.string_value for value in answer.values)
+                if not self._pose_is_fixed:
+                    self._take_pose_of(policy)
 
     def _take_pose_of(self, policy: str) -> None:
         try:
