@@ -23,6 +23,7 @@ import arm_driver.settings
 import camera_node.settings
 import fetch_sim2real.ros.bag_player.settings
 import fetch_sim2real.ros.recorder.settings
+import fetch_sim2real.ros.scene_publisher.settings
 import policy_node.settings
 import sim_bridge.settings
 from fetch_sim2real import graph, paths
@@ -48,16 +49,19 @@ TABLES = {
     graph.CAMERA_NODE: camera_node.settings.TABLE,
     graph.POLICY_NODE: policy_node.settings.TABLE,
     graph.RECORDER: fetch_sim2real.ros.recorder.settings.TABLE,
+    graph.SCENE_PUBLISHER: fetch_sim2real.ros.scene_publisher.settings.TABLE,
     graph.SIM_BRIDGE: sim_bridge.settings.TABLE,
 }
 GRAPHS = {
     "sim": sim_graph(SimGraphOptions(record="bag")),
+    "sim with scene": sim_graph(SimGraphOptions(scene=True)),
     **{
         f"robot {camera}": robot_graph(RobotGraphOptions(camera=camera, record="bag"))
         for camera in ROBOTS_CAMERA.choices
     },
     "record": record_graph(RecordOptions()),
     "playback": playback_graph(PlaybackOptions(record="mine")),
+    "playback with scene": playback_graph(PlaybackOptions(scene=True)),
 }
 OPTIONS = {
     "sim.launch.py": SimGraphOptions,

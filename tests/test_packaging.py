@@ -212,7 +212,8 @@ def test_an_installed_wheel_finds_its_files(source_copy: Path, tmp_path: Path) -
     for folder in ("worlds", "suites", "ros/view"):
         data = [path for path in (ROOT / "fetch_sim2real" / folder).rglob("*.*") if path.suffix not in (".py", ".pyc")]
         assert data and {path.relative_to(ROOT).as_posix() for path in data} <= set(recorded)
-    for name in ("fetch-sim2real", "policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player"):
+    nodes = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player", "scene_publisher")
+    for name in ("fetch-sim2real", *nodes):
         assert os.access(tmp_path / "bin" / name, os.X_OK), name
 
 
@@ -246,7 +247,7 @@ def test_a_colcon_workspace_builds_tests_and_runs(source_copy: Path, tmp_path: P
     run([*colcon, "build", *base], workspace, AMENT_PREFIX_PATH=ament)
     prefix = tmp_path / "install" / fetch_sim2real.__name__
     expect_installed_files(prefix, tmp_path)
-    nodes = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player")
+    nodes = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player", "scene_publisher")
     for executable in (*nodes, "fetch-sim2real"):
         assert os.access(prefix / "lib" / fetch_sim2real.__name__ / executable, os.X_OK)
     assert (prefix / "share/ament_index/resource_index/packages" / fetch_sim2real.__name__).is_file()

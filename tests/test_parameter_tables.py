@@ -19,7 +19,7 @@ from fetch_sim2real.stack.processes import node_package
 ROOT = Path(__file__).resolve().parents[1]
 TABLES: dict[str, Sequence[Option[Any]]] = {
     node: importlib.import_module(f"{node_package(node)}.settings").TABLE
-    for node in ("arm_driver", "bag_player", "camera_node", "policy_node", "recorder", "sim_bridge")
+    for node in ("arm_driver", "bag_player", "camera_node", "policy_node", "recorder", "scene_publisher", "sim_bridge")
 }
 EVERY = [pytest.param(p, id=f"{node}.{p.name}") for node, table in TABLES.items() for p in table]
 

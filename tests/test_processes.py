@@ -11,8 +11,8 @@ from fetch_sim2real import graph
 from fetch_sim2real.common.option import arguments_of, options_of
 from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.stack import processes
-from fetch_sim2real.stack.options import RobotGraphOptions, SimGraphOptions
-from fetch_sim2real.stack.processes import node_package, robot_graph, sim_graph
+from fetch_sim2real.stack.options import PlaybackOptions, RobotGraphOptions, SimGraphOptions
+from fetch_sim2real.stack.processes import node_package, playback_graph, robot_graph, sim_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -87,6 +87,22 @@ def test_the_camera_is_a_choice(policy: str) -> None:
         sim_graph(SimGraphOptions(policy=policy, camera="realsense"))
     with pytest.raises(GraphError, match=r"'webcam', available: sim, "):
         processes.camera_processes("webcam")
+
+
+def test_the_scene_is_published_if_asked_for_as_the_policy_takes_it_to_be_and_may_end(policy: str) -> None:
+    assert graph.SCENE_PUBLISHER not in by_name(SimGraphOptions(policy=policy))
+    chosen = {"policy": policy, "world": "gap", "calibration": "lab.yaml", "scene": True}
+    tables = (
+        sim_graph(SimGraphOptions(**chosen)),
+        robot_graph(RobotGraphOptions(**chosen)),
+        robot_graph(RobotGraphOptions(**chosen, camera="sim")),
+        playback_graph(PlaybackOptions(**chosen)),
+    )
+    for table in tables:
+        named = {process.node_name: process for process in table}
+        scene, known = named[graph.SCENE_PUBLISHER], named[graph.POLICY_NODE].parameters
+        assert scene.parameters == {name: known[name] for name in ("policy", "world", "calibration")}
+        assert not scene.required
 
 
 def test_impossible_choices_are_refused_with_what_there_is(policy: str) -> None:

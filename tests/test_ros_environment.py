@@ -23,7 +23,7 @@ from fetch_sim2real.stack.ros_environment import (
 
 ROOT = Path(__file__).resolve().parent.parent
 
-NODES = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player")
+NODES = ("policy_node", "camera_node", "arm_driver", "sim_bridge", "recorder", "bag_player", "scene_publisher")
 FAULTS = [
     ("ROS_DOMAIN_ID", "abc"),
     ("ROS_DOMAIN_ID", "233"),
