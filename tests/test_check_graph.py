@@ -82,9 +82,9 @@ def test_a_missing_operator_is_no_fault_and_real_time_has_no_ticks(topic: graph.
 
 
 @pytest.mark.parametrize("topic", [graph.COLOR, graph.JOINT_COMMAND, graph.ARM_TRAJECTORY, graph.SETPOINT])
-def test_a_missing_subscriber_is_named_and_a_recorder_is_none(topic: graph.Topic) -> None:
-    recorder = Endpoint(graph.RECORDER, topic.type, topic.subscribe)
-    (fault,) = faults(changed(faultless(False), topic, subscribers=(recorder,)))
+def test_a_missing_subscriber_is_named_and_who_only_listens_is_none(topic: graph.Topic) -> None:
+    idle = [Endpoint(name, topic.type, topic.subscribe) for name in (graph.RECORDER, graph.VIEW, graph.SCENE_PUBLISHER)]
+    (fault,) = faults(changed(faultless(False), topic, subscribers=tuple(idle)))
     assert (fault.topic, fault.kind) == (topic.name, "missing_subscriber")
 
 

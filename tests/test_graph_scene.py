@@ -36,8 +36,8 @@ pytestmark = [pytest.mark.ros, pytest.mark.gl, pytest.mark.slow]
 SEED = 3
 OFFERED = [topic for topic in graph.SCENE if importlib.util.find_spec(topic.type.partition("/")[0])]
 SEEN = (
-    graph.COLOR, graph.COLOR_INFO, graph.DEPTH, graph.JOINT_STATES, graph.GOAL, graph.GOAL_STATUS, graph.SIM_OUTCOME,
-    graph.DIAGNOSTICS, graph.ARM_TRAJECTORY, *graph.SCENE,
+    graph.COLOR, graph.COLOR_INFO, graph.DEPTH, graph.JOINT_STATES, graph.SETPOINT, graph.GOAL_STATUS,
+    graph.SIM_OUTCOME, graph.DIAGNOSTICS, *graph.SCENE,
 )  # fmt: skip
 
 

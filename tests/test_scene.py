@@ -23,7 +23,7 @@ from fetch_sim2real.messages.ros_types import definition_of, ros_types
 from fetch_sim2real.messages.scene import encode_frames, encode_markers, encode_text
 from fetch_sim2real.paths import worlds_dir
 from fetch_sim2real.perception.camera import Pose
-from fetch_sim2real.ros.view.foxglove_server import FoxgloveServer
+from fetch_sim2real.ros.view.foxglove_server import FORWARDED, FoxgloveServer
 from fetch_sim2real.ros.view.scene import PATH_LIMIT_S, SceneState
 from fetch_sim2real.types import Goal, JointSetpoint
 from fetch_sim2real.workcell import load_workcell
@@ -142,8 +142,8 @@ def test_definitions_hold_all_that_is_in_a_type() -> None:
 def test_foxglove_hears_what_it_subscribes_to_and_can_command_nothing() -> None:
     pytest.importorskip("foxglove")
     with FoxgloveServer(port=0) as server, FoxgloveClient(server.port) as client:
-        assert set(client.channels) == {topic.name for topic in (*graph.RECORDED, *graph.SCENE)}
-        for topic in (*graph.RECORDED, *graph.SCENE):
+        assert set(client.channels) == {topic.name for topic in (*FORWARDED, *graph.SCENE)}
+        for topic in (*FORWARDED, *graph.SCENE):
             channel = client.channels[topic.name]
             assert (channel["schemaName"], channel["encoding"]) == (topic.type, "cdr")
         # To fetch meshes is all that a client may ask for.

@@ -66,7 +66,7 @@ def view(
         bool,
         typer.Option(
             "--foxglove",
-            help="Serve the Foxglove app too: all topics, the robot, its frames, goal, table (extra 'foxglove').",
+            help="Serve the Foxglove app too: pictures, the robot, its frames, goal, table (extra 'foxglove').",
         ),
     ] = False,
     foxglove_port: Annotated[

@@ -125,8 +125,8 @@ def _check_presence(topic: Topic, found: LiveTopic) -> Iterator[Finding]:
             yield _violation(
                 topic, "missing_topic", f"nobody publishes it; expected from {who}: is it running, and not remapped?"
             )
-    # A recorder takes everything and does nothing with it.
-    working = [end for end in found.subscribers if end.node != graph.RECORDER]
+    # Recorders and views take everything and do nothing with it.
+    working = [end for end in found.subscribers if not graph.only_listens(end.node)]
     if not working and set(topic.subscribers) - {graph.OPERATOR}:
         expected = ", ".join(topic.subscribers)
         yield _violation(topic, "missing_subscriber", f"nobody subscribes to it; expected {expected}: is it running?")

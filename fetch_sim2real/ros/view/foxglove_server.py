@@ -1,4 +1,4 @@
-"""A running graph in the Foxglove application, live: its topics as they are, and the scene, over a websocket.
+"""A running graph in the Foxglove application, live: what its nodes tell, as it is, and the scene, over a websocket.
 
 Needs the extra ``foxglove``. Names, types and bytes are ROS's, so one layout fits this, a bag and ``foxglove_bridge``.
 Clients can only look: the server advertises no capability, so it takes neither messages nor calls nor parameters.
@@ -34,6 +34,12 @@ _ENCODING, _SCHEMA_ENCODING = "cdr", "ros2msg"
 # Messages that wait for a slow client, the oldest are dropped: of pictures that is a few seconds.
 _BACKLOG: Final = 256
 _SELDOM: Final = Qos("best_effort", 10)
+# What is passed on as it comes. Goals, commands and trajectories are not among it: who sends those waits until somebody
+# listens, and must not take a tool that looks for that one. The scene and the answers show them.
+FORWARDED: Final = (
+    graph.COLOR, graph.COLOR_INFO, graph.DEPTH, graph.DEPTH_INFO, graph.JOINT_STATES, graph.SETPOINT,
+    graph.GOAL_STATUS, graph.MOVE_STATUS, graph.DIAGNOSTICS, graph.SIM_BLOCK_POSE, graph.SIM_GOAL, graph.SIM_OUTCOME,
+)  # fmt: skip
 
 
 class FoxgloveServer:
@@ -54,7 +60,7 @@ class FoxgloveServer:
                 message_encoding=_ENCODING,
                 context=context,
             )
-            for topic in (*graph.RECORDED, *graph.SCENE)
+            for topic in (*FORWARDED, *graph.SCENE)
         }  # fmt: skip
         self._newcomers = threading.Event()
         try:
@@ -108,7 +114,7 @@ class FoxgloveServer:
 
     def forward(self, node: Node) -> None:
         """Send on what ``node`` hears on the graph's topics, as it comes; it asks for best effort and short queues."""
-        for topic in graph.RECORDED:
+        for topic in FORWARDED:
             qos = BEST_EFFORT_1 if topic.type.endswith("/Image") else _SELDOM
             name, kind = local_name(node, topic.name), message_class(topic.type)
             node.create_subscription(kind, name, self._sender(topic), qos_profile(qos), raw=True)
