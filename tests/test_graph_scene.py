@@ -63,6 +63,14 @@ def newest_of_one_stamp(frames: list[Any], joints: list[Any]) -> tuple[list[Any]
     raise AssertionError(f"none of {len(frames)} frames has the stamp of one of {len(joints)} joint states")
 
 
+def expect_grip_where_kinematics_have_it(moving: list[Any], fixed: list[Any], came: dict[str, list[Any]]) -> None:
+    """Frames are chained from the base to the grip, moving and fixed ones."""
+    frames, joints = newest_of_one_stamp(moving, came[graph.JOINT_STATES.name])
+    position = np.array([joints[name] for name in ARM.joint_names])
+    placed_m = grip_by([*frames, *fixed[-1].transforms])
+    np.testing.assert_allclose(placed_m, grip_position(position, joints[ARM.torso_joint]), atol=1e-6)
+
+
 def test_tools_are_told_all_and_the_arm_moves_the_same(tmp_path: Path) -> None:
     write_untrained_bundle(tmp_path / "bundle")
     options = SimGraphOptions(policy=str(tmp_path / "bundle"), lockstep=True, episode_s=1.5, scene=True)
@@ -100,12 +108,7 @@ def test_tools_are_told_all_and_the_arm_moves_the_same(tmp_path: Path) -> None:
             first = run_episode(simulated.operator, SEED)
             client.receive_until(lambda: all(client.messages[topic.name] for topic in SEEN), "message on each topic")
             came = client.messages
-            frames, joints = newest_of_one_stamp(came[graph.TF.name], came[graph.JOINT_STATES.name])
-            position = np.array([joints[name] for name in ARM.joint_names])
-            # Frames are chained from the base to the grip, moving and fixed ones.
-            placed_m = grip_by([*frames, *came[graph.TF_STATIC.name][-1].transforms])
-            assert ARM.torso is not None
-            np.testing.assert_allclose(placed_m, grip_position(position, joints[ARM.torso_joint]), atol=1e-6)
+            expect_grip_where_kinematics_have_it(came[graph.TF.name], came[graph.TF_STATIC.name], came)
             camera = {t.child_frame_id: t for t in came[graph.TF_STATIC.name][-1].transforms}[graph.COLOR_OPTICAL_FRAME]
             way = camera.transform.translation
             expected = trained_camera_pose(str(tmp_path / "bundle")).position
@@ -113,6 +116,9 @@ def test_tools_are_told_all_and_the_arm_moves_the_same(tmp_path: Path) -> None:
             drawn = {marker.ns for array in came[graph.MARKERS.name] for marker in array.markers if marker.action == 0}
             assert drawn == {"goal", "path", "table", "workspace"}
             assert came[graph.COLOR.name][-1].encoding == "rgb8" and came[graph.DEPTH.name][-1].encoding == "16UC1"
+            if graph.TF in OFFERED:
+                wait(lambda: heard[graph.TF.name], 10.0, lambda: "frames on ROS")
+                expect_grip_where_kinematics_have_it(heard[graph.TF.name], heard[graph.TF_STATIC.name], came)
             if graph.MARKERS in OFFERED:
                 told = heard[graph.MARKERS.name]
                 wait(
