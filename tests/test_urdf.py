@@ -39,7 +39,7 @@ def read_by_mujoco(text: str) -> mujoco.MjModel:
     """The model that MuJoCo's own reader makes of a URDF, every link a body."""
     robot = ElementTree.fromstring(text)
     extension = ElementTree.SubElement(robot, "mujoco")
-    ElementTree.SubElement(extension, "compiler", fusestatic="false", discardvisual="true",)
+    ElementTree.SubElement(extension, "compiler", fusestatic="false", discardvisual="true")
     for link in robot.iter("link"):
         if link.find("inertial") is None:
             inertial = ElementTree.SubElement(link, "inertial")
@@ -129,7 +129,11 @@ def test_meshes_by_package_are_found_and_nothing_else_is_read() -> None:
     for mesh in ElementTree.fromstring(text).iter("mesh"):
         data = mesh_at(mesh.get("filename", ""))
         assert data is not None and len(data) > 100
-    for other in ("package://gymnasium_robotics/__init__.py", "package://gymnasium_robotics/../x.stl", "file:///etc/fstab"):
+    for other in (
+        "package://gymnasium_robotics/__init__.py",
+        "package://gymnasium_robotics/../x.stl",
+        "file:///etc/fstab",
+    ):
         assert mesh_at(other) is None
 
 

@@ -141,9 +141,7 @@ def _joints_of(arm: ArmSpec) -> dict[str, TreeJoint]:
         low_m, high_m = arm.torso.range_m
         root = source_of(arm).root_body
         torso = [
-            TreeJoint(
-                arm.torso.joint, "prismatic", root, torso_link, arm.torso.origin_m, lower=low_m, upper=high_m
-            )
+            TreeJoint(arm.torso.joint, "prismatic", root, torso_link, arm.torso.origin_m, lower=low_m, upper=high_m)
         ]
     return {joint.child: joint for joint in (*torso, *chain, *fixed)}
 
@@ -173,9 +171,7 @@ def _link(body: ArmBody, arm: ArmSpec, files: Mapping[str, MeshFile]) -> TreeLin
         elif isinstance(shape.shape, np.ndarray):
             pictures.append(LinkPicture(shape.shape, _point(shape.position_m), _rpy(shape.quaternion_wxyz), shape.rgb))
     spheres = tuple(sphere for sphere in arm.shapes.spheres if sphere.link == body.name)
-    return TreeLink(
-        body.name, body.mass_kg, body.center_of_mass_m, body.inertia_kg_m2, tuple(pictures), spheres
-    )
+    return TreeLink(body.name, body.mass_kg, body.center_of_mass_m, body.inertia_kg_m2, tuple(pictures), spheres)
 
 
 def _frame(joint: TreeJoint, position: float) -> LinkFrame:

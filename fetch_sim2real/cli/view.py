@@ -109,9 +109,7 @@ def view(
         raise typer.Exit(128 + stopped.signal_number) from None
 
 
-def _foxglove(
-    beside: ExitStack, node: Node, host: str, port: int, place: str
-) -> Callable[[Listener, LiveState], None]:
+def _foxglove(beside: ExitStack, node: Node, host: str, port: int, place: str) -> Callable[[Listener, LiveState], None]:
     """Serve Foxglove until ``beside`` is left; what is returned is to be called now and then."""
     from fetch_sim2real.errors import FetchSim2RealError
     from fetch_sim2real.ros.view.foxglove_server import FoxgloveServer, FoxgloveView
