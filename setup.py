@@ -17,6 +17,7 @@ PACKAGES = [
     "fetch_sim2real.arm",
     "fetch_sim2real.arm.fetch",
     "fetch_sim2real.bags",
+    "fetch_sim2real.bags.export",
     "fetch_sim2real.calibration",
     "fetch_sim2real.cli",
     "fetch_sim2real.common",

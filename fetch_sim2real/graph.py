@@ -205,7 +205,12 @@ SHADOW_GRIPPER: Final = Topic(
     "/arm_driver/shadow/gripper_trajectory", "trajectory_msgs/msg/JointTrajectory", ARM_DRIVER, (),
     RELIABLE_1, RELIABLE_1,
 )  # fmt: skip
-RECORDED: Final[tuple[Topic, ...]] = (*CONTRACT, SHADOW_ARM, SHADOW_GRIPPER)
+# What the operator does and how a run went (std_msgs/String, JSON), for the bag. Kept for a recorder that begins later.
+OPERATOR_EVENTS: Final = Topic(
+    "/operator/events", "std_msgs/msg/String", OPERATOR, (),
+    Qos("reliable", 100, "transient_local"), Qos("reliable", 100, "transient_local"),
+)  # fmt: skip
+RECORDED: Final[tuple[Topic, ...]] = (*CONTRACT, SHADOW_ARM, SHADOW_GRIPPER, OPERATOR_EVENTS)
 # Between the bridge and what stands for the camera, if that is another node: what the colour camera and the depth
 # sensor beside it see, not aligned. Not in the contract: a robot has nothing like it, and a bag would double.
 SIM_COLOR: Final = Topic(

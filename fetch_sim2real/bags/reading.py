@@ -58,18 +58,31 @@ class RecordedBag:
         self._losses = Losses()
 
     @property
+    def promised_messages(self) -> int | None:
+        """How many messages the bag says it holds; None where it does not say."""
+        return sum(self._metadata.counts.values()) or None
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of its files."""
+        return sum(file.stat().st_size for file in self._files)
+
+    @property
     def losses(self) -> list[str]:
         """What could not be read, in words; complete after ``messages`` has come to its end."""
         return self._losses.texts()
 
-    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+    def messages(self, topics: Collection[str] | None) -> Iterator[RawMessage]:
         """Yield serialized messages of ``topics`` (the graph's names), in the order in which they were received.
+
+        None is for all topics, the graph's and others, of which those that were renamed have the graph's names.
 
         What is no message of its topic's type is left out, and named in ``losses``. Raises ``SetupError`` where nothing
         can be read.
         """
         self._losses = losses = Losses()
-        ours = {self.renamed.get(name, name): name for name in topics}
+        names = self.renamed if topics is None else topics
+        ours = {self.renamed.get(name, name): name for name in names}
         if self._metadata.loss:
             losses.say(self._metadata.loss)
         for file_name in self._missing_files():
@@ -78,7 +91,7 @@ class RecordedBag:
         for file in self._files:
             for message in salvaged(file, losses):
                 found[message.topic] += 1
-                name = ours.get(message.topic)
+                name = ours.get(message.topic, message.topic if topics is None else None)
                 if name is not None and (checked := _checked(message, name, losses)) is not None:
                     yield checked
         for topic, promised in self._metadata.counts.items():

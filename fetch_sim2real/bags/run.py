@@ -15,12 +15,19 @@ from fetch_sim2real.errors import FetchSim2RealError
 from fetch_sim2real.messages.joint_states import JointStateMerger
 from fetch_sim2real.messages.motion import SetpointReport, decode_command, decode_setpoint_report, is_refused
 from fetch_sim2real.messages.poses import decode_goal
-from fetch_sim2real.messages.statuses import decode_move_status
+from fetch_sim2real.messages.statuses import (
+    OperatorEvent,
+    SimulatedOutcome,
+    decode_move_status,
+    decode_operator_event,
+    decode_simulated_outcome,
+)
 from fetch_sim2real.types import Goal, JointCommand, JointSample
 
 CAMERA_TOPICS: Final = (graph.COLOR, graph.COLOR_INFO, graph.DEPTH)
 _LIGHT: Final = (
-    graph.JOINT_STATES, graph.GOAL, graph.JOINT_COMMAND, graph.SETPOINT, graph.DIAGNOSTICS
+    graph.JOINT_STATES, graph.GOAL, graph.JOINT_COMMAND, graph.SETPOINT, graph.DIAGNOSTICS, graph.OPERATOR_EVENTS,
+    graph.SIM_OUTCOME,
 )  # fmt: skip
 # In bags of version 0.1: what became of the slow moves that the policy followed. Since then the driver does.
 _FORMER_MOVE_STATUS: Final = "/policy/move_status"
@@ -54,12 +61,17 @@ class Reply:
 
 @dataclass
 class RecordedRun:
-    """A run, each list in the order in which it was received. Goals carry the time at which they were received."""
+    """A run, each list in the order in which it was received.
+
+    Goals, outcomes and what the operator did carry the time at which they were received.
+    """
 
     joints: list[JointSample] = field(default_factory=list)
     goals: list[tuple[int, Goal]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    outcomes: list[tuple[int, SimulatedOutcome]] = field(default_factory=list)
+    events: list[tuple[int, OperatorEvent]] = field(default_factory=list)
     frames_ns: dict[int, int] = field(default_factory=dict)
     statistics: dict[str, StampStatistics] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
@@ -107,10 +119,16 @@ def read_run(bag: RecordedBag) -> RecordedRun:
             if "bundle_sha256" in values:
                 run.bundles.add(values["bundle_sha256"])
 
+    def on_event(message: Any, received_ns: int) -> None:
+        run.events.append((received_ns, decode_operator_event(message.data)))
+
+    def on_outcome(message: Any, received_ns: int) -> None:
+        run.outcomes.append((received_ns, decode_simulated_outcome(message.data)))
+
     takers: dict[str, Callable[[Any, int], None]] = dict(
         zip(
             (topic.name for topic in _LIGHT),
-            (on_joints, on_goal, on_command, on_setpoint, on_diagnostics),
+            (on_joints, on_goal, on_command, on_setpoint, on_diagnostics, on_event, on_outcome),
             strict=True,
         )
     )

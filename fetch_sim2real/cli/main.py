@@ -98,6 +98,11 @@ SUBCOMMANDS: Final = (
         "Write one HTML page of a robot's run from its bag: timeline, joints, latency, refusals, pictures.",
     ),
     Subcommand(
+        "export",
+        "fetch_sim2real.cli.export",
+        "Write recordings as a LeRobot dataset, as Parquet tables, or as bags of other formats.",
+    ),
+    Subcommand(
         "train",
         "fetch_sim2real.cli.train",
         "Train an actor: expert with HER, encoder, DAgger on pictures, policy bundle.",

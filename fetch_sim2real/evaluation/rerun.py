@@ -12,16 +12,14 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
+from fetch_sim2real.bags.frames import whole_frames
 from fetch_sim2real.bags.reading import RecordedBag, decoded
-from fetch_sim2real.bags.run import CAMERA_TOPICS, Answer, RecordedRun, Reply
+from fetch_sim2real.bags.run import Answer, RecordedRun, Reply
 from fetch_sim2real.calibration.in_force import CalibrationInForce
-from fetch_sim2real.common.raw_header import stamp_ns_in
 from fetch_sim2real.control.action import box_told, common_box
 from fetch_sim2real.errors import CommandError, FetchSim2RealError, ObservationError
 from fetch_sim2real.evaluation.open_loop import policy_at
@@ -33,13 +31,8 @@ from fetch_sim2real.policy.bundle import PolicyBundle
 from fetch_sim2real.policy.goals import judge_goal
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.policy.runtime import CommandRuntime, Sensed, SetpointTracker
-from fetch_sim2real.policy.synchronization import FrameMessages, FramePairer, JointHistory
+from fetch_sim2real.policy.synchronization import FrameMessages, JointHistory
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
-
-_PARTS: Final = dict(zip((topic.name for topic in CAMERA_TOPICS), ("color", "info", "depth"), strict=True))
-
-# Topics may reach a busy recorder seconds apart; each keeps its own order.
-_KEPT: Final = 300
 
 
 @dataclass(frozen=True)
@@ -101,7 +94,7 @@ def rerun(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: LookRa
     state = _State(run, bundle, look)
     answers = _all_answers(run)
     unanswered, index = 0, 0
-    for frame, received_ns in _frames(bag, state.left_out):
+    for frame, received_ns in whole_frames(bag, state.left_out):
         while index < len(answers) and answers[index].stamp_ns < frame.stamp_ns:
             state.answer_without_frame(answers[index])
             index += 1
@@ -115,17 +108,6 @@ def rerun(bag: RecordedBag, run: RecordedRun, bundle: PolicyBundle, look: LookRa
     state.left_out["frame without a command in the bag"] += unanswered
     took = time.perf_counter() - started_s, time.process_time() - cpu_started_s
     return Rerun(tuple(state.compared), +state.left_out, *took)
-
-
-def _frames(bag: RecordedBag, left_out: Counter[str]) -> Iterator[tuple[FrameMessages, int]]:
-    """Whole frames, and when the last message of each was received. Pictures stay serialized until they are needed."""
-    pairer = FramePairer(_KEPT)
-    for raw in bag.messages(_PARTS):
-        frame = pairer.add(_PARTS[raw.topic], stamp_ns_in(raw.data) or 0, raw)
-        if frame is not None:
-            yield frame, raw.received_ns
-    left_out["frame of which a part is missing"] += pairer.unpaired
-    left_out["frame with a repeated stamp"] += pairer.repeated
 
 
 def _all_answers(run: RecordedRun) -> list[Answer | Reply]:

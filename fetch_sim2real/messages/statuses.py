@@ -64,6 +64,22 @@ class ResetAnswer(Status):
     driver_is_ready: bool | None
 
 
+class OperatorEvent(Status):
+    """/operator/events: a step of the operator, as its line in the log: when (UTC), which, by whom, and what of it."""
+
+    stamp: str
+    event: str
+    operator: str = ""
+    detail: dict[str, Any] = {}
+
+
+class SimulatedOutcome(Status):
+    """/sim/outcome: how a simulated episode ended, and its seed."""
+
+    seed: int
+    success: bool
+
+
 Kind = TypeVar("Kind", bound=Status)
 
 
@@ -89,6 +105,16 @@ def decode_goal_status(text: str) -> GoalStatus:
 def decode_move_status(text: str) -> MoveStatus:
     """Return how a move goes; MessageError if ``text`` does not say so."""
     return decode_status(MoveStatus, text, "move status")
+
+
+def decode_operator_event(text: str) -> OperatorEvent:
+    """Return what the operator did; MessageError if ``text`` does not say so."""
+    return decode_status(OperatorEvent, text, "operator event")
+
+
+def decode_simulated_outcome(text: str) -> SimulatedOutcome:
+    """Return how a simulated episode ended; MessageError if ``text`` does not say so."""
+    return decode_status(SimulatedOutcome, text, "outcome")
 
 
 def decode_object(text: str, what: str) -> dict[str, Any]:

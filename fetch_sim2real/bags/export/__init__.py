@@ -1,0 +1,1 @@
+"""Recordings as data that other tools read: tables, LeRobot datasets, bags of other formats. Needs no ROS."""
