@@ -80,6 +80,7 @@ RAY = "ray>=2.52,<3"
 REALSENSE = "pyrealsense2>=2.55,<3"
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.18,<2"]
 FOXGLOVE = "foxglove-sdk>=0.30,<0.31"  # below 1.0 any minor version may change its interface
+PARQUET = "pyarrow>=15"
 ROSBRIDGE = ["roslibpy>=2.0,<3", "websockets>=13,<18"]
 EXTRAS = {
     # ROS 2 Jazzy from PyPI, for machines without an apt ROS. Never beside one.
@@ -105,6 +106,12 @@ EXTRAS = {
     "rosbridge": ROSBRIDGE,
     "onnx": ONNX,
     "foxglove": [FOXGLOVE],
+    "parquet": [PARQUET],
+    # In an environment of its own: its bounds on torch, OpenCV and others are narrower than ours.
+    "lerobot": [
+        "lerobot>=0.4.4,<0.5; python_version < '3.12'",
+        "lerobot[dataset]>=0.6.1,<0.7; python_version >= '3.12'",
+    ],
     "viz": ["imageio-ffmpeg>=0.5,<1"],
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.29,<2"],
     "test": [
@@ -126,6 +133,7 @@ EXTRAS = {
         "colcon-package-information>=0.4,<0.5",
         # For software devices in place of cameras. Other machines may have no wheel; they skip those tests.
         f"{REALSENSE}; platform_machine == 'x86_64'",
+        PARQUET,
         *ROSBRIDGE,
         *ONNX,
         FOXGLOVE,

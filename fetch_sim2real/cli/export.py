@@ -148,7 +148,7 @@ def _require_package(to: Format) -> None:
 
 
 def _named(bags: list[Path]) -> dict[str, Path]:
-    """Bags by a name for each: its folder's or file's, of a run's bag the run's, with a number where it occurs again."""
+    """Bags by a name for each: its folder's or file's, of a run's bag the run's; numbered where it occurs again."""
     named: dict[str, Path] = {}
     for bag in bags:
         place = bag.expanduser().resolve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 DEFAULT_LOG: Final = Path("runs/operate.jsonl")
 _WAIT_S: Final = 15.0
+_RECORDER_S: Final = 2.0  # a recorder on the same network is found within a second
 _HELP: Final = """Run a policy on a robot from one terminal: check list, goal, enable, start, stop, label, and again.
 
 The nodes have to run already. Without a subcommand it is a dialogue; the subcommands are its steps, for scripts. The
@@ -60,6 +62,9 @@ def operate(
         Path | None, typer.Option(help="Calibration file of the camera, as calibrate-camera writes it.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Answer yes to all questions of yes or no.")] = False,
+    operator: Annotated[
+        str | None, typer.Option(help="Who operates: kept in log and bag.", show_default="the name of the login")
+    ] = None,
     trial: Annotated[
         float | None,
         typer.Option(min=0.5, max=600.0, help="Longest duration of a run [s].", show_default="as in training"),
@@ -75,7 +80,8 @@ def operate(
     if namespace and sim is not None:
         raise typer.BadParameter("--namespace is for a graph that runs already, --sim starts one without a namespace")
     expected = Expected(mode, speed, calibration, tuple(accept or ()))
-    choices = Choices(expected, log, yes, checked_namespace(namespace))
+    who = _login_name() if operator is None else operator
+    choices = Choices(expected, log, yes, checked_namespace(namespace), who)
     context.obj = choices
     # An arm is stopped whatever becomes of the log.
     if context.invoked_subcommand != "stop":
@@ -214,13 +220,33 @@ def label(
     outcome: Annotated[str, typer.Argument(help=f"{', '.join(OUTCOMES)}.")],
     note: Annotated[str, typer.Option(help="Anything worth knowing.")] = "",
 ) -> None:
-    """Write down how the last run went; needs no nodes."""
+    """Write down how the last run went; needs no nodes. A recorder that is still there gets it too."""
     from fetch_sim2real.operation.log import run_summary
 
     if outcome not in OUTCOMES:
         raise typer.BadParameter(f"outcome is '{outcome}', available: {', '.join(OUTCOMES)}")
-    log = OperationLog(context.obj.log)
-    log.append("label", None, outcome=outcome, note=note, **run_summary(log.events()))
+    choices: Choices = context.obj
+    log = OperationLog(choices.log, choices.operator)
+    event = log.append("label", None, outcome=outcome, note=note, **run_summary(log.events()))
+    # Imported here, so that --help needs no ROS.
+    from fetch_sim2real.graph import OPERATOR
+    from fetch_sim2real.ros.operate.event_publisher import EventPublisher
+    from fetch_sim2real.ros.session import RosSession
+
+    with _stoppable() as stop, RosSession(OPERATOR, stop.check, namespace=choices.namespace) as session:
+        publisher = EventPublisher(session)
+        if publisher.wait_for_recorder(_RECORDER_S):
+            publisher.publish(event.line())
+        else:
+            typer.echo(f"no recorder is running: the label is in {log.path} alone")
+
+
+def _login_name() -> str:
+    """The name of who is logged in; empty where the system knows none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
 
 
 def _do(context: typer.Context, step: Callable[[Steps], None], words: str) -> None:

@@ -243,7 +243,10 @@ def _topics() -> Iterator[str]:
     )
     yield "\n## In shadow mode\n\nWhat a driver with `mode:=shadow` would have sent. Recorded, not in the contract.\n"
     yield from _table_of((graph.SHADOW_ARM, graph.SHADOW_GRIPPER))
-    yield "\n## What the operator does\n\nEach step of `operate` and each label, a JSON object. Recorded, not in the contract.\n"
+    yield (
+        "\n## What the operator does\n\nEach step of `operate` and each label, a JSON object. Recorded, not in the "
+        "contract.\n"
+    )
     yield from _table_of((graph.OPERATOR_EVENTS,))
     yield "\n## Between simulation and camera node\n\nOnly with `software-device`.\n"
     yield from _table_of(graph.SIM_CAMERA)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -21,19 +21,27 @@ _OUTSIDE: Final = "not_active"
 
 
 class Event(Record):
-    """One step: when (UTC, ISO 8601), which, and what there is to know about it."""
+    """One step: when (UTC, ISO 8601), which, what there is to know about it, and by whom; empty where nobody said."""
 
     stamp: str
     event: str
     detail: dict[str, JsonValue]
+    operator: str = ""
+
+    def line(self) -> str:
+        """Return the event as it is logged and told, a JSON object in one line."""
+        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
 
 
 class OperationLog:
     """Appends events to a file, each written before the next step is taken."""
 
-    def __init__(self, path: Path) -> None:
-        """Looks at ``path`` only when something is written or read: an arm is stopped whatever becomes of the log."""
-        self._path = path
+    def __init__(self, path: Path, operator: str = "", tell: Callable[[str], None] = lambda line: None) -> None:
+        """Looks at ``path`` only when something is written or read: an arm is stopped whatever becomes of the log.
+
+        ``operator``: who does all this. ``tell`` gets each event as well, once it is written.
+        """
+        self._path, self._operator, self._tell = path, operator, tell
 
     @property
     def path(self) -> Path:
@@ -43,13 +51,14 @@ class OperationLog:
     def append(self, event: str, when: datetime | None = None, **detail: Any) -> Event:
         """Write an event of now, or of ``when``. SetupError if the file cannot be written."""
         stamp = (when or datetime.now(timezone.utc)).isoformat(timespec="milliseconds")
-        record = Event(stamp=stamp, event=event, detail=detail)
+        record = Event(stamp=stamp, event=event, detail=detail, operator=self._operator)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(record.model_dump(mode="json"), allow_nan=False) + "\n")
+                stream.write(record.line() + "\n")
         except OSError as error:
             raise SetupError(f"the log {self.path} cannot be written ({error}): choose another with --log") from error
+        self._tell(record.line())
         return record
 
     def events(self) -> list[Event]:

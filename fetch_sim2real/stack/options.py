@@ -217,6 +217,11 @@ RECORD_METADATA: Final = Option(
 OUTPUT: Final = Option("output", "", "Folder of the bag, made by the recorder; it must not exist yet.")
 RECORDERS_METADATA: Final = RECORD_METADATA.but(name="metadata")
 COMPRESS: Final = Option("compress", True, "Compress with zstd: a fraction of the size for a few percent of a core.")
+ALSO: Final = Option(
+    "also",
+    "/tf /tf_static /rosout /robot_state",
+    "Topics to record beside the graph's, as soon as somebody publishes them; spaces between.",
+)
 BAG: Final = Option("bag", "", "Bag to play: a folder, the folder of a run, or one .mcap or .db3 file.")
 RATE: Final = Option("rate", 1.0, "How fast, as a multiple of the recorder's pace.", low=0.01, high=100.0)
 START_S: Final = Option("start_s", 0.0, "Leave out what was recorded before this.", "s", low=0.0, high=1e6)
@@ -307,6 +312,7 @@ class RecordOptions:
     output: str = declared(OUTPUT.but(default="bag"))
     metadata: str = declared(RECORDERS_METADATA)
     compress: bool = declared(COMPRESS)
+    also: str = declared(ALSO)
 
 
 @dataclass(frozen=True)

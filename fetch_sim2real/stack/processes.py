@@ -15,6 +15,7 @@ from fetch_sim2real.common.option import Value, require_valid
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import ROSBRIDGE
 from fetch_sim2real.stack.options import (
+    ALSO,
     CAMERA_EXTERNAL,
     CAMERA_REALSENSE,
     CAMERA_SIM,
@@ -277,7 +278,7 @@ def playback_graph(options: PlaybackOptions) -> tuple[NodeProcess, ...]:
 
 def record_graph(options: RecordOptions) -> tuple[NodeProcess, ...]:
     """Return the recorder alone."""
-    return (recorder_process(options.output, options.metadata, options.compress),)
+    return (recorder_process(options.output, options.metadata, options.compress, options.also),)
 
 
 def camera_processes(
@@ -308,12 +309,19 @@ def camera_processes(
     return (NodeProcess("camera_node", graph.CAMERA_NODE, parameters, stop_rank=1),)
 
 
-def recorder_process(folder: str, metadata: str = "{}", compress: bool = True) -> NodeProcess:
+def recorder_process(
+    folder: str, metadata: str = "{}", compress: bool = True, also: str = ALSO.default
+) -> NodeProcess:
     """Return the process that records the graph into ``folder``."""
     return NodeProcess(
         executable="recorder",
         node_name=graph.RECORDER,
-        parameters={"output": str(paths.expanded(folder).absolute()), "metadata": metadata, "compress": compress},
+        parameters={
+            "output": str(paths.expanded(folder).absolute()),
+            "metadata": metadata,
+            "compress": compress,
+            "also": also,
+        },
         stop_rank=1,
     )
 

@@ -134,7 +134,9 @@ def require_episodes(episodes: Sequence[Episode], run: RecordedRun, path: Path) 
     missing = [name for name, count in counts.items() if not count]
     holds = ", ".join(f"{count} on {name}" for name, count in counts.items() if count) or "nothing of them"
     if missing:
-        advice = f"it has no message on {', '.join(missing)}; where they have another name: --rename {missing[0]}:=/NAME"
+        advice = (
+            f"it has no message on {', '.join(missing)}; where they have another name: --rename {missing[0]}:=/NAME"
+        )
     else:
         advice = "every command is a hold, or their stamps are of no frame: was the driver ever enabled?"
     raise SetupError(

@@ -59,7 +59,7 @@ class LeRobotWriter:
     """Writes a dataset into a folder; see ``StepWriter``."""
 
     def __init__(self, folder: Path, task: str = "", as_video: bool = False) -> None:
-        """``folder`` must not exist yet. ``task`` replaces that of the bag; ``as_video`` compresses colour with loss."""
+        """``folder`` must not exist yet. ``task`` replaces that of the bag; ``as_video``: colour loses detail."""
         self._folder, self._task, self._as_video = folder, task, as_video
         self._dataset: Any = None
         self._has_depth = False

@@ -22,9 +22,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Choices:
-    """Options that the dialogue and its subcommands share."""
+    """Options that the dialogue and its subcommands share. ``operator``: the name of who operates; may be empty."""
 
     expected: Expected
     log: Path
     assume_yes: bool
     namespace: str = ""
+    operator: str = ""

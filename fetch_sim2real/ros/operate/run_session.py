@@ -16,6 +16,7 @@ from fetch_sim2real.operation.log import OperationLog
 from fetch_sim2real.ros.client import StackClient
 from fetch_sim2real.ros.operate.choices import Choices
 from fetch_sim2real.ros.operate.dialogue import LONG_EPISODE_S, Dialogue, SimulatedWorld
+from fetch_sim2real.ros.operate.event_publisher import EventPublisher
 from fetch_sim2real.ros.operate.steps import Steps
 from fetch_sim2real.ros.operate.terminal import Terminal
 from fetch_sim2real.ros.operate.topic_monitors import TopicMonitors
@@ -50,7 +51,8 @@ def entered(choices: Choices, watch: Callable[[], None], limit_s: float | None) 
         client, monitors = StackClient(session), TopicMonitors(session)
         if limit_s is not None:
             wait_for_stack(client, monitors, limit_s)
-        steps = Steps(client, monitors, OperationLog(choices.log), choices.expected)
+        log = OperationLog(choices.log, choices.operator, EventPublisher(session).publish)
+        steps = Steps(client, monitors, log, choices.expected)
         try:
             if choices.expected.speed is not None:
                 steps.cap_speed(choices.expected.speed)

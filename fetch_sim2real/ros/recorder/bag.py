@@ -20,6 +20,8 @@ from fetch_sim2real.common.raw_header import STAMPED_TYPES, stamp_ns_in
 from fetch_sim2real.errors import GraphError
 from fetch_sim2real.graph import COLOR, DEPTH, Qos, Topic
 
+FieldDefinitions = Mapping[str, Any]
+"""What rosbags makes of message definitions: fields by the name of the type."""
 SUMMARY_FILE: Final = "recording.json"
 _BAG_VERSION: Final = 9
 _NO_TIME: Final = QosTime(0, 0)
@@ -48,16 +50,37 @@ class Bag:
             # With a checksum of what was compressed: rosbags writes none, and damage would go unnoticed.
             options = {int(zstd.CompressionParameter.checksum_flag): 1}
             self._writer.storage.compressor = partial(zstd.compress, options=options)
-        store = get_typestore(Stores.ROS2_JAZZY)
+        self._types = get_typestore(Stores.ROS2_JAZZY)
+        self._stamped: set[str] = set()
         self._connections: dict[str, Connection] = {}
         self._statistics: dict[str, StampStatistics] = {}
         for topic in topics:
-            self._connections[topic.name] = self._writer.add_connection(
-                topic.name, topic.type, typestore=store, offered_qos_profiles=[_bag_qos(topic.publish)]
-            )
-            self._statistics[topic.name] = statistics_of(topic)
-        self._stamped = {topic.name for topic in topics if topic.type in STAMPED_TYPES}
+            self.add(topic)
         self._open = True
+
+    def add(self, topic: Topic, definitions: FieldDefinitions | None = None) -> None:
+        """Take a further topic, also while the bag is written.
+
+        ``definitions`` are those of its type and the types in it, where these are none of ROS's own.
+        """
+        if definitions:
+            known = self._types.fielddefs
+            self._types.register({name: fields for name, fields in definitions.items() if name not in known})
+        self._connections[topic.name] = self._writer.add_connection(
+            topic.name, topic.type, typestore=self._types, offered_qos_profiles=[_bag_qos(topic.publish)]
+        )
+        self._statistics[topic.name] = statistics_of(topic)
+        if topic.type in STAMPED_TYPES:
+            self._stamped.add(topic.name)
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """Names of the topics that the bag takes."""
+        return frozenset(self._connections)
+
+    def knows(self, type_name: str) -> bool:
+        """Return whether messages of this type need no definitions."""
+        return type_name in self._types.fielddefs
 
     def write(self, topic: str, message: bytes, received_ns: int) -> None:
         """Store a serialized message of the topic called ``topic``, received at ``received_ns`` (system time)."""

@@ -17,6 +17,7 @@ from fetch_sim2real.errors import GraphError
 from fetch_sim2real.paths import expanded
 from fetch_sim2real.ros.main_loop import StackNode
 from fetch_sim2real.ros.recorder.bag import SUMMARY_FILE, Bag
+from fetch_sim2real.ros.recorder.further_topics import FurtherTopics
 from fetch_sim2real.ros.recorder.settings import TABLE
 from fetch_sim2real.ros.topics import local_name, message_class, qos_profile
 
@@ -43,6 +44,7 @@ class RecorderNode(StackNode):
         except OSError as error:
             raise GraphError(f"the bag {path} cannot be made: {error}") from error
         self._by_topic = {topic.name: self._subscribe(topic, topic.publish.reliability) for topic in graph.RECORDED}
+        self._also = FurtherTopics(self, self._bag, self.parameters.text("also").split(), self._writer_of)
         self.create_timer(EVERY_S, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f"recording {len(graph.RECORDED)} topics to {path}")
 
@@ -57,12 +59,13 @@ class RecorderNode(StackNode):
 
     def _subscribe(self, topic: graph.Topic, reliability: Reliability) -> Subscription:
         is_image = topic.type == "sensor_msgs/msg/Image"
-        qos = graph.Qos(reliability, _IMAGE_DEPTH if is_image else _OTHER_DEPTH)
+        qos = graph.Qos(reliability, _IMAGE_DEPTH if is_image else _OTHER_DEPTH, topic.publish.durability)
         name, write = local_name(self, topic.name), self._writer_of(topic.name)
         return self.create_subscription(message_class(topic.type), name, write, qos_profile(qos), raw=True)
 
     def _every_second(self) -> None:
         self._flush()
+        self._also.look()
         for topic in graph.RECORDED:
             self._ask_for_less(topic)
 
