@@ -14,7 +14,18 @@ from typer.testing import CliRunner
 
 from fetch_sim2real import graph
 from fetch_sim2real.bags.export.episodes import find_episodes
-from fetch_sim2real.bags.export.lerobot import ACTION, COLOR, DEPTH, DONE, GOAL, STAMPS, STATE, SUCCESS, VELOCITY, values
+from fetch_sim2real.bags.export.lerobot import (
+    ACTION,
+    COLOR,
+    DEPTH,
+    DONE,
+    GOAL,
+    STAMPS,
+    STATE,
+    SUCCESS,
+    VELOCITY,
+    values,
+)
 from fetch_sim2real.bags.export.steps import Step, read_steps
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.run import read_run

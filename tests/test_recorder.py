@@ -20,10 +20,11 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from fetch_sim2real import graph
+from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.statistics import PAUSE_NS, Gap, StampStatistics
 from fetch_sim2real.common.raw_header import HEADED_TYPES, STAMPED_TYPES, frame_id_in, stamp_ns_in
 from fetch_sim2real.common.supervision import Supervisor
-from fetch_sim2real.errors import GraphError
+from fetch_sim2real.errors import GraphError, SetupError
 from fetch_sim2real.ros.recorder.bag import SUMMARY_FILE, Bag
 from fetch_sim2real.stack.launcher import launch
 from fetch_sim2real.stack.processes import NodeProcess
@@ -311,5 +312,74 @@ def test_the_node_refuses_to_start_with_a_reason(
     with (
         launch([process], tmp_path / "logs") as supervisor,
         pytest.raises(GraphError, match=f"(?s)'recorder' ended with status 1.*{reason}"),
+    ):
+        supervisor.wait_until(lambda: False, 15.0, lambda: "end")
+
+
+# -- topics beside the graph's ----------------------------------------------------------------------------------------
+
+
+def test_definitions_of_a_type_come_with_those_of_the_types_in_it(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy")
+    from fetch_sim2real.ros.recorder.further_topics import definitions_of
+
+    folder = tmp_path / "fetch_driver_msgs" / "msg"
+    folder.mkdir(parents=True)
+    (folder / "RobotState.msg").write_text("std_msgs/Header header\nbool ready\nBreakerState[] breakers\n")
+    (folder / "BreakerState.msg").write_text("string name\nuint8 state\n")
+    found = definitions_of("fetch_driver_msgs/msg/RobotState", lambda package: tmp_path / package)
+    assert set(found) == {"fetch_driver_msgs/msg/RobotState", "fetch_driver_msgs/msg/BreakerState"}
+    (folder / "BreakerState.msg").unlink()
+    with pytest.raises(GraphError, match=r"BreakerState\.msg is missing"):
+        definitions_of("fetch_driver_msgs/msg/RobotState", lambda package: tmp_path / package)
+
+
+def topics_in(path: Path) -> set[str]:
+    """Topics with a message in a bag that is still written."""
+    try:
+        return {message.topic for message in open_bag(path).messages(None)}
+    except SetupError:
+        return set()
+
+
+@pytest.mark.ros
+def test_further_topics_are_recorded_once_they_are_published(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy")
+    import rclpy
+    from rclpy.node import Node
+    from std_msgs.msg import String
+
+    from fetch_sim2real.ros.topics import publish_to
+
+    kept = graph.Qos("reliable", 5, "transient_local")
+    parameters = {"output": str(tmp_path / "bag"), "also": "/rosout /late /nobody"}
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    process = NodeProcess("recorder", graph.RECORDER, parameters, stop_rank=0)
+    try:
+        with launch([process], tmp_path / "logs") as supervisor:
+            node = Node("stand_in", context=context)
+            late = publish_to(node, graph.Topic("/late", "std_msgs/msg/String", "*", (), kept, kept))
+            # Said before anybody listens: it is kept for whoever comes.
+            late.publish(String(data="early"))
+            supervisor.wait_until(lambda: late.get_subscription_count() == 1, 15.0, lambda: "recorder")
+            # It brings what it has into the file once a second.
+            supervisor.wait_until(lambda: {"/late", "/rosout"} <= topics_in(tmp_path / "bag"), 30.0, lambda: "messages")
+            supervisor.stop()
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown(context=context)
+    counts = read_counts(tmp_path / "bag")
+    assert counts["/late"] == 1 and counts["/rosout"] >= 1 and "/nobody" not in counts
+
+
+@pytest.mark.ros
+def test_a_further_topic_without_a_slash_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy")
+    parameters = {"output": str(tmp_path / "bag"), "also": "tf"}
+    process = NodeProcess("recorder", graph.RECORDER, parameters, stop_rank=0)
+    with (
+        launch([process], tmp_path / "logs") as supervisor,
+        pytest.raises(GraphError, match=r"(?s)'recorder' ended with status 1.*has 'tf', expected names that begin"),
     ):
         supervisor.wait_until(lambda: False, 15.0, lambda: "end")
