@@ -130,6 +130,12 @@ def messages(bundle: PolicyBundle, frames: int) -> Iterator[Message]:
         yield message(graph.SETPOINT, at_ms + 9, reply)
 
 
+def text_message(topic: graph.Topic, after_ms: float, text: str) -> Message:
+    """A text on ``topic``, received ``after_ms`` after the first message."""
+    data = STORE.serialize_cdr(make("std_msgs/msg/String", data=text), topic.type)
+    return Message(topic, RECEIVED_NS + round(after_ms * 1e6), bytes(data))
+
+
 def write_sqlite(folder: Path, content: list[Message], compression: str = "none") -> Path:
     """As rosbag2's default recorder of Humble does, by rosbags' writer; ``compression`` of each "message" or "file"."""
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from synthetic_bag import GOAL_M, RECEIVED_NS, START_NS, STORE, Message, make, messages
+from synthetic_bag import GOAL_M, RECEIVED_NS, START_NS, STORE, Message, messages, text_message
 from test_bundle import make_content, write_bundle
 from typer.testing import CliRunner
 
@@ -41,11 +41,6 @@ from fetch_sim2real.types import JointCommand
 
 FRAMES = 12
 OUTCOME = '{"seed": 70, "success": true, "final_distance_m": 0.01}'
-
-
-def text_message(topic: graph.Topic, after_ms: float, text: str) -> Message:
-    data = STORE.serialize_cdr(make("std_msgs/msg/String", data=text), "std_msgs/msg/String")
-    return Message(topic, RECEIVED_NS + round(after_ms * 1e6), bytes(data))
 
 
 @pytest.fixture(scope="module")

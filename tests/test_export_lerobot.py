@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_bag import RECEIVED_NS, Message, messages
+from synthetic_bag import Message, messages, text_message, write_sqlite
 from test_bundle import make_content, write_bundle
 from typer.testing import CliRunner
 
@@ -31,29 +31,21 @@ from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.run import read_run
 from fetch_sim2real.cli.export import app
 from fetch_sim2real.policy.bundle import load_bundle
-from fetch_sim2real.ros.recorder.bag import Bag
 
 pytestmark = [pytest.mark.extras, pytest.mark.timeout(600)]
 FRAMES = 6
-_EPISODE_NS = 10**10
 
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One episode; the operator's label says success."""
-    from test_export import text_message
-
     policy = write_bundle(tmp_path_factory.mktemp("policies") / "tiny", make_content())
     label = '{"stamp": "", "event": "label", "operator": "ada", "detail": {"outcome": "success", "task": "push"}}'
     path = tmp_path_factory.mktemp("recorded") / "bag"
     content: list[Message] = [
         *messages(load_bundle(policy), FRAMES), text_message(graph.OPERATOR_EVENTS, 2000, label)
     ]  # fmt: skip
-    with Bag(path, graph.RECORDED, {}, compress=True) as written:
-        for message in content:
-            written.write(message.topic.name, message.data, message.received_ns)
-    assert content[0].received_ns == RECEIVED_NS
-    return path
+    return write_sqlite(path, content)
 
 
 @pytest.fixture(scope="module")

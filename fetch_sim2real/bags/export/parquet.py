@@ -7,6 +7,7 @@ read as a whole into memory. ``episode`` and ``frame`` join them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,6 +57,8 @@ class ParquetWriter:
         self._frames = _Table(folder / FRAMES_FILE, _frames_schema())
         self._episodes = _Table(folder / EPISODES_FILE, _episodes_schema())
         self._images: _Table | None = None
+        # OpenCV lets other threads run while it encodes.
+        self._pool = ThreadPoolExecutor()
         self._number = 0
         self._count = 0
 
@@ -76,8 +79,10 @@ class ParquetWriter:
         place = {"episode": self._number, "frame": self._count}
         self._frames.add({**place, **_row(step)})
         if self._images is not None:
-            color, depth = encode_png(step.frame.rgb[..., ::-1]), encode_png(step.frame.depth_mm)
-            self._images.add({**place, "stamp_ns": step.frame.stamp_ns, "color_png": color, "depth_png": depth})
+            frame = step.frame
+            bgr = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR), np.uint8)
+            color, depth = self._pool.submit(encode_png, bgr), self._pool.submit(encode_png, frame.depth_mm)
+            self._images.add({**place, "stamp_ns": frame.stamp_ns, "color_png": color, "depth_png": depth})
         self._count += 1
 
     def end(self) -> None:
@@ -92,10 +97,11 @@ class ParquetWriter:
         """See ``StepWriter``."""
         self._frames.close()
         self._episodes.close()
+        self._pool.shutdown()
 
 
 class _Table:
-    """A file to which rows are added, a group at a time."""
+    """A file to which rows are added, a group at a time. A value may be a future of what will be written."""
 
     def __init__(self, path: Path, schema: pyarrow.Schema, compression: str = "zstd") -> None:
         import pyarrow.parquet as pq
@@ -118,8 +124,13 @@ class _Table:
         import pyarrow as pa
 
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            rows = [{name: _present(value) for name, value in row.items()} for row in self._rows]
+            self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
             self._rows.clear()
+
+
+def _present(value: Any) -> Any:
+    return value.result() if isinstance(value, Future) else value
 
 
 def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
