@@ -35,6 +35,7 @@ def label(log: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=COMMAND_LIMIT_S).stdout
 
 
+@pytest.mark.flaky(reruns=1, reason="a label waits seconds for a recorder, which a busy machine may find later")
 def test_steps_and_label_are_recorded_with_who_operates(tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
     from fetch_sim2real.ros.operate.event_publisher import EventPublisher

@@ -29,7 +29,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 DEFAULT_LOG: Final = Path("runs/operate.jsonl")
 _WAIT_S: Final = 15.0
-_RECORDER_S: Final = 2.0  # a recorder on the same network is found within a second
+_RECORDER_S: Final = 5.0  # found within a second, but for busy machines
 _HELP: Final = """Run a policy on a robot from one terminal: check list, goal, enable, start, stop, label, and again.
 
 The nodes have to run already. Without a subcommand it is a dialogue; the subcommands are its steps, for scripts. The
