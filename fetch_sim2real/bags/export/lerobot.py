@@ -11,6 +11,7 @@ import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from packaging.version import Version
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.bags.export.episodes import Episode
+from fetch_sim2real.bags.export.png import encode_png
 from fetch_sim2real.bags.export.steps import Step
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.timing import CONTROL_RATE_HZ
@@ -114,8 +116,9 @@ class LeRobotWriter:
         self._size = (step.camera.height, step.camera.width)
 
     def _write(self, step: Step, is_last: bool) -> None:
-        size = step.frame.depth_mm.shape
-        if size != self._size or step.frame.rgb.shape[:2] != self._size:
+        frame = step.frame
+        size = frame.depth_mm.shape
+        if size != self._size or frame.rgb.shape[:2] != self._size:
             raise SetupError(
                 f"the frame of {step.frame.stamp_ns} has {size[1]}x{size[0]} pixels, the first one had "
                 f"{self._size[1]}x{self._size[0]}: a dataset has one size, export bags of different cameras apart"
@@ -125,8 +128,8 @@ class LeRobotWriter:
         self._dataset.add_frame(
             {
                 **values(step, is_last),
-                COLOR: np.ascontiguousarray(step.frame.rgb),
-                DEPTH: step.frame.depth_mm[..., np.newaxis] if self._has_depth else _picture(step.frame.depth_mm),
+                COLOR: frame.rgb if self._as_video else _picture(frame.rgb),
+                DEPTH: frame.depth_mm[..., np.newaxis] if self._has_depth else _picture(frame.depth_mm),
                 "task": self._task or self._episode.task or _UNKNOWN_TASK,
             }
         )
@@ -207,11 +210,20 @@ def _vector(kind: str, names: list[str]) -> dict[str, Any]:
     return {"dtype": kind, "shape": (len(names),), "names": names}
 
 
-def _picture(depth_mm: NDArray[np.uint16]) -> Any:
+def _picture(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Any:
+    """A picture of Pillow's, which LeRobot saves as PNG."""
     # Comes with LeRobot.
     from PIL import Image
 
-    return Image.fromarray(np.ascontiguousarray(depth_mm))
+    picture: Any = Image.fromarray(np.ascontiguousarray(pixels))
+    # LeRobot asks Pillow for an effort that takes several times as long and makes sensor noise hardly smaller.
+    picture.save = partial(_save_png, pixels)
+    return picture
+
+
+def _save_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], path: Path, **_: Any) -> None:
+    in_order = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
+    Path(path).write_bytes(encode_png(in_order))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.bags.export.episodes import Episode
+from fetch_sim2real.bags.export.png import encode_png
 from fetch_sim2real.bags.export.steps import Step
 from fetch_sim2real.errors import SetupError
 
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 FRAMES_FILE: Final = "frames.parquet"
 EPISODES_FILE: Final = "episodes.parquet"
 IMAGES_FOLDER: Final = "images"
-# Noise of a sensor hardly gets smaller by more effort: these take a third of the time of OpenCV's defaults.
-_PNG: Final = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY)
-# Older OpenCV has no say in it and chooses a filter for each row.
-_FILTER: Final = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB) if hasattr(cv2, "IMWRITE_PNG_FILTER") else ()
 # Rows that are written at a time.
 _ROW_GROUP: Final = 4096
 _IMAGE_GROUP: Final = 64
@@ -131,12 +128,6 @@ class _Table:
 
 def _present(value: Any) -> Any:
     return value.result() if isinstance(value, Future) else value
-
-
-def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """Return pixels as PNG without loss: (H, W, 3) uint8 in the order blue, green, red, or (H, W) uint16."""
-    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels), [*_PNG, *_FILTER])
-    return bytes(data.tobytes())
 
 
 # -- rows ----------------------------------------------------------------------------------------------------------
