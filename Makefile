@@ -9,8 +9,7 @@ export PYTHON
 # Environment of everything that runs: ROS as scripts/ros_env.sh chooses it.
 ENV := set -u; . scripts/ros_env.sh || exit 1;
 
-.PHONY: help venv sim test check check-extras site lint typecheck bench doctor clean
-.PHONY: help venv sim test check check-extras check-lerobot lint typecheck bench doctor clean
+.PHONY: help venv sim test check check-extras check-lerobot site lint typecheck bench doctor clean
 
 help: ## This text
 	@echo "fetch_sim2real: closed-loop RGB-D policies on a Fetch arm, on the robot and in simulation."
@@ -44,10 +43,9 @@ check: lint typecheck test ## What has to pass before a change is offered: lint,
 
 # Heavy packages that only some need: installed beside the extras that were chosen before, and kept.
 HEAVY := drake
-check-extras: venv ## Install the heavy extras (Drake; LeRobot in an environment of its own) and run the tests that need them
+check-extras: venv ## Install the heavy extras (Drake) and run the tests that need them
 	@extras=$$(cat .venv/.extras); case ",$$extras," in *,$(HEAVY),*) ;; *) EXTRAS="$${extras:+$$extras,}$(HEAVY)" scripts/setup_venv.sh ;; esac
-	@$(ENV) $(BIN)/python -m pytest -m extras $(ARGS)
-	@$(MAKE) --no-print-directory check-lerobot
+	@$(ENV) exec $(BIN)/python -m pytest -m extras $(ARGS)
 
 check-lerobot: ## Make .venv-lerobot and read exported datasets back with LeRobot itself
 	@scripts/setup_lerobot.sh
@@ -70,6 +68,5 @@ doctor: venv ## Say what this machine has and lacks
 	@$(ENV) exec $(BIN)/fetch-sim2real doctor $(ARGS)
 
 clean: ## Remove .venv and everything that was built
-	rm -rf .venv site build dist install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf .venv .venv-lerobot build dist install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lerobot site build dist install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf ros2_ws/build ros2_ws/install ros2_ws/log

@@ -80,7 +80,7 @@ RAY = "ray>=2.52,<3"
 REALSENSE = "pyrealsense2>=2.55,<3"
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.18,<2"]
 FOXGLOVE = "foxglove-sdk>=0.30,<0.31"  # below 1.0 any minor version may change its interface
-PARQUET = "pyarrow>=15"
+PARQUET = "pyarrow>=15,<27"
 ROSBRIDGE = ["roslibpy>=2.0,<3", "websockets>=13,<18"]
 EXTRAS = {
     # ROS 2 Jazzy from PyPI, for machines without an apt ROS. Never beside one.

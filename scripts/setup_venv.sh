@@ -5,8 +5,8 @@
 #   PYTHON      interpreter, default python3 (3.10 to 3.12)
 #   TORCH_SPEC  arguments for `pip install` that choose the torch build, for a GPU for example
 #               TORCH_SPEC="torch --index-url https://download.pytorch.org/whl/cu126"; default: a CPU build
-#   EXTRAS      further extras of setup.py, comma-separated: drake, foxglove, onnx, ray, realsense, rosbridge, viz
-#   EXTRAS      further extras of setup.py, comma-separated: drake, onnx, parquet, ray, realsense, rosbridge, viz
+#   EXTRAS      further extras of setup.py, comma-separated: docs, drake, foxglove, onnx, parquet, ray, realsense,
+#               rosbridge, viz
 #   FETCH_ROS   apt or wheels; default: an apt ROS if there is one (scripts/ros_env.sh)
 #   SKIP_APT=1  never install Debian packages, only name those that are missing
 set -euo pipefail
