@@ -23,12 +23,12 @@ from fetch_sim2real import graph
 from fetch_sim2real.arm.default import ARM
 from fetch_sim2real.bags.export.episodes import Judgement, find_episodes
 from fetch_sim2real.bags.export.lerobot import ACTION, STAMPS, SUCCESS, features, require_lerobot, values
-from fetch_sim2real.bags.export.place import new_folder
 from fetch_sim2real.bags.export.rosbag import copy_bag
 from fetch_sim2real.bags.export.steps import Step, read_steps
 from fetch_sim2real.bags.reading import open_bag
 from fetch_sim2real.bags.run import Answer, RecordedRun, Reply, read_run
 from fetch_sim2real.cli.export import app
+from fetch_sim2real.common.outputs import new_folder
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.errors import SetupError
 from fetch_sim2real.messages.motion import ACTIVATED, COMMAND, HOLD, SetpointReport, refused

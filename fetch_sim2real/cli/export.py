@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fetch_sim2real.bags.export.place import new_folder, require_new_folder
-from fetch_sim2real.common.outputs import require_folder_place
+from fetch_sim2real.common.outputs import new_folder, require_folder_place, require_new_folder
 from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 

@@ -222,7 +222,7 @@ def _picture(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Any:
 
 
 def _save_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], path: Path, **_: Any) -> None:
-    in_order = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
+    in_order: Any = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
     Path(path).write_bytes(encode_png(in_order))
 
 
