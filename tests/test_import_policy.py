@@ -16,6 +16,7 @@ from fetch_sim2real.errors import BundleError
 from fetch_sim2real.perception.observe import Observation
 from fetch_sim2real.perception.preprocess import Image
 from fetch_sim2real.policy.bundle import load_bundle
+from fetch_sim2real.policy.default_observation import IMAGE
 from fetch_sim2real.policy.runtime import ActorPolicy
 from fetch_sim2real.tasks.registry import find_task
 from fetch_sim2real.training.specs import task_observation_spec
@@ -77,7 +78,8 @@ def test_a_bundle_acts_as_the_library_does(algorithm: str, policy: dict[str, Any
     assert bundle.manifest.actor.conv == () and bundle.manifest.task == "reach"
     policy = ActorPolicy(bundle)
     goal = np.array([(v.centre, v.scale) for v in SPEC.vector[:3]]).T
-    blank = Image(np.zeros((84, 84, 3), np.uint8), np.zeros((84, 84), np.uint16))
+    shape = (IMAGE.size, IMAGE.size)
+    blank = Image(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint16))
     seen, _ = env.reset(seed=5)
     for _ in range(20):
         expected = model.predict(seen, deterministic=True)[0]

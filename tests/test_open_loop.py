@@ -28,7 +28,8 @@ def observation(bundle: PolicyBundle, grip_m: list[float], finger_m: float = 0.0
     known = dict(zip(("grip_x", "grip_y", "grip_z"), grip_m, strict=True)) | {"finger": finger_m}
     spec = bundle.manifest.observation
     vector = np.array([(known.get(v.name, v.centre) - v.centre) / v.scale for v in spec.vector], np.float32)
-    return Observation(Image(np.zeros((84, 84, 3), np.uint8), np.zeros((84, 84), np.uint16)), vector)
+    shape = (spec.image.size, spec.image.size)
+    return Observation(Image(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint16)), vector)
 
 
 class Predictions:
@@ -158,9 +159,9 @@ def test_fingers_that_have_stopped_on_it_carry_the_object() -> None:
 
 def test_the_first_action_is_the_actors_own(push: PolicyBundle) -> None:
     rng, spec = np.random.default_rng(0), push.manifest.observation
-    image = Image(
-        rng.integers(0, 255, (84, 84, 3), dtype=np.uint8), rng.integers(500, 1800, (84, 84)).astype(np.uint16)
-    )
+    shape = (spec.image.size, spec.image.size)
+    depth_mm = rng.integers(500, 1800, shape).astype(np.uint16)
+    image = Image(rng.integers(0, 255, (*shape, 3), dtype=np.uint8), depth_mm)
     first = [Observation(image, rng.standard_normal(spec.vector_size).astype(np.float32))]
     assert np.array_equal(ActorPolicy(push).act(first), policy_at(push, "once").act(first))
 
