@@ -20,6 +20,7 @@ from PIL import Image
 
 import fetch_sim2real as fs
 from fetch_sim2real.api.episode import EpisodeRecord
+from fetch_sim2real.common.outputs import require_suffix
 from fetch_sim2real.policy.look_rate import EVERY_FRAME, LookRate
 from fetch_sim2real.reports.film_strip import Picture, color_picture
 from fetch_sim2real.timing import CONTROL_PERIOD_S
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True, help="a file that ends in .webp")
     asked = parser.parse_args(arguments)
+    require_suffix(asked.output, (".webp",), "--output")
     records = [
         fs.run_episode(fs.load_policy(asked.policy, look=look), asked.world, asked.seed, perturb=[asked.perturb])
         for look in _WORDS

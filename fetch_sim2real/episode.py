@@ -32,7 +32,7 @@ from fetch_sim2real.sim.world_file import World
 from fetch_sim2real.tasks.base import Task
 from fetch_sim2real.types import FloatArray, JointCommand, JointSample, JointSetpoint, RgbdFrame
 
-# Rendered at twice the actor's resolution and averaged down, which looks like a real camera's image averaged down.
+# Half as many pixels again as the actor sees, averaged down: that looks like a real camera's image averaged down.
 TRAINING_CAMERA_SIZE: Final = (224, 224)
 
 

@@ -15,6 +15,7 @@ import typer
 
 from fetch_sim2real.common.option import Option
 from fetch_sim2real.common.outputs import print_in_any_encoding
+from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.common.validation import escaped, is_utf8
 from fetch_sim2real.errors import FetchSim2RealError, SetupError
 
@@ -83,6 +84,16 @@ def one_line_errors(own_packages: Collection[str]) -> Iterator[None]:
             raise
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         _fail(f"{place}{error.strerror}: is the name right, may you read and write there, is there room on the disk?")
+
+
+@contextmanager
+def stoppable() -> Iterator[StopRequest]:
+    """Yield the user's wish to stop; where it is raised inside, the command ends with the signal's exit status."""
+    with StopRequest() as stop:
+        try:
+            yield stop
+        except StopRequestedError as stopped:
+            raise typer.Exit(128 + stopped.signal_number) from None
 
 
 def make_console(file_width: int = _FILE_WIDTH) -> Console:

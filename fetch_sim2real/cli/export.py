@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from fetch_sim2real.cli.entry import stoppable
 from fetch_sim2real.common.outputs import new_folder, require_folder_place, require_new_folder
-from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
+from fetch_sim2real.common.stop_request import StopRequest
 from fetch_sim2real.timing import CONTROL_PERIOD_S
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def main(
     opened = {name: open_bag(bag, renamed) for name, bag in _named(bags).items()}
     left_out: Counter[str] = Counter()
     begin_s = time.perf_counter()
-    with _stoppable() as stop, new_folder(output) as folder, _progress(stop) as progress:
+    with stoppable() as stop, new_folder(output) as folder, _progress(stop) as progress:
         if to is Format.LEROBOT or to is Format.PARQUET:
             done = _write_steps(opened, _writer(to, folder, task, video, images), left_out, progress)
         else:
@@ -172,13 +173,6 @@ def _tell(output: Path, done: _Done, bags: Mapping[str, RecordedBag], left_out: 
             typer.echo(f"lost: {name}: {text}")
 
 
-@contextmanager
-def _stoppable() -> Iterator[StopRequest]:
-    with StopRequest() as stop:
-        try:
-            yield stop
-        except StopRequestedError as stopped:
-            raise typer.Exit(128 + stopped.signal_number) from None
 
 
 @contextmanager

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from fetch_sim2real.cli.entry import declared_option, make_console
+from fetch_sim2real.cli.entry import declared_option, make_console, stoppable
 from fetch_sim2real.common.outputs import require_file_place
-from fetch_sim2real.common.stop_request import StopRequest, StopRequestedError
 from fetch_sim2real.operation.log import OUTCOMES, OperationLog
 from fetch_sim2real.ros.namespaces import checked_namespace
 from fetch_sim2real.ros.operate.choices import Choices, Expected
@@ -91,7 +90,7 @@ def operate(
     # Imported here, so that --help needs neither ROS nor torch.
     from fetch_sim2real.ros.operate.run_session import run_dialogue
 
-    with _stoppable() as stop:
+    with stoppable() as stop:
         if not run_dialogue(choices, make_console(), stop, trial, sim, seed):
             raise typer.Exit(1)
 
@@ -173,7 +172,7 @@ def heartbeat(context: typer.Context) -> None:
         return os.getppid() == starter
 
     with (
-        _stoppable() as stop,
+        stoppable() as stop,
         RosSession(OPERATOR, stop.check, namespace=choices.namespace) as session,
         Heartbeat(session.node, is_due),
     ):
@@ -233,7 +232,7 @@ def label(
     from fetch_sim2real.ros.operate.event_publisher import EventPublisher
     from fetch_sim2real.ros.session import RosSession
 
-    with _stoppable() as stop, RosSession(OPERATOR, stop.check, namespace=choices.namespace) as session:
+    with stoppable() as stop, RosSession(OPERATOR, stop.check, namespace=choices.namespace) as session:
         publisher = EventPublisher(session)
         if publisher.wait_for_recorder(_RECORDER_S):
             publisher.publish(event.line())
@@ -261,16 +260,7 @@ def _steps(context: typer.Context, keeps_going: bool = True, limit_s: float | No
     from fetch_sim2real.ros.operate.run_session import entered
 
     choices: Choices = context.obj
-    with _stoppable() as stop, entered(choices, stop.check, limit_s) as steps:
+    with stoppable() as stop, entered(choices, stop.check, limit_s) as steps:
         yield steps
         if keeps_going:
             steps.may_move = False
-
-
-@contextmanager
-def _stoppable() -> Iterator[StopRequest]:
-    with StopRequest() as stop:
-        try:
-            yield stop
-        except StopRequestedError as stopped:
-            raise typer.Exit(128 + stopped.signal_number) from None

@@ -99,7 +99,8 @@ def _frames(result: RunResult) -> str:
 def _hints(result: RunResult) -> list[tuple[str, Text]]:
     """Say so where a machine could not follow the wall clock: the success is then that of a late policy."""
     published = sum(episode.steps for episode in result.episodes)
-    late = result.missed_cycles + result.frames_lost
+    # Those that were never answered are among them.
+    late = result.missed_cycles
     if result.clock == "lockstep" or late <= _LATE_SHARE * published:
         return []
     told = (

@@ -59,43 +59,15 @@ def _types_of(bag: RecordedBag) -> Typestore:
     return types
 
 
-class _Sqlite:
-    """A bag of rosbag2, its messages as they are."""
+class _Target:
+    """A bag that is written; its messages are those of ``types``, told of as ``written_as``."""
 
-    def __init__(self, output: Path, types: Typestore) -> None:
-        self._writer = Rosbag2Writer(output, version=_BAG_VERSION, storage_plugin=StoragePlugin.SQLITE3)
-        self._types = types
+    def __init__(self, writer: Rosbag1Writer | Rosbag2Writer, written_as: Typestore) -> None:
+        self._writer: Any = writer
+        self._written_as = written_as
         self._connections: dict[str, Any] = {}
 
-    def __enter__(self) -> _Sqlite:
-        self._writer.open()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
-
-    def write(self, message: RawMessage) -> bool:
-        """Write a message; always possible."""
-        connection = self._connections.get(message.topic)
-        if connection is None:
-            connection = self._writer.add_connection(message.topic, message.type, typestore=self._types)
-            self._connections[message.topic] = connection
-        self._writer.write(connection, message.received_ns, message.data)
-        return True
-
-
-class _Rosbag1:
-    """A bag of ROS 1, whose headers have a sequence number that is 0 here."""
-
-    def __init__(self, output: Path, types: Typestore) -> None:
-        self._writer = Rosbag1Writer(output)
-        # Definitions as ROS 1 has them: but for the header they are those of ROS 2.
-        self._types, self._written_as = types, get_typestore(Stores.EMPTY)
-        header = get_typestore(Stores.ROS1_NOETIC).fielddefs[_HEADER]
-        self._written_as.register({**types.fielddefs, _HEADER: header})
-        self._connections: dict[str, Any] = {}
-
-    def __enter__(self) -> _Rosbag1:
+    def __enter__(self) -> _Target:
         self._writer.open()
         return self
 
@@ -104,13 +76,41 @@ class _Rosbag1:
 
     def write(self, message: RawMessage) -> bool:
         """Write a message; False if its bytes are none of its type."""
+        data = self._data(message)
+        if data is None:
+            return False
         connection = self._connections.get(message.topic)
         if connection is None:
             connection = self._writer.add_connection(message.topic, message.type, typestore=self._written_as)
             self._connections[message.topic] = connection
-        try:
-            data = self._types.cdr_to_ros1(message.data, message.type)
-        except Exception:  # rosbags raises many kinds for bytes that are no message
-            return False
         self._writer.write(connection, message.received_ns, data)
         return True
+
+    def _data(self, message: RawMessage) -> memoryview | bytes | None:
+        """The bytes to write; None if they are none of the message's type."""
+        return message.data
+
+
+class _Sqlite(_Target):
+    """A bag of rosbag2, its messages as they are."""
+
+    def __init__(self, output: Path, types: Typestore) -> None:
+        super().__init__(Rosbag2Writer(output, version=_BAG_VERSION, storage_plugin=StoragePlugin.SQLITE3), types)
+
+
+class _Rosbag1(_Target):
+    """A bag of ROS 1, whose headers have a sequence number that is 0 here."""
+
+    def __init__(self, output: Path, types: Typestore) -> None:
+        # Definitions as ROS 1 has them: but for the header they are those of ROS 2.
+        written_as = get_typestore(Stores.EMPTY)
+        header = get_typestore(Stores.ROS1_NOETIC).fielddefs[_HEADER]
+        written_as.register({**types.fielddefs, _HEADER: header})
+        super().__init__(Rosbag1Writer(output), written_as)
+        self._types = types
+
+    def _data(self, message: RawMessage) -> memoryview | bytes | None:
+        try:
+            return self._types.cdr_to_ros1(message.data, message.type)
+        except Exception:  # rosbags raises many kinds for bytes that are no message
+            return None
